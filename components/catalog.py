@@ -1,0 +1,152 @@
+"""The catalogue: every model and service that a stack can run, as `services.yaml` lists them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter, model_validator
+from pydantic_core import PydanticCustomError
+
+from .schema import SettingsError, StrictModel, choices, load_yaml
+
+MEBIBYTE = 1024**2
+# Docker refuses a container limit below 6 MiB; no service of ours starts in less than this.
+LEAST_MEMORY = 64 * MEBIBYTE
+# What llama-server needs beside the weights that it maps: buffers, bookkeeping, itself.
+MODEL_OVERHEAD = 256 * MEBIBYTE
+
+
+def _parse_memory(value: object) -> int:
+    allowed = "allowed: a number with MiB or GiB, such as 512MiB or 4GiB, at least 64MiB"
+    try:
+        size = int(TypeAdapter(ByteSize).validate_python(value))
+    except ValueError:
+        raise PydanticCustomError(
+            "memory", "is no memory size; {allowed}", {"allowed": allowed}
+        ) from None
+    if isinstance(value, int | float) or size < LEAST_MEMORY:
+        raise PydanticCustomError(
+            "memory", "is too small or has no unit; {allowed}", {"allowed": allowed}
+        )
+    return size
+
+
+def _check_name(value: str) -> str:
+    if not (2 <= len(value) <= 40 and value.strip("abcdefghijklmnopqrstuvwxyz0123456789-") == ""):
+        raise PydanticCustomError("name", "is no name; allowed: 2 to 40 of a-z, 0-9 and -")
+    if not value[0].isalpha() or value.endswith("-"):
+        raise PydanticCustomError(
+            "name", "is no name; it must begin with a letter and not end in -"
+        )
+    return value
+
+
+Memory = Annotated[int, BeforeValidator(_parse_memory)]
+Name = Annotated[str, AfterValidator(_check_name)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Model(StrictModel):
+    """Where a GGUF file comes from, and how llama-server runs it.
+
+    Either `repository`, `file` and `revision` (a model hub) or `path` (inside the container).
+    `sha256_origin` says openly how the digest is known: `downloaded` (computed from the file),
+    `published` (others publish it; we have not downloaded the file) or `unknown` (then there is
+    none, and the first start logs what it found).
+    """
+
+    description: str
+    repository: str | None = None
+    file: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    sha256: Sha256 | None = None
+    sha256_origin: Literal["downloaded", "published", "unknown"] | None = None
+    size: int | None = Field(default=None, gt=0, description="of the file, in bytes")
+    context: int = Field(ge=128, description="tokens that one conversation can hold")
+    slots: int = Field(ge=1, le=64, description="conversations answered at the same time")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Model:
+        hub = [self.repository, self.file, self.revision]
+        if (self.path is None) == (None in hub) or (self.path and any(hub)):
+            raise PydanticCustomError(
+                "model_source",
+                "needs one source; allowed: repository, file and revision together, or path alone",
+            )
+        if self.path is None and (self.sha256 is None) != (self.sha256_origin == "unknown"):
+            raise PydanticCustomError(
+                "model_digest",
+                "needs sha256, or sha256_origin: unknown where there is none, not both",
+            )
+        if self.sha256 and self.sha256_origin is None:
+            raise PydanticCustomError(
+                "model_digest", "needs sha256_origin; allowed: downloaded, published"
+            )
+        return self
+
+
+class Service(StrictModel):
+    """What every service has: its limits, and the port it listens on inside the network."""
+
+    description: str
+    memory: Memory
+    cpus: float = Field(gt=0, le=256, description="processors that it may use at most")
+    public: bool = Field(default=False, description="whether a tunnel may lead to it")
+    start_timeout: int = Field(ge=1, description="seconds until it must be healthy")
+
+
+class ChatService(Service):
+    """The gateway and its web page."""
+
+    kind: Literal["chat"]
+    port: Port = 8080
+    start_timeout: int = Field(default=90, ge=1)
+
+
+class InferenceService(Service):
+    """llama-server with one model."""
+
+    kind: Literal["inference"]
+    port: Port = 8000
+    model: Name
+    threads: int = Field(default=0, ge=0, le=256, description="0 takes what `cpus` allows")
+    start_timeout: int = Field(default=1800, ge=1)
+
+
+AnyService = Annotated[ChatService | InferenceService, Field(discriminator="kind")]
+
+
+class Catalog(StrictModel):
+    """All models and services by name."""
+
+    models: dict[Name, Model]
+    services: dict[Name, AnyService]
+
+    def check(self, source: str) -> Catalog:
+        """Hold services and models against each other; raises `SettingsError`."""
+        problems = [
+            f"{source}: services.{name}.model: the catalogue has no such model; "
+            f"found {service.model!r}, {choices(service.model, self.models)}"
+            for name, service in self.services.items()
+            if isinstance(service, InferenceService) and service.model not in self.models
+        ]
+        if problems:
+            raise SettingsError(problems)
+        problems = [
+            f"{source}: services.{name}.memory: {service.memory // MEBIBYTE}MiB cannot hold model "
+            f"{service.model!r}; allowed: at least {needed // MEBIBYTE + 1}MiB"
+            for name, service in self.services.items()
+            if isinstance(service, InferenceService)
+            and (needed := (self.models[service.model].size or 0) + MODEL_OVERHEAD) > service.memory
+        ]
+        if problems:
+            raise SettingsError(problems)
+        return self
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Read and check the catalogue; raises `SettingsError`."""
+    return load_yaml(Catalog, path).check(path.name)

@@ -1,0 +1,119 @@
+"""The plan of a stack: settings and catalogue, held against each other before anything exists."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from .catalog import AnyService, Catalog, InferenceService, Model
+from .schema import SettingsError, choices
+from .settings import PROJECT, StackSecrets, StackSettings
+
+# The monitor is no service of the catalogue: every stack has exactly one.
+MONITOR = "monitor"
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A model that answers in place of the one that the catalogue names."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stack, ready to be built: every name in it is known to exist."""
+
+    stack: str
+    settings: StackSettings
+    secrets: StackSecrets
+    services: dict[str, AnyService]
+    models: dict[str, Model]
+
+    @property
+    def inference_services(self) -> dict[str, InferenceService]:
+        """The enabled services that answer with a model."""
+        return {
+            name: service
+            for name, service in self.services.items()
+            if isinstance(service, InferenceService)
+        }
+
+    @property
+    def stand_in(self) -> StandIn | None:
+        """The model that replaces every hub model in this stack, if one does."""
+        name = self.settings.stand_in_model
+        return StandIn(name, f"{PROJECT}:standInModel is set") if name else None
+
+    def served_model(self, service: InferenceService) -> tuple[str, Model]:
+        """The model that a service really loads: its own, or the stand-in for one from a hub."""
+        model = self.models[service.model]
+        if self.stand_in and model.path is None:
+            return self.stand_in.name, self.models[self.stand_in.name]
+        return service.model, model
+
+    def host_port(self, name: str) -> int | None:
+        """The port on 127.0.0.1 that leads to a service, if the stack opens one."""
+        return self.settings.host_ports.get(name)
+
+
+def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalog: Catalog) -> Plan:
+    """Hold the settings against the catalogue; raises `SettingsError` with every problem found."""
+    source = f"Pulumi.{stack}.yaml"
+    enabled = tuple(catalog.services) if settings.services == "all" else settings.services
+    problems = [
+        f"{source}: {PROJECT}:{problem}"
+        for problem in (
+            *_ensure_services_are_known(enabled, catalog),
+            *_ensure_services_are_named_once(enabled),
+            *_ensure_host_ports_are_free(settings.host_ports),
+            *_ensure_host_ports_have_a_service(settings.host_ports, enabled),
+            *_ensure_stand_in_needs_no_hub(settings.stand_in_model, catalog),
+        )
+    ]
+    if problems:
+        raise SettingsError(problems)
+    services = {name: catalog.services[name] for name in enabled}
+    return Plan(stack, settings, secrets, services, catalog.models)
+
+
+def _ensure_services_are_known(enabled: tuple[str, ...], catalog: Catalog) -> list[str]:
+    return [
+        f"services.{at}: services.yaml has no such service; found {name!r}, "
+        f"{choices(name, catalog.services)}"
+        for at, name in enumerate(enabled)
+        if name not in catalog.services
+    ]
+
+
+def _ensure_services_are_named_once(enabled: tuple[str, ...]) -> list[str]:
+    return [
+        f"services: {name!r} is named {times} times; allowed: once"
+        for name, times in Counter(enabled).items()
+        if times > 1
+    ]
+
+
+def _ensure_host_ports_are_free(ports: dict[str, int]) -> list[str]:
+    return [
+        f"hostPorts: port {port} is used by {' and '.join(users)}; allowed: a port for each"
+        for port in sorted(set(ports.values()))
+        if len(users := [name for name, used in ports.items() if used == port]) > 1
+    ]
+
+
+def _ensure_host_ports_have_a_service(ports: dict[str, int], enabled: tuple[str, ...]) -> list[str]:
+    open_to = (*enabled, MONITOR)
+    return [
+        f"hostPorts.{name}: this stack runs no such service; found {port}, {choices(name, open_to)}"
+        for name, port in ports.items()
+        if name not in open_to
+    ]
+
+
+def _ensure_stand_in_needs_no_hub(name: str | None, catalog: Catalog) -> list[str]:
+    local = [known for known, model in catalog.models.items() if model.path]
+    if name is None or name in local:
+        return []
+    return [f"standInModel: is no model that needs no hub; found {name!r}, {choices(name, local)}"]
