@@ -1,0 +1,60 @@
+"""The stack, top to bottom: settings, images, network, services, monitor."""
+
+from pathlib import Path
+
+import pulumi
+
+from components.catalog import load_catalog
+from components.image import ServiceImage, image_args
+from components.monitor import Monitor, MonitorArgs, monitor_config
+from components.network import StackNetwork, StackNetworkArgs
+from components.plan import MONITOR, make_plan
+from components.schema import SettingsError
+from components.service_stack import ServiceStack, ServiceStackArgs
+from components.settings import load_settings
+from components.workload import workload
+
+stack = pulumi.get_stack()
+try:
+    plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
+except SettingsError as error:
+    raise pulumi.RunError(str(error)) from None
+
+workloads = {name: workload(service, plan) for name, service in plan.services.items()}
+images = {
+    image: ServiceImage(image, image_args(image, stack, plan.settings.base_images))
+    for image in sorted({"carrier", MONITOR, *(work.image for work in workloads.values())})
+}
+network = StackNetwork("llm-network", StackNetworkArgs(stack=stack))
+
+services = {
+    name: ServiceStack(
+        name,
+        ServiceStackArgs(
+            stack=stack,
+            service=service,
+            workload=workloads[name],
+            image=images[workloads[name].image].image_id,
+            carrier_image=images["carrier"].image_id,
+            network=network.network_name,
+            host_port=plan.host_port(name),
+        ),
+    )
+    for name, service in plan.services.items()
+}
+monitor = Monitor(
+    MONITOR,
+    MonitorArgs(
+        stack=stack,
+        config=monitor_config(plan),
+        image=images[MONITOR].image_id,
+        carrier_image=images["carrier"].image_id,
+        network=network.network_name,
+        host_port=plan.host_port(MONITOR),
+    ),
+)
+
+pulumi.export("network", network.network_name)
+pulumi.export("urls", {name: service.host_url for name, service in services.items()})
+pulumi.export("containers", {name: service.container_name for name, service in services.items()})
+pulumi.export("monitorUrl", monitor.host_url)

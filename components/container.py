@@ -1,0 +1,108 @@
+"""A long-running container with the hardening that every container of the stack gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_docker as docker
+
+from .catalog import MEBIBYTE
+from .labels import service_label, stack_label
+
+# The uid and gid that the images create; none of them needs more than its own files.
+USER = "10001:10001"
+# Counted by the kernel over all processes and threads of one user on the host, not per container
+# (setrlimit(2), RLIMIT_NPROC): high enough for a full stack, low enough to stop a fork bomb.
+PROCESS_LIMIT = 4096
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A volume inside a container."""
+
+    volume: pulumi.Input[str]
+    path: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True)
+class HardenedContainerArgs:
+    """What differs between the containers of a stack."""
+
+    stack: str
+    service: str
+    """Name of the service: its alias on the network, and its label."""
+    image: pulumi.Input[str]
+    network: pulumi.Input[str]
+    memory: int
+    """Bytes; swap is not granted on top."""
+    cpus: float
+    start_timeout: int
+    """Seconds until it must be healthy."""
+    stop_grace: int
+    """Seconds between SIGTERM and SIGKILL, long enough to finish what is being answered."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[Mount] = ()
+    files_version: pulumi.Input[str] | None = None
+    """Changes when mounted files change, so that the container starts anew with them."""
+    port: int | None = None
+    host_port: int | None = None
+    """A port on 127.0.0.1 that leads to `port`."""
+
+
+def hardened_container(
+    name: str, args: HardenedContainerArgs, opts: pulumi.ResourceOptions
+) -> docker.Container:
+    """Declare the container; `pulumi up` waits until its image's HEALTHCHECK says healthy.
+
+    A container without a host port starts beside the one it replaces. With one it cannot, since two
+    containers cannot hold the same port, and the old one goes first.
+    """
+    labels = [stack_label(args.stack), service_label(args.service)]
+    if args.files_version is not None:
+        labels.append({"label": "llm-stack.files", "value": args.files_version})
+    return docker.Container(
+        name,
+        image=args.image,
+        user=USER,
+        read_only=True,
+        init=True,
+        restart="unless-stopped",
+        capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+        security_opts=["no-new-privileges:true"],
+        memory=args.memory // MEBIBYTE,
+        memory_swap=args.memory // MEBIBYTE,
+        cpus=str(args.cpus),
+        ulimits=[
+            docker.ContainerUlimitArgs(name="nproc", soft=PROCESS_LIMIT, hard=PROCESS_LIMIT),
+            docker.ContainerUlimitArgs(name="nofile", soft=65536, hard=65536),
+        ],
+        tmpfs={"/tmp": "rw,noexec,nosuid,nodev,size=64m"},
+        log_driver="json-file",
+        log_opts={"max-size": "10m", "max-file": "3"},
+        envs=[f"{key}={value}" for key, value in sorted(args.environment.items())],
+        labels=[docker.ContainerLabelArgs(**label) for label in labels],
+        volumes=[
+            docker.ContainerVolumeArgs(
+                volume_name=mount.volume, container_path=mount.path, read_only=mount.read_only
+            )
+            for mount in args.mounts
+        ],
+        networks_advanced=[
+            docker.ContainerNetworksAdvancedArgs(name=args.network, aliases=[args.service])
+        ],
+        ports=[
+            docker.ContainerPortArgs(internal=args.port, external=args.host_port, ip="127.0.0.1")
+        ]
+        if args.port and args.host_port
+        else None,
+        stop_timeout=args.stop_grace,
+        destroy_grace_seconds=args.stop_grace,
+        wait=True,
+        wait_timeout=args.start_timeout,
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(delete_before_replace=args.host_port is not None)
+        ),
+    )

@@ -1,0 +1,93 @@
+"""The health monitor of a stack: one container that watches every service."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+
+from .catalog import MEBIBYTE, InferenceService
+from .container import HardenedContainerArgs, hardened_container
+from .mounted_files import CONFIG_DIRECTORY, MountedFiles, MountedFilesArgs
+from .plan import MONITOR, Plan
+
+PORT = 8090
+
+
+@dataclass(frozen=True)
+class MonitorArgs:
+    """What to watch, and where."""
+
+    stack: str
+    config: str
+    """Content of monitor.json."""
+    image: pulumi.Input[str]
+    carrier_image: pulumi.Input[str]
+    network: pulumi.Input[str]
+    host_port: int | None
+
+
+class Monitor(pulumi.ComponentResource):
+    """Watches the services of a stack and tells their state; it holds no Docker socket."""
+
+    host_url: str | None
+    """Address of its status on this machine, where the stack opens a port for it."""
+
+    def __init__(
+        self, name: str, args: MonitorArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:Monitor", name, None, opts)
+        files = MountedFiles(
+            f"{name}-config",
+            MountedFilesArgs(
+                stack=args.stack,
+                service=MONITOR,
+                carrier_image=args.carrier_image,
+                directory=CONFIG_DIRECTORY,
+                files={"monitor.json": args.config},
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        hardened_container(
+            name,
+            HardenedContainerArgs(
+                stack=args.stack,
+                service=MONITOR,
+                image=args.image,
+                network=args.network,
+                memory=128 * MEBIBYTE,
+                cpus=0.5,
+                start_timeout=60,
+                stop_grace=10,
+                mounts=[files.mount],
+                files_version=files.version,
+                port=PORT,
+                host_port=args.host_port,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
+        self.register_outputs({"host_url": self.host_url})
+
+
+def monitor_config(plan: Plan) -> str:
+    """What the monitor is told of every service: address, kind, grace, what it depends on."""
+    models = list(plan.inference_services)
+    services = [
+        {
+            "name": name,
+            "kind": service.kind,
+            "url": f"http://{name}:{service.port}",
+            # A chat whose models are down is not at fault, and restarting it helps nobody.
+            "depends_on": [] if isinstance(service, InferenceService) else models,
+            "start_grace": service.start_timeout,
+        }
+        for name, service in plan.services.items()
+    ]
+    config = {
+        "stack": plan.stack,
+        "interval": plan.settings.monitor.interval,
+        "services": services,
+    }
+    return json.dumps(config, indent=2, sort_keys=True)

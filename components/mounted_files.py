@@ -1,0 +1,75 @@
+"""Files handed to a container in a volume: configuration, and secrets nothing else may show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from .container import USER, Mount
+from .labels import service_label, stack_label
+
+CONFIG_DIRECTORY = "/run/config"
+SECRETS_DIRECTORY = "/run/secrets"
+
+
+@dataclass(frozen=True)
+class MountedFilesArgs:
+    """`files` maps a name to its content; `directory` is where the container finds them."""
+
+    stack: str
+    service: str
+    carrier_image: pulumi.Input[str]
+    directory: str
+    files: Mapping[str, pulumi.Input[str]]
+
+
+class MountedFiles(pulumi.ComponentResource):
+    """A small volume, filled through a container that is created and never started.
+
+    Docker cannot upload into a container whose root is read-only, and a variable or argument would
+    show a secret to everyone who may inspect the container. The state holds the contents encrypted.
+    """
+
+    mount: Mount
+    version: pulumi.Output[str]
+    """Another value whenever a content changes; tells nothing about the contents."""
+
+    def __init__(
+        self, name: str, args: MountedFilesArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:MountedFiles", name, None, opts)
+        labels = [stack_label(args.stack), service_label(args.service)]
+        volume = docker.Volume(
+            f"{name}-volume",
+            labels=[docker.VolumeLabelArgs(**label) for label in labels],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        carrier = docker.Container(
+            f"{name}-carrier",
+            image=args.carrier_image,
+            user=USER,
+            start=False,
+            must_run=False,
+            network_mode="none",
+            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+            security_opts=["no-new-privileges:true"],
+            labels=[docker.ContainerLabelArgs(**stack_label(args.stack))],
+            volumes=[
+                docker.ContainerVolumeArgs(volume_name=volume.name, container_path=args.directory)
+            ],
+            uploads=[
+                docker.ContainerUploadArgs(
+                    file=f"{args.directory}/{file}",
+                    content=pulumi.Output.secret(content),
+                    permissions="0444",
+                )
+                for file, content in sorted(args.files.items())
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.version = carrier.id
+        self.mount = Mount(volume=volume.name, path=args.directory)
+        self.register_outputs({"version": self.version})

@@ -1,0 +1,38 @@
+"""The network that joins the containers of one stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from .labels import stack_label
+
+
+@dataclass(frozen=True)
+class StackNetworkArgs:
+    """Which stack the network belongs to."""
+
+    stack: str
+
+
+class StackNetwork(pulumi.ComponentResource):
+    """A bridge network of the stack's own; containers find each other on it by service name."""
+
+    network_name: pulumi.Output[str]
+    """`<name>-<stack>`: fixed, so that a person can attach a container of their own to it."""
+
+    def __init__(
+        self, name: str, args: StackNetworkArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:StackNetwork", name, None, opts)
+        network = docker.Network(
+            f"{name}-bridge",
+            name=f"{name}-{args.stack}",
+            driver="bridge",
+            labels=[docker.NetworkLabelArgs(**stack_label(args.stack))],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.network_name = network.name
+        self.register_outputs({"network_name": self.network_name})

@@ -1,0 +1,96 @@
+"""What a service's program is told, by kind: environment, configuration files and secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+from .catalog import AnyService, ChatService, InferenceService
+from .plan import Plan
+
+MODELS_DIRECTORY = "/models"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The part of a service that depends on its kind."""
+
+    image: str
+    """Name of the image: a folder of app/, and a Dockerfile of docker/."""
+    stop_grace: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    config_files: Mapping[str, str] = field(default_factory=dict)
+    secret_files: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    keeps_models: bool = False
+
+
+def workload(service: AnyService, plan: Plan) -> Workload:
+    """Derive a service's workload from the plan."""
+    match service:
+        case ChatService():
+            return _chat(plan)
+        case InferenceService():
+            return _inference(service, plan)
+
+
+def _chat(plan: Plan) -> Workload:
+    gateway = json.dumps({"models": [*_gateway_models(plan)]}, indent=2, sort_keys=True)
+    # Longer than an answer usually takes, so that an update lets the streams it finds run out.
+    return Workload(image="chat", stop_grace=60, config_files={"gateway.json": gateway})
+
+
+def _gateway_models(plan: Plan) -> list[dict[str, object]]:
+    """Each model once, with every service that answers with it."""
+    replicas: dict[str, list[str]] = {}
+    for name, service in plan.inference_services.items():
+        replicas.setdefault(service.model, []).append(f"http://{name}:{service.port}")
+    entries: list[dict[str, object]] = []
+    for name, urls in replicas.items():
+        loaded_name, loaded = plan.served_model(
+            next(s for s in plan.inference_services.values() if s.model == name)
+        )
+        stand_in = plan.stand_in if loaded_name != name else None
+        entries.append(
+            {
+                "id": name,
+                "description": plan.models[name].description,
+                "context": loaded.context,
+                "slots": loaded.slots,
+                "replicas": urls,
+                "stand_in": {"model": stand_in.name, "reason": stand_in.reason}
+                if stand_in
+                else None,
+            }
+        )
+    return entries
+
+
+def _inference(service: InferenceService, plan: Plan) -> Workload:
+    _, model = plan.served_model(service)
+    source = {
+        "MODEL_REPOSITORY": model.repository,
+        "MODEL_FILE": model.file,
+        "MODEL_REVISION": model.revision,
+        "MODEL_PATH": model.path,
+        "MODEL_SHA256": model.sha256,
+        "MODEL_SHA256_UNKNOWN": "true" if model.sha256_origin == "unknown" else None,
+    }
+    token = plan.secrets.hf_token
+    return Workload(
+        image="inference",
+        stop_grace=30,
+        environment={
+            "MODEL_NAME": service.model,
+            "MODELS_DIR": MODELS_DIRECTORY,
+            "CONTEXT_SIZE": str(model.context),
+            "SLOTS": str(model.slots),
+            "THREADS": str(service.threads),
+            "PORT": str(service.port),
+            **{key: value for key, value in source.items() if value is not None},
+        },
+        secret_files={"hf_token": token} if token is not None else {},
+        keeps_models=True,
+    )
