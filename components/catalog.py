@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,18 +33,27 @@ def _parse_memory(value: object) -> int:
     return size
 
 
-def _check_name(value: str) -> str:
-    if not (2 <= len(value) <= 40 and value.strip("abcdefghijklmnopqrstuvwxyz0123456789-") == ""):
-        raise PydanticCustomError("name", "is no name; allowed: 2 to 40 of a-z, 0-9 and -")
-    if not value[0].isalpha() or value.endswith("-"):
-        raise PydanticCustomError(
-            "name", "is no name; it must begin with a letter and not end in -"
-        )
-    return value
+def _name(pattern: str, allowed: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise PydanticCustomError("name", "is no name; {allowed}", {"allowed": allowed})
+        return value
+
+    return AfterValidator(check)
 
 
 Memory = Annotated[int, BeforeValidator(_parse_memory)]
-Name = Annotated[str, AfterValidator(_check_name)]
+# A label of DNS, since the service is found under it; Docker refuses names of one letter.
+Name = Annotated[
+    str,
+    _name(
+        r"[a-z][a-z0-9-]{0,38}[a-z0-9]",
+        "allowed: 2 to 40 of a-z, 0-9 and -, beginning with a letter, not ending in -",
+    ),
+]
+ModelName = Annotated[
+    str, _name(r"[a-z0-9][a-z0-9._-]{0,62}", "allowed: 1 to 63 of a-z, 0-9 and . _ -")
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -111,7 +121,7 @@ class InferenceService(Service):
 
     kind: Literal["inference"]
     port: Port = 8000
-    model: Name
+    model: ModelName
     threads: int = Field(default=0, ge=0, le=256, description="0 takes what `cpus` allows")
     start_timeout: int = Field(default=1800, ge=1)
 
@@ -122,7 +132,7 @@ AnyService = Annotated[ChatService | InferenceService, Field(discriminator="kind
 class Catalog(StrictModel):
     """All models and services by name."""
 
-    models: dict[Name, Model]
+    models: dict[ModelName, Model]
     services: dict[Name, AnyService]
 
     def check(self, source: str) -> Catalog:

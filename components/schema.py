@@ -78,8 +78,9 @@ def load_yaml(model: type[Model], path: Path) -> Model:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as error:
         raise SettingsError([f"{name}: cannot be read: {error.strerror}"]) from None
-    except yaml.YAMLError as error:
-        raise SettingsError([f"{name}: is not YAML: {error}"]) from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SettingsError([f"{name}:{line}: is not YAML: {error.problem}"]) from None
     repeated = [f"{name}:{line}: the key {key!r} is given twice" for key, line in _repeats(root)]
     if repeated:
         raise SettingsError(repeated)
@@ -95,16 +96,16 @@ def _explain(problem: ErrorDetails) -> str:
     """One line: the key, what is wrong, what was found. The message names what is allowed."""
     key = ".".join(str(part) for part in _user_location(problem)) or "(top level)"
     message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] in {"unknown_key", "missing"}:
+    if isinstance(problem["input"], dict) or problem["type"] == "missing":
         return f"{key}: {message}"
     return f"{key}: {message}; found {problem['input']!r}"
 
 
 def _user_location(problem: ErrorDetails) -> Location:
-    """The keys as they stand in the file: without the tag that pydantic adds in a union."""
+    """The keys as they stand in the file, without what pydantic adds for unions and for keys."""
+    added = {"chat", "inference", "[key]"}
     location = problem["loc"]
-    tags = {"chat", "inference"}
-    return tuple(part for at, part in enumerate(location) if not (at == 2 and part in tags))
+    return tuple(part for at, part in enumerate(location) if at < 2 or part not in added)
 
 
 def _line(node: yaml.Node | None, problem: ErrorDetails) -> int:

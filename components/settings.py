@@ -11,7 +11,7 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from .catalog import Name, Port
+from .catalog import ModelName, Name, Port
 from .schema import SettingsError, StrictModel, choices, validate
 
 PROJECT = "llm-stack"
@@ -42,7 +42,7 @@ class StackSettings(CamelModel):
 
     services: tuple[Name, ...] | Literal["all"]
     host_ports: dict[Name, Port] = Field(default_factory=dict)
-    stand_in_model: Name | None = None
+    stand_in_model: ModelName | None = None
     base_images: BaseImages = BaseImages()
     monitor: MonitorSettings = MonitorSettings()
 

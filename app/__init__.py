@@ -1,0 +1,1 @@
+"""What runs inside the containers; each folder is the build context of one image."""

@@ -1,0 +1,125 @@
+"""A recording engine in place of Pulumi's own: what the program asks for, with parents and options."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
+from pulumi.runtime.rpc import _special_secret_sig
+
+PROJECT_ROOT = Path(__file__).parents[3]
+
+
+@dataclass
+class Registration:
+    """One resource as the program registered it."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    parent: str = ""
+    """Type and name of the parent, as in its URN."""
+    secrets: set[str] = field(default_factory=set)
+    """Names of the inputs that are encrypted in the state."""
+    retained: bool = False
+    protected: bool = False
+    delete_before_replace: bool = False
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass
+class Graph:
+    """All that a program registered."""
+
+    resources: list[Registration] = field(default_factory=list)
+
+    def of(self, kind: str) -> dict[str, Registration]:
+        """Resources by name whose type ends in `kind`."""
+        return {r.name: r for r in self.resources if r.type.split(":")[-1] == kind}
+
+    @property
+    def running(self) -> dict[str, Registration]:
+        """Containers that run, as opposed to those that only carry files into a volume."""
+        return {n: r for n, r in self.of("Container").items() if r.inputs.get("start") is not False}
+
+
+class RecordingMocks(Mocks):
+    """Answers as the Docker provider would: an id, and the image id that containers use."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.inputs[args.typ, args.name] = args.inputs
+        outputs = {"name": args.name, **args.inputs}
+        if args.typ == "docker:index/remoteImage:RemoteImage":
+            outputs["imageId"] = f"sha256:{args.name}"
+        return f"{args.name}-id", outputs
+
+    def call(self, args: MockCallArgs) -> dict[str, Any]:
+        return {}
+
+
+class RecordingMonitor(MockMonitor):
+    """Keeps what mocks alone do not tell: parents, options, and which inputs are secret."""
+
+    def __init__(self, mocks: RecordingMocks) -> None:
+        super().__init__(mocks)
+        self.recording = mocks
+        self.graph = Graph()
+
+    def RegisterResource(self, request: Any) -> Any:
+        response = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            self.graph.resources.append(
+                Registration(
+                    type=request.type,
+                    name=request.name,
+                    inputs=self.recording.inputs[request.type, request.name],
+                    parent=request.parent.split("$")[-1].removeprefix("urn:pulumi:"),
+                    secrets={k for k, v in request.object.items() if _holds_a_secret(v)},
+                    retained=request.retainOnDelete,
+                    protected=request.protect,
+                    delete_before_replace=request.deleteBeforeReplace,
+                    ignored=tuple(request.ignoreChanges),
+                )
+            )
+        return response
+
+
+def _holds_a_secret(value: object) -> bool:
+    """Secrets travel to the engine as objects with a signature of their own."""
+    return _special_secret_sig in str(value)
+
+
+StackRunner = Callable[..., Graph]
+
+
+@pytest.fixture
+def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StackRunner]:
+    """Run the real `__main__.py` of this project against the recording engine."""
+
+    def run(
+        config: dict[str, Any], secrets: dict[str, str] | None = None, stack: str = "test"
+    ) -> Graph:
+        mocks = RecordingMocks()
+        monitor = RecordingMonitor(mocks)
+        encoded = {
+            f"llm-stack:{key}": value if isinstance(value, str) else json.dumps(value)
+            for key, value in {**config, **(secrets or {})}.items()
+        }
+        pulumi.runtime.set_all_config(encoded, [f"llm-stack:{key}" for key in secrets or {}])
+        pulumi.runtime.set_mocks(mocks, project="llm-stack", stack=stack, monitor=monitor)
+        monkeypatch.chdir(PROJECT_ROOT)
+        pulumi.runtime.test(lambda: runpy.run_path("__main__.py") and None)()
+        return monitor.graph
+
+    yield run
+    pulumi.runtime.set_all_config({}, [])

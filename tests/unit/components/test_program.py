@@ -1,0 +1,163 @@
+"""The resources that `__main__.py` asks for: their graph, their names, their hardening."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .conftest import Graph, StackRunner
+
+DEV = {
+    "services": ["chat-interface", "phi-inference"],
+    "hostPorts": {"chat-interface": 8080, "monitor": 8090},
+}
+
+
+@pytest.fixture
+def dev(run_program: StackRunner) -> Graph:
+    return run_program(DEV, stack="dev")
+
+
+def test_the_dev_stack_runs_its_services_and_one_monitor(dev: Graph) -> None:
+    assert set(dev.running) == {"chat-interface", "phi-inference", "monitor"}
+    assert set(dev.of("ServiceStack")) == {"chat-interface", "phi-inference"}
+    assert set(dev.of("ServiceImage")) == {"chat", "inference", "monitor", "carrier"}
+
+
+def test_services_of_one_kind_share_an_image(run_program: StackRunner) -> None:
+    graph = run_program({"services": "all"})
+    assert len(graph.of("ServiceStack")) == 4
+    assert len(graph.of("RemoteImage")) == 4, "chat, inference, monitor, carrier"
+    images = {r.inputs["image"] for n, r in graph.running.items() if n.endswith("-inference")}
+    assert images == {"sha256:inference-build"}
+
+
+def test_every_container_is_hardened(run_program: StackRunner) -> None:
+    for name, container in run_program({"services": "all"}).running.items():
+        inputs = container.inputs
+        assert inputs["user"] == "10001:10001", name
+        assert inputs["readOnly"] is True, name
+        assert inputs["capabilities"] == {"drops": ["ALL"]}, name
+        assert inputs["securityOpts"] == ["no-new-privileges:true"], name
+        assert inputs["init"] is True, name
+        assert inputs["restart"] == "unless-stopped", name
+        assert inputs["memory"] == inputs["memorySwap"] > 0, f"{name}: swap would undo the limit"
+        assert float(inputs["cpus"]) > 0, name
+        assert {limit["name"] for limit in inputs["ulimits"]} == {"nproc", "nofile"}, name
+        assert inputs["logOpts"] == {"max-size": "10m", "max-file": "3"}, name
+        assert inputs["destroyGraceSeconds"] == inputs["stopTimeout"] >= 10, (
+            f"{name}: without a grace the provider kills at once"
+        )
+        assert inputs["wait"] is True, name
+        assert "privileged" not in inputs, name
+        assert not any("docker.sock" in str(volume) for volume in inputs.get("volumes", [])), name
+
+
+def test_carriers_never_run_and_never_reach_a_network(dev: Graph) -> None:
+    carriers = dev.of("Container").keys() - dev.running.keys()
+    assert carriers == {"chat-interface-config-carrier", "monitor-config-carrier"}
+    for name in carriers:
+        inputs = dev.of("Container")[name].inputs
+        assert (inputs["start"], inputs["mustRun"], inputs["networkMode"]) == (False, False, "none")
+
+
+def test_every_resource_belongs_to_its_component(dev: Graph) -> None:
+    parents = {resource.name: resource.parent for resource in dev.resources}
+    assert parents["phi-inference-models"].endswith("ServiceStack::phi-inference")
+    assert parents["monitor-config-carrier"].endswith("MountedFiles::monitor-config")
+    assert parents["llm-network-bridge"].endswith("StackNetwork::llm-network")
+    loose = [
+        r.name
+        for r in dev.resources
+        if r.type.startswith("docker:") and "llm-stack:" not in r.parent
+    ]
+    assert loose == []
+
+
+def test_the_network_has_the_name_of_its_stack_and_services_their_alias(dev: Graph) -> None:
+    assert dev.of("Network")["llm-network-bridge"].inputs["name"] == "llm-network-dev"
+    for name, container in dev.running.items():
+        (network,) = container.inputs["networksAdvanced"]
+        assert network["aliases"] == [name]
+
+
+def test_ports_open_on_the_loopback_only_and_only_where_named(dev: Graph) -> None:
+    ports = {name: container.inputs.get("ports") for name, container in dev.running.items()}
+    assert ports["phi-inference"] is None
+    assert ports["chat-interface"] == [{"internal": 8080, "external": 8080, "ip": "127.0.0.1"}]
+
+
+def test_a_container_starts_beside_its_predecessor_unless_a_host_port_forbids_it(
+    dev: Graph,
+) -> None:
+    assert dev.running["phi-inference"].delete_before_replace is False
+    assert dev.running["chat-interface"].delete_before_replace is True
+
+
+def test_the_model_volume_outlives_the_stack_and_its_labels(dev: Graph) -> None:
+    volume = dev.of("Volume")["phi-inference-models"]
+    assert volume.retained
+    assert "labels" in volume.ignored, "the provider replaces a volume, models and all, for a label"
+    assert volume.inputs["name"] == "dev-phi-inference-models"
+
+
+def test_the_gateway_is_told_of_every_enabled_model(run_program: StackRunner) -> None:
+    graph = run_program({"services": "all"})
+    (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
+    gateway = json.loads(upload["content"])
+    assert upload["file"] == "/run/config/gateway.json"
+    assert {m["id"]: m["replicas"] for m in gateway["models"]} == {
+        "phi-3-mini": ["http://phi-inference:8000"],
+        "qwen2.5-1.5b": ["http://qwen-inference:8000"],
+        "llama-3.2-3b": ["http://llama-inference:8000"],
+    }
+    assert all(m["stand_in"] is None for m in gateway["models"])
+
+
+def test_a_stand_in_model_is_loaded_and_told_openly(run_program: StackRunner) -> None:
+    graph = run_program({**DEV, "standInModel": "tiny"})
+    environment = graph.running["phi-inference"].inputs["envs"]
+    assert "MODEL_PATH=/opt/models/tiny.gguf" in environment
+    assert "MODEL_NAME=phi-3-mini" in environment
+    assert not any(entry.startswith("MODEL_REPOSITORY") for entry in environment)
+    (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
+    (model,) = json.loads(upload["content"])["models"]
+    assert model["stand_in"]["model"] == "tiny"
+
+
+def test_a_model_comes_with_its_revision_and_digest(dev: Graph) -> None:
+    environment = dict(e.split("=", 1) for e in dev.running["phi-inference"].inputs["envs"])
+    assert environment["MODEL_REPOSITORY"] == "microsoft/Phi-3-mini-4k-instruct-gguf"
+    assert len(environment["MODEL_REVISION"]) == 40
+    assert len(environment["MODEL_SHA256"]) == 64
+
+
+def test_the_monitor_does_not_blame_the_chat_for_its_models(dev: Graph) -> None:
+    (upload,) = dev.of("Container")["monitor-config-carrier"].inputs["uploads"]
+    services = {s["name"]: s for s in json.loads(upload["content"])["services"]}
+    assert services["chat-interface"]["depends_on"] == ["phi-inference"]
+    assert services["phi-inference"]["depends_on"] == []
+
+
+def test_a_secret_travels_as_a_file_and_stays_encrypted(run_program: StackRunner) -> None:
+    graph = run_program(DEV, secrets={"hfToken": "not-a-token"})
+    carrier = graph.of("Container")["phi-inference-secrets-carrier"]
+    assert carrier.inputs["uploads"][0]["file"] == "/run/secrets/hf_token"
+    assert "uploads" in carrier.secrets
+    elsewhere = [
+        r.name for r in graph.resources if r is not carrier and "not-a-token" in str(r.inputs)
+    ]
+    assert elsewhere == []
+
+
+def test_without_a_secret_no_secrets_volume_exists(dev: Graph) -> None:
+    assert not any(name.endswith("-secrets") for name in dev.of("MountedFiles"))
+
+
+def test_a_base_image_can_be_pinned(run_program: StackRunner) -> None:
+    graph = run_program(
+        {**DEV, "baseImages": {"python": "registry.test/python@sha256:" + "0" * 64}}
+    )
+    build = graph.of("RemoteImage")["chat-build"].inputs["build"]
+    assert build["buildArgs"]["BASE_IMAGE"].startswith("registry.test/python@sha256:")
