@@ -1,0 +1,179 @@
+"""Stacks of the tests' own on the real engine: another name, another state, another network."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import yaml
+from docker.models.containers import Container
+
+PROJECT_ROOT = Path(__file__).parents[2]
+UP_SECONDS = 1500  # The first build compiles llama-server.
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def buildkit() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `docker build` with a client that speaks BuildKit: from 23.0 on that takes a plugin."""
+    clients = [
+        path
+        for folder in os.environ["PATH"].split(os.pathsep)
+        if (path := shutil.which("docker", path=folder))
+    ]
+    for client in clients:
+        version = subprocess.run(
+            [client, "version", "--format", "{{.Client.Version}}"], capture_output=True, text=True
+        ).stdout
+        plugin = subprocess.run([client, "buildx", "version"], capture_output=True).returncode
+        if plugin == 0 or int(version.partition(".")[0] or 99) < 23:
+            break
+    else:
+        pytest.fail(f"no docker client with BuildKit among {clients}")
+
+    def build(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+        return subprocess.run(
+            [client, "build", *args], check=True, text=True, env=environment, **options
+        )
+
+    return build
+
+
+def free_port() -> int:
+    """A port on the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class StackUnderTest:
+    """A copy of the project with a stack of its own, driven by the real `pulumi`."""
+
+    directory: Path
+    engine: docker.DockerClient
+    name: str = field(default_factory=lambda: f"it-{secrets.token_hex(3)}")
+
+    def __post_init__(self) -> None:
+        self.project = self.directory / "project"
+        state = self.directory / "state"
+        state.mkdir()
+        passphrase = self.directory / "passphrase"
+        passphrase.write_text(secrets.token_hex(16), encoding="utf-8")
+        copy_project(self.project)
+        self.environment = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": state.as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_STACK": self.name,
+        }
+        self.pulumi("stack", "init", self.name)
+
+    def configure(self, **settings: Any) -> None:
+        """Replace the stack's settings, as an editor of its file would."""
+        path = self.project / f"Pulumi.{self.name}.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.exists() else {}
+        content["config"] = {f"llm-stack:{key}": value for key, value in settings.items()}
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    def pulumi(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run pulumi; a failure shows all that it printed."""
+        result = subprocess.run(
+            ["pulumi", *args, "--non-interactive"],
+            cwd=self.project,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=UP_SECONDS,
+        )
+        if check and result.returncode:
+            pytest.fail(f"pulumi {' '.join(args)}:\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def up(self, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.pulumi("up", "--yes", "--skip-preview", check=check)
+
+    def planned_changes(self) -> dict[str, str]:
+        """What a preview would do, by `Type::name`, without what stays the same."""
+        steps = json.loads(self.pulumi("preview", "--json").stdout)["steps"]
+        return {
+            "::".join(step["urn"].split("::")[-2:]).split("$")[-1]: step["op"]
+            for step in steps
+            if step["op"] != "same"
+        }
+
+    def outputs(self) -> dict[str, Any]:
+        outputs: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json").stdout)
+        return outputs
+
+    def containers(self, *, running: bool = True) -> dict[str, Container]:
+        """Containers of this stack by service; with `running` only those that ever run."""
+        label = f"llm-stack.stack={self.name}"
+        found = self.engine.containers.list(all=True, filters={"label": label})
+        return {
+            container.labels.get("llm-stack.service", container.name): container
+            for container in found
+            if not running or "llm-stack.service" in container.labels
+        }
+
+    def remove(self) -> None:
+        """Take down what is left, even of a stack that came up half."""
+        self.pulumi("cancel", "--yes", check=False)
+        self.pulumi("destroy", "--yes", "--skip-preview", check=False)
+        label = {"label": f"llm-stack.stack={self.name}"}
+        for container in self.engine.containers.list(all=True, filters=label):
+            container.remove(force=True, v=True)
+        for volume in self.engine.volumes.list(filters=label):
+            volume.remove(force=True)
+        for network in self.engine.networks.list(filters=label):
+            network.remove()
+        for image in self.engine.images.list(filters={"reference": f"llm-stack-{self.name}/*"}):
+            self.engine.images.remove(image.tags[0], force=True)
+
+
+def copy_project(target: Path) -> None:
+    """Copy what git would commit, and nothing that tools left lying about."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT_ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        source = PROJECT_ROOT / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name)
+    (target / ".venv").symlink_to(PROJECT_ROOT / ".venv")
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient
+) -> Iterator[StackUnderTest]:
+    """An empty stack of the module's own, taken down whatever happens."""
+    under_test = StackUnderTest(tmp_path_factory.mktemp("stack"), engine)
+    try:
+        yield under_test
+    finally:
+        under_test.remove()

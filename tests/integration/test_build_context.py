@@ -1,0 +1,73 @@
+"""The digest of a build context covers exactly what the engine is sent."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.build_context import context_digest, context_files
+
+IGNORE = """
+# a comment
+*.log
+!keep.log
+**/__pycache__
+cache/
+docs/*.md
+!docs/README.md
+/only-at-root
+"""
+
+FILES = [
+    "main.py",
+    "debug.log",
+    "keep.log",
+    "pkg/__pycache__/main.pyc",
+    "pkg/deep/__pycache__/main.pyc",
+    "pkg/deep/debug.log",
+    "cache/blob",
+    "pkg/cache/blob",
+    "docs/guide.md",
+    "docs/README.md",
+    "only-at-root",
+    "pkg/only-at-root",
+    "with space.txt",
+]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    root = tmp_path / "context"
+    for name in FILES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name, encoding="utf-8")
+    (root / ".dockerignore").write_text(IGNORE, encoding="utf-8")
+    (root / "link").symlink_to("main.py")
+    return root
+
+
+def test_the_files_are_those_that_the_engine_gets(
+    context: Path, tmp_path: Path, buildkit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("FROM scratch\nCOPY . /\n", encoding="utf-8")
+    archive = tmp_path / "sent.tar"
+    buildkit("-f", str(dockerfile), "-o", f"type=tar,dest={archive}", str(context))
+    with tarfile.open(archive) as sent:
+        received = {member.name for member in sent if not member.isdir()}
+    ours = {path.as_posix() for path in context_files(context) if not (context / path).is_dir() or (context / path).is_symlink()}
+    assert ours == received
+
+
+def test_only_what_is_sent_counts(context: Path, tmp_path: Path) -> None:
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("FROM scratch\n", encoding="utf-8")
+    digest = context_digest(context, dockerfile, {})
+    (context / "debug.log").write_text("more", encoding="utf-8")
+    assert context_digest(context, dockerfile, {}) == digest
+    (context / "main.py").chmod(0o755)
+    assert context_digest(context, dockerfile, {}) != digest

@@ -1,0 +1,135 @@
+"""The dev stack's whole life on the real engine: up, a chat answers, no change, one change, gone."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import docker
+import httpx
+import pytest
+
+from .conftest import StackUnderTest, free_port
+
+QUESTION = {"model": "phi-3-mini", "messages": [{"role": "user", "content": "Say something."}]}
+
+
+@pytest.fixture(scope="module")
+def dev(stack: StackUnderTest) -> StackUnderTest:
+    """The services of dev on free ports, with the model that needs no hub."""
+    stack.configure(
+        services=["chat-interface", "phi-inference"],
+        hostPorts={"chat-interface": free_port(), "monitor": free_port()},
+        standInModel="tiny",
+        monitor={"interval": 2},
+    )
+    stack.up()
+    return stack
+
+
+@pytest.fixture(scope="module")
+def chat(dev: StackUnderTest) -> httpx.Client:
+    return httpx.Client(base_url=dev.outputs()["urls"]["chat-interface"], timeout=60)
+
+
+def test_a_chat_answers(chat: httpx.Client) -> None:
+    answer = chat.post("/v1/chat/completions", json={**QUESTION, "max_tokens": 16})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"]
+
+
+def test_an_answer_streams_chunk_by_chunk(chat: httpx.Client) -> None:
+    body = {**QUESTION, "stream": True, "max_tokens": 32}
+    with chat.stream("POST", "/v1/chat/completions", json=body) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: ")]
+    assert events.pop() == "[DONE]"
+    texts = [choice["delta"].get("content") for event in events for choice in json.loads(event)["choices"]]
+    assert len(list(filter(None, texts))) > 5
+
+
+def test_the_stand_in_is_told_openly(chat: httpx.Client) -> None:
+    (model,) = [m for m in chat.get("/v1/models").json()["data"] if m["id"] == "phi-3-mini"]
+    assert model["stand_in"]["model"] == "tiny"
+
+
+def test_the_page_is_served(chat: httpx.Client) -> None:
+    page = chat.get("/")
+    assert page.status_code == 200
+    assert "<html" in page.text
+
+
+def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) -> None:
+    containers = dev.containers()
+    assert set(containers) == {"chat-interface", "phi-inference", "monitor"}
+    for name, container in containers.items():
+        config, host = container.attrs["Config"], container.attrs["HostConfig"]
+        assert config["User"] == "10001:10001", name
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"] and not host["CapAdd"], name
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], name
+        assert host["Memory"] == host["MemorySwap"] > 0, name
+        assert host["NanoCpus"] > 0, name
+        assert host["Init"], name
+        assert not host["Privileged"], name
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", name
+        assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}, name
+        assert container.attrs["State"]["Health"]["Status"] == "healthy", name
+        assert not any("docker.sock" in mount["Source"] for mount in container.attrs["Mounts"]), name
+
+
+def test_carriers_never_started(dev: StackUnderTest) -> None:
+    everything = dev.containers(running=False).values()
+    carriers = [c for c in everything if "llm-stack.service" not in c.labels]
+    assert len(carriers) == 2
+    for carrier in carriers:
+        assert carrier.status == "created", carrier.name
+
+
+def test_a_preview_after_up_has_no_changes(dev: StackUnderTest) -> None:
+    dev.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_refresh_is_quiet(dev: StackUnderTest) -> None:
+    dev.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    dev.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_changed_source_file_changes_one_image_and_its_container(dev: StackUnderTest) -> None:
+    before = {name: container.id for name, container in dev.containers().items()}
+    source = dev.project / "app" / "monitor" / "__init__.py"
+    source.write_text(source.read_text(encoding="utf-8") + "\n# touched\n", encoding="utf-8")
+    planned = dev.planned_changes()
+    assert {urn.rsplit(":", 3)[-3] + "::" + urn.rsplit("::", 1)[-1] for urn in planned} == {
+        "RemoteImage::monitor-build",
+        "Container::monitor",
+    }, planned
+    dev.up()
+    after = {name: container.id for name, container in dev.containers().items()}
+    assert {name for name in after if after[name] != before[name]} == {"monitor"}
+    dev.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_bad_setting_is_refused_without_touching_the_stack(dev: StackUnderTest) -> None:
+    before = {name: container.id for name, container in dev.containers().items()}
+    path = dev.project / f"Pulumi.{dev.name}.yaml"
+    good = path.read_text(encoding="utf-8")
+    path.write_text(good.replace("phi-inference", "fi-inference"), encoding="utf-8")
+    refused = dev.up(check=False)
+    path.write_text(good, encoding="utf-8")
+    assert refused.returncode != 0
+    told = refused.stdout + refused.stderr
+    assert re.search(r"llm-stack:services\.1: .* found 'fi-inference', did you mean 'phi-inference'", told)
+    assert "Traceback" not in told
+    assert {name: container.id for name, container in dev.containers().items()} == before
+
+
+def test_destroy_leaves_nothing_but_the_models(
+    dev: StackUnderTest, engine: docker.DockerClient
+) -> None:
+    dev.pulumi("destroy", "--yes", "--skip-preview")
+    label = {"label": f"llm-stack.stack={dev.name}"}
+    assert engine.containers.list(all=True, filters=label) == []
+    assert engine.networks.list(filters=label) == []
+    assert engine.images.list(filters={"reference": f"llm-stack-{dev.name}/*"}) == []
+    assert [v.name for v in engine.volumes.list(filters=label)] == [f"{dev.name}-phi-inference-models"]
