@@ -20,6 +20,7 @@ try:
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
+docker_host = pulumi.Config("docker").get("host")
 workloads = {name: workload(service, plan) for name, service in plan.services.items()}
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings.base_images))
@@ -38,6 +39,7 @@ services = {
             carrier_image=images["carrier"].image_id,
             network=network.network_name,
             host_port=plan.host_port(name),
+            docker_host=docker_host,
         ),
     )
     for name, service in plan.services.items()
@@ -51,6 +53,7 @@ monitor = Monitor(
         carrier_image=images["carrier"].image_id,
         network=network.network_name,
         host_port=plan.host_port(MONITOR),
+        docker_host=docker_host,
     ),
 )
 

@@ -39,8 +39,6 @@ class HardenedContainerArgs:
     memory: int
     """Bytes; swap is not granted on top."""
     cpus: float
-    start_timeout: int
-    """Seconds until it must be healthy."""
     stop_grace: int
     """Seconds between SIGTERM and SIGKILL, long enough to finish what is being answered."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +53,7 @@ class HardenedContainerArgs:
 def hardened_container(
     name: str, args: HardenedContainerArgs, opts: pulumi.ResourceOptions
 ) -> docker.Container:
-    """Declare the container; `pulumi up` waits until its image's HEALTHCHECK says healthy.
+    """Declare the container; nothing waits here until it is healthy.
 
     A container without a host port starts beside the one it replaces. With one it cannot, since two
     containers cannot hold the same port, and the old one goes first.
@@ -100,8 +98,8 @@ def hardened_container(
         else None,
         stop_timeout=args.stop_grace,
         destroy_grace_seconds=args.stop_grace,
-        wait=True,
-        wait_timeout=args.start_timeout,
+        # The health gate waits, and tells why: see components/health_gate.py.
+        wait=False,
         opts=pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(delete_before_replace=args.host_port is not None)
         ),

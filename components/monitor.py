@@ -9,10 +9,13 @@ import pulumi
 
 from .catalog import MEBIBYTE, InferenceService
 from .container import HardenedContainerArgs, hardened_container
+from .health_gate import HealthGate, HealthGateArgs
 from .mounted_files import CONFIG_DIRECTORY, MountedFiles, MountedFilesArgs
 from .plan import MONITOR, Plan
 
 PORT = 8090
+# Seconds until the monitor itself must be healthy.
+START_TIMEOUT = 60
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class MonitorArgs:
     carrier_image: pulumi.Input[str]
     network: pulumi.Input[str]
     host_port: int | None
+    docker_host: str | None = None
 
 
 class Monitor(pulumi.ComponentResource):
@@ -49,7 +53,7 @@ class Monitor(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        hardened_container(
+        container = hardened_container(
             name,
             HardenedContainerArgs(
                 stack=args.stack,
@@ -58,12 +62,18 @@ class Monitor(pulumi.ComponentResource):
                 network=args.network,
                 memory=128 * MEBIBYTE,
                 cpus=0.5,
-                start_timeout=60,
                 stop_grace=10,
                 mounts=[files.mount],
                 files_version=files.version,
                 port=PORT,
                 host_port=args.host_port,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        HealthGate(
+            f"{name}-gate",
+            HealthGateArgs(
+                container_id=container.id, timeout=START_TIMEOUT, docker_host=args.docker_host
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

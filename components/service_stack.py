@@ -10,6 +10,7 @@ import pulumi_docker as docker
 
 from .catalog import AnyService
 from .container import HardenedContainerArgs, Mount, hardened_container
+from .health_gate import HealthGate, HealthGateArgs
 from .labels import service_label, stack_label
 from .mounted_files import CONFIG_DIRECTORY, SECRETS_DIRECTORY, MountedFiles, MountedFilesArgs
 from .workload import MODELS_DIRECTORY, Workload
@@ -26,6 +27,7 @@ class ServiceStackArgs:
     carrier_image: pulumi.Input[str]
     network: pulumi.Input[str]
     host_port: int | None
+    docker_host: str | None = None
 
 
 class ServiceStack(pulumi.ComponentResource):
@@ -36,6 +38,8 @@ class ServiceStack(pulumi.ComponentResource):
     host_url: str | None
     """Address on this machine, where the stack opens a port for the service."""
     container_name: pulumi.Output[str]
+    container_id: pulumi.Output[str]
+    """Known once the service is healthy."""
 
     def __init__(
         self, name: str, args: ServiceStackArgs, opts: pulumi.ResourceOptions | None = None
@@ -59,7 +63,6 @@ class ServiceStack(pulumi.ComponentResource):
                 network=args.network,
                 memory=args.service.memory,
                 cpus=args.service.cpus,
-                start_timeout=args.service.start_timeout,
                 stop_grace=args.workload.stop_grace,
                 environment=args.workload.environment,
                 mounts=mounts,
@@ -69,6 +72,16 @@ class ServiceStack(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        gate = HealthGate(
+            f"{name}-gate",
+            HealthGateArgs(
+                container_id=container.id,
+                timeout=args.service.start_timeout,
+                docker_host=args.docker_host,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.container_id = gate.container_id
         self.url = f"http://{name}:{args.service.port}"
         self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
         self.container_name = container.name

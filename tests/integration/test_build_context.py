@@ -59,7 +59,11 @@ def test_the_files_are_those_that_the_engine_gets(
     buildkit("-f", str(dockerfile), "-o", f"type=tar,dest={archive}", str(context))
     with tarfile.open(archive) as sent:
         received = {member.name for member in sent if not member.isdir()}
-    ours = {path.as_posix() for path in context_files(context) if not (context / path).is_dir() or (context / path).is_symlink()}
+    ours = {
+        path.as_posix()
+        for path in context_files(context)
+        if not (context / path).is_dir() or (context / path).is_symlink()
+    }
     assert ours == received
 
 

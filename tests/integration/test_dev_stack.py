@@ -42,9 +42,15 @@ def test_an_answer_streams_chunk_by_chunk(chat: httpx.Client) -> None:
     body = {**QUESTION, "stream": True, "max_tokens": 32}
     with chat.stream("POST", "/v1/chat/completions", json=body) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        events = [line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: ")]
+        events = [
+            line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: ")
+        ]
     assert events.pop() == "[DONE]"
-    texts = [choice["delta"].get("content") for event in events for choice in json.loads(event)["choices"]]
+    texts = [
+        choice["delta"].get("content")
+        for event in events
+        for choice in json.loads(event)["choices"]
+    ]
     assert len(list(filter(None, texts))) > 5
 
 
@@ -66,7 +72,8 @@ def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) ->
         config, host = container.attrs["Config"], container.attrs["HostConfig"]
         assert config["User"] == "10001:10001", name
         assert host["ReadonlyRootfs"], name
-        assert host["CapDrop"] == ["ALL"] and not host["CapAdd"], name
+        assert host["CapDrop"] == ["ALL"], name
+        assert not host["CapAdd"], name
         assert host["SecurityOpt"] == ["no-new-privileges:true"], name
         assert host["Memory"] == host["MemorySwap"] > 0, name
         assert host["NanoCpus"] > 0, name
@@ -75,7 +82,9 @@ def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) ->
         assert host["RestartPolicy"]["Name"] == "unless-stopped", name
         assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}, name
         assert container.attrs["State"]["Health"]["Status"] == "healthy", name
-        assert not any("docker.sock" in mount["Source"] for mount in container.attrs["Mounts"]), name
+        assert not any("docker.sock" in mount["Source"] for mount in container.attrs["Mounts"]), (
+            name
+        )
 
 
 def test_carriers_never_started(dev: StackUnderTest) -> None:
@@ -119,7 +128,9 @@ def test_a_bad_setting_is_refused_without_touching_the_stack(dev: StackUnderTest
     path.write_text(good, encoding="utf-8")
     assert refused.returncode != 0
     told = refused.stdout + refused.stderr
-    assert re.search(r"llm-stack:services\.1: .* found 'fi-inference', did you mean 'phi-inference'", told)
+    assert re.search(
+        r"llm-stack:services\.1: .* found 'fi-inference', did you mean 'phi-inference'", told
+    )
     assert "Traceback" not in told
     assert {name: container.id for name, container in dev.containers().items()} == before
 
@@ -132,4 +143,6 @@ def test_destroy_leaves_nothing_but_the_models(
     assert engine.containers.list(all=True, filters=label) == []
     assert engine.networks.list(filters=label) == []
     assert engine.images.list(filters={"reference": f"llm-stack-{dev.name}/*"}) == []
-    assert [v.name for v in engine.volumes.list(filters=label)] == [f"{dev.name}-phi-inference-models"]
+    assert [v.name for v in engine.volumes.list(filters=label)] == [
+        f"{dev.name}-phi-inference-models"
+    ]

@@ -49,7 +49,7 @@ def test_every_container_is_hardened(run_program: StackRunner) -> None:
         assert inputs["destroyGraceSeconds"] == inputs["stopTimeout"] >= 10, (
             f"{name}: without a grace the provider kills at once"
         )
-        assert inputs["wait"] is True, name
+        assert inputs["wait"] is False, f"{name}: the health gate waits instead"
         assert "privileged" not in inputs, name
         assert not any("docker.sock" in str(volume) for volume in inputs.get("volumes", [])), name
 

@@ -1,0 +1,118 @@
+"""A gate in an update: opens when a container serves, else fails with the container's words."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import docker as engine_client
+import pulumi
+from docker.models.containers import Container
+
+LAST_LINES = 15
+POLL_SECONDS = 1.0
+PROGRESS_SECONDS = 5.0
+
+
+class NotHealthy(Exception):
+    """A container that will not serve; `str()` tells why, with its last log lines."""
+
+
+@dataclass(frozen=True)
+class HealthGateArgs:
+    """Which container to wait for, how many seconds, on which engine (None: DOCKER_HOST says)."""
+
+    container_id: pulumi.Input[str]
+    timeout: int
+    docker_host: str | None = None
+
+
+class HealthGate(pulumi.ComponentResource):
+    """Waits for a new container before what depends on it, or removes its predecessor, goes on.
+
+    The provider's own wait looks at creation only, waits out its whole time for a container that
+    has long died, and says nothing of the reason. Here the wait hangs on a value that enters the
+    state only once the container was healthy: what failed is checked again by the next update.
+    """
+
+    container_id: pulumi.Output[str]
+    """Known once the container is healthy."""
+
+    def __init__(
+        self, name: str, args: HealthGateArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:HealthGate", name, None, opts)
+
+        async def wait(hook: pulumi.ResourceHookArgs) -> None:
+            container_id = (hook.new_inputs or {})["input"]
+            await asyncio.to_thread(wait_until_healthy, container_id, args, self)
+
+        gate = pulumi.ResourceHook(f"{name}-healthy", wait)
+        passed = pulumi.Stash(
+            f"{name}-passed",
+            input=args.container_id,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=pulumi.ResourceHookBinding(before_create=[gate], before_update=[gate]),
+            ),
+        )
+        self.container_id = passed.input
+        self.register_outputs({"container_id": self.container_id})
+
+
+def wait_until_healthy(container_id: str, args: HealthGateArgs, resource: pulumi.Resource) -> None:
+    """Block until the container is healthy; raises `NotHealthy` as soon as it cannot become so."""
+    client = (
+        engine_client.DockerClient(base_url=args.docker_host)
+        if args.docker_host
+        else engine_client.from_env()
+    )
+    started = told = time.monotonic()
+    try:
+        container = client.containers.get(container_id)
+        while not is_healthy(container.attrs):
+            waited = time.monotonic() - started
+            failure = failure_of(container.attrs)
+            if failure is None and waited > args.timeout:
+                failure = f"not healthy after {args.timeout} s"
+            if failure:
+                raise NotHealthy(
+                    f"{container.name}: {failure}\n{last_lines(container, LAST_LINES)}"
+                )
+            if time.monotonic() - told > PROGRESS_SECONDS:
+                told = time.monotonic()
+                pulumi.log.info(
+                    f"waiting for health, {waited:.0f} s: {last_lines(container, 1)}",
+                    resource,
+                    ephemeral=True,
+                )
+            time.sleep(POLL_SECONDS)
+            container.reload()
+    finally:
+        client.close()
+
+
+def is_healthy(attrs: dict[str, Any]) -> bool:
+    """Whether the engine's own health check has passed."""
+    state = attrs["State"]
+    return bool(state["Running"]) and state.get("Health", {}).get("Status") == "healthy"
+
+
+def failure_of(attrs: dict[str, Any]) -> str | None:
+    """Why a container will not become healthy by waiting, or None while it may."""
+    state = attrs["State"]
+    if attrs["RestartCount"] or not (state["Running"] or state["Status"] == "created"):
+        out_of_memory = ", out of memory" if state.get("OOMKilled") else ""
+        return f"its program ended with exit code {state['ExitCode']}{out_of_memory}"
+    if state.get("Health", {}).get("Status") == "unhealthy":
+        log = state["Health"].get("Log") or [{"Output": ""}]
+        return f"its health check fails: {log[-1]['Output'].strip()}"
+    return None
+
+
+def last_lines(container: Container, count: int) -> str:
+    """The end of a container's log."""
+    text: str = container.logs(tail=count).decode("utf-8", "replace")
+    return text.strip()
