@@ -1,0 +1,64 @@
+"""Puts the gateway together from its settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from .admission import Admission
+from .browser_guard import BrowserGuard
+from .fleet import build_fleet
+from .health_watch import watch_health
+from .keys import KeyRing
+from .metrics import Metrics
+from .openai_errors import install_error_handlers
+from .page import serve_page
+from .request_log import RequestLog
+from .routes import Gateway, router
+from .settings import GatewaySettings, Secrets
+from .upstream import Upstream
+
+
+def create_app(settings: GatewaySettings, secrets: Secrets) -> ASGIApp:
+    """The ASGI application: routes inside, what holds for every request around them."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        clock = time.monotonic
+        fleet = build_fleet(settings, secrets.github_token, clock)
+        upstream = Upstream(settings.limits.connect_seconds)
+        app.state.gateway = Gateway(
+            settings=settings,
+            fleet=fleet,
+            keys=KeyRing(secrets.api_keys, clock),
+            metrics=Metrics(fleet),
+            upstream=upstream,
+            started=int(time.time()),
+        )
+        watch = asyncio.create_task(watch_health(fleet, upstream, settings.health))
+        yield
+        watch.cancel()
+        await asyncio.wait((watch,))
+        await upstream.close()
+
+    # Its documentation pages would load scripts from a third party.
+    app = FastAPI(title="chat", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    install_error_handlers(app)
+    app.include_router(router)
+    serve_page(app, settings.web_root)
+    outer: ASGIApp = Admission(app, settings.limits.open_requests)
+    if settings.cors_origins:
+        outer = CORSMiddleware(
+            outer,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("authorization", "content-type", "x-request-id"),
+            expose_headers=("x-request-id", "x-routed-model", "x-queue-position", "retry-after"),
+        )
+    return RequestLog(BrowserGuard(outer, settings.cors_origins))

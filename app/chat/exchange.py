@@ -1,0 +1,248 @@
+"""One request carried to a model server and its answer carried back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import aiohttp
+from starlette.types import Receive, Send
+
+from . import sse
+from .answer import Answer, StreamedAnswer, WholeAnswer
+from .generation_request import GenerationRequest
+from .openai_errors import ApiError
+from .pool import ModelPool, Ticket
+from .replica import Replica
+from .request_record import RequestRecord
+from .settings import GatewaySettings
+from .token_count import TokenCount
+from .upstream import Upstream, UpstreamFailure, broken_off, reported_error, unreachable
+
+_LONGEST_DOCUMENT = 64 * 2**20
+# A deadline is moved forward at most this often, not with each of thousands of chunks a second.
+_RENEW_SECONDS = 1.0
+
+
+class Exchange:
+    """Waits for a slot, asks a replica, and tries others as long as no token has come.
+
+    As soon as the client is gone, whatever is going on is given up: the place in the line, the slot
+    and the connection to the model server, which then stops generating.
+    """
+
+    def __init__(
+        self,
+        request: GenerationRequest,
+        pool: ModelPool,
+        upstream: Upstream,
+        settings: GatewaySettings,
+        record: RequestRecord,
+    ) -> None:
+        self._request = request
+        self._pool = pool
+        self._upstream = upstream
+        self._limits = settings.limits
+        self._keep_alive = settings.keep_alive
+        self._record = record
+        self._ticket: Ticket | None = None
+        self._tokens = TokenCount()
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Answer the client, or stop as soon as it has gone; the record then tells how it ended."""
+        work = asyncio.create_task(self._work(send))
+        gone = asyncio.create_task(_client_gone(receive))
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not work.done():
+                self._record.outcome = "client_gone"
+            work.cancel()
+            gone.cancel()
+            await asyncio.wait((work, gone))
+            self._tokens.write_to(self._record)
+        if not work.cancelled():
+            work.result()
+
+    def headers(self) -> Mapping[str, str]:
+        headers = {
+            "x-routed-model": self._pool.card.id,
+            "cache-control": "no-store",
+            "x-accel-buffering": "no",
+        }
+        position = self._ticket.position if self._ticket is not None else 0
+        if position:
+            headers["x-queue-position"] = str(position)
+        return headers
+
+    def place_in_line(self) -> str | None:
+        position = self._ticket.position if self._ticket is not None else 0
+        if not position:
+            return None
+        return "queue " + json.dumps({"position": position, "length": len(self._pool.line)})
+
+    async def _work(self, send: Send) -> None:
+        kind = StreamedAnswer if self._request.streams else WholeAnswer
+        answer = kind(send, self, self._keep_alive)
+        try:
+            async with answer.kept_alive():
+                await self._within_time(answer)
+            self._record.outcome = "complete"
+        except ApiError as error:
+            self._record.outcome = error.code
+            await answer.fail(error)
+
+    async def _within_time(self, answer: Answer) -> None:
+        seconds = self._limits.request_seconds
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                await self._try_replicas(answer)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            message = f"the request took longer than {seconds:g} s"
+            raise ApiError(504, message, code="request_timeout") from None
+
+    async def _try_replicas(self, answer: Answer) -> None:
+        body = self._request.body_for(self._pool.card.id)
+        tried: frozenset[Replica] = frozenset()
+        for attempt in range(1, self._limits.attempts + 1):
+            self._record.attempts = attempt
+            ticket = self._ticket = self._pool.enter(self._request.prompt, tried=tried)
+            try:
+                replica = await self._turn(ticket)
+                await self._ask(replica, body, answer)
+                return
+            except UpstreamFailure as failure:
+                if not failure.retry or attempt == self._limits.attempts:
+                    raise failure.error from failure
+                tried |= {replica}
+            finally:
+                ticket.leave()
+
+    async def _turn(self, ticket: Ticket) -> Replica:
+        """Wait in the line. Raises ApiError when that takes too long or no replica is left."""
+        seconds = self._limits.queue_seconds
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                replica = await ticket.granted
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            message = f"{self._pool.card.id} was busy for {seconds:g} s"
+            raise ApiError(429, message, code="queue_timeout", retry_after=10) from None
+        self._record.queue_seconds = (self._record.queue_seconds or 0.0) + ticket.waited
+        self._record.replica = replica.name
+        return replica
+
+    async def _ask(self, replica: Replica, body: bytes, answer: Answer) -> None:
+        """Let one replica answer, and let its circuit breaker know how that went."""
+        try:
+            async with asyncio.timeout(self._limits.first_token_seconds) as patience:
+                await self._carry(replica, body, answer, patience)
+        except UpstreamFailure as failure:
+            if failure.blame:
+                replica.breaker.failed()
+            else:
+                replica.breaker.abandoned()
+            raise
+        except ApiError:
+            replica.breaker.failed()
+            raise
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            replica.breaker.failed()
+            raise self._stalled() from None
+        except BaseException:
+            replica.breaker.abandoned()
+            raise
+        replica.breaker.succeeded()
+
+    async def _carry(
+        self, replica: Replica, body: bytes, answer: Answer, patience: asyncio.Timeout
+    ) -> None:
+        response = await self._upstream.open(
+            replica, self._request.path, body, self._record.request_id
+        )
+        try:
+            if self._request.piecewise:
+                await self._carry_events(response, answer, patience)
+            else:
+                assert isinstance(answer, WholeAnswer)
+                await answer.document(await _document(response))
+        except (aiohttp.ClientError, OSError, sse.EventTooLong) as error:
+            if self._begun:
+                raise broken_off(
+                    "the model server broke off before the end of its answer"
+                ) from error
+            raise unreachable(replica, error) from error
+        finally:
+            # Closing what has not been read to its end is what makes llama-server stop.
+            response.close()
+
+    async def _carry_events(
+        self, response: aiohttp.ClientResponse, answer: Answer, patience: asyncio.Timeout
+    ) -> None:
+        """The hot path: a few steps per chunk, none of which decodes it."""
+        now = asyncio.get_running_loop().time
+        whole = sse.WholeEvents()
+        renewal = 0.0
+        last = b""
+        while chunk := await response.content.readany():
+            events = whole.feed(chunk)
+            if not events:
+                continue
+            if sse.reports_error(events):
+                raise self._failed_inside(events)
+            if not self._begun:
+                if not sse.has_data(events):
+                    continue
+                self._begin()
+            last = events
+            self._tokens.see(events)
+            await answer.pass_on(events)
+            if now() >= renewal:
+                renewal = now() + _RENEW_SECONDS
+                patience.reschedule(now() + self._limits.silence_seconds)
+        if rest := whole.finish():
+            last = rest
+            await answer.pass_on(rest)
+        if not sse.is_done(last):
+            raise aiohttp.ClientPayloadError("the stream ended before its end")
+        await answer.finish()
+
+    @property
+    def _begun(self) -> bool:
+        return self._record.first_token_seconds is not None
+
+    def _begin(self) -> None:
+        self._record.first_token_seconds = self._record.age
+
+    def _failed_inside(self, events: bytes) -> ApiError | UpstreamFailure:
+        error = reported_error(events)
+        if self._begun:
+            return error
+        return UpstreamFailure(error, retry=error.status >= 500, blame=error.status >= 500)
+
+    def _stalled(self) -> ApiError:
+        if self._begun:
+            message = f"the answer stood still for {self._limits.silence_seconds:g} s"
+        else:
+            message = f"there was no token within {self._limits.first_token_seconds:g} s"
+        return ApiError(504, message, code="upstream_stalled")
+
+
+async def _client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _document(response: aiohttp.ClientResponse) -> bytes:
+    document = bytearray()
+    while chunk := await response.content.readany():
+        document += chunk
+        if len(document) > _LONGEST_DOCUMENT:
+            raise broken_off("the model server's answer is too large")
+    return bytes(document)

@@ -1,0 +1,40 @@
+"""Keeps asking every replica whether it can answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from .fleet import Fleet
+from .pool import ModelPool
+from .replica import Replica, State
+from .settings import HealthChecks
+from .upstream import Upstream
+
+
+async def watch_health(fleet: Fleet, upstream: Upstream, settings: HealthChecks) -> None:
+    """Ask until cancelled; each replica in a task of its own, so that none delays another."""
+    async with asyncio.TaskGroup() as tasks:
+        for pool in fleet:
+            for replica in pool.replicas:
+                if replica.health_url is not None:
+                    tasks.create_task(_watch(replica, pool, upstream, settings))
+
+
+async def _watch(
+    replica: Replica, pool: ModelPool, upstream: Upstream, settings: HealthChecks
+) -> None:
+    failures = 0
+    while True:
+        health = await upstream.ask_health(replica, settings.timeout)
+        failures = failures + 1 if health.state is State.DOWN else 0
+        # A server that is busy may miss one question; one that was never heard of gets no credit.
+        if failures in (0, settings.failures) or replica.health.state is not State.READY:
+            replica.health = health
+        pool.dispatch()
+        replica.doubt.clear()
+        ready = replica.health.state is State.READY and not failures
+        pause = settings.interval if ready else settings.interval_when_down
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await replica.doubt.wait()

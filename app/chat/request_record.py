@@ -1,0 +1,73 @@
+"""What is known of one request: written by those who handle it, read by the log and the metrics."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+
+_STATE_KEY = "record"
+
+
+@dataclass
+class RequestRecord:
+    """Times are seconds; the ones that did not happen stay None. No prompt, no answer, no key."""
+
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    arrived: float = field(default_factory=time.monotonic)
+    key: str = "anonymous"
+    model: str | None = None
+    replica: str | None = None
+    streamed: bool | None = None
+    attempts: int = 0
+    queue_seconds: float | None = None
+    first_token_seconds: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    tokens_per_second: float | None = None
+    # `complete`, `client_gone`, or the code of the error that the client was given.
+    outcome: str | None = None
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.arrived
+
+    def log_fields(self) -> dict[str, Any]:
+        """What there is to say, for one line of the log."""
+        times = {
+            "queue_ms": self.queue_seconds,
+            "first_token_ms": self.first_token_seconds,
+        }
+        fields: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in (
+                "request_id",
+                "key",
+                "model",
+                "replica",
+                "streamed",
+                "prompt_tokens",
+                "completion_tokens",
+                "outcome",
+            )
+        }
+        fields |= {name: round(value * 1000, 1) for name, value in times.items() if value}
+        if self.attempts > 1:
+            fields["attempts"] = self.attempts
+        if self.tokens_per_second is not None:
+            fields["tokens_per_second"] = round(self.tokens_per_second, 2)
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+def attach_record(scope: Mapping[str, Any], record: RequestRecord) -> None:
+    scope["state"][_STATE_KEY] = record
+
+
+def record_of(request: Request) -> RequestRecord:
+    record = getattr(request.state, _STATE_KEY)
+    assert isinstance(record, RequestRecord)
+    return record

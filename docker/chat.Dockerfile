@@ -1,0 +1,47 @@
+# The chat service: the gateway and its page. Context: app/chat
+ARG BASE_IMAGE=python:3.11-slim
+
+# ---- web: the page, built by npm; Node.js comes from PyPI, so no second base image is needed ------
+FROM ${BASE_IMAGE} AS web
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+COPY requirements-web.txt /build/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv /opt/node \
+    && /opt/node/bin/pip install --require-hashes --only-binary :all: --requirement /build/requirements-web.txt
+ENV PATH=/opt/node/bin:$PATH
+WORKDIR /build/web
+COPY web/package.json web/package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+COPY web/ ./
+RUN npm run build
+
+# ---- builder: the virtual environment and the package, with their bytecode ------------------------
+FROM ${BASE_IMAGE} AS builder
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements.txt /build/
+# pip stays in an environment of its own; the one that is shipped has no installer.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv /build/pip \
+    && python3 -m venv --without-pip /opt/venv \
+    && /build/pip/bin/pip --python /opt/venv/bin/python3 install \
+        --no-compile --require-hashes --only-binary :all: --requirement /build/requirements.txt
+COPY *.py /opt/app/chat/
+# The root file system is read-only at run time, so the bytecode is made here.
+RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib /opt/app
+
+# ---- runtime: no compiler, no installer, no Node.js -----------------------------------------------
+FROM ${BASE_IMAGE}
+COPY --from=builder /opt/venv /opt/venv
+COPY --from=builder /opt/app /opt/app
+COPY --from=web /build/web/dist /opt/app/chat/web/dist
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/opt/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 8080
+# -S leaves out the search for installed packages: the check needs none, and runs all day.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python3", "-S", "-m", "chat.healthcheck"]
+ENTRYPOINT ["python3", "-m", "chat"]

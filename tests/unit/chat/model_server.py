@@ -1,0 +1,132 @@
+"""A double of a model server, on a real socket, whose behaviour a test decides request by request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+Behaviour = Callable[["Asked"], Awaitable[web.StreamResponse]]
+
+
+class Asked:
+    """One request that arrived."""
+
+    def __init__(self, request: web.Request, body: dict[str, Any]) -> None:
+        self.request = request
+        self.body = body
+        self.path = request.path
+        self.headers = dict(request.headers)
+        # Set when the gateway closes the connection before the answer is complete.
+        self.abandoned = asyncio.Event()
+
+    async def stream(self) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(self.request)
+        return response
+
+    def cut(self) -> None:
+        """Break the connection as a killed process would."""
+        assert self.request.transport is not None
+        self.request.transport.abort()
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **top: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    payload = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+        **top,
+    }
+    return b"data: " + json.dumps(payload).encode() + b"\n\n"
+
+
+TIMINGS = {"prompt_n": 7, "cache_n": 0, "predicted_n": 2, "predicted_per_second": 40.0}
+USAGE = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+HELLO = (
+    chunk({"role": "assistant", "content": None}),
+    chunk({"content": "Hel"}),
+    chunk({"content": "lo"}),
+    chunk({}, "stop", timings=TIMINGS, usage=USAGE),
+    b"data: [DONE]\n\n",
+)
+
+
+async def say_hello(asked: Asked) -> web.StreamResponse:
+    response = await asked.stream()
+    for piece in HELLO:
+        await response.write(piece)
+    return response
+
+
+def refuse(status: int, error: object, **headers: str) -> Behaviour:
+    async def behave(asked: Asked) -> web.StreamResponse:
+        return web.json_response({"error": error}, status=status, headers=headers)
+
+    return behave
+
+
+class ModelServer:
+    """Answers every request by `behaviour`, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.behaviour: Behaviour = say_hello
+        self.asked: list[Asked] = []
+        self.arrived = asyncio.Condition()
+        self.health: tuple[int, dict[str, Any]] = (200, {"status": "ok"})
+        self.url = ""
+        self._runner: web.AppRunner | None = None
+
+    async def wait_for(self, number: int) -> Asked:
+        """The request of that number (from 1), as soon as it has arrived."""
+        async with self.arrived:
+            await self.arrived.wait_for(lambda: len(self.asked) >= number)
+        return self.asked[number - 1]
+
+    async def start(self, port: int = 0) -> None:
+        app = web.Application()
+        app.router.add_get("/health", self._health)
+        app.router.add_post("/{path:.*}", self._generate)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        address = self._runner.addresses[0]
+        self.url = f"http://127.0.0.1:{address[1]}"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _health(self, request: web.Request) -> web.Response:
+        status, body = self.health
+        return web.json_response(body, status=status)
+
+    async def _generate(self, request: web.Request) -> web.StreamResponse:
+        asked = Asked(request, await request.json())
+        async with self.arrived:
+            self.asked.append(asked)
+            self.arrived.notify_all()
+        try:
+            return await self.behaviour(asked)
+        except (asyncio.CancelledError, ConnectionError):
+            asked.abandoned.set()
+            raise
+
+
+@contextlib.asynccontextmanager
+async def model_server() -> AsyncIterator[ModelServer]:
+    server = ModelServer()
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()

@@ -1,0 +1,61 @@
+"""Runs the gateway as it runs in its container (uvicorn, httptools), on a free loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import uvicorn
+
+from app.chat.app import create_app
+from app.chat.settings import GatewaySettings, Secrets
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to pytest."""
+        yield
+
+
+def settings(*replicas: str, slots: int = 2, **more: Any) -> GatewaySettings:
+    """Settings with one model `m`, and health checks and keep-alives fast enough for a test."""
+    return GatewaySettings.model_validate(
+        {
+            "models": [{"id": "m", "slots": slots, "replicas": list(replicas)}],
+            "health": {"interval": 0.1, "interval_when_down": 0.02, "timeout": 1},
+            **more,
+        }
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(
+    configuration: GatewaySettings, secrets: Secrets | None = None
+) -> AsyncIterator[str]:
+    """The gateway's address, once it answers."""
+    config = uvicorn.Config(
+        create_app(configuration, secrets or Secrets()),
+        host="127.0.0.1",
+        port=0,
+        http="httptools",
+        loop="none",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        if task.done():
+            task.result()
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
