@@ -1,0 +1,135 @@
+"""One HTTP question with a deadline and a bounded answer, and failures told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+ANSWER_LIMIT = 256 * 1024
+"""Bytes read of an answer; the rest is dropped."""
+
+# Long enough to carry the questions of one check, short enough that servers which close idle
+# connections after five seconds do not do so while a question is under way.
+KEEP_ALIVE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `seconds` is the time from asking to the last byte."""
+
+    status: int
+    body: bytes
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """The body as text, with what is no UTF-8 replaced."""
+        return self.body.decode(errors="replace")
+
+
+class NoAnswer(Exception):
+    """Nothing usable came back. `code` is for a label, the text for people.
+
+    `unreachable`: the fault may lie in the network, not in the service.
+    """
+
+    def __init__(self, code: str, text: str, *, unreachable: bool) -> None:
+        super().__init__(text)
+        self.code = code
+        self.unreachable = unreachable
+
+
+class Fetcher:
+    """Asks services over HTTP. Follows no redirect, keeps no cookie, uses no proxy."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @classmethod
+    def create(cls, concurrency: int = 64) -> Fetcher:
+        """A fetcher with its own connections; to be called inside the event loop."""
+        connector = aiohttp.TCPConnector(
+            limit=concurrency, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=2
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            headers={"User-Agent": "llm-stack-monitor"},
+        )
+        return cls(session)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def get(self, url: str, within: float) -> Answer:
+        """GET an address within so many seconds; raises NoAnswer."""
+        return await self._ask("GET", url, within)
+
+    async def post(
+        self,
+        url: str,
+        within: float,
+        *,
+        json: object = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """POST JSON or bytes to an address within so many seconds; raises NoAnswer."""
+        return await self._ask("POST", url, within, json=json, data=data, headers=headers)
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        within: float,
+        *,
+        json: object = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        started = time.monotonic()
+        try:
+            async with (
+                asyncio.timeout(within),
+                self._session.request(
+                    method, url, json=json, data=data, headers=headers, allow_redirects=False
+                ) as response,
+            ):
+                body = await _bounded(response.content)
+                return Answer(response.status, body, time.monotonic() - started)
+        except TimeoutError:
+            text = f"no answer within {within:g} s"
+            raise NoAnswer("timeout", text, unreachable=True) from None
+        except aiohttp.ClientConnectorDNSError:
+            raise NoAnswer("dns", "its name does not resolve", unreachable=True) from None
+        except aiohttp.ClientConnectorError as error:
+            raise _not_connected(error.os_error) from None
+        except (aiohttp.ClientError, OSError) as error:
+            text = f"the connection broke: {type(error).__name__}"
+            raise NoAnswer("broken", text, unreachable=False) from None
+
+
+async def _bounded(stream: aiohttp.StreamReader) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while size < ANSWER_LIMIT and (part := await stream.read(ANSWER_LIMIT - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _not_connected(error: OSError) -> NoAnswer:
+    if error.errno == errno.ECONNREFUSED:
+        return NoAnswer("refused", "connection refused", unreachable=False)
+    if isinstance(error, socket.gaierror):
+        return NoAnswer("dns", "its name does not resolve", unreachable=True)
+    text = f"cannot be reached: {error.strerror or error}"
+    return NoAnswer("unreachable", text, unreachable=True)

@@ -1,0 +1,224 @@
+"""The questions that are put to a service of each kind, and the verdict on the answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from .fetch import Answer, Fetcher, NoAnswer
+from .progress import Progress, Sample, judge, read_counter, read_slots
+from .settings import Expectation, Judgement, Kind, Service
+from .states import State, Verdict
+
+WORK_COUNTERS = ("n_decode_total", "prompt_tokens_total", "tokens_predicted_total")
+
+# One token of prompt, one of answer, greedy: the least work that proves the whole path.
+CANARY = {"prompt": "1", "n_predict": 1, "temperature": 0, "stream": False}
+
+LOADING_WORDS = ("loading", "starting", "downloading", "fetching")
+
+
+class Prober:
+    """Checks services; remembers only what the forward-progress judgement needs."""
+
+    def __init__(self, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self._progress: dict[str, Progress] = {}
+
+    async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+        """Check a service once. Never raises for what the service does."""
+        try:
+            if service.kind is Kind.INFERENCE:
+                return await self._inference(service, judgement, now)
+            if service.kind is Kind.CHAT:
+                return await self._chat(service)
+            if service.kind is Kind.CONNECTOR:
+                return await self._connector(service)
+            answer = await self._fetcher.get(service.address, service.timeout)
+        except NoAnswer as fault:
+            return Verdict(State.DOWN, fault.code, str(fault), unreachable=fault.unreachable)
+        return judge_answer(answer, service.expect)
+
+    async def _chat(self, service: Service) -> Verdict:
+        """`/health` says whether the gateway itself works, `/ready` whether a model does."""
+        alive = judge_answer(await self._health(service), service.expect)
+        if alive.state not in (State.OK, State.DEGRADED):
+            return replace(alive, excusable=False)
+        ready = await self._fetcher.get(f"{service.address}/ready", service.timeout)
+        verdict = judge_answer(ready, Expectation())
+        if verdict.state is State.DOWN:
+            reason = f"not ready: {detail(ready)}"
+            return Verdict(State.DOWN, "not_ready", reason, alive.latency, excusable=True)
+        return alive if verdict.state is State.OK else verdict
+
+    async def _connector(self, service: Service) -> Verdict:
+        """cloudflared's `/ready`: 200 with the number of edge connections, or 503."""
+        answer = await self._fetcher.get(f"{service.address}/ready", service.timeout)
+        connections = _member(answer, "readyConnections")
+        if answer.status == 200:
+            reason = f"{connections} connections to the edge"
+            return Verdict(State.OK, "ok", reason, answer.seconds)
+        if connections == 0:
+            reason = "no connection to the edge"
+            return Verdict(State.DOWN, "no_edge", reason, answer.seconds)
+        return judge_answer(answer, Expectation())
+
+    async def _inference(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+        health = await self._health(service)
+        verdict = judge_answer(health, service.expect)
+        if verdict.state not in (State.OK, State.DEGRADED):
+            self._progress.pop(service.name, None)
+            return verdict
+        before = self._progress.get(service.name, Progress())
+        sample = await self._sample(service, before)
+        after, found = judge(before, sample, now, judgement.stall_after)
+        if found.state is State.OK:
+            after, found = await self._prove(service, after, judgement, now)
+        self._progress[service.name] = after
+        found = replace(found, latency=health.seconds)
+        return verdict if found.state is State.OK and verdict.state is State.DEGRADED else found
+
+    async def _health(self, service: Service) -> Answer:
+        return await self._fetcher.get(f"{service.address}/health", service.timeout)
+
+    async def _sample(self, service: Service, before: Progress) -> Sample:
+        """`/slots`; and `/metrics` too where the slots leave the question open, not always,
+        since each reading of llama-server's metrics resets averages that others read."""
+        slots = await self._quietly(f"{service.address}/slots", service.timeout)
+        if slots is None:
+            return Sample(busy=None, slots=None, silent=True)
+        if slots.status != 200:
+            return await self._sample_from_metrics(service)
+        try:
+            sample = read_slots(json.loads(slots.body))
+        except ValueError:
+            return await self._sample_from_metrics(service)
+        if sample.busy and sample.mark == before.mark:
+            return replace(sample, tokens=await self._counted(service))
+        return sample
+
+    async def _sample_from_metrics(self, service: Service) -> Sample:
+        metrics = await self._quietly(f"{service.address}/metrics", service.timeout)
+        if metrics is None:
+            return Sample(busy=None, slots=None, silent=True)
+        if metrics.status != 200:
+            return Sample(busy=0, slots=None)
+        busy = read_counter(metrics.text, ("requests_processing", "requests_deferred"))
+        tokens = read_counter(metrics.text, WORK_COUNTERS)
+        return Sample(busy=int(busy or 0), slots=None, mark=("metrics",), tokens=tokens)
+
+    async def _counted(self, service: Service) -> float | None:
+        metrics = await self._quietly(f"{service.address}/metrics", service.timeout)
+        if metrics is None or metrics.status != 200:
+            return None
+        return read_counter(metrics.text, WORK_COUNTERS)
+
+    async def _prove(
+        self, service: Service, progress: Progress, judgement: Judgement, now: float
+    ) -> tuple[Progress, Verdict]:
+        """Have an idle service make one token, where real use has made none for long."""
+        idle = Verdict(State.OK, "ok", "idle")
+        if progress.proven_at is not None and now - progress.proven_at < judgement.canary_every:
+            return progress, idle
+        tokens = await self._counted(service)
+        if tokens is not None and progress.tokens is not None and tokens > progress.tokens:
+            return replace(progress, tokens=tokens, proven_at=now), idle
+        verdict = await self._canary(service)
+        if verdict.state is not State.OK:
+            return progress, verdict
+        return replace(progress, proven_at=now, tokens=await self._counted(service)), verdict
+
+    async def _canary(self, service: Service) -> Verdict:
+        try:
+            url = f"{service.address}/completion"
+            answer = await self._fetcher.post(url, service.timeout, json=CANARY)
+        except NoAnswer as fault:
+            return await self._canary_unanswered(service, fault)
+        if answer.status == 200:
+            return Verdict(State.OK, "ok", "idle, made a token when asked")
+        if answer.status in (429, 503):
+            return Verdict(State.BUSY, "busy", "refused a test request as busy")
+        return Verdict(State.STALLED, "no_token", f"idle, but made no token: {detail(answer)}")
+
+    async def _canary_unanswered(self, service: Service, fault: NoAnswer) -> Verdict:
+        """A real request may have come first: then the next checks see whether it moves."""
+        sample = await self._sample(service, Progress())
+        if sample.silent or sample.busy:
+            return Verdict(State.BUSY, "busy", "a test request waits behind other work")
+        return Verdict(State.STALLED, "no_token", f"idle, but made no token: {fault}")
+
+    async def _quietly(self, url: str, within: float) -> Answer | None:
+        try:
+            return await self._fetcher.get(url, within)
+        except NoAnswer:
+            return None
+
+
+def judge_answer(answer: Answer, expect: Expectation) -> Verdict:
+    """The verdict on one answer by its status, its body and its time."""
+    word = _status_word(answer)
+    if answer.status == 503 and "loading model" in answer.text.lower():
+        return Verdict(State.LOADING, "loading", "loads its model", answer.seconds)
+    if word in LOADING_WORDS:
+        return Verdict(State.LOADING, "loading", f"says it is {word}", answer.seconds)
+    if word == "draining":
+        return Verdict(State.DRAINING, "draining", "finishes what it has begun", answer.seconds)
+    if answer.status not in expect.status:
+        return _failed(answer, f"http_{answer.status}", detail(answer))
+    if expect.body_contains is not None and expect.body_contains not in answer.text:
+        return _failed(answer, "body", f"the answer lacks {expect.body_contains!r}")
+    for path, wanted in expect.json_values.items():
+        found = _at(answer, path)
+        if found != wanted:
+            return _failed(answer, "body", f"{path} is {found!r}, not {wanted!r}")
+    if expect.slower_than is not None and answer.seconds > expect.slower_than:
+        reason = f"took {answer.seconds:.2f} s, more than {expect.slower_than:g} s"
+        return Verdict(State.DEGRADED, "slow", reason, answer.seconds)
+    return Verdict(State.OK, "ok", f"HTTP {answer.status}", answer.seconds)
+
+
+def _failed(answer: Answer, code: str, reason: str) -> Verdict:
+    return Verdict(State.DOWN, code, reason, answer.seconds, excusable=True)
+
+
+def detail(answer: Answer) -> str:
+    """The status of a refusing answer, and the reason that its body gives, if any."""
+    parsed = _parsed(answer)
+    said: object = None
+    if isinstance(parsed, dict):
+        error = parsed.get("error")
+        said = error.get("message") if isinstance(error, dict) else error
+        said = said or parsed.get("reason") or parsed.get("status")
+    return f"HTTP {answer.status}" + (f" ({str(said)[:120]})" if said else "")
+
+
+def _parsed(answer: Answer) -> Any:
+    if not answer.body.startswith((b"{", b"[")):
+        return None
+    try:
+        return json.loads(answer.body)
+    except ValueError:
+        return None
+
+
+def _status_word(answer: Answer) -> str:
+    word = _member(answer, "status")
+    return word.lower() if isinstance(word, str) else ""
+
+
+def _member(answer: Answer, key: str) -> object:
+    parsed = _parsed(answer)
+    return parsed.get(key) if isinstance(parsed, dict) else None
+
+
+def _at(answer: Answer, path: str) -> object:
+    found = _parsed(answer)
+    for part in path.split("."):
+        if isinstance(found, dict):
+            found = found.get(part)
+        elif isinstance(found, list) and part.isdigit() and int(part) < len(found):
+            found = found[int(part)]
+        else:
+            return None
+    return found

@@ -1,0 +1,281 @@
+"""The watch itself: checks every service in its rhythm and carries out what is decided."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from pydantic import TypeAdapter
+
+from .decisions import (
+    Event,
+    Happening,
+    Memory,
+    Pending,
+    Policy,
+    RestartAnswer,
+    Step,
+    World,
+    answered,
+    can_serve,
+    observe,
+    pause,
+    remember,
+    resume,
+)
+from .log import log
+from .settings import Judgement, Service, Settings, paused
+from .states import FAILED, SERVING, State, Verdict
+from .store import Store
+
+SAVE_EVERY = 30.0
+"""Seconds between two saves of what is remembered, when nothing happened that cannot wait."""
+
+EAGER_TIME = 300.0
+"""Seconds that an undecided or starting service is checked at the shorter interval."""
+
+PARALLEL_CHECKS = 64
+
+
+class Checker(Protocol):
+    """Checks a service once."""
+
+    async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+        """The verdict; raises nothing for what the service does."""
+
+
+class Restarter(Protocol):
+    """Restarts the container of a service."""
+
+    async def restart(self, service: Service, pending: Pending) -> RestartAnswer:
+        """Ask for it once, and wait for the outcome."""
+
+
+Listener = Callable[[Service, Event], None]
+
+
+class Watch:
+    """Knows every service's memory, and changes it by the rules in `decisions` only."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        checker: Checker,
+        restarter: Restarter | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+        listeners: Iterable[Listener] = (),
+    ) -> None:
+        self.settings = settings
+        self.services = {service.name: service for service in settings.services}
+        self.memories: dict[str, Memory] = {}
+        self.checks = 0
+        self.last_check_at = clock()
+        self._checker = checker
+        self._restarter = restarter
+        self._clock = clock
+        self._chance = chance
+        self._listeners = tuple(listeners)
+        self._checks_of: dict[str, int] = dict.fromkeys(self.services, 0)
+        self._turn = asyncio.Semaphore(PARALLEL_CHECKS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._dirty = False
+        self.state_writable = True
+        self._store = Store(settings.state_dir / "state.json", TypeAdapter(dict[str, Memory]))
+        self._policies = {
+            service.name: Policy(
+                judgement=settings.judgement_of(service),
+                restarts=settings.restarts,
+                start_grace=service.start_grace,
+                restart=service.restart and restarter is not None,
+            )
+            for service in settings.services
+        }
+        self._recall()
+
+    def _recall(self) -> None:
+        now = self._clock()
+        stored = self._store.load() or {}
+        for name, service in self.services.items():
+            memory = stored.get(name) or remember(service.start_grace, now)
+            if self._restarter is None:
+                memory = replace(memory, pending=None)
+            self.memories[name] = memory
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._save_regularly())
+                for index, service in enumerate(self.services.values()):
+                    group.create_task(self._follow(service, index))
+        finally:
+            await self._finish()
+
+    async def _finish(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.save()
+
+    async def _follow(self, service: Service, index: int) -> None:
+        """Check one service for ever. The first checks are spread over an interval, or over
+        ten seconds, so that many services do not come all at once."""
+        interval = self.settings.interval_of(service)
+        if self.memories[service.name].pending:
+            self._ask(service)
+        await asyncio.sleep(min(interval, 10.0) * index / len(self.services))
+        while True:
+            begun = time.monotonic()
+            async with self._turn:
+                await self.check(service)
+            await asyncio.sleep(max(0.05, self._pace(service) - (time.monotonic() - begun)))
+
+    def _pace(self, service: Service) -> float:
+        """Seconds until the next check: shorter for a while where something is undecided."""
+        memory = self.memories[service.name]
+        judgement = self.settings.judgement_of(service)
+        interval = self.settings.interval_of(service)
+        settled = memory.healthy is True and memory.failures == 0 and memory.state in SERVING
+        recent = self._clock() - max(memory.since, memory.last_restart_at or 0.0) < EAGER_TIME
+        return min(interval, judgement.retry_interval) if recent and not settled else interval
+
+    async def check(self, service: Service) -> None:
+        """Check a service once, and do what follows from it."""
+        name = service.name
+        try:
+            verdict = await self._checker.check(
+                service, self.settings.judgement_of(service), self._clock()
+            )
+        except Exception as error:
+            # One broken check must not end the watch over all the others.
+            reason = f"the check itself failed: {type(error).__name__}: {error}"
+            verdict = Verdict(State.UNKNOWN, "check_failed", reason)
+        self.checks += 1
+        self.last_check_at = self._clock()
+        step = observe(
+            self.memories[name], name, verdict, self._policies[name], self._world(service)
+        )
+        self._take(service, step)
+        self._detail(service, verdict)
+        if any(event.happening is Happening.RESTART_ASKED for event in step.events):
+            self._ask(service)
+
+    def _world(self, service: Service) -> World:
+        failed = tuple(other for other in service.depends_on if not can_serve(self.memories[other]))
+        return World(self._clock(), self.is_paused(service), failed)
+
+    def is_paused(self, service: Service) -> bool:
+        """Whether restarts and alerts are off for a service just now."""
+        now = self._clock()
+        return (
+            paused(self.settings.paused_until, now)
+            or paused(service.paused_until, now)
+            or now < self.memories[service.name].paused_until
+        )
+
+    def _take(self, service: Service, step: Step) -> None:
+        self.memories[service.name] = step.memory
+        self._dirty = True
+        for event in step.events:
+            _log_event(event)
+            for listener in self._listeners:
+                listener(service, event)
+
+    def _ask(self, service: Service) -> None:
+        task = asyncio.create_task(self._restart(service))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _restart(self, service: Service) -> None:
+        """Put the decision on disk first: a monitor that dies in between asks again, and the
+        restarter sees by the container's start whether it has been done."""
+        await self.save()
+        pending = self.memories[service.name].pending
+        if pending is None or self._restarter is None:
+            return
+        answer = await self._restarter.restart(service, pending)
+        step = answered(
+            self.memories[service.name],
+            service.name,
+            answer,
+            self._policies[service.name],
+            self._clock(),
+            self._chance(),
+        )
+        self._take(service, step)
+        await self.save()
+
+    def pause(self, names: Iterable[str], seconds: float) -> None:
+        """No restarts and alerts for these services until so many seconds from now."""
+        now = self._clock()
+        for name in names:
+            step = pause(self.memories[name], name, now + seconds, now)
+            self._take(self.services[name], step)
+
+    def resume(self, names: Iterable[str]) -> None:
+        """End their pause, and take up restarts again where the monitor gave up."""
+        for name in names:
+            step = resume(self.memories[name], name, self._clock())
+            self._take(self.services[name], step)
+
+    async def save(self) -> None:
+        """Put what is remembered on disk, in a thread as the disk may be slow."""
+        self._dirty = False
+        snapshot = dict(self.memories)
+        try:
+            await asyncio.to_thread(self._store.save, snapshot)
+            self.state_writable = True
+        except OSError as error:
+            if self.state_writable:
+                log("state_not_saved", "error", reason=str(error))
+            self.state_writable = False
+
+    async def _save_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_EVERY)
+            if self._dirty:
+                await self.save()
+
+    def _detail(self, service: Service, verdict: Verdict) -> None:
+        """A detailed line every N checks of a service."""
+        count = self._checks_of[service.name] = self._checks_of[service.name] + 1
+        if count % self.settings.detail_every:
+            return
+        memory = self.memories[service.name]
+        log(
+            "checked",
+            service=service.name,
+            kind=service.kind.value,
+            state=memory.state.value,
+            seconds_in_state=round(self._clock() - memory.since),
+            reason=memory.reason,
+            latency_ms=None if verdict.latency is None else round(verdict.latency * 1000, 1),
+            checks=count,
+            failures=memory.failures or None,
+            restarts=memory.restarts_total or None,
+            held=memory.held or None,
+        )
+
+
+def _log_event(event: Event) -> None:
+    failing = event.after in FAILED or event.happening in (
+        Happening.FAILED,
+        Happening.GAVE_UP,
+        Happening.RESTART_FAILED,
+    )
+    log(
+        event.happening.value,
+        "warning" if failing else "info",
+        service=event.service,
+        before=event.before and event.before.value,
+        after=event.after and event.after.value,
+        reason=event.reason,
+        code=event.code or None,
+        alert=event.alert or None,
+    )

@@ -1,0 +1,37 @@
+# The health monitor. Context: app/monitor
+ARG BASE_IMAGE=ubuntu:24.04
+
+FROM ${BASE_IMAGE} AS builder
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-venv ca-certificates
+COPY requirements.txt /build/
+# Installed into a folder, not a virtual environment: nothing in it names the interpreter.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv /build/pip \
+    && /build/pip/bin/pip install --no-compile --require-hashes --only-binary :all: \
+        --target /build/lib --requirement /build/requirements.txt \
+    && rm -rf /build/lib/bin
+COPY . /build/app/monitor
+# The root file system is read-only at run time, so the bytecode is made here.
+RUN rm /build/app/monitor/requirements.txt \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /build/app /build/lib
+
+FROM ${BASE_IMAGE}
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        python3-minimal libpython3-stdlib ca-certificates \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf /var/log/* \
+        /usr/share/doc /usr/share/man \
+    && install -d -o 10001 -g 10001 /var/lib/monitor
+COPY --from=builder /build/lib /opt/lib
+COPY --from=builder /build/app /opt/app
+ENV PYTHONPATH=/opt/app:/opt/lib \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 8090
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python3", "-m", "monitor", "check"]
+ENTRYPOINT ["python3", "-m", "monitor"]

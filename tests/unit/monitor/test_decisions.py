@@ -1,0 +1,354 @@
+"""The state machine: what follows from which checks, told as short histories.
+
+A history is a list of (verdict, seconds until the next check); `Story` plays it with a clock
+of its own and a restarter that answers as told.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from app.monitor.decisions import (
+    Event,
+    Happening,
+    Memory,
+    Outcome,
+    Pending,
+    Policy,
+    RestartAnswer,
+    World,
+    answered,
+    observe,
+    pause,
+    remember,
+    resume,
+)
+from app.monitor.settings import Judgement, Restarts
+from app.monitor.states import State, Verdict
+
+OK = Verdict(State.OK, "ok", "HTTP 200")
+BUSY = Verdict(State.BUSY, "busy", "2 of 2 slots busy")
+LOADING = Verdict(State.LOADING, "loading", "loads its model")
+DRAINING = Verdict(State.DRAINING, "draining", "finishes what it has begun")
+REFUSED = Verdict(State.DOWN, "refused", "connection refused")
+SILENT = Verdict(State.DOWN, "timeout", "no answer within 10 s", unreachable=True)
+STALLED = Verdict(State.STALLED, "no_progress", "1 of 1 slots busy, no token for 121 s")
+NOT_READY = Verdict(State.DOWN, "not_ready", "not ready: HTTP 503", excusable=True)
+UNKNOWN = Verdict(State.UNKNOWN, "check_failed", "the check itself failed")
+
+RULES = Policy(
+    judgement=Judgement(fail_after=3, recover_after=2, flap_changes=6, flap_window=900),
+    restarts=Restarts(backoff=30, limit=3, window=3600, jitter=0, stable_after=600, hold_retry=120),
+    start_grace=60,
+    restart=True,
+)
+
+
+@dataclass
+class Story:
+    """A service, its checks and its restarts."""
+
+    policy: Policy = RULES
+    outcome: Outcome = Outcome.RESTARTED
+    now: float = 1_000_000.0
+    memory: Memory = field(default_factory=Memory)
+    events: list[Event] = field(default_factory=list)
+    restarts: list[float] = field(default_factory=list)
+    asked: int = 0
+    failed_dependencies: tuple[str, ...] = ()
+    paused: bool = False
+
+    def __post_init__(self) -> None:
+        self.memory = remember(self.policy.start_grace, self.now)
+
+    def see(self, *verdicts: Verdict, every: float = 5.0) -> "Story":
+        for verdict in verdicts:
+            paused = self.paused or self.now < self.memory.paused_until
+            world = World(self.now, paused, self.failed_dependencies)
+            step = observe(self.memory, "phi", verdict, self.policy, world)
+            self.memory = step.memory
+            self.events += step.events
+            if self.memory.pending:
+                self.answer()
+            self.now += every
+        return self
+
+    def answer(self) -> None:
+        self.asked += 1
+        if self.outcome is Outcome.RESTARTED:
+            self.restarts.append(self.now)
+        answer = RestartAnswer(self.outcome, started_at=self.now, wait=7)
+        step = answered(self.memory, "phi", answer, self.policy, self.now, 0.5)
+        self.memory = step.memory
+        self.events += step.events
+
+    def alerts(self) -> list[Happening]:
+        return [event.happening for event in self.events if event.alert]
+
+    def happenings(self) -> list[Happening]:
+        return [event.happening for event in self.events]
+
+
+def healthy() -> Story:
+    return Story().see(OK, OK)
+
+
+def broken(**changes: object) -> Story:
+    story = healthy()
+    for key, value in changes.items():
+        setattr(story, key, value)
+    return story.see(REFUSED, REFUSED, REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "state", "restarts"),
+    [
+        ([OK], State.OK, 0),
+        ([BUSY] * 200, State.BUSY, 0),
+        ([OK, REFUSED, REFUSED, OK], State.OK, 0),
+        ([OK, REFUSED, REFUSED, REFUSED], State.STARTING, 1),
+        ([OK, STALLED, STALLED, STALLED], State.STARTING, 1),
+        ([OK, SILENT, REFUSED, STALLED], State.STARTING, 1),
+        ([REFUSED] * 10, State.STARTING, 0),
+        ([LOADING] * 10, State.LOADING, 0),
+        ([OK, DRAINING, DRAINING, DRAINING], State.DRAINING, 0),
+        ([OK, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN], State.UNKNOWN, 0),
+        ([OK, REFUSED, REFUSED, UNKNOWN], State.UNKNOWN, 0),
+    ],
+)
+def test_only_confirmed_failures_lead_to_a_restart(
+    verdicts: list[Verdict], state: State, restarts: int
+) -> None:
+    story = Story().see(*verdicts)
+    assert (story.memory.state, len(story.restarts)) == (state, restarts)
+
+
+def test_a_failure_is_told_when_it_is_confirmed_and_when_it_is_over() -> None:
+    story = broken().see(OK)
+    assert story.alerts() == [Happening.FAILED], "one good check is no recovery yet"
+    story.see(OK)
+    assert story.alerts() == [Happening.FAILED, Happening.RECOVERED]
+    assert story.memory.state is State.OK
+
+
+def test_a_service_that_never_comes_up_is_restarted_after_its_grace() -> None:
+    story = Story().see(*[REFUSED] * 12)
+    assert story.restarts == []
+    story.see(*[REFUSED] * 3)
+    assert len(story.restarts) == 1
+
+
+def test_grace_ends_with_the_first_good_answer() -> None:
+    story = Story().see(OK, REFUSED, REFUSED, REFUSED)
+    assert len(story.restarts) == 1, "it was up, so what follows is a failure, not a slow start"
+
+
+def test_a_stall_is_a_failure_within_the_grace_too() -> None:
+    assert len(Story().see(STALLED, STALLED, STALLED).restarts) == 1
+
+
+def test_loading_for_longer_than_it_may_is_a_failure() -> None:
+    story = Story().see(*[LOADING] * 13)
+    assert story.memory.state is State.LOADING
+    story.see(*[LOADING] * 4)
+    assert len(story.restarts) == 1
+    assert "longer than the 60 s" in story.memory.last_restart_reason
+
+
+def test_a_restart_is_followed_by_a_grace_and_a_growing_backoff() -> None:
+    story = healthy().see(*[REFUSED] * 60)
+    gaps = [
+        later - earlier for earlier, later in zip(story.restarts, story.restarts[1:], strict=False)
+    ]
+    assert len(story.restarts) == 3
+    assert gaps[0] >= 60, "the grace after the first restart"
+    assert gaps[1] >= 60, "the second backoff, 60 s"
+
+
+def test_the_backoff_doubles_up_to_its_maximum_with_jitter_to_both_sides() -> None:
+    policy = Policy(
+        Judgement(), Restarts(backoff=30, backoff_max=100, jitter=0.2), start_grace=0, restart=True
+    )
+    for streak, chance, delay in [
+        (0, 0.5, 30),
+        (1, 0.5, 60),
+        (2, 0.5, 100),
+        (0, 0.0, 24),
+        (0, 1.0, 36),
+    ]:
+        pending = Pending(0, 0, False, "refused", "connection refused")
+        memory = replace(healthy().memory, pending=pending, streak=streak)
+        step = answered(memory, "phi", RestartAnswer(Outcome.RESTARTED), policy, 500.0, chance)
+        assert step.memory.not_before == pytest.approx(500 + delay)
+
+
+def test_after_the_cap_it_gives_up_with_one_alert_and_leaves_the_service_alone() -> None:
+    story = healthy().see(*[REFUSED] * 200)
+    assert len(story.restarts) == 3
+    assert story.alerts() == [Happening.FAILED, Happening.GAVE_UP]
+    assert "3 restarts within 60 min" in story.memory.held
+
+
+def test_giving_up_ends_when_the_service_recovers() -> None:
+    story = healthy().see(*[REFUSED] * 200).see(OK, OK)
+    assert story.alerts()[-1] is Happening.RECOVERED
+    assert story.memory.gave_up_at is None
+
+
+def test_giving_up_ends_by_hand() -> None:
+    story = healthy().see(*[REFUSED] * 200)
+    story.memory = resume(story.memory, "phi", story.now).memory
+    story.see(REFUSED)
+    assert len(story.restarts) == 4
+
+
+def test_the_cap_holds_even_when_the_service_recovers_in_between() -> None:
+    story = healthy()
+    for _ in range(6):
+        story.see(REFUSED, REFUSED, REFUSED, OK, OK, every=40)
+    assert len(story.restarts) == 3
+    assert Happening.GAVE_UP in story.alerts()
+
+
+def test_the_backoff_starts_over_after_a_stable_time() -> None:
+    story = broken().see(OK, OK)
+    assert story.memory.streak == 1
+    story.see(*[OK] * 121)
+    assert story.memory.streak == 0
+
+
+def test_a_chat_whose_models_are_down_is_neither_restarted_nor_alerted() -> None:
+    story = healthy()
+    story.failed_dependencies = ("phi-inference",)
+    story.see(*[NOT_READY] * 50)
+    assert (story.restarts, story.alerts()) == ([], [])
+    assert story.memory.state is State.DEGRADED
+    assert story.memory.reason.startswith("waits for phi-inference")
+
+
+def test_a_chat_that_is_not_ready_although_its_models_are_fine_is_restarted() -> None:
+    assert len(healthy().see(NOT_READY, NOT_READY, NOT_READY).restarts) == 1
+
+
+def test_failures_while_a_dependency_was_down_do_not_count_afterwards() -> None:
+    story = healthy()
+    story.failed_dependencies = ("phi-inference",)
+    story.see(*[NOT_READY] * 10)
+    story.failed_dependencies = ()
+    story.see(NOT_READY, NOT_READY, OK)
+    assert story.restarts == []
+
+
+def test_a_dead_service_is_restarted_whatever_its_dependencies_do() -> None:
+    story = healthy()
+    story.failed_dependencies = ("phi-inference",)
+    assert len(story.see(REFUSED, REFUSED, REFUSED).restarts) == 1
+
+
+def test_in_a_pause_nothing_is_restarted_or_alerted_and_afterwards_it_is() -> None:
+    story = healthy()
+    story.memory = pause(story.memory, "phi", story.now + 100, story.now).memory
+    story.see(*[REFUSED] * 20)
+    assert (story.restarts, story.alerts()) == ([], [])
+    assert story.memory.state is State.DOWN, "what is seen is still shown"
+    story.see(REFUSED)
+    assert len(story.restarts) == 1
+    assert story.alerts() == [Happening.FAILED]
+
+
+def test_flapping_is_one_alert_and_ends_with_one() -> None:
+    story = healthy().see(*[REFUSED, OK] * 20, every=20)
+    assert story.alerts() == [Happening.FLAPPING]
+    assert story.memory.state is State.DEGRADED
+    assert story.restarts == [], "no failure was confirmed"
+    story.see(*[OK] * 60, every=20)
+    assert story.alerts() == [Happening.FLAPPING, Happening.SETTLED]
+    assert story.memory.state is State.OK
+
+
+def test_flapping_between_confirmed_states_does_not_send_an_alert_each_time() -> None:
+    story = healthy()
+    story.policy = Policy(RULES.judgement, RULES.restarts, start_grace=0, restart=False)
+    story.see(*[REFUSED, REFUSED, REFUSED, OK, OK] * 10, every=10)
+    assert story.alerts().count(Happening.FAILED) <= 3
+    assert story.alerts().count(Happening.FLAPPING) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "asked_again_after", "counts", "said"),
+    [
+        (Outcome.FRESH, 60, True, "restarted by another hand"),
+        (Outcome.WAIT, 7, False, "waits for the container's own health check"),
+        (Outcome.HEALTHY_INSIDE, 120, False, "the network to it is at fault"),
+        (Outcome.STOPPED_BY_HAND, 120, False, "stopped by hand"),
+        (Outcome.NOT_FOUND, 120, False, "no container"),
+        (Outcome.SWARM, 120, False, "Swarm itself replaces"),
+        (Outcome.REFUSED, 30, False, "restart failed"),
+        (Outcome.ENGINE_FAILED, 30, False, "restart failed"),
+        (Outcome.UNREACHABLE, 30, False, "restart failed"),
+    ],
+)
+def test_what_follows_from_each_answer_of_the_restarter(
+    outcome: Outcome, asked_again_after: float, counts: bool, said: str
+) -> None:
+    story = broken(outcome=outcome)
+    assert story.asked == 1
+    first = story.now - 5
+    while story.asked == 1:
+        story.see(REFUSED, every=1)
+        assert story.now - first < 1000
+    assert story.now - 1 - first >= asked_again_after
+    assert bool(story.memory.restarts) is counts
+    assert any(said in event.reason for event in story.events)
+
+
+def test_a_reason_that_holds_a_restart_is_told_once() -> None:
+    story = broken(outcome=Outcome.HEALTHY_INSIDE).see(*[SILENT] * 100)
+    assert story.asked > 3
+    assert story.happenings().count(Happening.RESTART_HELD) == 1
+
+
+def test_a_container_that_docker_already_restarts_in_a_loop_is_given_up_at_once() -> None:
+    story = broken(outcome=Outcome.LOOPING).see(*[REFUSED] * 50)
+    assert (story.asked, story.alerts()) == (1, [Happening.FAILED, Happening.GAVE_UP])
+
+
+def test_the_second_opinion_is_asked_only_when_nothing_came_back() -> None:
+    world = World(1000.0)
+    for verdict, expected in [(SILENT, True), (REFUSED, False), (STALLED, False)]:
+        memory = healthy().memory
+        for _ in range(3):
+            memory = observe(memory, "phi", verdict, RULES, world).memory
+        assert memory.pending is not None
+        assert memory.pending.second_opinion is expected
+
+
+def test_the_question_carries_the_time_of_the_first_failure() -> None:
+    memory = healthy().memory
+    for now in (2000.0, 2005.0, 2010.0):
+        memory = observe(memory, "phi", REFUSED, RULES, World(now)).memory
+    assert memory.pending is not None
+    assert memory.pending.failing_since == 2000.0
+
+
+def test_while_an_answer_is_awaited_nothing_is_asked_again() -> None:
+    memory, asked = healthy().memory, 0
+    for now in range(2000, 2200, 5):
+        step = observe(memory, "phi", REFUSED, RULES, World(float(now)))
+        memory = step.memory
+        asked += sum(event.happening is Happening.RESTART_ASKED for event in step.events)
+    assert asked == 1
+
+
+@pytest.mark.parametrize("switch", ["service", "stack"])
+def test_where_restarts_are_off_people_are_told_and_nothing_else(switch: str) -> None:
+    restarts = Restarts(enabled=switch != "stack")
+    policy = Policy(RULES.judgement, restarts, start_grace=0, restart=switch != "service")
+    story = Story(policy=policy).see(OK, *[REFUSED] * 10)
+    assert (story.asked, story.alerts()) == (0, [Happening.FAILED])
+
+
+def test_memory_stays_bounded_however_long_a_service_misbehaves() -> None:
+    story = healthy().see(*[REFUSED, OK, REFUSED, REFUSED, REFUSED, OK, OK] * 500, every=3)
+    assert len(story.memory.changes) <= 12
+    assert len(story.memory.restarts) <= 3

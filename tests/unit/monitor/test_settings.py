@@ -1,0 +1,104 @@
+"""The monitor's configuration: what works, and what is refused with which words."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.monitor.settings import Kind, Settings, SettingsError, load
+
+
+def write(folder: Path, **changes: object) -> dict[str, str]:
+    data = {
+        "stack": "dev",
+        "services": [
+            {"name": "phi-inference", "kind": "inference", "url": "http://phi-inference:8000"},
+            {
+                "name": "chat-interface",
+                "kind": "chat",
+                "url": "http://chat-interface:8080",
+                "depends_on": ["phi-inference"],
+            },
+        ],
+    }
+    path = folder / "monitor.json"
+    path.write_text(json.dumps(data | changes))
+    return {"MONITOR_CONFIG": str(path)}
+
+
+def service(**changes: object) -> dict[str, object]:
+    return {"name": "a", "url": "http://a:1"} | changes
+
+
+def test_a_stack_of_services_needs_little_more_than_their_addresses(tmp_path: Path) -> None:
+    settings = load(write(tmp_path))
+    assert [entry.kind for entry in settings.services] == [Kind.INFERENCE, Kind.CHAT]
+    assert settings.interval == 30
+    assert settings.services[0].address == "http://phi-inference:8000"
+
+
+def test_a_single_service_is_watched_by_environment_alone() -> None:
+    settings = load({"SERVER_URL": "http://web:81/up", "CHECK_INTERVAL": "7"})
+    assert (settings.services[0].address, settings.interval) == ("http://web:81/up", 7)
+    assert not settings.restarts.enabled
+
+
+def test_defaults_of_the_environment_are_those_of_the_source_design() -> None:
+    settings = load({})
+    assert settings.services[0].address == "http://localhost:8080/health"
+    assert settings.interval == 30
+    assert "TUNNEL_METRICS_URL names no connector" in settings.notes[0]
+
+
+def test_a_tunnel_in_the_environment_is_a_second_service() -> None:
+    settings = load({"TUNNEL_METRICS_URL": "http://cloudflared:20241"})
+    assert [entry.name for entry in settings.services] == ["server", "tunnel"]
+    assert settings.services[1].kind is Kind.CONNECTOR
+
+
+def test_a_switched_off_tunnel_is_not_mentioned() -> None:
+    settings = load({"TUNNEL_ENABLED": "false", "TUNNEL_METRICS_URL": "http://cloudflared:20241"})
+    assert len(settings.services) == 1
+    assert settings.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"intervall": 5}, "intervall: Extra inputs are not permitted"),
+        ({"interval": 0}, "interval: Input should be greater than 0, found 0"),
+        ({"services": []}, "services: Tuple should have at least 1 item"),
+        ({"services": [service(), service()]}, "the name 'a' is used twice"),
+        ({"services": [service(kind="database")]}, "found 'database'"),
+        ({"services": [service(url="a:1")]}, "services.0.url"),
+        ({"services": [service(name="../a")]}, "services.0.name: String should match"),
+        ({"services": [service(depends_on=["b"])]}, "depends_on 'b' is no service; a are"),
+        (
+            {"services": [service(depends_on=["b"]), service(name="b", depends_on=["a"])]},
+            "depends_on runs in a circle: a -> b -> a",
+        ),
+        ({"services": [service(paused_until="2026-01-01T00:00:00")]}, "timezone"),
+    ],
+)
+def test_a_faulty_file_is_refused_with_file_and_key(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(write(tmp_path, **changes))
+    assert said in str(caught.value)
+    assert str(tmp_path / "monitor.json") in str(caught.value)
+
+
+def test_a_file_that_is_named_but_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file"):
+        load({"MONITOR_CONFIG": str(tmp_path / "none.json")})
+
+
+@pytest.mark.parametrize("key", ["CHECK_INTERVAL", "TUNNEL_ENABLED"])
+def test_a_faulty_environment_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match="soon"):
+        load({key: "soon"})
+
+
+def test_no_secret_fits_into_the_configuration() -> None:
+    assert "url" not in Settings.model_fields["alerts"].annotation.model_fields  # type: ignore[union-attr]

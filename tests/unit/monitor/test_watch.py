@@ -1,0 +1,189 @@
+"""The watch: rhythm, persistence, and the order in which a decision is kept and carried out."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.monitor.decisions import Event, Happening, Outcome, Pending, RestartAnswer
+from app.monitor.settings import Judgement, Service, Settings
+from app.monitor.states import State, Verdict
+from app.monitor.watch import Watch
+
+OK = Verdict(State.OK, "ok", "HTTP 200")
+REFUSED = Verdict(State.DOWN, "refused", "connection refused")
+NOT_READY = Verdict(State.DOWN, "not_ready", "not ready", excusable=True)
+
+
+class Scripted:
+    """A checker whose verdicts are set, and a restarter that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, Verdict | Exception] = {}
+        self.asked: list[tuple[str, Pending]] = []
+        self.before_answer: Callable[[], None] = lambda: None
+        self.answer = RestartAnswer(Outcome.RESTARTED)
+
+    async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+        verdict = self.verdicts.get(service.name, OK)
+        if isinstance(verdict, Exception):
+            raise verdict
+        return verdict
+
+    async def restart(self, service: Service, pending: Pending) -> RestartAnswer:
+        self.asked.append((service.name, pending))
+        self.before_answer()
+        return self.answer
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make(folder: Path, scripted: Scripted, clock: Clock, **changes: object) -> Watch:
+    data: dict[str, object] = {
+        "stack": "dev",
+        "state_dir": folder,
+        "services": [
+            {"name": "phi", "url": "http://phi", "start_grace": 0},
+            {"name": "chat", "url": "http://chat", "start_grace": 0, "depends_on": ["phi"]},
+        ],
+    }
+    return Watch(Settings.model_validate(data | changes), scripted, scripted, clock=clock)
+
+
+async def rounds(watch: Watch, clock: Clock, count: int) -> None:
+    for _ in range(count):
+        for service in watch.services.values():
+            await watch.check(service)
+        clock.now += 5
+        while watch._tasks:
+            await asyncio.gather(*watch._tasks)
+
+
+async def test_a_decision_is_on_disk_before_the_restarter_is_asked(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    seen: list[object] = []
+    state = tmp_path / "state.json"
+    scripted.before_answer = lambda: seen.append(json.loads(state.read_text())["phi"]["pending"])
+    scripted.verdicts["phi"] = REFUSED
+    await rounds(watch, clock, 3)
+    assert len(seen) == 1
+    assert seen[0] is not None
+    assert json.loads(state.read_text())["phi"]["pending"] is None, "and the outcome after it"
+
+
+async def test_a_monitor_killed_in_the_middle_of_a_decision_asks_the_same_again(
+    tmp_path: Path,
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    scripted.verdicts["phi"] = REFUSED
+
+    class Killed(BaseException):
+        pass
+
+    def die() -> None:
+        raise Killed
+
+    scripted.before_answer = die
+    with pytest.raises(Killed):
+        await rounds(watch, clock, 3)
+    asked_again = asyncio.Event()
+    scripted.before_answer = asked_again.set
+    successor = make(tmp_path, scripted, clock)
+    running = asyncio.create_task(successor.run())
+    await asked_again.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    (_, first), (_, second) = scripted.asked
+    assert first == second
+
+
+async def test_what_was_learnt_survives_a_restart_of_the_monitor(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    scripted.verdicts["phi"] = REFUSED
+    await rounds(watch, clock, 400)
+    await watch.save()
+    assert make(tmp_path, scripted, clock).memories == watch.memories
+    assert watch.memories["phi"].gave_up_at is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"phi": {"state": "odd"}}', b"\xff"])
+async def test_an_unreadable_state_is_set_aside_and_the_watch_starts_anew(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "state.json").write_bytes(content)
+    watch = make(tmp_path, Scripted(), Clock())
+    assert watch.memories["phi"].state is State.UNKNOWN
+    assert (tmp_path / "state.unreadable").read_bytes() == content
+
+
+async def test_a_chat_waits_for_its_model_and_one_alert_is_raised(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    events: list[Event] = []
+    watch = make(tmp_path, scripted, clock)
+    watch._listeners = (lambda service, event: events.append(event),)
+    await rounds(watch, clock, 2)
+    scripted.verdicts |= {"phi": REFUSED, "chat": NOT_READY}
+    await rounds(watch, clock, 5)
+    assert {name for name, _ in scripted.asked} == {"phi"}
+    assert [event.service for event in events if event.alert] == ["phi"]
+
+
+async def test_a_check_that_breaks_makes_its_service_unknown_and_no_other(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    scripted.verdicts["phi"] = RuntimeError("surprise")
+    await rounds(watch, clock, 5)
+    assert watch.memories["phi"].state is State.UNKNOWN
+    assert watch.memories["chat"].state is State.OK
+    assert scripted.asked == []
+
+
+async def test_a_state_folder_that_cannot_be_written_does_not_stop_the_watch(
+    tmp_path: Path,
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path / "missing", scripted, clock)
+    scripted.verdicts["phi"] = REFUSED
+    await rounds(watch, clock, 3)
+    assert len(scripted.asked) == 1
+    assert not watch.state_writable
+
+
+async def test_a_pause_holds_restarts_and_a_resume_lets_them_go(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    watch.pause(["phi"], 600)
+    scripted.verdicts["phi"] = REFUSED
+    await rounds(watch, clock, 20)
+    assert scripted.asked == []
+    watch.resume(["phi"])
+    await rounds(watch, clock, 1)
+    assert len(scripted.asked) == 1
+
+
+async def test_state_changes_are_logged_at_once_and_details_every_n_checks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    watch = make(tmp_path, Scripted(), clock, detail_every=10)
+    await rounds(watch, clock, 20)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    states = [line for line in lines if line["event"] == Happening.STATE.value]
+    details = [line for line in lines if line["event"] == "checked"]
+    assert [(line["service"], line["after"]) for line in states] == [("phi", "ok"), ("chat", "ok")]
+    assert [(line["service"], line["checks"]) for line in details] == [
+        ("phi", 10),
+        ("chat", 10),
+        ("phi", 20),
+        ("chat", 20),
+    ]
