@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
-from pulumi.runtime.rpc import _special_secret_sig
+from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
 
 PROJECT_ROOT = Path(__file__).parents[3]
 
@@ -32,6 +32,8 @@ class Registration:
     protected: bool = False
     delete_before_replace: bool = False
     ignored: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
+    """Names of what runs before it is created or updated."""
 
 
 @dataclass
@@ -50,6 +52,15 @@ class Graph:
         return {n: r for n, r in self.of("Container").items() if r.inputs.get("start") is not False}
 
 
+def _unwrapped(value: Any) -> Any:
+    """Inputs without the envelopes of secrets, so that tests can read contents."""
+    if isinstance(value, dict):
+        if _special_sig_key in value:
+            return _unwrapped(value["value"])
+        return {key: _unwrapped(item) for key, item in value.items()}
+    return [_unwrapped(item) for item in value] if isinstance(value, list) else value
+
+
 class RecordingMocks(Mocks):
     """Answers as the Docker provider would: an id, and the image id that containers use."""
 
@@ -57,7 +68,7 @@ class RecordingMocks(Mocks):
         self.inputs: dict[tuple[str, str], dict[str, Any]] = {}
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        self.inputs[args.typ, args.name] = args.inputs
+        self.inputs[args.typ, args.name] = _unwrapped(args.inputs)
         outputs = {"name": args.name, **args.inputs}
         if args.typ == "docker:index/remoteImage:RemoteImage":
             outputs["imageId"] = f"sha256:{args.name}"
@@ -89,9 +100,20 @@ class RecordingMonitor(MockMonitor):
                     protected=request.protect,
                     delete_before_replace=request.deleteBeforeReplace,
                     ignored=tuple(request.ignoreChanges),
+                    hooks=(*request.hooks.before_create, *request.hooks.before_update),
                 )
             )
         return response
+
+
+class RecordingCallbacks:
+    """Stands where the engine would call back into the program, which mocks never do."""
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None: ...
+
+
+async def _callbacks() -> RecordingCallbacks:
+    return RecordingCallbacks()
 
 
 def _holds_a_secret(value: object) -> bool:
@@ -116,6 +138,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
             for key, value in {**config, **(secrets or {})}.items()
         }
         pulumi.runtime.set_all_config(encoded, [f"llm-stack:{key}" for key in secrets or {}])
+        monkeypatch.setattr("pulumi.runtime.resource._get_callbacks", _callbacks)
         pulumi.runtime.set_mocks(mocks, project="llm-stack", stack=stack, monitor=monitor)
         monkeypatch.chdir(PROJECT_ROOT)
         pulumi.runtime.test(lambda: runpy.run_path("__main__.py") and None)()

@@ -54,6 +54,16 @@ def test_every_container_is_hardened(run_program: StackRunner) -> None:
         assert not any("docker.sock" in str(volume) for volume in inputs.get("volumes", [])), name
 
 
+def test_every_container_must_pass_a_gate(dev: Graph) -> None:
+    gates = dev.of("Stash")
+    assert set(gates) == {f"{name}-gate-passed" for name in dev.running}
+    for name, gate in gates.items():
+        assert gate.inputs["input"] == f"{name.removesuffix('-gate-passed')}-id"
+        assert len(gate.hooks) == 2, (
+            f"{name}: checked when it is new and when its container changes"
+        )
+
+
 def test_carriers_never_run_and_never_reach_a_network(dev: Graph) -> None:
     carriers = dev.of("Container").keys() - dev.running.keys()
     assert carriers == {"chat-interface-config-carrier", "monitor-config-carrier"}
