@@ -75,7 +75,6 @@ def hardened_container(
         cpus=str(args.cpus),
         ulimits=[
             docker.ContainerUlimitArgs(name="nproc", soft=PROCESS_LIMIT, hard=PROCESS_LIMIT),
-            docker.ContainerUlimitArgs(name="nofile", soft=65536, hard=65536),
         ],
         tmpfs={"/tmp": "rw,noexec,nosuid,nodev,size=64m"},
         log_driver="json-file",

@@ -103,6 +103,8 @@ def is_healthy(attrs: dict[str, Any]) -> bool:
 def failure_of(attrs: dict[str, Any]) -> str | None:
     """Why a container will not become healthy by waiting, or None while it may."""
     state = attrs["State"]
+    if state.get("Error"):
+        return f"the engine could not start it: {state['Error']}"
     if attrs["RestartCount"] or not (state["Running"] or state["Status"] == "created"):
         out_of_memory = ", out of memory" if state.get("OOMKilled") else ""
         return f"its program ended with exit code {state['ExitCode']}{out_of_memory}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,8 @@ class ServiceImage(pulumi.ComponentResource):
             name=f"{args.repository}:{digest[:12]}",
             build=docker.RemoteImageBuildArgs(
                 context=args.context.as_posix(),
-                dockerfile=args.dockerfile.as_posix(),
+                # The provider resolves it against the context, not the project.
+                dockerfile=os.path.relpath(args.dockerfile, args.context),
                 build_args=dict(args.build_args),
                 build_log_file=(BUILD_LOGS / f"{name}.log").as_posix(),
             ),

@@ -44,7 +44,7 @@ def test_every_container_is_hardened(run_program: StackRunner) -> None:
         assert inputs["restart"] == "unless-stopped", name
         assert inputs["memory"] == inputs["memorySwap"] > 0, f"{name}: swap would undo the limit"
         assert float(inputs["cpus"]) > 0, name
-        assert {limit["name"] for limit in inputs["ulimits"]} == {"nproc", "nofile"}, name
+        assert {limit["name"] for limit in inputs["ulimits"]} == {"nproc"}, name
         assert inputs["logOpts"] == {"max-size": "10m", "max-file": "3"}, name
         assert inputs["destroyGraceSeconds"] == inputs["stopTimeout"] >= 10, (
             f"{name}: without a grace the provider kills at once"
