@@ -1,0 +1,54 @@
+"""Entry point of the inference container: settings, then the model, then llama-server."""
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+
+from . import log
+from .failure import ExitCode, Failure
+from .hub import Hub
+from .llama_server import become_llama_server
+from .model import obtain_model
+from .settings import read_settings
+from .startup_status import StartupStatus
+
+
+def start() -> None:
+    """Ends by becoming llama-server, or by raising Failure."""
+    settings = read_settings(os.environ)
+    with StartupStatus(settings.port) as status:
+        model = obtain_model(
+            settings, lambda: Hub(settings.hf_endpoint, settings.hf_token_file), status.tell
+        )
+    log.info("starting llama-server", model=str(model), name=settings.model_name)
+    become_llama_server(settings, model, os.environ)
+
+
+def main() -> int:
+    log.configure()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        start()
+    except Failure as failure:
+        log.error(
+            "the model cannot be served",
+            error=failure.error,
+            what_to_do=failure.what_to_do,
+            exit_code=int(failure.code),
+        )
+        return failure.code
+    except Exception:
+        logging.getLogger("inference").exception("unexpected failure")
+        return ExitCode.UNEXPECTED
+    return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    log.info("stopped while starting; what has been fetched is kept")
+    raise SystemExit(ExitCode.STOPPED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Starts llama-server in place of this process.
+
+Every option is one that `llama-server --help` of the pinned version lists.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from .cgroup import memory_limit_bytes, usable_cpus
+from .failure import ExitCode, Failure
+from .settings import Settings
+
+ENGINE = Path("/opt/llama/llama-server")
+
+PING_SECONDS = 10
+"""Cloudflare cuts a connection that is silent for 100 s; nearer proxies often after 30 s."""
+REUSED_CHUNK_TOKENS = 256
+"""Shorter matches in the prompt cache are not worth the shift."""
+MAX_PROMPT_CACHE_MIB = 2048
+PROMPT_CACHE_SHARE = 10
+"""One tenth of the memory limit: the default of 8 GiB would have most containers killed."""
+SPARE_HTTP_THREADS = 16
+"""Each open request holds a thread; health and metrics must be answered however many wait."""
+
+
+def command(settings: Settings, model: Path, *, cpus: int, memory_bytes: int | None) -> list[str]:
+    """The command line, for a container with so many CPUs and so much memory (None: no limit)."""
+    threads = settings.threads or cpus
+    cache_mib = MAX_PROMPT_CACHE_MIB
+    if memory_bytes is not None:
+        cache_mib = min(cache_mib, memory_bytes // PROMPT_CACHE_SHARE // 1024**2)
+    return [
+        str(ENGINE),
+        "--model", str(model),
+        "--alias", settings.model_name,
+        "--host", "0.0.0.0",
+        "--port", str(settings.port),
+        "--ctx-size", str(settings.context_size * settings.slots),
+        "--parallel", str(settings.slots),
+        "--threads", str(threads),
+        "--threads-http", str(settings.slots * 2 + SPARE_HTTP_THREADS),
+        "--cache-ram", str(cache_mib),
+        "--cache-reuse", str(REUSED_CHUNK_TOKENS),
+        "--sse-ping-interval", str(PING_SECONDS),
+        "--jinja",
+        "--metrics",
+        "--slots",
+        "--no-ui",
+        # Browsers reach models through the gateway only: no origin is a model server's own.
+        "--cors-origins", "",
+        "--no-cors-credentials",
+        "--offline",
+        "--log-jsonl",
+        "--log-timestamps",
+    ]  # fmt: skip
+
+
+def become_llama_server(
+    settings: Settings, model: Path, environment: Mapping[str, str]
+) -> NoReturn:
+    """Replaces this process, so that signals and exit code are the engine's own.
+
+    llama-server's `LLAMA_ARG_*` variables pass through; the options above win over them.
+    """
+    arguments = command(settings, model, cpus=usable_cpus(), memory_bytes=memory_limit_bytes())
+    passed_on = {name: value for name, value in environment.items() if not name.startswith("HF_")}
+    try:
+        os.execve(ENGINE, arguments, passed_on)
+    except OSError as error:
+        raise Failure(
+            ExitCode.NO_ENGINE,
+            f"{ENGINE} cannot be started: {error.strerror}",
+            what_to_do="build the image again; this one is damaged or for another architecture",
+        ) from error

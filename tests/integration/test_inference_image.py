@@ -1,0 +1,311 @@
+"""The inference image on a real engine: built, run as hardened as in a stack, asked, stopped.
+
+INFERENCE_IMAGE names an image that is already built; otherwise it is built here (the first build
+compiles llama-server, which takes minutes).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.models.containers import Container
+from docker.models.networks import Network
+
+ROOT = Path(__file__).parents[2]
+FAKE_HUB = ROOT / "tests/unit/inference/fake_hub.py"
+TINY = {
+    "MODEL_NAME": "tiny",
+    "MODEL_PATH": "/opt/models/tiny.gguf",
+    "MODEL_SHA256_UNKNOWN": "true",
+    "CONTEXT_SIZE": "512",
+    "SLOTS": "2",
+}
+FROM_HUB = {
+    "MODEL_NAME": "tiny",
+    "MODEL_REPOSITORY": "someone/tiny-gguf",
+    "MODEL_FILE": "tiny.gguf",
+    "MODEL_SHA256_UNKNOWN": "true",
+    "HF_ENDPOINT": "http://hub:8080",
+}
+HARDENED: dict[str, Any] = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges:true"],
+    "tmpfs": {"/tmp": "size=64m,noexec"},
+    "init": True,
+    "mem_limit": "1g",
+    "memswap_limit": "1g",
+    "pids_limit": 256,
+}
+
+Start = Callable[..., Container]
+
+
+def builder_cli() -> str:
+    """A docker command that can use BuildKit: up to version 22 built in, later with buildx."""
+    for command in filter(None, (shutil.which("docker"), "/usr/bin/docker")):
+        told = subprocess.run(
+            [command, "version", "--format", "{{.Client.Version}}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        if told and int(told.split(".")[0]) < 23:
+            return command
+        if subprocess.run([command, "buildx", "version"], capture_output=True).returncode == 0:
+            return command
+    pytest.fail("no docker command here can build with BuildKit")
+
+
+@pytest.fixture(scope="module")
+def inference_image() -> str:
+    if given := os.environ.get("INFERENCE_IMAGE"):
+        return given
+    tag = "llm-stack-test/inference"
+    subprocess.run(
+        [builder_cli(), "build", "--progress=plain", "--tag", tag,
+         "--file", str(ROOT / "docker/inference.Dockerfile"), str(ROOT / "app/inference")],
+        env=os.environ | {"DOCKER_BUILDKIT": "1"},
+        check=True,
+    )  # fmt: skip
+    return tag
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def start(engine: docker.DockerClient, inference_image: str) -> Iterator[Start]:
+    """Starts a container of the image, hardened; keyword arguments go to the Docker SDK."""
+    started: list[Container] = []
+
+    def start(environment: dict[str, str], **options: Any) -> Container:
+        container = engine.containers.run(
+            inference_image, environment=environment, detach=True, **(HARDENED | options)
+        )
+        started.append(container)
+        return container
+
+    yield start
+    for container in started:
+        container.remove(force=True, v=True)
+
+
+@pytest.fixture
+def volume(engine: docker.DockerClient) -> Iterator[str]:
+    created = engine.volumes.create(f"inference-test-{uuid.uuid4().hex[:8]}")
+    yield created.name
+    for container in engine.containers.list(all=True, filters={"volume": created.name}):
+        container.remove(force=True)
+    created.remove()
+
+
+@pytest.fixture
+def hub_network(engine: docker.DockerClient, start: Start) -> Iterator[Network]:
+    """A network on which a model hub serves the tiny model under the names in FROM_HUB."""
+    network = engine.networks.create(f"inference-test-{uuid.uuid4().hex[:8]}")
+    hub = start(
+        {},
+        entrypoint=["python3", "/fake_hub.py"],
+        command=["8080", "someone/tiny-gguf", "/opt/models/tiny.gguf", "hub-storage"],
+        volumes={str(FAKE_HUB): {"bind": "/fake_hub.py", "mode": "ro"}},
+    )
+    network.connect(hub, aliases=["hub", "hub-storage"])
+    yield network
+    network.reload()
+    for container in network.containers:
+        network.disconnect(container, force=True)
+    network.remove()
+
+
+def wait_until_healthy(container: Container, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        container.reload()
+        if container.attrs["State"].get("Health", {}).get("Status") == "healthy":
+            return
+        if container.status == "exited":
+            break
+        time.sleep(0.2)
+    pytest.fail(f"not healthy ({container.status}):\n{container.logs().decode()}")
+
+
+def failure_line(container: Container, code: int) -> dict[str, Any]:
+    """The last line that a container printed which ended by itself with this exit code."""
+    ended = container.wait(timeout=120)
+    printed = container.logs().decode()
+    assert ended["StatusCode"] == code, printed
+    assert "Traceback" not in printed
+    line: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return line
+
+
+def address(container: Container) -> str:
+    container.reload()
+    [published] = container.ports["8000/tcp"]
+    return f"http://127.0.0.1:{published['HostPort']}"
+
+
+def ask(url: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
+    request = urllib.request.Request(
+        url,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"} | headers,
+    )
+    return urllib.request.urlopen(request, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def served(start: Start) -> Container:
+    """The tiny model, healthy, with its port published on this machine."""
+    container = start(TINY, ports={"8000/tcp": ("127.0.0.1", None)}, nano_cpus=1_000_000_000)
+    wait_until_healthy(container)
+    return container
+
+
+class TestServing:
+    def test_an_answer_is_streamed_word_by_word(self, served: Container) -> None:
+        question = {
+            "model": "tiny",
+            "stream": True,
+            "max_tokens": 64,
+            "messages": [{"role": "user", "content": "Say something, päivää 你好!"}],
+        }
+        with ask(f"{address(served)}/v1/chat/completions", question) as answer:
+            events = [
+                line.removeprefix("data: ")
+                for line in answer.read().decode().splitlines()
+                if line.startswith("data: ")
+            ]
+        assert events[-1] == "[DONE]"
+        deltas = [json.loads(event)["choices"][0]["delta"] for event in events[:-1]]
+        words = [delta["content"] for delta in deltas if delta.get("content")]
+        assert len(words) >= 5
+        assert "".join(words).isprintable(), "nonsense, but words"
+
+    def test_an_answer_without_streaming_names_the_model_and_ends_by_itself(
+        self, served: Container
+    ) -> None:
+        question = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}], "seed": 1}
+        with ask(f"{address(served)}/v1/chat/completions", question) as answer:
+            told = json.load(answer)
+        assert told["model"] == "tiny"
+        assert told["choices"][0]["finish_reason"] == "stop"
+        assert told["choices"][0]["message"]["content"].endswith(".")
+
+    def test_an_answer_can_be_held_to_a_json_schema(self, served: Container) -> None:
+        question = {
+            "messages": [{"role": "user", "content": "Yes or no?"}],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"schema": {"enum": ["yes", "no"]}},
+            },
+        }
+        with ask(f"{address(served)}/v1/chat/completions", question) as answer:
+            told = json.load(answer)
+        assert json.loads(told["choices"][0]["message"]["content"]) in ("yes", "no")
+
+    def test_the_served_name_is_the_catalogue_s(self, served: Container) -> None:
+        with ask(f"{address(served)}/v1/models") as answer:
+            assert [model["id"] for model in json.load(answer)["data"]] == ["tiny"]
+
+    def test_slots_have_the_whole_context_each(self, served: Container) -> None:
+        with ask(f"{address(served)}/slots") as answer:
+            assert [slot["n_ctx"] for slot in json.load(answer)] == [512, 512]
+
+    def test_metrics_are_served(self, served: Container) -> None:
+        with ask(f"{address(served)}/metrics") as answer:
+            assert "llamacpp:tokens_predicted_total" in answer.read().decode()
+
+    def test_no_foreign_web_page_may_read_answers(self, served: Container) -> None:
+        with ask(f"{address(served)}/v1/models", Origin="https://evil.example") as answer:
+            assert answer.headers.get("Access-Control-Allow-Origin") in (None, "")
+
+    def test_there_is_no_web_page(self, served: Container) -> None:
+        with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+            ask(f"{address(served)}/")
+        refused.value.close()
+
+    def test_threads_follow_the_cpu_limit(self, served: Container) -> None:
+        [line] = [row for row in served.top()["Processes"] if "/opt/llama/llama-server" in row[-1]]
+        assert "--threads 1 " in line[-1]
+
+    def test_every_log_line_is_json(self, served: Container) -> None:
+        lines = served.logs().decode().splitlines()
+        assert len(lines) > 5
+        assert all(isinstance(json.loads(line), dict) for line in lines)
+
+
+class TestImage:
+    def test_it_runs_as_an_unprivileged_user(
+        self, engine: docker.DockerClient, inference_image: str
+    ) -> None:
+        config = engine.images.get(inference_image).attrs["Config"]
+        assert config["User"] == "10001:10001"
+        assert config["Healthcheck"]["Test"]
+
+    def test_it_holds_no_compiler_and_no_package_installer(self, served: Container) -> None:
+        for tool in ("gcc", "g++", "cc", "cmake", "ninja", "pip"):
+            assert served.exec_run(["which", tool]).exit_code != 0, tool
+
+    def test_the_engine_finds_a_backend_for_every_processor(self, served: Container) -> None:
+        listed = served.exec_run(["ls", "/opt/llama"]).output.decode().split()
+        backends = [name for name in listed if name.startswith("libggml-cpu-")]
+        assert len([name for name in backends if name.endswith(".so")]) >= 4
+
+
+class TestStopping:
+    def test_sigterm_ends_it_before_the_engine_kills_it(self, start: Start) -> None:
+        container = start(TINY)
+        wait_until_healthy(container)
+        container.stop(timeout=10)
+        container.reload()
+        assert container.attrs["State"]["ExitCode"] != 137, "137 is the engine's SIGKILL"
+
+
+class TestFailing:
+    def test_a_wrong_digest(self, start: Start) -> None:
+        changes = {"MODEL_SHA256": "00" * 32, "MODEL_SHA256_UNKNOWN": ""}
+        line = failure_line(start(TINY | changes), code=12)
+        assert "expected 0000" in line["error"]
+
+    def test_no_network(self, start: Start) -> None:
+        line = failure_line(start(FROM_HUB, network_mode="none"), code=15)
+        assert "http://hub:8080 could not be reached" in line["error"]
+        assert "network" in line["what_to_do"]
+
+    def test_a_full_disk(self, start: Start, hub_network: Network) -> None:
+        container = start(
+            FROM_HUB,
+            network=hub_network.name,
+            tmpfs={"/tmp": "size=64m", "/models": "size=1m,uid=10001,gid=10001"},
+        )
+        line = failure_line(container, code=16)
+        assert "are free" in line["error"]
+
+
+class TestCachedModel:
+    def test_it_is_served_again_without_any_network(
+        self, start: Start, volume: str, hub_network: Network
+    ) -> None:
+        models = {volume: {"bind": "/models", "mode": "rw"}}
+        first = start(FROM_HUB, volumes=models, network=hub_network.name)
+        wait_until_healthy(first)
+        first.stop()
+        second = start(FROM_HUB, volumes=models, network_mode="none")
+        wait_until_healthy(second)
+        assert b"the model is already there" in second.logs()

@@ -1,0 +1,72 @@
+"""What the inference tests share: a hub on this machine, a model to serve, settings, and the log."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.inference import log
+from app.inference.hub import Hub
+from app.inference.settings import Settings, read_settings
+
+from .fake_hub import FakeHub
+
+MODEL = b"GGUF" + (3).to_bytes(4, "little") + bytes(range(256)) * 16 * 1024
+"""Four megabytes that look like a model from outside."""
+
+LogLines = Callable[[], list[dict[str, Any]]]
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture
+def hub() -> Iterator[FakeHub]:
+    with FakeHub(content=MODEL) as serving:
+        yield serving
+
+
+@pytest.fixture
+def make_settings(hub: FakeHub, tmp_path: Path) -> MakeSettings:
+    """Settings for the fake hub's model; keyword arguments replace or (with None) unset some."""
+
+    def make(**changes: str | None) -> Settings:
+        environment = {
+            "MODEL_NAME": "phi",
+            "MODEL_REPOSITORY": hub.repository,
+            "MODEL_FILE": hub.name,
+            "MODEL_SHA256": hub.sha256,
+            "MODELS_DIR": str(tmp_path / "models"),
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_TOKEN_FILE": str(tmp_path / "hf_token"),
+        }
+        changed = environment | changes
+        return read_settings({name: value for name, value in changed.items() if value is not None})
+
+    return make
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """How long the program would have waited between attempts."""
+    return []
+
+
+@pytest.fixture
+def open_hub(pauses: list[float]) -> Callable[[Settings], Callable[[], Hub]]:
+    return lambda settings: (
+        lambda: Hub(settings.hf_endpoint, settings.hf_token_file, pause=pauses.append)
+    )
+
+
+@pytest.fixture
+def log_lines() -> Iterator[LogLines]:
+    """The log so far, parsed: every line must be one JSON object."""
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before = root.handlers[:]
+    log.configure(stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = before

@@ -1,0 +1,193 @@
+"""A model hub on this machine: the few requests that fetching one file consists of.
+
+It answers as the real hub does, header by header: a HEAD of `/<repository>/resolve/<revision>/<file>`
+redirects to the storage host and carries X-Repo-Commit, X-Linked-Etag and X-Linked-Size; a GET follows
+the redirect and honours Range. Refusals carry X-Error-Code and X-Error-Message. Beyond that it can be
+told to misbehave.
+
+It can also be run by itself: `python fake_hub.py PORT REPOSITORY FILE STORAGE_HOST`.
+"""
+
+import hashlib
+import re
+import sys
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+COMMIT = "1234567890abcdef1234567890abcdef12345678"
+
+
+@dataclass
+class FakeHub:
+    """One repository with one file; every attribute may be changed while it serves."""
+
+    repository: str = "someone/model-gguf"
+    name: str = "model.gguf"
+    content: bytes = b""
+    revisions: tuple[str, ...] = ("main", COMMIT)
+    gated: bool = False
+    terms_accepted: bool = False
+    private: bool = False
+    allowed_token: str | None = None
+    announced_sha256: str | None = None
+    """What the ETag claims, where that is not the digest of the content."""
+    cut_after: list[int] = field(default_factory=list)
+    """For each of the next downloads, after how many bytes the connection is cut."""
+    ignores_range: bool = False
+    failing_answers: list[int] = field(default_factory=list)
+    """Status codes given to the next requests, before anything else is looked at."""
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    """Every request so far: method, path and Range header."""
+    bytes_sent: int = 0
+    address: tuple[str, int] = ("127.0.0.1", 0)
+    storage_host: str = "localhost"
+    """Another name than the hub's own: the token must not follow there."""
+    tokens_at_storage: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> "FakeHub":
+        hub = self
+
+        class Handler(_Answer):
+            fake_hub = hub
+
+        self._server = ThreadingHTTPServer(self.address, Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def sha256(self) -> str:
+        return self.announced_sha256 or hashlib.sha256(self.content).hexdigest()
+
+    def ranges(self) -> list[str | None]:
+        """The Range header of each download so far."""
+        return [
+            wanted
+            for method, path, wanted in self.requests
+            if path.startswith("/storage/") and method == "GET"
+        ]
+
+
+class _Answer(BaseHTTPRequestHandler):
+    fake_hub: FakeHub
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        hub = self.fake_hub
+        hub.requests.append((self.command, self.path, self.headers.get("Range")))
+        if hub.failing_answers:
+            self._reply(hub.failing_answers.pop(0))
+        elif self.path.startswith("/storage/"):
+            self._send_content()
+        elif refusal := self._refusal():
+            self._reply(*refusal)
+        else:
+            self._redirect_to_storage()
+
+    def _refusal(self) -> tuple[int, str, str] | None:
+        """Status, error code and message, in the order in which the real hub looks."""
+        hub = self.fake_hub
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        found = re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", self.path)
+        if token and token != hub.allowed_token:
+            return 401, "", "Invalid credentials in Authorization header"
+        if found is None or found[1] != hub.repository or (hub.private and not token):
+            return (404 if token else 401), "RepoNotFound", "Repository not found"
+        if hub.gated and not hub.terms_accepted:
+            message = f"Access to model {hub.repository} is restricted."
+            return (403 if token else 401), "GatedRepo", message
+        if found[2] not in hub.revisions:
+            return 404, "RevisionNotFound", f"Invalid rev id: {found[2]}"
+        if found[3] != hub.name:
+            return 404, "EntryNotFound", "Entry not found"
+        return None
+
+    def _redirect_to_storage(self) -> None:
+        hub = self.fake_hub
+        self._reply(
+            302,
+            headers={
+                "Location": f"http://{hub.storage_host}:{self.server.server_address[1]}/storage/{hub.name}",
+                "X-Repo-Commit": COMMIT,
+                "X-Linked-Etag": f'"{hub.sha256}"',
+                "X-Linked-Size": str(len(hub.content)),
+            },
+        )
+
+    def _send_content(self) -> None:
+        hub = self.fake_hub
+        start = 0
+        if token := self.headers.get("Authorization"):
+            hub.tokens_at_storage.append(token)
+        if (wanted := self.headers.get("Range")) and not hub.ignores_range:
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        rest = hub.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(rest)))
+        if start:
+            total = len(hub.content)
+            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        self.end_headers()
+        if hub.cut_after:
+            rest = rest[: hub.cut_after.pop(0)]
+            self.close_connection = True
+        self.wfile.write(rest)
+        hub.bytes_sent += len(rest)
+
+    def _reply(
+        self,
+        status: int,
+        code: str = "",
+        message: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.send_response(status)
+        if code:
+            self.send_header("X-Error-Code", code)
+        if message:
+            self.send_header("X-Error-Message", message)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    _, port, repository, file, storage_host = sys.argv
+    serving = FakeHub(
+        repository,
+        Path(file).name,
+        Path(file).read_bytes(),
+        address=("0.0.0.0", int(port)),
+        storage_host=storage_host,
+    )
+    with serving:
+        threading.Event().wait()
