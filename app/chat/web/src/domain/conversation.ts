@@ -1,0 +1,291 @@
+// What a conversation is, and every change that can be made to one. Pure: each change returns a new value.
+
+// Looking at another version or changing a setting leaves `updatedAt` alone: the list is ordered by it.
+
+/** How the next token is chosen. `null` leaves the choice to the model's server. */
+export interface Sampling {
+  temperature: number | null;
+  topP: number | null;
+  maxTokens: number | null;
+  seed: number | null;
+}
+
+export type AnswerState = "waiting" | "streaming" | "done" | "stopped" | "failed";
+
+export type FailureKind = "unauthorized" | "busy" | "unavailable" | "rejected" | "lost";
+
+/** Why an answer ended early, in words for a person. */
+export interface Failure {
+  kind: FailureKind;
+  message: string;
+  /** Seconds after which the server asks to be tried again. */
+  retryAfter: number | null;
+}
+
+/** How fast an answer came. Times are milliseconds, measured in the browser. */
+export interface Figures {
+  firstTokenMs: number | null;
+  tokens: number;
+  tokensPerSecond: number | null;
+  totalMs: number;
+}
+
+export interface Answer {
+  id: string;
+  state: AnswerState;
+  text: string;
+  /** Thinking that the server sent apart from the text. */
+  reasoning: string;
+  /** The model that answered, where the gateway chose one. */
+  servedBy: string | null;
+  /** The server's reason for ending: `stop`, `length`, … */
+  finish: string | null;
+  failure: Failure | null;
+  figures: Figures | null;
+  createdAt: number;
+}
+
+/** One model's answers to one question; `shown` is the index of the one on display. */
+export interface Lane {
+  model: string;
+  answers: Answer[];
+  shown: number;
+}
+
+/** A question and the answers to it. Turns form a tree: an edited question is a sibling of the first one. */
+export interface Turn {
+  id: string;
+  parent: string | null;
+  text: string;
+  createdAt: number;
+  lanes: Lane[];
+  /** The model preferred in a blind comparison, or `tie`. */
+  vote: string | null;
+}
+
+export interface Conversation {
+  id: string;
+  title: string;
+  /** Whether a person chose the title. */
+  named: boolean;
+  createdAt: number;
+  updatedAt: number;
+  models: string[];
+  /** Hide which model wrote which answer until the reader has voted. */
+  blind: boolean;
+  system: string;
+  sampling: Sampling;
+  turns: Turn[];
+  /** For each parent (`""` is the start), the child on display. */
+  shown: Record<string, string>;
+}
+
+export const DEFAULT_SAMPLING: Sampling = { temperature: 0.7, topP: 0.95, maxTokens: 1024, seed: null };
+export const MAX_MODELS = 4;
+export const TIE = "tie";
+
+export const newId = (): string => {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+};
+
+export function newConversation(
+  models: string[],
+  defaults: { system: string; sampling: Sampling },
+  now = Date.now(),
+): Conversation {
+  return {
+    id: newId(),
+    title: "New chat",
+    named: false,
+    createdAt: now,
+    updatedAt: now,
+    models,
+    blind: false,
+    system: defaults.system,
+    sampling: defaults.sampling,
+    turns: [],
+    shown: {},
+  };
+}
+
+export function newAnswer(now = Date.now()): Answer {
+  return {
+    id: newId(),
+    state: "waiting",
+    text: "",
+    reasoning: "",
+    servedBy: null,
+    finish: null,
+    failure: null,
+    figures: null,
+    createdAt: now,
+  };
+}
+
+const keyOf = (parent: string | null): string => parent ?? "";
+
+/** The turns on display, first to last. */
+export function path(conversation: Conversation): Turn[] {
+  const byId = new Map(conversation.turns.map((turn) => [turn.id, turn]));
+  const result: Turn[] = [];
+  let next = conversation.shown[""];
+  while (next !== undefined && result.length <= conversation.turns.length) {
+    const turn = byId.get(next);
+    if (!turn) break;
+    result.push(turn);
+    next = conversation.shown[turn.id];
+  }
+  return result;
+}
+
+/** The versions of one question, oldest first. */
+export function versions(conversation: Conversation, turn: Turn): Turn[] {
+  return conversation.turns.filter((other) => other.parent === turn.parent);
+}
+
+export function shownAnswer(lane: Lane): Answer {
+  const answer = lane.answers[lane.shown] ?? lane.answers.at(-1);
+  if (!answer) throw new Error(`lane of ${lane.model} has no answer`);
+  return answer;
+}
+
+export function allAnswers(conversation: Conversation): Answer[] {
+  return conversation.turns.flatMap((turn) => turn.lanes.flatMap((lane) => lane.answers));
+}
+
+export const isRunning = (answer: Answer): boolean =>
+  answer.state === "waiting" || answer.state === "streaming";
+
+const TITLE_LENGTH = 60;
+
+/** A title from the first question: its first line, cut at a word. */
+export function titleFrom(text: string): string {
+  const line = text.trim().split("\n", 1)[0]?.replace(/\s+/g, " ").trim() ?? "";
+  if (line.length <= TITLE_LENGTH) return line || "New chat";
+  const cut = line.slice(0, TITLE_LENGTH);
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), TITLE_LENGTH / 2)).trimEnd()}…`;
+}
+
+const touched = (conversation: Conversation, change: Partial<Conversation>): Conversation => ({
+  ...conversation,
+  ...change,
+  updatedAt: Date.now(),
+});
+
+/** Adds a question after `parent`, shows it, and opens one waiting answer for each model. */
+export function ask(
+  conversation: Conversation,
+  parent: string | null,
+  text: string,
+  models: string[],
+): { conversation: Conversation; turn: Turn } {
+  const turn: Turn = {
+    id: newId(),
+    parent,
+    text,
+    createdAt: Date.now(),
+    lanes: models.map((model) => ({ model, answers: [newAnswer()], shown: 0 })),
+    vote: null,
+  };
+  const first = conversation.turns.length === 0 && !conversation.named;
+  return {
+    turn,
+    conversation: touched(conversation, {
+      title: first ? titleFrom(text) : conversation.title,
+      turns: [...conversation.turns, turn],
+      shown: { ...conversation.shown, [keyOf(parent)]: turn.id },
+    }),
+  };
+}
+
+function mapTurn(conversation: Conversation, id: string, change: (turn: Turn) => Turn): Conversation {
+  return { ...conversation, turns: conversation.turns.map((turn) => (turn.id === id ? change(turn) : turn)) };
+}
+
+function mapLane(turn: Turn, model: string, change: (lane: Lane) => Lane): Turn {
+  return { ...turn, lanes: turn.lanes.map((lane) => (lane.model === model ? change(lane) : lane)) };
+}
+
+/** Adds one more answer of `model` to a question and shows it. */
+export function askAgain(
+  conversation: Conversation,
+  turnId: string,
+  model: string,
+): { conversation: Conversation; answer: Answer } {
+  const answer = newAnswer();
+  const add = (lane: Lane): Lane => ({
+    ...lane,
+    answers: [...lane.answers, answer],
+    shown: lane.answers.length,
+  });
+  return { answer, conversation: touched(mapTurn(conversation, turnId, (turn) => mapLane(turn, model, add)), {}) };
+}
+
+export function showAnswer(
+  conversation: Conversation,
+  turnId: string,
+  model: string,
+  index: number,
+): Conversation {
+  return mapTurn(conversation, turnId, (turn) =>
+    mapLane(turn, model, (lane) => ({ ...lane, shown: index })),
+  );
+}
+
+export function showTurn(conversation: Conversation, turn: Turn): Conversation {
+  return { ...conversation, shown: { ...conversation.shown, [keyOf(turn.parent)]: turn.id } };
+}
+
+export function vote(conversation: Conversation, turnId: string, choice: string): Conversation {
+  return mapTurn(conversation, turnId, (turn) => ({ ...turn, vote: choice }));
+}
+
+export function changeAnswer(
+  conversation: Conversation,
+  answerId: string,
+  change: Partial<Answer>,
+): Conversation {
+  const inLane = (lane: Lane): Lane =>
+    lane.answers.some((answer) => answer.id === answerId)
+      ? {
+          ...lane,
+          answers: lane.answers.map((answer) =>
+            answer.id === answerId ? { ...answer, ...change } : answer,
+          ),
+        }
+      : lane;
+  return touched(conversation, {
+    turns: conversation.turns.map((turn) =>
+      turn.lanes.some((lane) => lane.answers.some((answer) => answer.id === answerId))
+        ? { ...turn, lanes: turn.lanes.map(inLane) }
+        : turn,
+    ),
+  });
+}
+
+export function rename(conversation: Conversation, title: string): Conversation {
+  const trimmed = title.trim();
+  return trimmed ? touched(conversation, { title: trimmed, named: true }) : conversation;
+}
+
+export function configure(
+  conversation: Conversation,
+  change: Partial<Pick<Conversation, "models" | "blind" | "system" | "sampling">>,
+): Conversation {
+  return { ...conversation, ...change };
+}
+
+/** Answers that were arriving when the page closed can never end: they become failures to retry. */
+export function closeInterrupted(conversation: Conversation): Conversation {
+  const failure: Failure = {
+    kind: "lost",
+    message: "The page was closed while this answer was arriving.",
+    retryAfter: null,
+  };
+  const running = allAnswers(conversation).filter(isRunning);
+  return running.reduce<Conversation>((result, answer) => {
+    const closed = changeAnswer(result, answer.id, { state: "failed", failure });
+    return { ...closed, updatedAt: conversation.updatedAt };
+  }, conversation);
+}

@@ -1,0 +1,133 @@
+// Conversations as a JSON file: written for keeping, read back with every value checked.
+import * as v from "valibot";
+import { type Conversation, MAX_MODELS, closeInterrupted } from "./conversation";
+
+export const FORMAT = "chat-conversations";
+export const VERSION = 1;
+
+const text = v.string();
+const time = v.pipe(v.number(), v.finite(), v.minValue(0));
+const orNull = <T extends v.GenericSchema>(schema: T) => v.nullable(schema);
+const id = v.pipe(v.string(), v.regex(/^[\w-]{1,64}$/, "must be 1 to 64 letters, digits, _ or -"));
+
+const sampling = v.object({
+  temperature: orNull(v.pipe(v.number(), v.minValue(0), v.maxValue(2))),
+  topP: orNull(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
+  maxTokens: orNull(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  seed: orNull(v.pipe(v.number(), v.integer(), v.minValue(0))),
+});
+
+const failure = v.object({
+  kind: v.picklist(["unauthorized", "busy", "unavailable", "rejected", "lost"]),
+  message: text,
+  retryAfter: orNull(v.number()),
+});
+
+const figures = v.object({
+  firstTokenMs: orNull(v.number()),
+  tokens: v.number(),
+  tokensPerSecond: orNull(v.number()),
+  totalMs: v.number(),
+});
+
+const answer = v.object({
+  id,
+  state: v.picklist(["waiting", "streaming", "done", "stopped", "failed"]),
+  text,
+  reasoning: text,
+  servedBy: orNull(text),
+  finish: orNull(text),
+  failure: orNull(failure),
+  figures: orNull(figures),
+  createdAt: time,
+});
+
+const lane = v.object({
+  model: v.pipe(text, v.minLength(1)),
+  answers: v.pipe(v.array(answer), v.minLength(1)),
+  shown: v.pipe(v.number(), v.integer(), v.minValue(0)),
+});
+
+const turn = v.object({
+  id,
+  parent: orNull(id),
+  text,
+  createdAt: time,
+  lanes: v.pipe(v.array(lane), v.minLength(1), v.maxLength(MAX_MODELS)),
+  vote: orNull(text),
+});
+
+const conversation = v.object({
+  id,
+  title: text,
+  named: v.boolean(),
+  createdAt: time,
+  updatedAt: time,
+  models: v.pipe(v.array(text), v.maxLength(MAX_MODELS)),
+  blind: v.boolean(),
+  system: text,
+  sampling,
+  turns: v.array(turn),
+  shown: v.record(v.string(), id),
+});
+
+const file = v.object({
+  format: v.literal(FORMAT),
+  version: v.literal(VERSION),
+  exported: text,
+  conversations: v.array(conversation),
+});
+
+export class ImportError extends Error {}
+
+export function exportFile(conversations: Conversation[], now = new Date()): string {
+  const content = { format: FORMAT, version: VERSION, exported: now.toISOString(), conversations };
+  return `${JSON.stringify(content, null, 1)}\n`;
+}
+
+/** Reads an exported file. Throws an ImportError whose message tells the place and what is wrong there. */
+export function importFile(source: string): Conversation[] {
+  const parsed = v.safeParse(file, parseJson(source));
+  if (!parsed.success) throw new ImportError(describe(parsed.issues[0]));
+  return parsed.output.conversations.map((entry, index) => {
+    checkTree(entry, index);
+    return closeInterrupted(entry);
+  });
+}
+
+function parseJson(source: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(source);
+  } catch (error) {
+    throw new ImportError(`This is not a JSON file (${(error as Error).message}).`);
+  }
+  const found = (value as { format?: unknown; version?: unknown } | null) ?? {};
+  if (found.format !== FORMAT) {
+    throw new ImportError(`This is not an export of this page: its "format" is not "${FORMAT}".`);
+  }
+  if (found.version !== VERSION) {
+    throw new ImportError(
+      `The file has version ${JSON.stringify(found.version)}; this page reads version ${VERSION}.`,
+    );
+  }
+  return value;
+}
+
+function describe(issue: v.BaseIssue<unknown>): string {
+  const place = v.getDotPath(issue) ?? "the file";
+  return `${place}: ${issue.message}. Nothing was imported.`;
+}
+
+/** A parent must come before its children, or the tree would have loops or loose ends. */
+function checkTree(entry: Conversation, index: number): void {
+  const seen = new Set<string>();
+  for (const [at, { id: turnId, parent }] of entry.turns.entries()) {
+    const place = `conversations.${index}.turns.${at}`;
+    if (seen.has(turnId)) throw new ImportError(`${place}.id: "${turnId}" occurs twice. Nothing was imported.`);
+    if (parent !== null && !seen.has(parent)) {
+      throw new ImportError(`${place}.parent: no earlier turn is called "${parent}". Nothing was imported.`);
+    }
+    seen.add(turnId);
+  }
+}

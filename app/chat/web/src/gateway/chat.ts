@@ -1,0 +1,118 @@
+// One streamed chat completion: the request, its events, and every way in which it can fail.
+import type { Failure, FailureKind } from "../domain/conversation";
+import type { ChatRequest } from "../domain/prompt";
+import { serverEvents } from "./events";
+
+export type ChatEvent =
+  | { kind: "queue"; position: number | null }
+  | { kind: "delta"; text: string; reasoning: string; model: string | null }
+  | { kind: "finish"; reason: string }
+  | { kind: "usage"; tokens: number };
+
+export class ChatError extends Error {
+  constructor(readonly failure: Failure) {
+    super(failure.message);
+  }
+}
+
+interface Chunk {
+  model?: string;
+  choices?: {
+    delta?: { content?: string | null; reasoning_content?: string | null };
+    finish_reason?: string | null;
+  }[];
+  usage?: { completion_tokens?: number } | null;
+  error?: { message?: string; type?: string; code?: string | number };
+}
+
+/** Headers that prove who asks; none without a key. */
+export const authorization = (key: string): Record<string, string> =>
+  key ? { Authorization: `Bearer ${key}` } : {};
+
+/**
+ * Streams an answer. Ends normally only when the server said that the answer is complete; throws
+ * ChatError for every failure, and the signal's own AbortError when the reader stopped it.
+ */
+export async function* streamChat(
+  request: ChatRequest,
+  { key, signal }: { key: string; signal: AbortSignal },
+): AsyncGenerator<ChatEvent> {
+  const response = await post(request, key, signal);
+  let complete = false;
+  try {
+    for await (const event of serverEvents(response.body!)) {
+      if (event.type === "comment") {
+        yield { kind: "queue", position: placeIn(event.text) };
+      } else if (event.data === "[DONE]") {
+        complete = true;
+      } else {
+        for (const item of chunkEvents(event.data)) {
+          complete ||= item.kind === "finish";
+          yield item;
+        }
+      }
+    }
+  } catch (error) {
+    if (signal.aborted || error instanceof ChatError) throw error;
+    throw lost();
+  }
+  if (!complete) throw lost();
+}
+
+/** The place in the gateway's line that a comment tells (`queue {"position":2,"length":5}`); else null. */
+function placeIn(comment: string): number | null {
+  const place = /^queue .*"position":\s*(\d+)/.exec(comment);
+  return place ? Number(place[1]) : null;
+}
+
+async function post(request: ChatRequest, key: string, signal: AbortSignal): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch("/v1/chat/completions", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", ...authorization(key) },
+      body: JSON.stringify(request),
+      signal,
+    });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw failed("unavailable", "The gateway cannot be reached. Check your connection, then retry.");
+  }
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+function* chunkEvents(data: string): Generator<ChatEvent> {
+  let chunk: Chunk;
+  try {
+    chunk = JSON.parse(data) as Chunk;
+  } catch {
+    throw failed("lost", "The answer could not be read: the server sent a broken chunk.");
+  }
+  if (chunk.error) {
+    throw failed("lost", chunk.error.message ?? "The model's server failed during the answer.");
+  }
+  const choice = chunk.choices?.[0];
+  const text = choice?.delta?.content ?? "";
+  const reasoning = choice?.delta?.reasoning_content ?? "";
+  if (text || reasoning) yield { kind: "delta", text, reasoning, model: chunk.model ?? null };
+  if (choice?.finish_reason) yield { kind: "finish", reason: choice.finish_reason };
+  const tokens = chunk.usage?.completion_tokens;
+  if (typeof tokens === "number") yield { kind: "usage", tokens };
+}
+
+const failed = (kind: FailureKind, message: string, retryAfter: number | null = null): ChatError =>
+  new ChatError({ kind, message, retryAfter });
+
+const lost = (): ChatError => failed("lost", "The connection was lost before the answer was complete.");
+
+const KINDS: Record<number, FailureKind> = { 401: "unauthorized", 403: "unauthorized", 429: "busy" };
+
+/** What an HTTP error means, in the server's words where it gave some. */
+async function refusal(response: Response): Promise<ChatError> {
+  const kind = KINDS[response.status] ?? (response.status >= 500 ? "unavailable" : "rejected");
+  const body = (await response.json().catch(() => null)) as { error?: { message?: string } } | null;
+  const seconds = Number(response.headers.get("Retry-After"));
+  const message = body?.error?.message ?? `The gateway answered with HTTP ${response.status}.`;
+  return failed(kind, message, Number.isFinite(seconds) && seconds > 0 ? seconds : null);
+}

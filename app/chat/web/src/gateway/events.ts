@@ -1,0 +1,57 @@
+// Server-sent events from a byte stream (WHATWG HTML, "Event stream interpretation"), comments included.
+
+export type ServerEvent = { type: "data"; data: string } | { type: "comment"; text: string };
+
+/** Turns lines into events. Comments are kept: the gateway tells the place in its queue by them. */
+export class EventParser {
+  private buffer = "";
+  private data: string[] = [];
+
+  *push(text: string): Generator<ServerEvent> {
+    this.buffer += text;
+    let from = 0;
+    for (;;) {
+      const end = this.lineEnd(from);
+      if (end === null) break;
+      yield* this.line(this.buffer.slice(from, end.at));
+      from = end.next;
+    }
+    this.buffer = this.buffer.slice(from);
+  }
+
+  private lineEnd(from: number): { at: number; next: number } | null {
+    const newline = this.buffer.indexOf("\n", from);
+    const carriage = this.buffer.indexOf("\r", from);
+    if (carriage >= 0 && (newline < 0 || carriage < newline)) {
+      // A carriage return at the end may be the first half of CR LF.
+      if (carriage === this.buffer.length - 1) return null;
+      return { at: carriage, next: carriage + (this.buffer[carriage + 1] === "\n" ? 2 : 1) };
+    }
+    return newline < 0 ? null : { at: newline, next: newline + 1 };
+  }
+
+  private *line(line: string): Generator<ServerEvent> {
+    if (line === "") {
+      if (this.data.length > 0) yield { type: "data", data: this.data.join("\n") };
+      this.data = [];
+    } else if (line.startsWith(":")) {
+      yield { type: "comment", text: line.slice(1).trim() };
+    } else if (line.startsWith("data:")) {
+      this.data.push(line.slice(line[5] === " " ? 6 : 5));
+    }
+  }
+}
+
+export async function* serverEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
+  const parser = new EventParser();
+  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield* parser.push(value);
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}

@@ -1,0 +1,54 @@
+// What the gateway says about its models.
+import * as v from "valibot";
+import { authorization } from "./chat";
+
+const standIn = v.object({ model: v.string(), reason: v.string() });
+
+const model = v.object({
+  id: v.string(),
+  description: v.optional(v.string(), ""),
+  state: v.picklist(["ready", "loading", "down"]),
+  reason: v.optional(v.nullable(v.string()), null),
+  slots: v.optional(v.number(), 1),
+  busy: v.optional(v.number(), 0),
+  queue: v.optional(v.number(), 0),
+  context: v.optional(v.nullable(v.number()), null),
+  external: v.optional(v.boolean(), false),
+  stand_in: v.optional(v.nullable(standIn), null),
+});
+
+const status = v.object({ models: v.array(model) });
+
+const list = v.object({
+  data: v.array(v.object({ id: v.string(), stand_in: v.optional(v.nullable(standIn), null) })),
+});
+
+export type ModelStatus = v.InferOutput<typeof model>;
+export type Status = v.InferOutput<typeof status>;
+
+/** The gateway wants a key, or another one. */
+export class KeyWanted extends Error {}
+
+/** Throws KeyWanted, or an Error with words for a person. */
+export async function fetchStatus(key: string, signal: AbortSignal): Promise<Status> {
+  const response = await get("/status", key, signal);
+  if (response.status === 404) return modelsOnly(key, signal);
+  return v.parse(status, await response.json());
+}
+
+/** Another gateway knows only the list: then every model in it is taken to be ready. */
+async function modelsOnly(key: string, signal: AbortSignal): Promise<Status> {
+  const response = await get("/v1/models", key, signal);
+  const { data } = v.parse(list, await response.json());
+  const models = data.map((entry) => v.parse(model, { ...entry, state: "ready" }));
+  return { models };
+}
+
+async function get(path: string, key: string, signal: AbortSignal): Promise<Response> {
+  const response = await fetch(path, { headers: authorization(key), signal });
+  if (response.status === 401 || response.status === 403) throw new KeyWanted();
+  if (!response.ok && response.status !== 404) {
+    throw new Error(`the gateway answered ${path} with HTTP ${response.status}`);
+  }
+  return response;
+}

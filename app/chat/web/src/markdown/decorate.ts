@@ -1,0 +1,74 @@
+// What Markdown's elements get once they stand in the page: typeset math, coloured code, a copy button.
+import { toFragment } from "./sanitize";
+
+const MAX_TEX = 4000;
+const MAX_HIGHLIGHTED = 60_000;
+
+type Katex = typeof import("katex").default;
+type Highlighter = typeof import("./highlighter").default;
+
+let katex: Katex | null = null;
+let highlighter: Highlighter | null = null;
+
+async function loadKatex(): Promise<Katex> {
+  const [module] = await Promise.all([import("katex"), import("katex/dist/katex.min.css")]);
+  return (katex = module.default);
+}
+
+async function loadHighlighter(): Promise<Highlighter> {
+  return (highlighter = (await import("./highlighter")).default);
+}
+
+/** Typesets at once when the library is there, else when it has come. The source stays in view till then. */
+export function decorateMath(root: ParentNode): void {
+  for (const element of root.querySelectorAll<HTMLElement>(".math:not([data-tex])")) {
+    const tex = element.textContent;
+    element.dataset["tex"] = tex;
+    if (katex) typeset(katex, element, tex);
+    else void loadKatex().then((loaded) => typeset(loaded, element, tex));
+  }
+}
+
+function typeset(library: Katex, element: HTMLElement, tex: string): void {
+  if (tex.length > MAX_TEX) return;
+  // KaTeX builds nodes and sets styles through the object model, so the page's policy needs no exception.
+  library.render(tex, element, {
+    displayMode: element.tagName === "DIV",
+    throwOnError: false,
+    errorColor: "currentColor",
+    trust: false,
+    strict: "ignore",
+    maxSize: 20,
+    maxExpand: 200,
+  });
+}
+
+/** Colours a finished block of code. */
+export function decorateCode(root: ParentNode): void {
+  for (const block of root.querySelectorAll<HTMLElement>(".code:not([data-done])")) {
+    block.dataset["done"] = "";
+    const language = block.dataset["language"] ?? "";
+    const code = block.querySelector("code");
+    if (!code || !language || code.textContent.length > MAX_HIGHLIGHTED) continue;
+    if (highlighter) colour(highlighter, code, language);
+    else void loadHighlighter().then((loaded) => colour(loaded, code, language));
+  }
+}
+
+function colour(library: Highlighter, code: HTMLElement, language: string): void {
+  if (!library.getLanguage(language)) return;
+  const { value } = library.highlight(code.textContent, { language, ignoreIllegals: true });
+  code.replaceChildren(toFragment(value));
+}
+
+/** Puts a copy button into the head of each block of code. */
+export function addCopyButtons(root: ParentNode): void {
+  for (const head of root.querySelectorAll<HTMLElement>(".code-head:not(:has(button))")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.ariaLabel = "Copy code";
+    head.append(button);
+  }
+}

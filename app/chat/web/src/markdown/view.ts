@@ -1,0 +1,96 @@
+// Shows Markdown that grows. Finished blocks are built once; only the last one is built again.
+import type { Token } from "markdown-it";
+import { addCopyButtons, decorateCode, decorateMath } from "./decorate";
+import { createParser } from "./parser";
+import { toFragment } from "./sanitize";
+
+const parser = createParser();
+
+/** A top-level block: its tokens, and the line on which it begins. */
+interface Block {
+  tokens: Token[];
+  line: number;
+}
+
+function blocksOf(tokens: Token[]): Block[] {
+  const blocks: Block[] = [];
+  let depth = 0;
+  for (const token of tokens) {
+    if (depth === 0) blocks.push({ tokens: [], line: token.map?.[0] ?? 0 });
+    blocks.at(-1)!.tokens.push(token);
+    depth += token.nesting;
+  }
+  return blocks;
+}
+
+/** The offset at which a line begins. */
+function offsetOf(text: string, line: number): number {
+  let offset = 0;
+  for (let count = 0; count < line; count += 1) offset = text.indexOf("\n", offset) + 1;
+  return offset;
+}
+
+export class MarkdownView {
+  /** What of the text is built for good. */
+  private settled = "";
+  private complete = false;
+  /** References to links carry over from block to block. */
+  private env: Record<string, unknown> = {};
+  private tail: Node[] = [];
+  /** The code of a block that is still arriving: it grows in place, so that selection and scroll stay. */
+  private growing: { text: Text; language: string } | null = null;
+
+  constructor(private readonly container: HTMLElement) {}
+
+  update(text: string, complete: boolean): void {
+    // A text that was complete and goes on may go on inside its last block.
+    const goesOn = this.complete && text !== this.settled;
+    if (goesOn || !text.startsWith(this.settled)) this.reset();
+    this.complete = complete;
+    const rest = text.slice(this.settled.length);
+    const blocks = blocksOf(parser.parse(rest, this.env));
+    const last = complete ? undefined : blocks.pop();
+    if (blocks.length === 0 && last && this.grow(last)) return;
+
+    for (const node of this.tail) node.parentNode?.removeChild(node);
+    this.tail = [];
+    this.growing = null;
+    for (const block of blocks) this.append(block, true);
+    this.settled = complete ? text : text.slice(0, this.settled.length + offsetOf(rest, last?.line ?? 0));
+    if (last) this.tail = this.append(last, false);
+  }
+
+  private reset(): void {
+    this.container.replaceChildren();
+    this.settled = "";
+    this.env = {};
+    this.tail = [];
+    this.growing = null;
+  }
+
+  private append(block: Block, finished: boolean): Node[] {
+    const fragment = toFragment(parser.renderer.render(block.tokens, parser.options, this.env));
+    addCopyButtons(fragment);
+    const nodes = [...fragment.childNodes];
+    const code = block.tokens[0]?.type === "fence" ? fragment.querySelector("code") : null;
+    this.container.append(fragment);
+    decorateMath(this.container);
+    if (finished) decorateCode(this.container);
+    else if (code) this.growing = this.watch(code, block.tokens[0]!);
+    return nodes;
+  }
+
+  private watch(code: HTMLElement, token: Token): { text: Text; language: string } {
+    if (!code.firstChild) code.append("");
+    return { text: code.firstChild as Text, language: token.info };
+  }
+
+  private grow(block: Block): boolean {
+    const token = block.tokens[0];
+    if (!this.growing || token?.type !== "fence" || token.info !== this.growing.language) return false;
+    const { text } = this.growing;
+    if (!token.content.startsWith(text.data)) return false;
+    text.appendData(token.content.slice(text.data.length));
+    return true;
+  }
+}

@@ -1,0 +1,250 @@
+// Answers that are arriving: their text so far, and the ways to start, stop, repeat and continue them.
+import { computed, signal, type Signal } from "@preact/signals";
+import {
+  type Answer,
+  type AnswerState,
+  type Conversation,
+  type Failure,
+  type Figures,
+  type Turn,
+  ask,
+  askAgain,
+  changeAnswer,
+  path,
+} from "../domain/conversation";
+import { requestFor } from "../domain/prompt";
+import { splitThinking } from "../domain/thinking";
+import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
+import { change, current, find, hold, keep, release } from "./chats";
+import { keyWanted } from "./models";
+import { announce } from "./notices";
+import { apiKey, rememberModels } from "./preferences";
+
+const KEEP_EVERY_MS = 1000;
+const HIDDEN_FLUSH_MS = 250;
+
+/** An answer while it arrives. The signals change at most once a frame, however fast the tokens come. */
+export class Arriving {
+  readonly text: Signal<string>;
+  readonly reasoning: Signal<string>;
+  private readonly parts = computed(() => splitThinking(this.text.value, this.reasoning.value));
+  readonly spoken = computed(() => this.parts.value.answer);
+  readonly thinking = computed(() => this.parts.value.thinking);
+  readonly hasThought = computed(() => this.thinking.value !== "");
+  readonly thinks = computed(() => !this.parts.value.closed);
+  readonly empty = computed(() => this.text.value === "" && this.reasoning.value === "");
+  /** Place in the gateway's queue, 1 is next; null while it waits in none. */
+  readonly queue = signal<number | null>(null);
+  readonly controller = new AbortController();
+
+  servedBy: string | null = null;
+  finish: string | null = null;
+  private usage: number | null = null;
+  private chunks = 0;
+  private readonly startedAt = performance.now();
+  private firstAt: number | null = null;
+  private lastAt = 0;
+  private pendingText = "";
+  private pendingReasoning = "";
+  private scheduled = false;
+
+  constructor(
+    readonly conversationId: string,
+    readonly turnId: string,
+    readonly model: string,
+    readonly answerId: string,
+    partial: { text: string; reasoning: string },
+  ) {
+    this.text = signal(partial.text);
+    this.reasoning = signal(partial.reasoning);
+  }
+
+  take(event: ChatEvent): void {
+    if (event.kind === "queue") this.queue.value = event.position;
+    else if (event.kind === "finish") this.finish = event.reason;
+    else if (event.kind === "usage") this.usage = event.tokens;
+    else {
+      this.lastAt = performance.now();
+      this.firstAt ??= this.lastAt;
+      this.chunks += 1;
+      this.servedBy = event.model ?? this.servedBy;
+      this.pendingText += event.text;
+      this.pendingReasoning += event.reasoning;
+      this.schedule();
+    }
+  }
+
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    const flush = () => this.flush();
+    if (document.hidden) setTimeout(flush, HIDDEN_FLUSH_MS);
+    else requestAnimationFrame(flush);
+  }
+
+  flush(): void {
+    this.scheduled = false;
+    if (this.pendingText) this.text.value += this.pendingText;
+    if (this.pendingReasoning) this.reasoning.value += this.pendingReasoning;
+    this.pendingText = "";
+    this.pendingReasoning = "";
+  }
+
+  figures(): Figures {
+    const tokens = this.usage ?? this.chunks;
+    const seconds = this.firstAt === null ? 0 : (this.lastAt - this.firstAt) / 1000;
+    return {
+      firstTokenMs: this.firstAt === null ? null : this.firstAt - this.startedAt,
+      tokens,
+      // The first token's time is the prompt's: the rate is that of the tokens after it.
+      tokensPerSecond: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+      totalMs: this.lastAt - this.startedAt,
+    };
+  }
+
+  snapshot(state: AnswerState): Partial<Answer> {
+    return {
+      state,
+      text: this.text.peek(),
+      reasoning: this.reasoning.peek(),
+      servedBy: this.servedBy,
+      finish: this.finish,
+      figures: this.figures(),
+    };
+  }
+}
+
+/** By the id of the answer. */
+export const arriving = signal<ReadonlyMap<string, Arriving>>(new Map());
+
+const inConversation = (id: string): Arriving[] =>
+  [...arriving.value.values()].filter((one) => one.conversationId === id);
+
+/** Whether the conversation on screen has an answer on its way. */
+export const answering = computed(() => inConversation(current.value.id).length > 0);
+
+function track(one: Arriving): void {
+  hold(one.conversationId);
+  arriving.value = new Map(arriving.peek()).set(one.answerId, one);
+}
+
+function untrack(one: Arriving): void {
+  const rest = new Map(arriving.peek());
+  rest.delete(one.answerId);
+  arriving.value = rest;
+  if (inConversation(one.conversationId).length === 0) release(one.conversationId);
+}
+
+async function run(one: Arriving, partial: string): Promise<void> {
+  const conversation = find(one.conversationId);
+  if (!conversation) return;
+  track(one);
+  const saver = setInterval(() => keepProgress(one), KEEP_EVERY_MS);
+  const outcome = await receive(one, requestFor(conversation, one.turnId, one.model, partial));
+  clearInterval(saver);
+  one.flush();
+  change(one.conversationId, (now) =>
+    changeAnswer(now, one.answerId, { ...one.snapshot(outcome.state), failure: outcome.failure }),
+  );
+  untrack(one);
+  announce(spoken(one, outcome.state));
+}
+
+interface Outcome {
+  state: AnswerState;
+  failure: Failure | null;
+}
+
+async function receive(one: Arriving, request: ReturnType<typeof requestFor>): Promise<Outcome> {
+  const { signal: abort } = one.controller;
+  try {
+    for await (const event of streamChat(request, { key: apiKey.peek(), signal: abort })) one.take(event);
+    return { state: "done", failure: null };
+  } catch (error) {
+    if (abort.aborted) return { state: "stopped", failure: null };
+    if (!(error instanceof ChatError)) throw error;
+    if (error.failure.kind === "unauthorized") keyWanted.value = true;
+    return { state: "failed", failure: error.failure };
+  }
+}
+
+/** A reload must not lose what has arrived, although the answer is not complete. */
+function keepProgress(one: Arriving): void {
+  const conversation = find(one.conversationId);
+  if (!conversation) return;
+  const all = inConversation(one.conversationId);
+  keep(all.reduce((now, each) => changeAnswer(now, each.answerId, each.snapshot("streaming")), conversation));
+}
+
+function spoken(one: Arriving, state: AnswerState): string {
+  if (state === "stopped") return `The answer of ${one.model} was stopped.`;
+  if (state === "failed") return `The answer of ${one.model} failed.`;
+  return `The answer of ${one.model} is complete.`;
+}
+
+function begin(conversation: Conversation, turn: Turn): void {
+  for (const lane of turn.lanes) {
+    const answer = lane.answers.at(-1)!;
+    void run(new Arriving(conversation.id, turn.id, lane.model, answer.id, { text: "", reasoning: "" }), "");
+  }
+}
+
+/** Sends a question at the end of the conversation on screen. */
+export function send(text: string): void {
+  const { id, models } = current.peek();
+  const parent = path(current.peek()).at(-1)?.id ?? null;
+  rememberModels(models);
+  sendAfter(id, parent, text, models);
+}
+
+function sendAfter(id: string, parent: string | null, text: string, models: string[]): void {
+  let asked: Turn | null = null;
+  change(id, (now) => {
+    const { conversation, turn } = ask(now, parent, text, models);
+    asked = turn;
+    return conversation;
+  });
+  if (asked) begin(current.peek(), asked);
+}
+
+/** Asks an edited question in place of `turn`; the first version and what followed it stay reachable. */
+export function resend(turn: Turn, text: string): void {
+  const { id, models } = current.peek();
+  sendAfter(id, turn.parent, text, models.length > 0 ? models : turn.lanes.map((lane) => lane.model));
+}
+
+/**
+ * Asks `model` once more. At the end of the conversation that adds an answer; before the end it opens
+ * a new version of the turn, because what follows was said in view of the old answer.
+ */
+export function regenerate(turn: Turn, model: string): void {
+  const { id } = current.peek();
+  if (path(current.peek()).at(-1)?.id !== turn.id) {
+    sendAfter(id, turn.parent, turn.text, turn.lanes.map((lane) => lane.model));
+    return;
+  }
+  let again: Answer | null = null;
+  change(id, (now) => {
+    const { conversation, answer } = askAgain(now, turn.id, model);
+    again = answer;
+    return conversation;
+  });
+  if (again) void run(new Arriving(id, turn.id, model, (again as Answer).id, { text: "", reasoning: "" }), "");
+}
+
+/** Goes on from where a cut, stopped or too short answer ended. */
+export function continueAnswer(turn: Turn, model: string, answer: Answer): void {
+  const { id } = current.peek();
+  const partial = splitThinking(answer.text, answer.reasoning).answer;
+  change(id, (now) => changeAnswer(now, answer.id, { state: "streaming", failure: null, finish: null }));
+  void run(new Arriving(id, turn.id, model, answer.id, answer), partial);
+}
+
+export function stop(answerId: string): void {
+  arriving.peek().get(answerId)?.controller.abort();
+}
+
+/** Stops every answer of the conversation on screen. */
+export function stopAll(): void {
+  for (const one of inConversation(current.peek().id)) one.controller.abort();
+}

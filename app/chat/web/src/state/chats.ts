@@ -1,0 +1,175 @@
+// The conversations: the list, the open one, and how changes reach the browser's database and other tabs.
+import { batch, computed, signal } from "@preact/signals";
+import { type Conversation, closeInterrupted, newConversation } from "../domain/conversation";
+import { ImportError, exportFile, importFile } from "../domain/transfer";
+import type { Hit } from "../domain/search";
+import { Archive, type Heading } from "./archive";
+import { notify } from "./notices";
+import { defaults, lastModels } from "./preferences";
+
+export const headings = signal<Heading[]>([]);
+/** The conversation on screen. One without turns is new and not stored yet. */
+export const current = signal<Conversation>(newConversation(lastModels.value, defaults.value));
+export const currentId = computed(() => current.value.id);
+
+let archive: Archive | null = null;
+const channel = new BroadcastChannel("chat.conversations");
+/** Conversations that still change while another one is on screen: their answers are arriving. */
+const behind = new Map<string, Conversation>();
+let writing: Promise<void> = Promise.resolve();
+
+export async function openArchive(): Promise<void> {
+  try {
+    archive = await Archive.open();
+    headings.value = await archive.headings();
+  } catch {
+    notify("This browser keeps no data for this page: conversations last until it is closed.", {
+      tone: "error",
+    });
+  }
+  channel.onmessage = ({ data }: MessageEvent<string>) => void changedElsewhere(data);
+}
+
+async function changedElsewhere(id: string): Promise<void> {
+  if (!archive) return;
+  headings.value = await archive.headings();
+  if (id !== currentId.peek() || behind.has(id)) return;
+  const stored = await archive.load(id);
+  if (stored && stored.updatedAt > current.peek().updatedAt && id === currentId.peek()) {
+    current.value = stored;
+  }
+}
+
+/** Writes follow one another, so that an older state never lands on a newer one. */
+function store(work: (open: Archive) => Promise<void>, id: string): Promise<void> {
+  writing = writing
+    .then(async () => {
+      if (!archive) return;
+      await work(archive);
+      channel.postMessage(id);
+    })
+    .catch(() => notify("The conversation could not be stored: the browser refused.", { tone: "error" }));
+  return writing;
+}
+
+function listed(conversation: Conversation): void {
+  const { id, title, updatedAt } = conversation;
+  const others = headings.peek().filter((heading) => heading.id !== id);
+  headings.value = [{ id, title, updatedAt }, ...others].sort((a, b) => b.updatedAt - a.updatedAt);
+}
+
+export const find = (id: string): Conversation | null =>
+  id === currentId.peek() ? current.peek() : (behind.get(id) ?? null);
+
+/** Changes a conversation that is open or still receiving answers, and stores it. */
+export function change(id: string, how: (conversation: Conversation) => Conversation): void {
+  const before = find(id);
+  if (!before) return;
+  const after = how(before);
+  if (after === before) return;
+  if (id === currentId.peek()) current.value = after;
+  if (behind.has(id)) behind.set(id, after);
+  if (after.turns.length === 0) return;
+  listed(after);
+  void store((open) => open.save(after), id);
+}
+
+/** Stores a passing state (an answer that is still arriving) without showing it. */
+export function keep(conversation: Conversation): void {
+  void store((open) => open.save(conversation), conversation.id);
+}
+
+/** While an answer arrives, its conversation stays reachable although the reader opens another one. */
+export function hold(id: string): void {
+  const conversation = find(id);
+  if (conversation) behind.set(id, conversation);
+}
+
+export function release(id: string): void {
+  behind.delete(id);
+}
+
+export function startNew(models = lastModels.peek()): void {
+  current.value = newConversation(models, defaults.peek());
+}
+
+/** Shows a stored conversation; false when there is none of that id. */
+export async function show(id: string): Promise<boolean> {
+  if (id === currentId.peek()) return true;
+  const held = behind.get(id);
+  if (held) {
+    current.value = held;
+    return true;
+  }
+  const stored = (await archive?.load(id)) ?? null;
+  if (!stored) return false;
+  const closed = closeInterrupted(stored);
+  current.value = closed;
+  return true;
+}
+
+/** Changes any conversation, open or not. */
+export async function changeStored(
+  id: string,
+  how: (conversation: Conversation) => Conversation,
+): Promise<void> {
+  if (find(id)) return change(id, how);
+  const stored = await archive?.load(id);
+  if (!stored) return;
+  const after = how(stored);
+  listed(after);
+  await store((open) => open.save(after), id);
+}
+
+/** Deletes a conversation and offers to bring it back. */
+export async function remove(id: string): Promise<void> {
+  await writing;
+  const conversation = find(id) ?? (await archive?.load(id)) ?? null;
+  if (!conversation) return;
+  batch(() => {
+    headings.value = headings.peek().filter((heading) => heading.id !== id);
+    if (id === currentId.peek()) startNew(conversation.models);
+  });
+  void store((open) => open.remove(id), id);
+  notify(`“${conversation.title}” was deleted.`, {
+    action: { label: "Undo", run: () => restore(conversation) },
+  });
+}
+
+function restore(conversation: Conversation): void {
+  listed(conversation);
+  void store((open) => open.save(conversation), conversation.id);
+}
+
+export async function search(query: string, abort: AbortSignal): Promise<Hit[]> {
+  await writing;
+  return archive ? archive.search(query, abort) : [];
+}
+
+/** The export's text: one conversation, or all. */
+export async function exportText(id?: string): Promise<string> {
+  await writing;
+  if (id === undefined) return exportFile((await archive?.all()) ?? []);
+  const conversation = find(id) ?? (await archive?.load(id)) ?? null;
+  return exportFile(conversation ? [closeInterrupted(conversation)] : []);
+}
+
+/** Adds the conversations of an exported file; those with a known id are replaced when they are older. */
+export async function importText(source: string): Promise<void> {
+  try {
+    const found = importFile(source);
+    const known = new Map(headings.peek().map((heading) => [heading.id, heading.updatedAt]));
+    const fresh = found.filter(({ id, updatedAt }) => (known.get(id) ?? -1) < updatedAt);
+    await store((open) => open.save(...fresh), fresh[0]?.id ?? "");
+    batch(() => fresh.forEach(listed));
+    const skipped = found.length - fresh.length;
+    notify(
+      `Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already here` : ""}.`,
+    );
+  } catch (error) {
+    if (!(error instanceof ImportError)) throw error;
+    notify(error.message, { tone: "error" });
+  }
+}
+
+const count = (number: number): string => `${number} conversation${number === 1 ? "" : "s"}`;

@@ -1,0 +1,108 @@
+// The models and how they are, asked again every few seconds while the page is visible.
+import { computed, signal } from "@preact/signals";
+import { KeyWanted, type ModelStatus, type Status, fetchStatus } from "../gateway/status";
+import { apiKey } from "./preferences";
+
+const PERIOD_MS = 5000;
+/** The name by which the gateway chooses a model itself. */
+export const AUTO = "auto";
+
+export const status = signal<Status | null>(null);
+/** Why the gateway's status is unknown, in words; null while it is known. */
+export const trouble = signal<string | null>(null);
+/** The gateway refused the key, or wants one. */
+export const keyWanted = signal(false);
+
+export const models = computed(() => status.value?.models ?? []);
+
+/** What a person sees at a glance. `unknown` until the gateway has answered. */
+export type Light = "ready" | "busy" | "loading" | "down" | "unknown";
+
+export interface Condition {
+  light: Light;
+  /** One short phrase. */
+  label: string;
+  /** The cause, in the gateway's words. */
+  reason: string | null;
+  /** What the reader can do about it. */
+  advice: string | null;
+}
+
+export function conditionOf(model: ModelStatus): Condition {
+  const { state, reason, slots, busy, queue } = model;
+  if (state === "down") {
+    return {
+      light: "down",
+      label: "Down",
+      reason,
+      advice: "Choose another model, or try again later. It is restarted by itself when it stays down.",
+    };
+  }
+  if (state === "loading") {
+    return {
+      light: "loading",
+      label: "Loading",
+      reason,
+      advice: "It will answer when it has loaded. Until then, choose another model.",
+    };
+  }
+  if (busy >= slots) {
+    const waiting = queue > 0 ? `, ${queue} waiting` : "";
+    return { light: "busy", label: `Busy${waiting}`, reason: null, advice: "Your message will wait in the queue." };
+  }
+  const free = slots - busy;
+  return { light: "ready", label: slots > 1 ? `Ready, ${free} of ${slots} free` : "Ready", reason: null, advice: null };
+}
+
+const UNKNOWN: Condition = { light: "unknown", label: "Unknown", reason: null, advice: null };
+const GONE: Condition = {
+  light: "down",
+  label: "Not offered",
+  reason: "The gateway does not offer this model any more.",
+  advice: "Choose another model.",
+};
+
+export function conditionNamed(id: string): Condition {
+  if (!status.value) return UNKNOWN;
+  if (id === AUTO) return autoCondition();
+  const model = models.value.find((candidate) => candidate.id === id);
+  return model ? conditionOf(model) : GONE;
+}
+
+function autoCondition(): Condition {
+  const lights = models.value.map((model) => conditionOf(model).light);
+  const light = (["ready", "busy", "loading"] as const).find((one) => lights.includes(one)) ?? "down";
+  const label = light === "ready" ? "Ready" : light === "busy" ? "Busy" : light === "loading" ? "Loading" : "No model is up";
+  return { light, label, reason: null, advice: light === "down" ? "Try again later." : null };
+}
+
+export const standInFor = (id: string): ModelStatus["stand_in"] =>
+  models.value.find((candidate) => candidate.id === id)?.stand_in ?? null;
+
+let abort: AbortController | null = null;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** Asks now, and then again each period. A later call replaces an earlier one that is under way. */
+export async function refresh(): Promise<void> {
+  clearTimeout(timer);
+  abort?.abort();
+  const own = (abort = new AbortController());
+  try {
+    status.value = await fetchStatus(apiKey.peek(), AbortSignal.any([own.signal, AbortSignal.timeout(PERIOD_MS)]));
+    trouble.value = null;
+    keyWanted.value = false;
+  } catch (error) {
+    if (own.signal.aborted) return;
+    if (error instanceof KeyWanted) keyWanted.value = true;
+    else trouble.value = "The gateway cannot be reached. Trying again every few seconds.";
+  }
+  if (!document.hidden) timer = setTimeout(() => void refresh(), PERIOD_MS);
+}
+
+export function watchModels(): void {
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) clearTimeout(timer);
+    else void refresh();
+  });
+  void refresh();
+}

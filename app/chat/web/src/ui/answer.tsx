@@ -1,0 +1,212 @@
+// One model's answer: thinking, text, what went wrong, figures, and what can be done with it.
+import { type ReadonlySignal, signal } from "@preact/signals";
+import { type Answer, type Failure, type Lane, type Turn, isRunning, showAnswer, shownAnswer } from "../domain/conversation";
+import { splitThinking } from "../domain/thinking";
+import { type Arriving, answering, arriving, continueAnswer, regenerate, stop } from "../state/answering";
+import { change, currentId } from "../state/chats";
+import { announce, notify } from "../state/notices";
+import { openPanel } from "../state/layout";
+import { IconButton, TextButton } from "./button";
+import { figureList } from "./figures";
+import { Icon } from "./icon";
+import { Markdown } from "./markdown";
+import { nameOf } from "./models";
+import { Pager } from "./pager";
+
+interface Props {
+  turn: Turn;
+  lane: Lane;
+  /** What to call the model: its name, or a letter while the comparison is blind. */
+  name: string;
+  hidden: boolean;
+  compared: boolean;
+  last: boolean;
+}
+
+export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) {
+  const answer = shownAnswer(lane);
+  const live = arriving.value.get(answer.id);
+  const running = live !== undefined;
+  return (
+    <article class="answer" aria-label={`Answer of ${name}`} aria-busy={running}>
+      <header class="answer-head">
+        <h3>{name}</h3>
+        {answer.servedBy && !hidden && answer.servedBy !== lane.model && (
+          <span class="quiet">answered by {answer.servedBy}</span>
+        )}
+        {compared && running && (
+          <button type="button" class="chip" onClick={() => stop(answer.id)} aria-label={`Stop ${name}`}>
+            <Icon name="stop" />
+            Stop
+          </button>
+        )}
+      </header>
+      <Body answer={answer} live={live} />
+      {!running && <Outcome turn={turn} lane={lane} answer={answer} />}
+      {!running && <Foot turn={turn} lane={lane} answer={answer} hidden={hidden} last={last} />}
+    </article>
+  );
+}
+
+/** The text, as it stands or as it comes. */
+function Body({ answer, live }: { answer: Answer; live: Arriving | undefined }) {
+  if (live?.empty.value) return <Waiting live={live} />;
+  const parts = splitThinking(answer.text, answer.reasoning);
+  const thought = live ? live.hasThought.value : parts.thinking !== "";
+  return (
+    <>
+      {thought && <Thinking source={live?.thinking} text={parts.thinking} busy={live?.thinks.value ?? false} />}
+      <Markdown source={live?.spoken} text={parts.answer} />
+    </>
+  );
+}
+
+function Waiting({ live }: { live: Arriving }) {
+  const place = live.queue.value;
+  const text =
+    place === null
+      ? "Reading your message"
+      : place === 1
+        ? "Next in the queue"
+        : `Number ${place} in the queue`;
+  return (
+    <p class="waiting" role="status">
+      <span class="pulse" aria-hidden="true" />
+      {text}
+    </p>
+  );
+}
+
+interface ThinkingProps {
+  source: ReadonlySignal<string> | undefined;
+  text: string;
+  busy: boolean;
+}
+
+function Thinking({ source, text, busy }: ThinkingProps) {
+  return (
+    <details class="thinking">
+      <summary>
+        <Icon name="next" />
+        {busy ? "Thinking" : "Thoughts"}
+        {busy && <span class="pulse" aria-hidden="true" />}
+      </summary>
+      <Markdown source={source} text={text} />
+    </details>
+  );
+}
+
+const ADVICE: Record<Failure["kind"], string> = {
+  unauthorized: "Enter an API key that may use this model, then retry.",
+  busy: "Every place in this model's queue is taken.",
+  unavailable: "You can retry, or choose another model above.",
+  rejected: "Change the message or the settings, then retry.",
+  lost: "What had arrived is kept.",
+};
+
+/** How the answer ended, where it did not end by itself. */
+function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answer }) {
+  const { failure, state, finish } = answer;
+  if (answer.state === "done" && finish === "length") {
+    return (
+      <div class="outcome">
+        <p>The answer reached its limit of tokens.</p>
+        <ContinueButton turn={turn} lane={lane} answer={answer} />
+      </div>
+    );
+  }
+  if (state === "stopped") {
+    return (
+      <div class="outcome">
+        <p>Stopped.</p>
+        {answer.text && <ContinueButton turn={turn} lane={lane} answer={answer} />}
+      </div>
+    );
+  }
+  if (!failure) return null;
+  return (
+    <div class="outcome failed" role="alert">
+      <Icon name="alert" />
+      <div>
+        <p>{failure.message}</p>
+        <p class="quiet">
+          {ADVICE[failure.kind]}
+          {failure.retryAfter !== null && ` Try again in about ${Math.ceil(failure.retryAfter)} s.`}
+        </p>
+        <div class="buttons">
+          {failure.kind === "unauthorized" && (
+            <TextButton icon="key" onClick={() => openPanel("key")}>
+              Enter a key
+            </TextButton>
+          )}
+          {failure.kind === "lost" && answer.text && <ContinueButton turn={turn} lane={lane} answer={answer} />}
+          <TextButton icon="redo" onClick={() => regenerate(turn, lane.model)}>
+            Retry
+          </TextButton>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function ContinueButton({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answer }) {
+  return (
+    <TextButton icon="play" onClick={() => continueAnswer(turn, lane.model, answer)}>
+      Continue
+    </TextButton>
+  );
+}
+
+const copied = signal<string | null>(null);
+
+async function copyAnswer(answer: Answer): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(splitThinking(answer.text).answer);
+  } catch {
+    notify("The browser did not let this page copy.", { tone: "error" });
+    return;
+  }
+  copied.value = answer.id;
+  announce("Copied.");
+  setTimeout(() => (copied.value = null), 1500);
+}
+
+interface FootProps {
+  turn: Turn;
+  lane: Lane;
+  answer: Answer;
+  hidden: boolean;
+  last: boolean;
+}
+
+function Foot({ turn, lane, answer, hidden, last }: FootProps) {
+  const name = hidden ? "this model" : nameOf(lane.model);
+  const busy = answering.value || isRunning(answer);
+  const figures = answer.figures && !hidden ? figureList(answer.figures) : [];
+  return (
+    <footer class="answer-foot">
+      <Pager
+        label={`answers of ${name}`}
+        at={lane.answers.indexOf(answer)}
+        count={lane.answers.length}
+        disabled={busy || !last}
+        show={(index) => change(currentId.peek(), (now) => showAnswer(now, turn.id, lane.model, index))}
+      />
+      {answer.text && (
+        <IconButton
+          icon={copied.value === answer.id ? "check" : "copy"}
+          label="Copy answer"
+          onClick={() => void copyAnswer(answer)}
+        />
+      )}
+      <IconButton icon="redo" label="Regenerate" disabled={busy} onClick={() => regenerate(turn, lane.model)} />
+      {figures.length > 0 && (
+        <ul class="figures" aria-label="Speed">
+          {figures.map((figure) => (
+            <li key={figure}>{figure}</li>
+          ))}
+        </ul>
+      )}
+    </footer>
+  );
+}

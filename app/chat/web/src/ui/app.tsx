@@ -1,0 +1,55 @@
+// The whole page.
+import { useSignalEffect } from "@preact/signals";
+import { current } from "../state/chats";
+import { drawerOpen, narrow, openPanel, panel } from "../state/layout";
+import { keyWanted, models, status } from "../state/models";
+import { Composer } from "./composer";
+import { Header } from "./header";
+import { KeyPanel } from "./key";
+import { ModelsPanel, chooseModels } from "./models";
+import { Notices } from "./notices";
+import { SearchPanel } from "./search";
+import { SettingsPanel } from "./settings";
+import { ShortcutsPanel } from "./shortcuts";
+import { Sidebar } from "./sidebar";
+import { Thread } from "./thread";
+
+export function App() {
+  useSignalEffect(() => {
+    if (keyWanted.value && panel.peek() === null) openPanel("key");
+  });
+  useSignalEffect(() => {
+    document.title = current.value.turns.length > 0 ? `${current.value.title} · Chat` : "Chat";
+  });
+  useSignalEffect(chooseSomeModel);
+  const covered = narrow.value && drawerOpen.value;
+  return (
+    <div class="page">
+      <Sidebar />
+      {covered && <div class="veil" onClick={() => (drawerOpen.value = false)} />}
+      <main class="main" inert={covered}>
+        <h1 class="unseen">Chat</h1>
+        <Header />
+        <Thread />
+        <Composer />
+      </main>
+      <ModelsPanel />
+      <SettingsPanel />
+      <SearchPanel />
+      <ShortcutsPanel />
+      <KeyPanel />
+      <Notices />
+    </div>
+  );
+}
+
+/** A new conversation begins with models that exist: those of last time, else the first that is ready. */
+function chooseSomeModel(): void {
+  if (!status.value || models.value.length === 0) return;
+  const { models: chosen, turns } = current.value;
+  const known = chosen.filter((id) => id === "auto" || models.value.some((model) => model.id === id));
+  if (known.length === chosen.length && chosen.length > 0) return;
+  if (turns.length > 0) return;
+  const first = models.value.find((model) => model.state === "ready") ?? models.value[0]!;
+  chooseModels(known.length > 0 ? known : [first.id]);
+}

@@ -1,0 +1,44 @@
+// What a new conversation shows: a welcome, and ways to begin.
+import { current } from "../state/chats";
+import { openPanel } from "../state/layout";
+import { models } from "../state/models";
+import { fillComposer } from "./composer";
+import { Icon } from "./icon";
+import { nameOf } from "./models";
+
+const STARTS: [title: string, hint: string, prompt: string][] = [
+  ["Explain an error", "Paste a log or a stack trace", "Explain this error and its most likely cause:\n\n"],
+  ["Write a script", "Say what it should do", "Write a shell script that "],
+  ["Compare options", "As a table, with a recommendation", "Compare these options in a table, and recommend one:\n\n"],
+  ["Make it shorter", "Paste a text to tighten", "Rewrite this in half as many words, and keep every fact:\n\n"],
+];
+
+export function EmptyState() {
+  const chosen = current.value.models;
+  return (
+    <div class="empty">
+      <h2>What can I help with?</h2>
+      <p class="quiet">
+        {chosen.length > 1 ? `${list(chosen.map(nameOf))} will answer side by side.` : "It runs here: nothing you write leaves this installation."}
+      </p>
+      <ul class="starts">
+        {STARTS.map(([title, hint, prompt]) => (
+          <li key={title}>
+            <button type="button" onClick={() => fillComposer(prompt)}>
+              <strong>{title}</strong>
+              <span>{hint}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      {models.value.length > 1 && chosen.length < 2 && (
+        <button type="button" class="link" onClick={() => openPanel("models")}>
+          <Icon name="columns" />
+          Compare models side by side
+        </button>
+      )}
+    </div>
+  );
+}
+
+const list = (names: string[]): string => new Intl.ListFormat("en").format(names);

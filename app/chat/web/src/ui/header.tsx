@@ -1,0 +1,23 @@
+// The line above the conversation: the list, the models, the settings.
+import { drawerOpen, narrow, openPanel } from "../state/layout";
+import { showSidebar, sidebarShown } from "../state/preferences";
+import { IconButton } from "./button";
+import { PickerButton } from "./models";
+import { newChat } from "./sidebar";
+
+export function Header() {
+  const away = narrow.value || !sidebarShown.value;
+  const open = (): void => {
+    if (narrow.peek()) drawerOpen.value = true;
+    else showSidebar(true);
+  };
+  return (
+    <header class="top">
+      {away && <IconButton icon={narrow.value ? "menu" : "panel"} label="Show conversations" onClick={open} />}
+      <PickerButton />
+      <span class="spring" />
+      {away && <IconButton icon="new" label="New chat" onClick={newChat} />}
+      <IconButton icon="settings" label="Settings of this chat" onClick={() => openPanel("settings")} />
+    </header>
+  );
+}

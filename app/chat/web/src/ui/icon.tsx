@@ -1,0 +1,26 @@
+// Line icons, drawn in the colour of the text around them. They carry no name: the control around them does.
+import {
+  ArrowDown, ArrowUp, Check, ChevronDown, ChevronLeft, ChevronRight, Columns2, Copy, Ellipsis, Info, Keyboard,
+  KeyRound, Menu, Monitor, Moon, PanelLeft, Pencil, Play, Plus, RotateCw, Search, SlidersHorizontal, Square,
+  SquarePen, Sun, Trash2, TriangleAlert, Upload, Download, X,
+  type IconNode,
+} from "lucide";
+import { h } from "preact";
+
+const ICONS = {
+  alert: TriangleAlert, check: Check, chevron: ChevronDown, columns: Columns2, copy: Copy, dark: Moon,
+  download: Download, down: ArrowDown, edit: Pencil, info: Info, key: KeyRound, keyboard: Keyboard,
+  light: Sun, menu: Menu, more: Ellipsis, new: SquarePen, next: ChevronRight, panel: PanelLeft, play: Play,
+  plus: Plus, previous: ChevronLeft, redo: RotateCw, remove: Trash2, search: Search, send: ArrowUp,
+  settings: SlidersHorizontal, stop: Square, system: Monitor, upload: Upload, close: X,
+} satisfies Record<string, IconNode>;
+
+export type IconName = keyof typeof ICONS;
+
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg class={`icon icon-${name}`} viewBox="0 0 24 24" aria-hidden="true">
+      {(ICONS[name] as IconNode).map(([tag, attributes]) => h(tag, attributes))}
+    </svg>
+  );
+}

@@ -1,0 +1,57 @@
+// Markdown in the page, redrawn at a pace that leaves the browser time for everything else.
+import type { ReadonlySignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { MarkdownView } from "../markdown/view";
+
+/** A redraw that took long is followed by a pause of as many times its length. */
+const REST = 4;
+
+interface Props {
+  /** The text while it grows. */
+  source?: ReadonlySignal<string> | undefined;
+  /** The text when there is nothing more to come. */
+  text: string;
+}
+
+async function copyCode(event: MouseEvent): Promise<void> {
+  const button = (event.target as HTMLElement).closest<HTMLButtonElement>("button.copy");
+  const code = button?.closest(".code")?.querySelector("code");
+  if (!button || !code) return;
+  await navigator.clipboard.writeText(code.textContent);
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy"), 1500);
+}
+
+export function Markdown({ source, text }: Props) {
+  const container = useRef<HTMLDivElement>(null);
+  const view = useRef<MarkdownView>(null);
+
+  useEffect(() => {
+    view.current ??= new MarkdownView(container.current!);
+    if (!source) {
+      view.current.update(text, true);
+      return;
+    }
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let restUntil = 0;
+    const draw = (): void => {
+      timer = undefined;
+      const began = performance.now();
+      view.current!.update(source.peek(), false);
+      const ended = performance.now();
+      restUntil = ended + REST * (ended - began);
+    };
+    const unsubscribe = source.subscribe(() => {
+      if (timer !== undefined) return;
+      const rest = restUntil - performance.now();
+      if (rest <= 0) draw();
+      else timer = setTimeout(draw, rest);
+    });
+    return () => {
+      clearTimeout(timer);
+      unsubscribe();
+    };
+  }, [source, text]);
+
+  return <div ref={container} class="markdown" onClick={(event) => void copyCode(event)} />;
+}

@@ -1,0 +1,164 @@
+// Choosing models: one to talk to, or several to compare, with the state of each.
+import { MAX_MODELS, configure } from "../domain/conversation";
+import type { ModelStatus } from "../gateway/status";
+import { change, current } from "../state/chats";
+import { closePanel, openPanel } from "../state/layout";
+import { AUTO, type Condition, type Light, conditionNamed, conditionOf, models, trouble } from "../state/models";
+import { rememberModels } from "../state/preferences";
+import { Dialog } from "./dialog";
+import { Icon } from "./icon";
+
+const WORDS: Record<Light, string> = {
+  ready: "ready",
+  busy: "busy",
+  loading: "loading",
+  down: "down",
+  unknown: "state unknown",
+};
+
+export function LightDot({ light }: { light: Light }) {
+  return <span class={`light ${light}`} aria-hidden="true" />;
+}
+
+export const nameOf = (id: string): string => (id === AUTO ? "Automatic" : id);
+
+export function chooseModels(chosen: string[]): void {
+  rememberModels(chosen);
+  change(current.peek().id, (now) => configure(now, { models: chosen }));
+}
+
+export function PickerButton() {
+  const chosen = current.value.models;
+  const label = chosen.map((id) => `${nameOf(id)}, ${WORDS[conditionNamed(id).light]}`).join("; ");
+  return (
+    <button
+      type="button"
+      class="picker-button"
+      aria-haspopup="dialog"
+      aria-label={`Models: ${label || "none chosen"}`}
+      onClick={() => openPanel("models")}
+    >
+      {chosen.map((id) => (
+        <span key={id} class="picked">
+          <LightDot light={conditionNamed(id).light} />
+          <span class="picked-name">{nameOf(id)}</span>
+        </span>
+      ))}
+      {chosen.length === 0 && <span class="picked-name">Choose a model</span>}
+      <Icon name="chevron" />
+    </button>
+  );
+}
+
+export function ModelsPanel() {
+  const chosen = current.value.models;
+  const several = models.value.length > 1;
+  return (
+    <Dialog name="models" title="Models" shape="menu">
+      {several && <p class="quiet">Choose one, or add up to {MAX_MODELS} to compare their answers side by side.</p>}
+      {trouble.value && <p class="note error">{trouble.value}</p>}
+      <ul class="models">
+        {several && (
+          <Row
+            id={AUTO}
+            description="A healthy model with the least load, chosen for each question"
+            condition={conditionNamed(AUTO)}
+            chosen={chosen}
+            comparable={false}
+            standIn={null}
+          />
+        )}
+        {models.value.map((model) => (
+          <Row
+            key={model.id}
+            id={model.id}
+            description={describe(model)}
+            condition={conditionOf(model)}
+            chosen={chosen}
+            comparable={several}
+            standIn={model.stand_in}
+          />
+        ))}
+      </ul>
+      {models.value.length === 0 && !trouble.value && <p class="quiet">The gateway has not told its models yet.</p>}
+      {chosen.length > 1 && <BlindChoice />}
+    </Dialog>
+  );
+}
+
+function describe({ description, context, external }: ModelStatus): string {
+  const parts = [description, external ? "answers from outside this installation" : "", context ? `${context.toLocaleString("en")} tokens of context` : ""];
+  return parts.filter(Boolean).join(" · ");
+}
+
+interface RowProps {
+  id: string;
+  description: string;
+  condition: Condition;
+  chosen: string[];
+  comparable: boolean;
+  standIn: ModelStatus["stand_in"];
+}
+
+function Row({ id, description, condition, chosen, comparable, standIn }: RowProps) {
+  const picked = chosen.includes(id);
+  const others = chosen.filter((other) => other !== id && other !== AUTO);
+  const full = !picked && others.length >= MAX_MODELS;
+  const choose = (): void => {
+    chooseModels([id]);
+    closePanel();
+  };
+  return (
+    <li class={`model ${picked ? "picked" : ""}`}>
+      <button type="button" class="model-main" aria-pressed={picked} onClick={choose}>
+        <span class="model-line">
+          <LightDot light={condition.light} />
+          <strong>{nameOf(id)}</strong>
+          {standIn && <span class="tag">Stand-in</span>}
+          <span class="model-state">{condition.label}</span>
+        </span>
+        {description && <span class="quiet">{description}</span>}
+        {condition.reason && <span class="model-reason">{condition.reason}</span>}
+        {condition.advice && <span class="quiet">{condition.advice}</span>}
+        {standIn && <span class="quiet">{standInText(standIn)}</span>}
+      </button>
+      {comparable && (
+        <button
+          type="button"
+          class="compare-toggle"
+          aria-pressed={picked && chosen.length > 1}
+          aria-label={picked ? `Remove ${id} from the comparison` : `Compare with ${id}`}
+          title={full ? `At most ${MAX_MODELS} models` : picked ? "Remove from the comparison" : "Add to the comparison"}
+          disabled={full || (picked && chosen.length === 1)}
+          onClick={() => chooseModels(picked ? others : [...others, id])}
+        >
+          <Icon name={picked ? "check" : "plus"} />
+        </button>
+      )}
+    </li>
+  );
+}
+
+export const standInText = (standIn: NonNullable<ModelStatus["stand_in"]>): string =>
+  `In its place answers “${standIn.model}”, a tiny model that writes nonsense: ${standIn.reason}.`;
+
+function BlindChoice() {
+  const { id, blind } = current.value;
+  return (
+    <label class="switch">
+      <input
+        type="checkbox"
+        role="switch"
+        checked={blind}
+        onChange={(event) => {
+          const checked = event.currentTarget.checked;
+          change(id, (now) => configure(now, { blind: checked }));
+        }}
+      />
+      <span>
+        <strong>Blind comparison</strong>
+        <span class="quiet">Names and speeds stay hidden until you have voted.</span>
+      </span>
+    </label>
+  );
+}

@@ -1,0 +1,96 @@
+// Search over every conversation, by keyboard alone if the reader likes.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Hit } from "../domain/search";
+import { headings, search } from "../state/chats";
+import { closePanel, drawerOpen, panel } from "../state/layout";
+import { hrefOf } from "../state/route";
+import { Dialog } from "./dialog";
+
+const RECENT = 8;
+
+export function SearchPanel() {
+  return (
+    <Dialog name="search" title="Search conversations" shape="card">
+      {panel.value === "search" && <Search />}
+    </Dialog>
+  );
+}
+
+function Search() {
+  const [query, setQuery] = useState("");
+  const [found, setFound] = useState<Hit[] | null>(null);
+  const [at, setAt] = useState(0);
+  const field = useRef<HTMLInputElement>(null);
+  const recent = headings.value.slice(0, RECENT).map((heading): Hit => ({ ...heading, excerpt: null }));
+  const hits = found ?? recent;
+
+  useEffect(() => field.current?.focus(), []);
+  useEffect(() => {
+    setAt(0);
+    if (!query.trim()) return setFound(null);
+    const abort = new AbortController();
+    void search(query, abort.signal).then((result) => abort.signal.aborted || setFound(result));
+    return () => abort.abort();
+  }, [query]);
+
+  const open = (hit: Hit | undefined): void => {
+    if (!hit) return;
+    closePanel();
+    drawerOpen.value = false;
+    location.hash = hrefOf(hit.id);
+  };
+
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step !== undefined && hits.length > 0) {
+      event.preventDefault();
+      setAt((at + step + hits.length) % hits.length);
+    } else if (event.key === "Enter" && !event.isComposing) {
+      event.preventDefault();
+      open(hits[at]);
+    }
+  };
+
+  return (
+    <div class="search">
+      <input
+        ref={field}
+        type="text"
+        role="combobox"
+        placeholder="Words in titles and messages"
+        aria-label="Search conversations"
+        aria-expanded="true"
+        aria-controls="hits"
+        aria-activedescendant={hits[at] ? `hit-${hits[at].id}` : undefined}
+        value={query}
+        onInput={(event) => setQuery(event.currentTarget.value)}
+        onKeyDown={onKeyDown}
+      />
+      <p class="unseen" role="status">
+        {found ? `${found.length} found` : ""}
+      </p>
+      <ul id="hits" role="listbox" aria-label="Conversations found" class="hits">
+        {hits.map((hit, index) => (
+          <li
+            key={hit.id}
+            id={`hit-${hit.id}`}
+            role="option"
+            aria-selected={index === at}
+            onMouseMove={() => setAt(index)}
+            onClick={() => open(hit)}
+          >
+            <span class="hit-title">{hit.title}</span>
+            {hit.excerpt && (
+              <span class="quiet">
+                {hit.excerpt.before}
+                <mark>{hit.excerpt.match}</mark>
+                {hit.excerpt.after}
+              </span>
+            )}
+          </li>
+        ))}
+      </ul>
+      {found?.length === 0 && <p class="quiet">No conversation holds these words.</p>}
+    </div>
+  );
+}

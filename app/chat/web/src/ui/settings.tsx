@@ -1,0 +1,138 @@
+// System prompt and sampling of the conversation on screen.
+import { useId } from "preact/hooks";
+import { DEFAULT_SAMPLING, type Sampling, configure } from "../domain/conversation";
+import { change, current } from "../state/chats";
+import { notify } from "../state/notices";
+import { setDefaults } from "../state/preferences";
+import { TextButton } from "./button";
+import { Dialog } from "./dialog";
+
+const set = (update: Partial<Sampling>): void =>
+  change(current.peek().id, (now) => configure(now, { sampling: { ...now.sampling, ...update } }));
+
+export function SettingsPanel() {
+  const { id, system, sampling } = current.value;
+  return (
+    <Dialog name="settings" title="Settings of this chat" shape="sheet">
+      <label class="field">
+        <span class="field-name">System prompt</span>
+        <textarea
+          rows={6}
+          placeholder="How the model should behave, for example: answer briefly, with sources."
+          value={system}
+          onInput={(event) => {
+            const text = event.currentTarget.value;
+            change(id, (now) => configure(now, { system: text }));
+          }}
+        />
+      </label>
+      <Slider
+        name="Temperature"
+        help="Low keeps to the likely words, high dares more."
+        value={sampling.temperature ?? DEFAULT_SAMPLING.temperature!}
+        max={2}
+        take={(temperature) => set({ temperature })}
+      />
+      <Slider
+        name="Top P"
+        help="Leaves out the unlikely words. 1 keeps all of them."
+        value={sampling.topP ?? DEFAULT_SAMPLING.topP!}
+        max={1}
+        take={(topP) => set({ topP })}
+      />
+      <Whole
+        name="Longest answer"
+        help="In tokens. Empty: as long as the model's context allows."
+        value={sampling.maxTokens}
+        min={1}
+        take={(maxTokens) => set({ maxTokens })}
+      />
+      <Whole
+        name="Seed"
+        help="The same seed repeats the same choices. Empty: a new one each time."
+        value={sampling.seed}
+        min={0}
+        take={(seed) => set({ seed })}
+      />
+      <div class="buttons">
+        <TextButton onClick={() => keepAsDefaults(system, sampling)}>Use for new chats</TextButton>
+        <TextButton onClick={() => change(id, (now) => configure(now, { system: "", sampling: DEFAULT_SAMPLING }))}>
+          Reset
+        </TextButton>
+      </div>
+    </Dialog>
+  );
+}
+
+function keepAsDefaults(system: string, sampling: Sampling): void {
+  setDefaults({ system, sampling });
+  notify("New chats will begin with these settings.");
+}
+
+interface SliderProps {
+  name: string;
+  help: string;
+  value: number;
+  max: number;
+  take: (value: number) => void;
+}
+
+function Slider({ name, help, value, max, take }: SliderProps) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label class="field-name" for={id}>
+        {name}
+        <output for={id}>{value.toFixed(2)}</output>
+      </label>
+      <input
+        id={id}
+        type="range"
+        min={0}
+        max={max}
+        step={0.05}
+        value={value}
+        aria-describedby={`${id}-help`}
+        onInput={(event) => take(event.currentTarget.valueAsNumber)}
+      />
+      <p id={`${id}-help`} class="quiet">
+        {help}
+      </p>
+    </div>
+  );
+}
+
+interface WholeProps {
+  name: string;
+  help: string;
+  value: number | null;
+  min: number;
+  take: (value: number | null) => void;
+}
+
+function Whole({ name, help, value, min, take }: WholeProps) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label class="field-name" for={id}>
+        {name}
+      </label>
+      <input
+        id={id}
+        type="number"
+        inputMode="numeric"
+        min={min}
+        step={1}
+        value={value ?? ""}
+        aria-describedby={`${id}-help`}
+        onInput={(event) => {
+          const { valueAsNumber: number, validity } = event.currentTarget;
+          if (validity.valid) take(Number.isNaN(number) ? null : number);
+        }}
+      />
+      <p id={`${id}-help`} class="quiet">
+        {help}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,71 @@
+// The keys that work everywhere, and the list of them.
+import { answering, stopAll } from "../state/answering";
+import { closePanel, drawerOpen, openPanel, panel } from "../state/layout";
+import { Dialog } from "./dialog";
+import { focusComposer } from "./focus";
+import { newChat } from "./sidebar";
+
+const MAC = /Mac|iPhone|iPad/.test(navigator.userAgent);
+const COMMAND = MAC ? "⌘" : "Ctrl";
+
+const KEYS: [keys: string[], meaning: string][] = [
+  [["Enter"], "Send the message"],
+  [["Shift", "Enter"], "New line"],
+  [["Esc"], "Stop the answers"],
+  [["↑"], "Edit the last message, from an empty field"],
+  [["/"], "Go to the message field"],
+  [[COMMAND, "K"], "Search conversations"],
+  [["Ctrl", "Shift", "O"], "New chat"],
+  [["?"], "This list"],
+];
+
+export function ShortcutsPanel() {
+  return (
+    <Dialog name="shortcuts" title="Keyboard shortcuts" shape="card">
+      <dl class="keys">
+        {KEYS.map(([keys, meaning]) => (
+          <div key={meaning}>
+            <dt>
+              {keys.map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
+            </dt>
+            <dd>{meaning}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  );
+}
+
+const writes = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
+
+function actionFor(event: KeyboardEvent): (() => void) | null {
+  const key = event.key.toLowerCase();
+  const command = event.ctrlKey || event.metaKey;
+  if (command && !event.shiftKey && key === "k") return () => openPanel("search");
+  if (event.ctrlKey && event.shiftKey && key === "o") {
+    return () => {
+      closePanel();
+      newChat();
+    };
+  }
+  if (panel.peek() || document.querySelector(":popover-open")) return null;
+  if (key === "escape" && drawerOpen.peek()) return () => (drawerOpen.value = false);
+  if (key === "escape" && answering.peek()) return stopAll;
+  if (command || event.altKey || writes(event.target)) return null;
+  if (key === "?") return () => openPanel("shortcuts");
+  if (key === "/") return focusComposer;
+  return null;
+}
+
+export function listenToKeys(): void {
+  addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.isComposing) return;
+    const act = actionFor(event);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+}

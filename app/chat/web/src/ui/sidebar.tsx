@@ -1,0 +1,170 @@
+// The list of conversations, and what concerns all of them.
+import { signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { rename } from "../domain/conversation";
+import type { Heading } from "../state/archive";
+import { changeStored, currentId, exportText, headings, importText, remove, startNew } from "../state/chats";
+import { drawerOpen, narrow, openPanel } from "../state/layout";
+import { type Theme, showSidebar, sidebarShown, theme } from "../state/preferences";
+import { hrefOf } from "../state/route";
+import { IconButton } from "./button";
+import { chooseFile, saveFile } from "./files";
+import { focusComposer } from "./focus";
+import { Icon, type IconName } from "./icon";
+import { MenuButton } from "./menu";
+
+const renaming = signal<string | null>(null);
+
+export function newChat(): void {
+  drawerOpen.value = false;
+  startNew();
+  focusComposer();
+}
+
+export function Sidebar() {
+  const visible = narrow.value ? drawerOpen.value : sidebarShown.value;
+  const close = (): void => {
+    if (narrow.value) drawerOpen.value = false;
+    else showSidebar(false);
+  };
+  return (
+    <aside class={`sidebar ${visible ? "visible" : ""}`} inert={!visible} aria-label="Conversations">
+      <div class="sidebar-head">
+        <IconButton icon="panel" label="Hide conversations" onClick={close} />
+        <IconButton icon="search" label="Search conversations" onClick={() => openPanel("search")} />
+      </div>
+      <button type="button" class="new-chat" onClick={newChat}>
+        <Icon name="new" />
+        New chat
+      </button>
+      <nav class="conversations" aria-label="Conversations">
+        {headings.value.length === 0 && <p class="quiet">Your conversations will be kept here, in this browser only.</p>}
+        {grouped(headings.value).map(([label, group]) => (
+          <section key={label}>
+            <h2>{label}</h2>
+            <ul>
+              {group.map((heading) => (
+                <Entry key={heading.id} heading={heading} />
+              ))}
+            </ul>
+          </section>
+        ))}
+      </nav>
+      <div class="sidebar-foot">
+        <ThemeChoice />
+        <MenuButton
+          label="More"
+          actions={[
+            { icon: "upload", label: "Import conversations", run: () => void chooseFile(importText) },
+            { icon: "download", label: "Export all conversations", run: () => void exportAll() },
+            { icon: "key", label: "API key", run: () => openPanel("key") },
+            { icon: "keyboard", label: "Keyboard shortcuts", run: () => openPanel("shortcuts") },
+          ]}
+        />
+      </div>
+    </aside>
+  );
+}
+
+async function exportAll(): Promise<void> {
+  saveFile("conversations.json", await exportText());
+}
+
+async function exportOne({ id, title }: Heading): Promise<void> {
+  const name = title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40);
+  saveFile(`${name || "conversation"}.json`, await exportText(id));
+}
+
+function Entry({ heading }: { heading: Heading }) {
+  const { id, title } = heading;
+  if (renaming.value === id) return <RenameField heading={heading} />;
+  return (
+    <li class="entry">
+      <a
+        href={hrefOf(id)}
+        aria-current={id === currentId.value ? "page" : undefined}
+        onClick={() => (drawerOpen.value = false)}
+        onDblClick={() => (renaming.value = id)}
+      >
+        {title}
+      </a>
+      <MenuButton
+        label={`Actions for ${title}`}
+        actions={[
+          { icon: "edit", label: "Rename", run: () => (renaming.value = id) },
+          { icon: "download", label: "Export", run: () => void exportOne(heading) },
+          { icon: "remove", label: "Delete", run: () => void remove(id) },
+        ]}
+      />
+    </li>
+  );
+}
+
+function RenameField({ heading: { id, title } }: { heading: Heading }) {
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.select(), []);
+  const finish = (keep: boolean): void => {
+    if (renaming.peek() !== id) return;
+    renaming.value = null;
+    if (keep) void changeStored(id, (conversation) => rename(conversation, field.current!.value));
+  };
+  return (
+    <li class="entry">
+      <input
+        ref={field}
+        class="rename"
+        aria-label="Title"
+        defaultValue={title}
+        onBlur={() => finish(true)}
+        onKeyDown={(event) => {
+          if (event.key === "Enter" || event.key === "Escape") {
+            event.stopPropagation();
+            finish(event.key === "Enter");
+          }
+        }}
+      />
+    </li>
+  );
+}
+
+const DAY = 86_400_000;
+
+/** By age, with the names people use for it. */
+function grouped(all: Heading[]): [string, Heading[]][] {
+  const today = new Date().setHours(0, 0, 0, 0);
+  const groups: [string, number][] = [
+    ["Today", today],
+    ["Yesterday", today - DAY],
+    ["Last 7 days", today - 7 * DAY],
+    ["Last 30 days", today - 30 * DAY],
+    ["Older", -Infinity],
+  ];
+  const result = new Map<string, Heading[]>();
+  for (const heading of all) {
+    const [label] = groups.find(([, since]) => heading.updatedAt >= since)!;
+    result.set(label, [...(result.get(label) ?? []), heading]);
+  }
+  return [...result];
+}
+
+const THEMES: [Theme, IconName, string][] = [
+  ["system", "system", "Theme of the system"],
+  ["light", "light", "Light theme"],
+  ["dark", "dark", "Dark theme"],
+];
+
+function ThemeChoice() {
+  return (
+    <div class="segments" role="group" aria-label="Theme">
+      {THEMES.map(([value, icon, label]) => (
+        <IconButton
+          key={value}
+          icon={icon}
+          label={label}
+          aria-pressed={theme.value === value}
+          onClick={() => (theme.value = value)}
+        />
+      ))}
+    </div>
+  );
+}

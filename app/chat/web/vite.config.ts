@@ -1,0 +1,29 @@
+// How the page is bundled, served while it is worked on, and unit-tested.
+import type { Plugin } from "vite";
+import { defineConfig } from "vitest/config";
+
+/** Browsers that can run this page take woff2: KaTeX's other font formats would only make the image larger. */
+const onlyWoff2: Plugin = {
+  name: "only-woff2",
+  enforce: "pre",
+  transform: {
+    filter: { id: /katex(\.min)?\.css$/ },
+    handler: (code) => code.replace(/,\s*url\([^)]*\.(?:woff|ttf)\)\s*format\("[^"]*"\)/g, ""),
+  },
+};
+
+const gateway = process.env.GATEWAY_URL ?? "http://127.0.0.1:8080";
+
+export default defineConfig({
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  plugins: [onlyWoff2],
+  build: {
+    target: "es2022",
+    // The gateway's policy allows no inline data, and browsers of this age need no polyfill.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: true,
+  },
+  server: { proxy: { "/v1": gateway, "/status": gateway } },
+  test: { include: ["tests/**/*.test.ts"], environment: "node" },
+});

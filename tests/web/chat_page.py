@@ -1,0 +1,57 @@
+"""The chat page as a person meets it: what can be seen on it and done with it."""
+
+from __future__ import annotations
+
+from playwright.async_api import Locator, Page, expect
+
+
+class ChatPage:
+    """Finds things by the names that screen readers read out."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+
+    async def open(self, query: str = "") -> None:
+        await self.page.goto(f"{self.address}/{query}")
+        await expect(self.message).to_be_visible()
+        await expect(self.picker).not_to_have_text("Choose a model")
+
+    @property
+    def message(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Message", exact=True)
+
+    @property
+    def picker(self) -> Locator:
+        return self.page.get_by_role("button", name="Models:")
+
+    @property
+    def answers(self) -> Locator:
+        return self.page.get_by_role("article")
+
+    @property
+    def stop(self) -> Locator:
+        return self.page.get_by_role("button", name="Stop", exact=True)
+
+    @property
+    def notice(self) -> Locator:
+        return self.page.locator(".notice")
+
+    def answer_of(self, model: str) -> Locator:
+        return self.page.get_by_role("article", name=f"Answer of {model}")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def dialog(self, name: str) -> Locator:
+        return self.page.get_by_role("dialog", name=name)
+
+    def listed(self, title: str) -> Locator:
+        """A conversation in the list."""
+        return self.page.get_by_role("navigation", name="Conversations").get_by_role(
+            "link", name=title
+        )
+
+    async def ask(self, text: str) -> None:
+        await self.message.fill(text)
+        await self.message.press("Enter")

@@ -1,0 +1,57 @@
+"""Builds the page with npm when its sources have changed since the last build."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+WEB = Path(__file__).parents[2] / "app" / "chat" / "web"
+_INSTALLED = WEB / "node_modules" / ".installed-lock"
+_BUILT = WEB / "node_modules" / ".built-sources"
+
+
+def install() -> None:
+    """Install exactly what the lock file says."""
+    digest = _digest([WEB / "package.json", WEB / "package-lock.json"])
+    if not _stamped(_INSTALLED, digest):
+        npm("ci", "--no-audit", "--no-fund")
+        _INSTALLED.write_text(digest)
+
+
+def build() -> Path:
+    """The folder of the built page."""
+    install()
+    dist = WEB / "dist"
+    sources = [
+        *(path for path in WEB.iterdir() if path.is_file()),
+        *(path for folder in ("src", "public") for path in (WEB / folder).rglob("*")),
+    ]
+    digest = _digest(path for path in sources if path.is_file())
+    if not (dist / "index.html").is_file() or not _stamped(_BUILT, digest):
+        npm("run", "build")
+        _BUILT.write_text(digest)
+    return dist
+
+
+def npm(*arguments: str) -> str:
+    """Run npm in the page's folder; its output is the message when it fails."""
+    result = subprocess.run(
+        ("npm", *arguments), cwd=WEB, capture_output=True, text=True, timeout=600, check=False
+    )
+    if result.returncode != 0:
+        raise RuntimeError(f"npm {' '.join(arguments)}:\n{result.stdout}\n{result.stderr}")
+    return result.stdout
+
+
+def _stamped(stamp: Path, digest: str) -> bool:
+    return stamp.is_file() and stamp.read_text() == digest
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    total = hashlib.sha256()
+    for path in sorted(paths):
+        total.update(f"{path.relative_to(WEB)}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
