@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import docker as engine_client
+import docker
 import pulumi
 from docker.models.containers import Container
 
@@ -46,8 +46,7 @@ class HealthGate(pulumi.ComponentResource):
         super().__init__("llm-stack:index:HealthGate", name, None, opts)
 
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
-            container_id = (hook.new_inputs or {})["input"]
-            await asyncio.to_thread(wait_until_healthy, container_id, args, self)
+            await wait_until_healthy((hook.new_inputs or {})["input"], args, self)
 
         gate = pulumi.ResourceHook(f"{name}-healthy", wait)
         passed = pulumi.Stash(
@@ -62,36 +61,35 @@ class HealthGate(pulumi.ComponentResource):
         self.register_outputs({"container_id": self.container_id})
 
 
-def wait_until_healthy(container_id: str, args: HealthGateArgs, resource: pulumi.Resource) -> None:
-    """Block until the container is healthy; raises `NotHealthy` as soon as it cannot become so."""
-    client = (
-        engine_client.DockerClient(base_url=args.docker_host)
-        if args.docker_host
-        else engine_client.from_env()
-    )
+async def wait_until_healthy(
+    container_id: str, args: HealthGateArgs, resource: pulumi.Resource
+) -> None:
+    """Return once the container is healthy; raises `NotHealthy` as soon as it cannot become so."""
+    client = engine(args.docker_host)
     started = told = time.monotonic()
     try:
-        container = client.containers.get(container_id)
+        container = await asyncio.to_thread(client.containers.get, container_id)
         while not is_healthy(container.attrs):
             waited = time.monotonic() - started
             failure = failure_of(container.attrs)
             if failure is None and waited > args.timeout:
                 failure = f"not healthy after {args.timeout} s"
             if failure:
-                raise NotHealthy(
-                    f"{container.name}: {failure}\n{last_lines(container, LAST_LINES)}"
-                )
+                said = await asyncio.to_thread(last_lines, container, LAST_LINES)
+                raise NotHealthy(f"{container.name}: {failure}\n{said}")
             if time.monotonic() - told > PROGRESS_SECONDS:
                 told = time.monotonic()
-                pulumi.log.info(
-                    f"waiting for health, {waited:.0f} s: {last_lines(container, 1)}",
-                    resource,
-                    ephemeral=True,
-                )
-            time.sleep(POLL_SECONDS)
-            container.reload()
+                said = await asyncio.to_thread(last_lines, container, 1)
+                pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", resource)
+            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.to_thread(container.reload)
     finally:
         client.close()
+
+
+def engine(host: str | None) -> docker.DockerClient:
+    """A client of the engine that the provider talks to."""
+    return docker.DockerClient(base_url=host) if host else docker.from_env()
 
 
 def is_healthy(attrs: dict[str, Any]) -> bool:
