@@ -1,0 +1,101 @@
+"""Who may ask, and how often: signatures, replays and rates. No network in here.
+
+A request carries `X-Timestamp` (seconds since the epoch), `X-Nonce` (16 to 64 characters, used
+once) and `X-Signature`, the hexadecimal HMAC-SHA256 by the shared token over these lines:
+timestamp, nonce, method, path, hexadecimal SHA-256 of the body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+
+TOLERANCE = 30.0
+"""Seconds by which the clocks of monitor and restarter may differ."""
+
+REMEMBERED_NONCES = 4096
+NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
+TIMESTAMP = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+HOUR = 3600.0
+
+
+class Refused(Exception):
+    """The request is not let through. `status` is the HTTP status that says so."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def sign(token: bytes, timestamp: str, nonce: str, method: str, path: str, body: bytes) -> str:
+    """The signature of a request."""
+    digest = hashlib.sha256(body).hexdigest()
+    text = "\n".join((timestamp, nonce, method, path, digest))
+    return hmac.new(token, text.encode(), hashlib.sha256).hexdigest()
+
+
+class Gate:
+    """Checks signatures and remembers used nonces. Safe for use by several threads.
+
+    Requests signed before the gate was made are refused: nonces used then are forgotten.
+    """
+
+    def __init__(self, token: bytes, clock: Callable[[], float]) -> None:
+        self._token = token
+        self._clock = clock
+        self._since = clock()
+        self._used: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def check(self, headers: Mapping[str, str], method: str, path: str, body: bytes) -> None:
+        """Let a request through once; raises Refused."""
+        timestamp = headers.get("X-Timestamp") or ""
+        nonce = headers.get("X-Nonce") or ""
+        signature = headers.get("X-Signature") or ""
+        if not TIMESTAMP.fullmatch(timestamp) or not NONCE.fullmatch(nonce):
+            raise Refused(401, "unsigned")
+        expected = sign(self._token, timestamp, nonce, method, path, body)
+        if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
+            raise Refused(401, "wrong signature")
+        signed_at = float(timestamp)
+        if abs(self._clock() - signed_at) > TOLERANCE or signed_at < self._since:
+            raise Refused(401, "signed too long ago, or clocks differ")
+        self._use(nonce, signed_at)
+
+    def _use(self, nonce: str, signed_at: float) -> None:
+        with self._lock:
+            horizon = self._clock() - TOLERANCE
+            self._used = {key: at for key, at in self._used.items() if at >= horizon}
+            if nonce in self._used:
+                raise Refused(401, "replayed")
+            if len(self._used) >= REMEMBERED_NONCES:
+                raise Refused(429, "too many requests")
+            self._used[nonce] = signed_at
+
+
+class Rates:
+    """How often each service may be restarted, whatever a monitor asks for."""
+
+    def __init__(self, max_per_hour: int, min_gap: float, clock: Callable[[], float]) -> None:
+        self._max_per_hour = max_per_hour
+        self._min_gap = min_gap
+        self._clock = clock
+        self._restarts: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, service: str) -> None:
+        """Count a restart; raises Refused where it would be one too many."""
+        now = self._clock()
+        with self._lock:
+            recent = self._restarts.setdefault(service, deque(maxlen=self._max_per_hour or 1))
+            while recent and recent[0] <= now - HOUR:
+                recent.popleft()
+            if len(recent) >= self._max_per_hour:
+                raise Refused(429, f"{service} was restarted {len(recent)} times within an hour")
+            if recent and now - recent[-1] < self._min_gap:
+                raise Refused(429, f"{service} was restarted less than {self._min_gap:g} s ago")
+            recent.append(now)

@@ -1,0 +1,79 @@
+"""What the restarter may do: its stack, the services it may restart, and how often."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+DEFAULT_CONFIG = Path("/run/config/restarter.json")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+SHORTEST_TOKEN = 32
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the text says where and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration file. `min_gap`: seconds between two restarts of a service."""
+
+    stack: str
+    services: tuple[str, ...]
+    max_per_hour: int = 10
+    min_gap: float = 5.0
+    host: str = "0.0.0.0"
+    port: int = 8070
+    token_file: str = "/run/secrets/restarter_token"
+    docker_socket: str = "/var/run/docker.sock"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the file named by `RESTARTER_CONFIG` (default /run/config/restarter.json);
+    raises SettingsError."""
+    path = Path(environ.get("RESTARTER_CONFIG", DEFAULT_CONFIG))
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read as JSON: {error}") from None
+    try:
+        return parse(data)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def parse(data: Any) -> Settings:
+    """Check what the file holds; raises SettingsError."""
+    if not isinstance(data, dict):
+        raise SettingsError("found no object")
+    known = [field.name for field in fields(Settings)]
+    for key in data:
+        if key not in known:
+            raise SettingsError(f"{key}: unknown; allowed: {', '.join(known)}")
+    services = data.get("services")
+    if not isinstance(services, list) or not services:
+        raise SettingsError(f"services: found {services!r}, allowed: a list of names")
+    for name in (data.get("stack"), *services):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise SettingsError(f"found {name!r} where a name like 'phi-inference' must be")
+    for key in ("max_per_hour", "min_gap", "port"):
+        value = data.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise SettingsError(f"{key}: found {value!r}, allowed: a number from 0")
+    return Settings(**{**data, "services": tuple(services)})
+
+
+def read_token(path: str) -> bytes:
+    """The secret shared with the monitor; raises SettingsError."""
+    try:
+        token = Path(path).read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(token) < SHORTEST_TOKEN:
+        raise SettingsError(f"{path}: the token is shorter than {SHORTEST_TOKEN} bytes")
+    return token

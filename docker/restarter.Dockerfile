@@ -1,0 +1,18 @@
+# The restarter, which alone holds the Docker socket. Context: app/restarter
+# It adds some twenty kilobytes to a base that the other images share: no package, no shell of its own.
+ARG BASE_IMAGE=python:3.11-slim
+
+FROM ${BASE_IMAGE} AS builder
+COPY . /build/restarter
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /build/restarter
+
+FROM ${BASE_IMAGE}
+COPY --from=builder /build/restarter /opt/app/restarter
+ENV PYTHONPATH=/opt/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 8070
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+    CMD ["python3", "-m", "restarter", "check"]
+ENTRYPOINT ["python3", "-m", "restarter"]

@@ -1,0 +1,319 @@
+"""What the restarter does, and above all what it refuses, over real sockets."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.monitor.restarts import signed
+from app.restarter.engine import Engine
+from app.restarter.gate import sign
+from app.restarter.server import CONNECTIONS, Restarter, Server
+from app.restarter.settings import Settings
+
+from .fake_docker import FakeDocker, container, docker_at
+
+TOKEN = b"0123456789abcdef0123456789abcdef"
+GOOD = {
+    "service": "phi-inference",
+    "replica": None,
+    "reason": "no token for 121 s",
+    "failing_since": 4e9,
+    "second_opinion": False,
+}
+
+
+@dataclass
+class Rig:
+    port: int
+    docker: FakeDocker
+    server: Server
+
+    def ask(
+        self, body: bytes, headers: Any, method: str = "POST", path: str = "/restart"
+    ) -> tuple[int, Any]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        try:
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def restart(self, token: bytes = TOKEN, **changes: object) -> tuple[int, Any]:
+        body = json.dumps(GOOD | changes).encode()
+        return self.ask(body, signed(token, "POST", "/restart", body, time.time()))
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    settings = Settings("dev", ("phi-inference", "chat-interface"), max_per_hour=3, min_gap=0)
+    with docker_at(tmp_path / "docker.sock") as docker:
+        docker.containers = [container()]
+        restarter = Restarter(settings, TOKEN, Engine(str(tmp_path / "docker.sock")))
+        with Server(("127.0.0.1", 0), restarter) as server:
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+            yield Rig(server.server_address[1], docker, server)
+            server.shutdown()
+
+
+def test_a_signed_request_restarts_the_container_of_the_service(rig: Rig) -> None:
+    assert rig.restart() == (200, {"outcome": "restarted", "detail": "phi-1: running"})
+    assert rig.docker.restarted == ["/phi-1"]
+
+
+def test_both_sides_sign_alike() -> None:
+    headers = signed(TOKEN, "POST", "/restart", b"{}", 1000.0)
+    arguments = (headers["X-Timestamp"], headers["X-Nonce"], "POST", "/restart", b"{}")
+    assert headers["X-Signature"] == sign(TOKEN, *arguments)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"llm-stack.stack": "prod", "llm-stack.service": "phi-inference"},
+        {"llm-stack.stack": "dev", "llm-stack.service": "chat-interface"},
+        {"llm-stack.stack": "dev2", "llm-stack.service": "phi-inference"},
+        {"llm-stack.service": "phi-inference"},
+    ],
+)
+@pytest.mark.parametrize("filters_work", [True, False])
+def test_containers_without_both_labels_are_never_touched(
+    rig: Rig, labels: dict[str, str], filters_work: bool
+) -> None:
+    rig.docker.containers = [container(labels=labels)]
+    rig.docker.filters_work = filters_work
+    assert rig.restart()[1]["outcome"] == "not_found"
+    assert rig.docker.restarted == []
+
+
+def test_services_that_are_not_listed_are_refused_without_asking_docker(rig: Rig) -> None:
+    rig.docker.asked.clear()
+    assert rig.restart(service="monitor")[0] == 403
+    assert rig.docker.asked == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"service": "../containers/abc"},
+        {"service": "phi-inference/../../volumes/prune"},
+        {"service": "phi-inference?force=1"},
+        {"service": "phi-inference\r\nHost: x"},
+        {"service": "phi-inference\n"},
+        {"service": ["phi-inference"]},
+        {"service": ""},
+        {"replica": "1/json"},
+        {"replica": 1},
+        {"reason": "x" * 501},
+        {"failing_since": "yesterday"},
+        {"failing_since": True},
+        {"second_opinion": 1},
+        {"verb": "kill"},
+    ],
+)
+def test_bodies_that_are_not_exactly_as_agreed_are_refused(
+    rig: Rig, changes: dict[str, object]
+) -> None:
+    rig.docker.asked.clear()
+    assert rig.restart(**changes)[0] == 400
+    assert rig.docker.asked == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/restart/",
+        "/restart?x=1",
+        "/restart/../health",
+        "//restart",
+        "/stop",
+        "/kill",
+        "/exec",
+        "/containers/json",
+        "/containers/abc/restart",
+        "/%72estart",
+        "http://x/restart",
+    ],
+)
+def test_other_paths_are_refused_even_when_signed(rig: Rig, path: str) -> None:
+    body = json.dumps(GOOD).encode()
+    rig.docker.asked.clear()
+    status, _ = rig.ask(body, signed(TOKEN, "POST", path, body, time.time()), path=path)
+    assert (status, rig.docker.asked) == (404, [])
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "KILL"])
+def test_other_verbs_are_refused_even_when_signed(rig: Rig, method: str) -> None:
+    body = json.dumps(GOOD).encode()
+    rig.docker.asked.clear()
+    connection = HTTPConnection("127.0.0.1", rig.port, timeout=10)
+    connection.request(
+        method, "/restart", body, dict(signed(TOKEN, method, "/restart", body, time.time()))
+    )
+    assert connection.getresponse().status == 405
+    connection.close()
+    assert rig.docker.asked == []
+
+
+def test_what_is_not_signed_rightly_is_refused(rig: Rig) -> None:
+    body = json.dumps(GOOD).encode()
+    good = dict(signed(TOKEN, "POST", "/restart", body, time.time()))
+    other = json.dumps(GOOD | {"service": "chat-interface"}).encode()
+    later = f"{float(good['X-Timestamp']) + 1:.3f}"
+    attempts: list[tuple[bytes, dict[str, str]]] = [
+        (body, {}),
+        (body, {**good, "X-Signature": ""}),
+        (body, {**good, "X-Signature": "\u00e9"}),
+        (body, {**good, "X-Signature": "0" * 64}),
+        (body, {**good, "X-Nonce": "A" * 32}),
+        (body, {**good, "X-Nonce": "short"}),
+        (body, {**good, "X-Timestamp": later}),
+        (body, {**good, "X-Timestamp": "nan"}),
+        (other, good),
+        (body, dict(signed(b"x" * 32, "POST", "/restart", body, time.time()))),
+        (body, dict(signed(TOKEN, "POST", "/restart", body, time.time() - 31))),
+        (body, dict(signed(TOKEN, "POST", "/restart", body, time.time() + 31))),
+        (body, dict(signed(TOKEN, "GET", "/restart", body, time.time()))),
+        (body, dict(signed(TOKEN, "POST", "/health", body, time.time()))),
+    ]
+    assert [rig.ask(sent, headers)[0] for sent, headers in attempts] == [401] * len(attempts)
+    assert rig.docker.restarted == []
+
+
+def test_a_request_counts_once(rig: Rig) -> None:
+    body = json.dumps(GOOD).encode()
+    headers = signed(TOKEN, "POST", "/restart", body, time.time())
+    answers = [rig.ask(body, headers) for _ in range(3)]
+    assert [status for status, _ in answers] == [200, 401, 401]
+    assert answers[1][1] == {"error": "replayed"}
+    assert len(rig.docker.restarted) == 1
+
+
+def test_a_request_from_before_a_restart_of_the_restarter_is_refused(
+    rig: Rig, tmp_path: Path
+) -> None:
+    body = json.dumps(GOOD).encode()
+    headers = signed(TOKEN, "POST", "/restart", body, time.time() - 1)
+    assert rig.ask(body, headers)[0] == 401
+
+
+def test_a_flood_of_good_requests_is_cut_at_the_hourly_limit(rig: Rig) -> None:
+    statuses = [rig.restart()[0] for _ in range(10)]
+    assert statuses == [200] * 3 + [429] * 7
+    assert len(rig.docker.restarted) == 3
+
+
+def test_a_flood_of_bad_requests_does_not_keep_the_monitor_out(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(200):
+        assert rig.restart(token=b"wrong")[0] == 401
+    assert rig.restart()[0] == 200
+    assert capsys.readouterr().out.count('"refused"') < 20
+
+
+def test_idle_connections_are_bounded_and_cut_off(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.restarter.server.READ_WITHIN", 0.3)
+    idle = [socket.create_connection(("127.0.0.1", rig.port)) for _ in range(CONNECTIONS + 5)]
+    for number, connection in enumerate(idle):
+        connection.settimeout(5)
+        assert connection.recv(1) == b"", f"connection {number} is closed by the restarter"
+        connection.close()
+    assert rig.restart()[0] == 200
+
+
+def test_a_request_that_drips_in_is_cut_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.restarter.server.READ_WITHIN", 0.3)
+    connection = socket.create_connection(("127.0.0.1", rig.port))
+    connection.settimeout(0.05)
+    connection.sendall(b"POST /restart HTTP/1.0\r\n")
+    cut = False
+    while not cut:
+        try:
+            connection.sendall(b"X")
+            cut = connection.recv(1) == b""
+        except TimeoutError:
+            continue
+        except OSError:
+            cut = True
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Content-Length: 99999999999999999999", 413),
+        (b"Content-Length: 2049", 413),
+        (b"Content-Length: -1", 411),
+        (b"Content-Length: 5, 5", 411),
+        (b"X-Nothing: 1", 411),
+        (b"Content-Length: 2\r\nTransfer-Encoding: chunked", 411),
+    ],
+)
+def test_bodies_of_odd_length_are_refused(rig: Rig, head: bytes, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", rig.port), timeout=5) as connection:
+        connection.sendall(b"POST /restart HTTP/1.1\r\n" + head + b"\r\n\r\n")
+        assert f" {status} ".encode() in connection.recv(100)
+
+
+def test_while_a_restart_is_under_way_a_second_one_waits(rig: Rig) -> None:
+    rig.docker.gate.clear()
+    results: list[Any] = []
+    first = threading.Thread(target=lambda: results.append(rig.restart()))
+    first.start()
+    while not any("/restart" in line for line in rig.docker.asked):
+        first.join(0.01)
+    assert rig.restart()[1]["outcome"] == "wait"
+    rig.docker.gate.set()
+    first.join()
+    assert results[0][1]["outcome"] == "restarted"
+    assert len(rig.docker.restarted) == 1
+
+
+def test_a_container_that_is_younger_than_the_failure_is_left_alone(rig: Rig) -> None:
+    status, answer = rig.restart(failing_since=1_000_000.0)
+    assert (status, answer["outcome"]) == (200, "fresh")
+    assert answer["started_at"] == pytest.approx(1767225600.123456)
+    assert rig.docker.restarted == []
+
+
+def test_a_replica_is_chosen_by_its_label(rig: Rig) -> None:
+    labels = {"llm-stack.stack": "dev", "llm-stack.service": "phi-inference"}
+    rig.docker.containers = [
+        container(number, labels=labels | {"llm-stack.replica": str(number)}) for number in (1, 2)
+    ]
+    assert rig.restart(replica="2")[1]["outcome"] == "restarted"
+    assert rig.docker.restarted == ["/phi-2"]
+
+
+def test_a_refusal_of_docker_is_told(rig: Rig) -> None:
+    rig.docker.restart_status = 500
+    status, answer = rig.restart()
+    assert (status, answer["outcome"]) == (200, "engine_failed")
+    assert "cannot restart" in answer["detail"]
+
+
+def test_without_docker_health_says_so_and_a_restart_fails_plainly(tmp_path: Path) -> None:
+    restarter = Restarter(Settings("dev", ("phi-inference",)), TOKEN, Engine("/nowhere.sock"))
+    status, health = restarter.health()
+    assert (status, health["status"]) == (503, "failing")
+    answer = restarter.restart(json.dumps(GOOD).encode())
+    assert answer["outcome"] == "engine_failed"
+    assert "Docker cannot be reached" in str(answer["detail"])
+
+
+def test_health_needs_no_signature_and_tells_nothing_more(rig: Rig) -> None:
+    assert rig.ask(b"", {}, method="GET", path="/health") == (200, {"status": "ok"})
+    assert rig.ask(b"", {}, method="GET", path="/")[0] == 404

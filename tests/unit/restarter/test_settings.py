@@ -1,0 +1,52 @@
+"""The restarter's configuration: what works and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.restarter.settings import SettingsError, load, read_token
+
+
+def test_a_stack_and_its_services_are_enough(tmp_path: Path) -> None:
+    path = tmp_path / "restarter.json"
+    path.write_text(json.dumps({"stack": "dev", "services": ["phi-inference"]}))
+    settings = load({"RESTARTER_CONFIG": str(path)})
+    assert (settings.stack, settings.services) == ("dev", ("phi-inference",))
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ([], "found no object"),
+        ({"stack": "dev"}, "services: found None"),
+        ({"stack": "dev", "services": []}, "services: found []"),
+        ({"services": ["a"]}, "found None where a name"),
+        ({"stack": "dev", "services": ["../a"]}, "found '../a'"),
+        ({"stack": "dev", "services": ["a"], "port": "x"}, "port: found 'x'"),
+        ({"stack": "dev", "services": ["a"], "verbs": []}, "verbs: unknown; allowed: stack,"),
+    ],
+)
+def test_a_faulty_file_is_refused(tmp_path: Path, data: object, said: str) -> None:
+    path = tmp_path / "restarter.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(SettingsError) as caught:
+        load({"RESTARTER_CONFIG": str(path)})
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load({"RESTARTER_CONFIG": str(tmp_path / "none")})
+
+
+def test_a_short_or_missing_token_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    with pytest.raises(SettingsError, match="cannot be read"):
+        read_token(str(path))
+    path.write_text("short")
+    with pytest.raises(SettingsError, match="shorter than 32 bytes"):
+        read_token(str(path))
+    path.write_text("x" * 32 + "\n")
+    assert read_token(str(path)) == b"x" * 32
