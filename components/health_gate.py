@@ -64,27 +64,44 @@ class HealthGate(pulumi.ComponentResource):
 async def wait_until_healthy(
     container_id: str, args: HealthGateArgs, resource: pulumi.Resource
 ) -> None:
-    """Return once the container is healthy; raises `NotHealthy` as soon as it cannot become so."""
+    """Return once the container is healthy; raises `NotHealthy` as soon as it cannot become so.
+
+    A container that fails is stopped: it would otherwise be restarted for ever, and now and then
+    take requests from the one that it was to replace. The next update starts it for another try.
+    """
     client = engine(args.docker_host)
-    started = told = time.monotonic()
     try:
         container = await asyncio.to_thread(client.containers.get, container_id)
-        while not is_healthy(container.attrs):
-            waited = time.monotonic() - started
-            failure = failure_of(container.attrs)
-            if failure is None and waited > args.timeout:
-                failure = f"not healthy after {args.timeout} s"
-            if failure:
-                said = await asyncio.to_thread(last_lines, container, LAST_LINES)
-                raise NotHealthy(f"{container.name}: {failure}\n{said}")
-            if time.monotonic() - told > PROGRESS_SECONDS:
-                told = time.monotonic()
-                said = await asyncio.to_thread(last_lines, container, 1)
-                pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", resource)
-            await asyncio.sleep(POLL_SECONDS)
-            await asyncio.to_thread(container.reload)
+        if container.status == "exited":
+            await asyncio.to_thread(container.start)
+        failure = await _failure_while_waiting(container, args.timeout, resource)
+        if failure:
+            said = await asyncio.to_thread(last_lines, container, LAST_LINES)
+            await asyncio.to_thread(container.stop)
+            raise NotHealthy(f"{container.name}: {failure}\n{said}")
     finally:
         client.close()
+
+
+async def _failure_while_waiting(
+    container: Container, timeout: int, resource: pulumi.Resource
+) -> str | None:
+    """Wait for health, telling now and then what the container says; None once it is healthy."""
+    started = told = time.monotonic()
+    while True:
+        await asyncio.to_thread(container.reload)
+        if is_healthy(container.attrs):
+            return None
+        waited = time.monotonic() - started
+        if failure := failure_of(container.attrs):
+            return failure
+        if waited > timeout:
+            return f"not healthy after {timeout} s"
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            said = await asyncio.to_thread(last_lines, container, 1)
+            pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", resource)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def engine(host: str | None) -> docker.DockerClient:

@@ -119,6 +119,54 @@ def test_a_changed_source_file_changes_one_image_and_its_container(dev: StackUnd
     dev.pulumi("preview", "--expect-no-changes")
 
 
+def test_a_version_that_cannot_start_fails_at_once_and_the_old_one_serves_on(
+    dev: StackUnderTest, chat: httpx.Client
+) -> None:
+    before = dev.containers()["phi-inference"].id
+    catalogue = dev.project / "services.yaml"
+    good = catalogue.read_text(encoding="utf-8")
+    path = "    path: /opt/models/tiny.gguf\n"
+    digest = f"    sha256: {'0' * 64}\n    sha256_origin: downloaded\n"
+    assert path in good
+    catalogue.write_text(good.replace(path, path + digest), encoding="utf-8")
+    failed = dev.up(check=False)
+    assert failed.returncode != 0
+    assert re.search(r"phi-inference-\w+: its program ended with exit code \d+", failed.stdout), (
+        failed.stdout
+    )
+    assert "0" * 64 in failed.stdout, "the container's own words: which digest was expected"
+    again = dev.up(check=False)
+    assert again.returncode != 0, "what failed once must not pass for good the next time"
+    served_by = [
+        c.id
+        for c in dev.engine.containers.list(
+            filters={"label": [f"llm-stack.stack={dev.name}", "llm-stack.service=phi-inference"]}
+        )
+    ]
+    assert served_by == [before], "the broken one is stopped, the old one runs on"
+    assert chat.post("/v1/chat/completions", json={**QUESTION, "max_tokens": 4}).status_code == 200
+    catalogue.write_text(good, encoding="utf-8")
+    dev.up()
+    assert chat.post("/v1/chat/completions", json={**QUESTION, "max_tokens": 4}).status_code == 200
+    dev.pulumi("preview", "--expect-no-changes")
+
+
+def test_one_catalogue_entry_adds_a_service(dev: StackUnderTest, chat: httpx.Client) -> None:
+    catalogue = dev.project / "services.yaml"
+    entry = (
+        "  mini-inference:\n    kind: inference\n    description: One more\n"
+        "    model: tiny\n    memory: 512MiB\n    cpus: 1\n"
+    )
+    catalogue.write_text(catalogue.read_text(encoding="utf-8") + entry, encoding="utf-8")
+    dev.pulumi("config", "set", "--path", "llm-stack:services[2]", "mini-inference")
+    before = {name: container.id for name, container in dev.containers().items()}
+    dev.up()
+    after = {name: container.id for name, container in dev.containers().items()}
+    assert after["phi-inference"] == before["phi-inference"], "a new service touches no other model"
+    answer = chat.post("/v1/chat/completions", json={**QUESTION, "model": "tiny", "max_tokens": 4})
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_bad_setting_is_refused_without_touching_the_stack(dev: StackUnderTest) -> None:
     before = {name: container.id for name, container in dev.containers().items()}
     path = dev.project / f"Pulumi.{dev.name}.yaml"
