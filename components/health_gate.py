@@ -74,7 +74,11 @@ async def wait_until_healthy(
         container = await asyncio.to_thread(client.containers.get, container_id)
         if container.status == "exited":
             await asyncio.to_thread(container.start)
-        failure = await _failure_while_waiting(container, args.timeout, resource)
+        try:
+            async with asyncio.timeout(args.timeout):
+                failure = await _failure_while_waiting(container, resource)
+        except TimeoutError:
+            failure = f"not healthy after {args.timeout} s"
         if failure:
             said = await asyncio.to_thread(last_lines, container, LAST_LINES)
             await asyncio.to_thread(container.stop)
@@ -83,24 +87,19 @@ async def wait_until_healthy(
         client.close()
 
 
-async def _failure_while_waiting(
-    container: Container, timeout: int, resource: pulumi.Resource
-) -> str | None:
+async def _failure_while_waiting(container: Container, resource: pulumi.Resource) -> str | None:
     """Wait for health, telling now and then what the container says; None once it is healthy."""
     started = told = time.monotonic()
     while True:
         await asyncio.to_thread(container.reload)
         if is_healthy(container.attrs):
             return None
-        waited = time.monotonic() - started
         if failure := failure_of(container.attrs):
             return failure
-        if waited > timeout:
-            return f"not healthy after {timeout} s"
         if time.monotonic() - told > PROGRESS_SECONDS:
             told = time.monotonic()
             said = await asyncio.to_thread(last_lines, container, 1)
-            pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", resource)
+            pulumi.log.info(f"waiting for health, {told - started:.0f} s: {said}", resource)
         await asyncio.sleep(POLL_SECONDS)
 
 
