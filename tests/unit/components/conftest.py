@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,5 +145,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         pulumi.runtime.test(lambda: runpy.run_path("__main__.py") and None)()
         return monitor.graph
 
+    interrupt = signal.getsignal(signal.SIGINT)
     yield run
+    signal.signal(signal.SIGINT, interrupt)
     pulumi.runtime.set_all_config({}, [])
