@@ -1,5 +1,6 @@
-"""The stack, top to bottom: settings, images, network, services, monitor."""
+"""The stack, top to bottom: settings, images, network, services, tunnels, monitor."""
 
+import signal
 from pathlib import Path
 
 import pulumi
@@ -8,11 +9,15 @@ from components.catalog import load_catalog
 from components.image import ServiceImage, image_args
 from components.monitor import Monitor, MonitorArgs, monitor_config
 from components.network import StackNetwork, StackNetworkArgs
-from components.plan import MONITOR, make_plan
+from components.plan import CONNECTOR, MONITOR, make_plan
 from components.schema import SettingsError
 from components.service_stack import ServiceStack, ServiceStackArgs
 from components.settings import load_settings
+from components.tunnel import Tunnel, TunnelArgs
 from components.workload import workload
+
+# When a resource fails, the engine interrupts this program, which has nothing to add to that.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 stack = pulumi.get_stack()
 try:
@@ -24,7 +29,9 @@ docker_host = pulumi.Config("docker").get("host")
 workloads = {name: workload(service, plan) for name, service in plan.services.items()}
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings.base_images))
-    for image in sorted({"carrier", MONITOR, *(work.image for work in workloads.values())})
+    for image in sorted(
+        {"carrier", MONITOR, *plan.connector_images, *(work.image for work in workloads.values())}
+    )
 }
 network = StackNetwork("llm-network", StackNetworkArgs(stack=stack))
 
@@ -39,10 +46,28 @@ services = {
             carrier_image=images["carrier"].image_id,
             network=network.network_name,
             host_port=plan.host_port(name),
+            protect=plan.protect,
             docker_host=docker_host,
         ),
     )
     for name, service in plan.services.items()
+}
+tunnels = {
+    name: Tunnel(
+        f"{name}-tunnel",
+        TunnelArgs(
+            stack=stack,
+            plan=tunnel,
+            origin=services[name].url,
+            image=plan.settings.tunnel.image or images[CONNECTOR].image_id,
+            carrier_image=images["carrier"].image_id,
+            network=network.network_name,
+            protect=plan.protect,
+            docker_host=docker_host,
+        ),
+        opts=pulumi.ResourceOptions(depends_on=[services[name]]),
+    )
+    for name, tunnel in plan.tunnels.items()
 }
 monitor = Monitor(
     MONITOR,
@@ -59,5 +84,7 @@ monitor = Monitor(
 
 pulumi.export("network", network.network_name)
 pulumi.export("urls", {name: service.host_url for name, service in services.items()})
+pulumi.export("publicUrls", {name: tunnel.url for name, tunnel in tunnels.items()})
+pulumi.export("machineTokens", {name: tunnel.machine_token for name, tunnel in tunnels.items()})
 pulumi.export("containers", {name: service.container_name for name, service in services.items()})
 pulumi.export("monitorUrl", monitor.host_url)

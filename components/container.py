@@ -48,6 +48,13 @@ class HardenedContainerArgs:
     port: int | None = None
     host_port: int | None = None
     """A port on 127.0.0.1 that leads to `port`."""
+    user: str = USER
+    entrypoint: Sequence[str] = ()
+    """Instead of the image's own."""
+    command: Sequence[str] = ()
+    healthcheck: docker.ContainerHealthcheckArgs | None = None
+    """For an image without one of its own."""
+    terminal: bool = False
 
 
 def hardened_container(
@@ -64,7 +71,11 @@ def hardened_container(
     return docker.Container(
         name,
         image=args.image,
-        user=USER,
+        user=args.user,
+        entrypoints=list(args.entrypoint) or None,
+        command=list(args.command) or None,
+        healthcheck=args.healthcheck,
+        tty=args.terminal or None,
         read_only=True,
         init=True,
         restart="unless-stopped",
@@ -100,6 +111,11 @@ def hardened_container(
         # The health gate waits, and tells why: see components/health_gate.py.
         wait=False,
         opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(delete_before_replace=args.host_port is not None)
+            opts,
+            pulumi.ResourceOptions(
+                delete_before_replace=args.host_port is not None,
+                # The provider takes a changed health check for done without doing anything.
+                replace_on_changes=["healthcheck"],
+            ),
         ),
     )

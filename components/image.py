@@ -11,6 +11,7 @@ import pulumi
 import pulumi_docker as docker
 
 from .build_context import context_digest
+from .plan import CONNECTOR
 from .settings import BaseImages
 
 # BuildKit's progress goes here while `pulumi up` builds: `tail -f logs/<image>.log`.
@@ -63,6 +64,12 @@ def image_args(image: str, stack: str, base_images: BaseImages) -> ServiceImageA
     context, build_args = Path("app") / image, {"BASE_IMAGE": base_images.python}
     if image == "carrier":
         context, build_args = Path("docker"), {}
+    elif image == CONNECTOR:
+        context = Path("docker")
+        build_args = {
+            "BASE_IMAGE": base_images.ubuntu,
+            "CLOUDFLARED_IMAGE": base_images.cloudflared,
+        }
     elif image == "monitor":
         build_args = {"BASE_IMAGE": base_images.ubuntu}
     return ServiceImageArgs(

@@ -12,6 +12,8 @@ from .container import HardenedContainerArgs, hardened_container
 from .health_gate import HealthGate, HealthGateArgs
 from .mounted_files import CONFIG_DIRECTORY, MountedFiles, MountedFilesArgs
 from .plan import MONITOR, Plan
+from .tunnel import START_TIMEOUT as TUNNEL_START_TIMEOUT
+from .tunnel import connector_url
 
 PORT = 8090
 # Seconds until the monitor itself must be healthy.
@@ -94,6 +96,17 @@ def monitor_config(plan: Plan) -> str:
             "start_grace": service.start_timeout,
         }
         for name, service in plan.services.items()
+    ]
+    services += [
+        {
+            "name": connector,
+            "kind": "connector",
+            "url": connector_url(connector),
+            "depends_on": [tunnel.service],
+            "start_grace": TUNNEL_START_TIMEOUT,
+        }
+        for tunnel in plan.tunnels.values()
+        for connector in tunnel.connectors
     ]
     config = {
         "stack": plan.stack,

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from .catalog import AnyService, Catalog, InferenceService, Model
 from .schema import SettingsError, choices
 from .settings import PROJECT, StackSecrets, StackSettings
+from .tunnel_plan import QuickTunnel, TunnelPlan, make_tunnel_plans, tunnel_problems
 
 # The monitor is no service of the catalogue: every stack has exactly one.
 MONITOR = "monitor"
+# The image that connectors run from, where the settings name no other.
+CONNECTOR = "cloudflared"
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Plan:
     secrets: StackSecrets
     services: dict[str, AnyService]
     models: dict[str, Model]
+    tunnels: dict[str, TunnelPlan]
 
     @property
     def inference_services(self) -> dict[str, InferenceService]:
@@ -53,6 +57,18 @@ class Plan:
             return self.stand_in.name, self.models[self.stand_in.name]
         return service.model, model
 
+    @property
+    def connector_images(self) -> tuple[str, ...]:
+        """What the connectors need built: nothing in a stack without, or with an image named."""
+        return (CONNECTOR,) if self.tunnels and self.settings.tunnel.image is None else ()
+
+    @property
+    def protect(self) -> bool:
+        """Whether tunnels and models refuse to be deleted: so in a stack that people rely on."""
+        if self.settings.protect is not None:
+            return self.settings.protect
+        return any(not isinstance(tunnel.kind, QuickTunnel) for tunnel in self.tunnels.values())
+
     def host_port(self, name: str) -> int | None:
         """The port on 127.0.0.1 that leads to a service, if the stack opens one."""
         return self.settings.host_ports.get(name)
@@ -75,7 +91,21 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
     if problems:
         raise SettingsError(problems)
     services = {name: catalog.services[name] for name in enabled}
-    return Plan(stack, settings, secrets, services, catalog.models)
+    problems = [
+        f"{source}: {PROJECT}:{problem}"
+        for problem in tunnel_problems(
+            stack,
+            settings.tunnel,
+            services,
+            tokens=secrets.tunnel_tokens,
+            cloudflare_account=secrets.cloudflare_account,
+            api_keys=secrets.api_keys is not None,
+        )
+    ]
+    if problems:
+        raise SettingsError(problems)
+    tunnels = make_tunnel_plans(stack, settings.tunnel, services, secrets.tunnel_tokens)
+    return Plan(stack, settings, secrets, services, catalog.models, tunnels)
 
 
 def _ensure_services_are_known(enabled: tuple[str, ...], catalog: Catalog) -> list[str]:

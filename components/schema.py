@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 Location = tuple[int | str, ...]
@@ -42,6 +43,12 @@ class StrictModel(BaseModel):
                     {"key": repr(key), "allowed": choices(str(key), allowed), "at": key},
                 )
         return data
+
+
+class CamelModel(StrictModel):
+    """Settings under Pulumi's own spelling of keys."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 Model = TypeVar("Model", bound=StrictModel)

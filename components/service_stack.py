@@ -27,6 +27,8 @@ class ServiceStackArgs:
     carrier_image: pulumi.Input[str]
     network: pulumi.Input[str]
     host_port: int | None
+    protect: bool = False
+    """Whether the model volume refuses to be deleted."""
     docker_host: str | None = None
 
 
@@ -116,6 +118,7 @@ class ServiceStack(pulumi.ComponentResource):
             # A changed label or option would replace the volume, and delete the models with it.
             opts=pulumi.ResourceOptions(
                 parent=self,
+                protect=self._args.protect,
                 retain_on_delete=True,
                 ignore_changes=["labels", "driver", "driverOpts"],
             ),

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
-from pydantic import ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from .catalog import ModelName, Name, Port
-from .schema import SettingsError, StrictModel, choices, validate
+from .schema import CamelModel, SettingsError, choices, validate
+from .tunnel_settings import TunnelSettings, is_tunnel_token
 
 PROJECT = "llm-stack"
-SECRET_KEYS = ("hfToken",)
-
-
-class CamelModel(StrictModel):
-    """Settings under Pulumi's own spelling of keys."""
-
-    model_config = ConfigDict(alias_generator=to_camel)
+SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys")
+# A tunnel that was made elsewhere is given by its token, under this and the service's name.
+TUNNEL_TOKEN_PREFIX = "cloudflareTunnelToken-"
+CLOUDFLARE_TOKEN = "cloudflare:apiToken"
 
 
 class BaseImages(CamelModel):
@@ -29,6 +28,7 @@ class BaseImages(CamelModel):
 
     python: str = "python:3.11-slim"
     ubuntu: str = "ubuntu:24.04"
+    cloudflared: str = "cloudflare/cloudflared:2026.8.2"
 
 
 class MonitorSettings(CamelModel):
@@ -45,6 +45,10 @@ class StackSettings(CamelModel):
     stand_in_model: ModelName | None = None
     base_images: BaseImages = BaseImages()
     monitor: MonitorSettings = MonitorSettings()
+    tunnel: TunnelSettings = TunnelSettings()
+    protect: bool | None = Field(
+        default=None, description="whether tunnels and models refuse to be deleted"
+    )
 
 
 @dataclass(frozen=True)
@@ -52,30 +56,65 @@ class StackSecrets:
     """Values that Pulumi keeps encrypted; None where the stack has none."""
 
     hf_token: pulumi.Output[str] | None = None
+    gh_models_token: pulumi.Output[str] | None = None
+    api_keys: pulumi.Output[str] | None = None
+    """Content of the gateway's api_keys.json."""
+    tunnel_tokens: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    """By service: tokens of tunnels that were made elsewhere."""
+    cloudflare_account: bool = False
+    """Whether the Cloudflare provider is given what it signs in with."""
 
 
 def load_settings(stack: str) -> tuple[StackSettings, StackSecrets]:
     """Read the settings that the engine handed to this program; raises `SettingsError`."""
     source = f"Pulumi.{stack}.yaml"
+    everything = {**get_config_env(), **CONFIG.get()}
     values = {
         key.removeprefix(f"{PROJECT}:"): value
-        for key, value in {**get_config_env(), **CONFIG.get()}.items()
+        for key, value in everything.items()
         if key.startswith(f"{PROJECT}:")
     }
-    _ensure_secrets_are_encrypted(values, source)
-    plain = {key: _decode(value) for key, value in values.items() if key not in SECRET_KEYS}
+    secrets = {key: value for key, value in values.items() if _is_secret(key)}
+    plain = {key: _decode(value) for key, value in values.items() if key not in secrets}
+    _ensure_secrets_are_encrypted(
+        [f"{PROJECT}:{key}" for key in secrets]
+        + [key for key in (CLOUDFLARE_TOKEN,) if key in everything],
+        source,
+    )
     _ensure_nothing_else_is_encrypted(plain, source)
+    _ensure_tunnel_tokens_are_tokens(secrets, source)
     settings = validate(StackSettings, plain, source, prefix=f"{PROJECT}:")
+    return settings, _stack_secrets(list(secrets), everything)
+
+
+def _is_secret(key: str) -> bool:
+    return key in SECRET_KEYS or key.startswith(TUNNEL_TOKEN_PREFIX)
+
+
+def _stack_secrets(keys: list[str], everything: Mapping[str, str]) -> StackSecrets:
     config = pulumi.Config(PROJECT)
-    return settings, StackSecrets(hf_token=config.get_secret("hfToken"))
+    return StackSecrets(
+        hf_token=config.get_secret("hfToken"),
+        gh_models_token=config.get_secret("ghModelsToken"),
+        api_keys=config.get_secret("apiKeys"),
+        tunnel_tokens={
+            key.removeprefix(TUNNEL_TOKEN_PREFIX): config.require_secret(key)
+            for key in keys
+            if key.startswith(TUNNEL_TOKEN_PREFIX)
+        },
+        cloudflare_account=bool(
+            {"cloudflare:apiToken", "cloudflare:apiKey"} & everything.keys()
+            or {"CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"} & os.environ.keys()
+        ),
+    )
 
 
-def _ensure_secrets_are_encrypted(values: dict[str, str], source: str) -> None:
+def _ensure_secrets_are_encrypted(keys: Iterable[str], source: str) -> None:
     problems = [
-        f"{source}: {PROJECT}:{key}: is stored in clear; "
-        f"take it back where it came from, then run: pulumi config set --secret {key}"
-        for key in SECRET_KEYS
-        if key in values and not is_config_secret(f"{PROJECT}:{key}")
+        f"{source}: {key}: is stored in clear; take it back where it came from, "
+        f"then run: pulumi config set --secret {key.removeprefix(f'{PROJECT}:')}"
+        for key in keys
+        if not is_config_secret(key)
     ]
     if problems:
         raise SettingsError(problems)
@@ -84,9 +123,21 @@ def _ensure_secrets_are_encrypted(values: dict[str, str], source: str) -> None:
 def _ensure_nothing_else_is_encrypted(values: dict[str, Any], source: str) -> None:
     problems = [
         f"{source}: {PROJECT}:{key}: is encrypted, but no such secret is known; "
-        f"{choices(key, SECRET_KEYS)}"
+        f"{choices(key, [*SECRET_KEYS, f'{TUNNEL_TOKEN_PREFIX}<service>'])}"
         for key in values
         if is_config_secret(f"{PROJECT}:{key}")
+    ]
+    if problems:
+        raise SettingsError(problems)
+
+
+def _ensure_tunnel_tokens_are_tokens(secrets: Mapping[str, str], source: str) -> None:
+    """A whole command pasted in place of its token is a common slip; the value is not told."""
+    problems = [
+        f"{source}: {PROJECT}:{key}: is no tunnel token; allowed: the text that Cloudflare shows "
+        f"after `--token`, beginning with eyJ"
+        for key, value in secrets.items()
+        if key.startswith(TUNNEL_TOKEN_PREFIX) and not is_tunnel_token(value)
     ]
     if problems:
         raise SettingsError(problems)

@@ -39,7 +39,17 @@ def workload(service: AnyService, plan: Plan) -> Workload:
 def _chat(plan: Plan) -> Workload:
     gateway = json.dumps({"models": [*_gateway_models(plan)]}, indent=2, sort_keys=True)
     # Longer than an answer usually takes, so that an update lets the streams it finds run out.
-    return Workload(image="chat", stop_grace=60, config_files={"gateway.json": gateway})
+    return Workload(
+        image="chat",
+        stop_grace=60,
+        config_files={"gateway.json": gateway},
+        secret_files=_present(
+            {
+                "api_keys.json": plan.secrets.api_keys,
+                "gh_models_token": plan.secrets.gh_models_token,
+            }
+        ),
+    )
 
 
 def _gateway_models(plan: Plan) -> list[dict[str, object]]:
@@ -78,7 +88,6 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
         "MODEL_SHA256": model.sha256,
         "MODEL_SHA256_UNKNOWN": "true" if model.sha256_origin == "unknown" else None,
     }
-    token = plan.secrets.hf_token
     return Workload(
         image="inference",
         stop_grace=30,
@@ -91,6 +100,10 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
             "PORT": str(service.port),
             **{key: value for key, value in source.items() if value is not None},
         },
-        secret_files={"hf_token": token} if token is not None else {},
+        secret_files=_present({"hf_token": plan.secrets.hf_token}),
         keeps_models=True,
     )
+
+
+def _present(files: Mapping[str, pulumi.Output[str] | None]) -> dict[str, pulumi.Output[str]]:
+    return {name: content for name, content in files.items() if content is not None}

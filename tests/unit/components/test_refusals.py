@@ -77,7 +77,7 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, hostPorts, monitor, services, standInModel",
+        "allowed: baseImages, hostPorts, monitor, protect, services, standInModel, tunnel",
     ),
     (
         {"standInModel": "phi-3-mini"},

@@ -1,0 +1,205 @@
+"""The tunnel of one service: what Cloudflare is told, and the connectors that keep it open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from .catalog import MEBIBYTE
+from .container import HardenedContainerArgs, hardened_container
+from .health_gate import HealthGate, HealthGateArgs
+from .mounted_files import SECRETS_DIRECTORY, MountedFiles, MountedFilesArgs
+from .tunnel_plan import GivenTunnel, NamedTunnel, QuickTunnel, TunnelPlan
+
+METRICS_PORT = 20241
+TOKEN_FILE = "tunnel_token"
+# The user of Cloudflare's own image, and of docker/cloudflared.Dockerfile.
+USER = "65532:65532"
+# How long a connector that is told to stop lets the requests in flight go on, and how much later
+# Docker loses patience with it. Both in seconds; cloudflared allows 180 at most.
+DRAIN = 60
+PATIENCE = 15
+START_TIMEOUT = 120
+# cloudflared reads a flag only before the verb it belongs to: one that stands after it prints the
+# help and ends with exit code 0, which a health check would take for good news.
+METRICS_FLAGS = (
+    "tunnel",
+    "--no-autoupdate",
+    "--metrics",
+    f"0.0.0.0:{METRICS_PORT}",
+    "--grace-period",
+    f"{DRAIN}s",
+)
+CONNECTED = docker.ContainerHealthcheckArgs(
+    tests=["CMD", "cloudflared", "tunnel", "--metrics", f"127.0.0.1:{METRICS_PORT}", "ready"],
+    interval="10s",
+    timeout="5s",
+    retries=3,
+    start_period="30s",
+)
+
+
+@dataclass(frozen=True)
+class TunnelArgs:
+    """Which service is opened, how, and where its connectors run."""
+
+    stack: str
+    plan: TunnelPlan
+    origin: str
+    """Address of the service on the stack's network."""
+    image: pulumi.Input[str]
+    carrier_image: pulumi.Input[str]
+    network: pulumi.Input[str]
+    protect: bool
+    docker_host: str | None = None
+
+
+class Tunnel(pulumi.ComponentResource):
+    """Opens one service to the internet.
+
+    Its connectors are containers of their own: one that dies takes no request from the service but
+    those that ran through it, and the others go on.
+    """
+
+    url: pulumi.Output[str] | None
+    """Public address; None where it was decided elsewhere, together with the token."""
+    machine_token: pulumi.Output[dict[str, str]] | None = None
+    """Secret: what a machine sends to pass Cloudflare Access, where that guards the service."""
+
+    def __init__(
+        self, name: str, args: TunnelArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:Tunnel", name, None, opts)
+        self._name, self._args = name, args
+        match args.plan.kind:
+            case NamedTunnel() as named:
+                self.url = pulumi.Output.from_input(f"https://{named.hostname}")
+                self._open_named(named)
+            case GivenTunnel(token):
+                self.url = None
+                self._connect(token, [])
+            case QuickTunnel():
+                self.url = self._open_quick()
+        self.register_outputs({"url": self.url})
+
+    def _open_named(self, named: NamedTunnel) -> None:
+        """Have Cloudflare make the tunnel, then connect it."""
+        # The Cloudflare SDK takes seconds to import; a stack without such tunnels need not wait.
+        from .cloudflare_tunnel import CloudflareTunnel, CloudflareTunnelArgs
+
+        made = CloudflareTunnel(
+            f"{self._name}-cloudflare",
+            CloudflareTunnelArgs(
+                label=f"llm-stack-{self._args.stack}-{self._args.plan.service}",
+                named=named,
+                origin=self._args.origin,
+                protect=self._args.protect,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.machine_token = made.machine_token
+        self._connect(made.token, [made])
+
+    def _connect(self, token: pulumi.Input[str], before: list[pulumi.Resource]) -> None:
+        """Start the connectors of a tunnel that has a token."""
+        files = MountedFiles(
+            f"{self._name}-secrets",
+            MountedFilesArgs(
+                stack=self._args.stack,
+                service=self._name,
+                carrier_image=self._args.carrier_image,
+                directory=SECRETS_DIRECTORY,
+                files={TOKEN_FILE: token},
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        for connector in self._args.plan.connectors:
+            self._connector(
+                connector,
+                command=[*METRICS_FLAGS, "run"],
+                environment={"TUNNEL_TOKEN_FILE": f"{SECRETS_DIRECTORY}/{TOKEN_FILE}"},
+                files=files,
+                before=before,
+            )
+
+    def _open_quick(self) -> pulumi.Output[str]:
+        """The address, as the connector's own log tells it: Cloudflare makes it up at each start.
+
+        A terminal keeps Docker's frame headers out of the log, whose bytes the provider would
+        otherwise have to guess away line by line.
+        """
+        (connector,) = self._args.plan.connectors
+        container_id = self._connector(
+            connector, command=[*METRICS_FLAGS, "--url", self._args.origin], terminal=True
+        )
+        log = docker.get_logs_output(
+            name=container_id, show_stdout=True, show_stderr=True, discard_headers=False
+        )
+        return log.logs_list_strings.apply(quick_address)
+
+    def _connector(
+        self,
+        name: str,
+        *,
+        command: list[str],
+        environment: Mapping[str, str] | None = None,
+        files: MountedFiles | None = None,
+        terminal: bool = False,
+        before: list[pulumi.Resource] | None = None,
+    ) -> pulumi.Output[str]:
+        """Declare one connector; returns its container's id, known once it is connected."""
+        container = hardened_container(
+            name,
+            HardenedContainerArgs(
+                stack=self._args.stack,
+                service=name,
+                image=self._args.image,
+                network=self._args.network,
+                memory=256 * MEBIBYTE,
+                cpus=1,
+                stop_grace=DRAIN + PATIENCE,
+                environment=environment or {},
+                mounts=[files.mount] if files else [],
+                files_version=files.version if files else None,
+                user=USER,
+                entrypoint=["cloudflared"],
+                command=command,
+                healthcheck=CONNECTED,
+                terminal=terminal,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+        )
+        gate = HealthGate(
+            f"{name}-gate",
+            HealthGateArgs(
+                container_id=container.id,
+                timeout=START_TIMEOUT,
+                docker_host=self._args.docker_host,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return gate.container_id
+
+
+def connector_url(connector: str) -> str:
+    """Where a connector tells on the network how it is: `/ready` and `/metrics`."""
+    return f"http://{connector}:{METRICS_PORT}"
+
+
+def quick_address(log: list[str]) -> str:
+    """The address in a quick tunnel's log: the last one, as each start is given another.
+
+    Raises `RuntimeError` where the log tells none.
+    """
+    # The framed line of `RunQuickTunnel` in cloudflared's quick_tunnel.go.
+    found = re.findall(r"\|\s+(https://[^\s|]+)\s+\|", "\n".join(log))
+    if not found:
+        raise RuntimeError(
+            "the quick tunnel's connector has logged no address; "
+            "start it anew: docker restart <its container>, then pulumi up"
+        )
+    return str(found[-1])
