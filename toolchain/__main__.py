@@ -1,0 +1,7 @@
+"""Entry point of `./dev`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main(sys.argv[1:]))

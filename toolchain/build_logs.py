@@ -1,0 +1,114 @@
+"""Shows the image builds that pulumi runs: BuildKit's logs, thinned to what a person follows."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Output of one image at most this often; headers of build steps and errors always.
+QUIET_SECONDS = 2.0
+POLL_SECONDS = 0.5
+MAX_WIDTH = 160
+
+STEP_HEADER = re.compile(r"^#\d+ \[(?!internal)")
+STEP_END = re.compile(r"^#\d+ (CACHED|DONE|CANCELED)|^#\d+ sha256:|^#\d+ \[internal|^#\d+ $|^\s*$")
+FAILURE = re.compile(r"^#\d+ ERROR|^-{6}|^ERROR|^error:|\b(fatal )?error: |\bE: ", re.IGNORECASE)
+OUTPUT = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
+
+
+class BuildLogThinner:
+    """Chooses the lines of one image's log that are shown."""
+
+    def __init__(self, image: str) -> None:
+        self._prefix = f"[{image}] "
+        self._last_shown = float("-inf")
+        self._failed = False
+
+    def choose(self, line: str, now: float) -> str | None:
+        """The text to show for a line that came at `now` (seconds), if it is shown."""
+        line = line.rstrip()
+        if self._failed or line.startswith("------"):
+            # What BuildKit repeats at the end of a failed build is all about the failure.
+            self._failed = True
+            return self._prefix + line
+        if FAILURE.search(line):
+            return self._prefix + line
+        if STEP_HEADER.match(line):
+            self._last_shown = now
+            return self._prefix + line[:MAX_WIDTH]
+        if STEP_END.match(line) or now - self._last_shown < QUIET_SECONDS:
+            return None
+        self._last_shown = now
+        return self._prefix + OUTPUT.sub("", line)[:MAX_WIDTH]
+
+
+class LogFile:
+    """Reads what was added to a file; starts over where the file was begun anew."""
+
+    def __init__(self, path: Path, *, from_end: bool) -> None:
+        self._path = path
+        self._identity, self._offset = self._stat() if from_end else (0, 0)
+        self._rest = ""
+
+    def new_lines(self) -> list[str]:
+        """Complete lines that came since the last call."""
+        identity, size = self._stat()
+        if identity != self._identity or size < self._offset:
+            self._identity, self._offset, self._rest = identity, 0, ""
+        if size == self._offset:
+            return []
+        with self._path.open(encoding="utf-8", errors="replace") as file:
+            file.seek(self._offset)
+            text = self._rest + file.read()
+            self._offset = file.tell()
+        *lines, self._rest = text.split("\n")
+        return lines
+
+    def _stat(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return 0, 0
+        return status.st_ino, status.st_size
+
+
+class BuildLogTail:
+    """While it is entered, shows what is written to the logs in a folder."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._ended = threading.Event()
+        self._logs: dict[str, tuple[LogFile, BuildLogThinner]] = {}
+        # What is there already belongs to an earlier build.
+        for path in folder.glob("*.log"):
+            self._add(path, from_end=True)
+
+    def __enter__(self) -> None:
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _add(self, path: Path, *, from_end: bool) -> None:
+        self._logs[path.stem] = (LogFile(path, from_end=from_end), BuildLogThinner(path.stem))
+
+    def _run(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self._show()
+        self._show()
+
+    def _show(self) -> None:
+        for path in sorted(self._folder.glob("*.log")):
+            if path.stem not in self._logs:
+                self._add(path, from_end=False)
+        for log, thinner in self._logs.values():
+            for line in log.new_lines():
+                text = thinner.choose(line, time.monotonic())
+                if text is not None:
+                    self._say(text)

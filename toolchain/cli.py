@@ -1,0 +1,186 @@
+"""The commands of `./dev`: up, down, test and doctor."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from . import containers, first_answer
+from .base_images import PYTHON_RECIPE, BaseImage
+from .browser import Browser
+from .checks import Checks
+from .docker_engine import DockerEngine
+from .docker_plugin import DockerPlugin
+from .errors import SetupError
+from .local_state import LocalState
+from .progress import Progress
+from .project import DEV_STACK, Project
+from .pulumi_programs import PulumiPrograms
+from .python_environment import PythonEnvironment
+from .stack import DevStack
+from .steps import SetupStep, ensure
+
+INTERRUPTED = 130
+ANSWER_SHOWN = 60
+
+
+def main(args: Sequence[str]) -> int:
+    """Run one command; give its exit code."""
+    options, rest = parser().parse_known_args(args)
+    if rest and options.command != "test":
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    if options.command is None:
+        parser().print_help()
+        return 0
+    project = Project.at(Path(__file__).resolve().parents[1])
+    progress = Progress()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        match options.command:
+            case "up":
+                return up(project, progress)
+            case "down":
+                return down(project, progress, volumes=options.volumes)
+            case "test":
+                return test(project, progress, rest)
+            case _:
+                return doctor(project, progress)
+    except SetupError as error:
+        progress.say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        progress.say(f"Interrupted. ./dev {options.command} goes on from here when run again.")
+        return INTERRUPTED
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def parser() -> argparse.ArgumentParser:
+    """What a person may type."""
+    top = argparse.ArgumentParser(
+        prog="./dev", description="Set this machine up, and run the stack for developers on it."
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    for name, text in (
+        ("up", "install what is missing, bring the dev stack up, wait until its chat answers"),
+        ("down", "take the dev stack down; its model volumes stay"),
+        ("test", "run format, lint, type checks and all tests; further arguments go to pytest"),
+        ("doctor", "say what is there and what would be done about the rest; change nothing"),
+    ):
+        command = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", add_help=name != "test"
+        )
+        if name == "down":
+            command.add_argument(
+                "--volumes", action="store_true", help="remove the model volumes too"
+            )
+        if name == "test":
+            command.add_argument("--help", action="help", help="show this; pytest's own: -h")
+    return top
+
+
+def setup_steps(project: Project) -> list[SetupStep]:
+    """What every command but `doctor` needs, in order."""
+    return [
+        PythonEnvironment(project),
+        DockerEngine(project),
+        PulumiPrograms(project),
+        DockerPlugin(project),
+        BaseImage(project, "ubuntu:24.04"),
+        BaseImage(project, "python:3.11-slim", PYTHON_RECIPE),
+    ]
+
+
+def up(project: Project, progress: Progress) -> int:
+    """Everything from a bare machine to a chat that has answered."""
+    start = time.monotonic()
+    for setup in [*setup_steps(project), LocalState(project)]:
+        ensure(setup, progress)
+    stack = DevStack(project, progress)
+    with progress.step(f"Stack {DEV_STACK}") as step:
+        stack.select(step)
+    with progress.step("Model hub") as step:
+        stack.choose_model(step)
+    try:
+        with progress.step("pulumi up") as step:
+            step.doing("building images and starting containers")
+            stack.up()
+            step.done("finished")
+        url = stack.outputs()["urls"]["chat-interface"]
+        with progress.step("First answer") as step:
+            reply = first_answer.wait(url, step)
+            step.done(f"{reply.model} answered in {reply.chunks} pieces")
+    except SetupError:
+        tell_what_is_not_well(progress)
+        raise
+    shown = reply.text[:ANSWER_SHOWN].replace("\n", " ")
+    progress.say(f"      {shown}{'…' if len(reply.text) > ANSWER_SHOWN else ''}")
+    if reply.stand_in:
+        progress.say(f"      This was not {reply.model} but its stand-in {reply.stand_in}.")
+    progress.say()
+    progress.say(f"The chat is at {url} (all took {time.monotonic() - start:.0f} s). Next:")
+    progress.say("  . toolchain/activate    put pulumi and its settings into this shell, then")
+    progress.say("  pulumi preview          shows what a change of yours would do")
+    progress.say("  ./dev down              takes the stack down")
+    return 0
+
+
+def tell_what_is_not_well(progress: Progress) -> None:
+    """Show the last words of every container of the stack that is not healthy."""
+    for container in containers.list_containers():
+        if not container.well:
+            progress.say(f"{container.name} is {container.condition}. It said last:")
+            for line in container.last_log_lines():
+                progress.say(f"    {line}")
+
+
+def down(project: Project, progress: Progress, *, volumes: bool) -> int:
+    """Destroy the stack, and its volumes where that is asked."""
+    if not project.pulumi_state.is_dir() or not (project.bin / "pulumi").exists():
+        progress.say("There is no dev stack here.")
+        return 0
+    ensure(DockerEngine(project), progress)
+    stack = DevStack(project, progress)
+    if stack.exists:
+        with progress.step("pulumi destroy") as step:
+            step.doing("taking containers, networks and images away")
+            stack.select(step)
+            stack.destroy()
+            step.done("finished")
+    kept = containers.volumes()
+    if volumes and kept:
+        containers.remove_volumes(kept)
+        progress.say(f"Removed the volumes {', '.join(kept)}.")
+    elif kept:
+        progress.say(f"Kept the volumes {', '.join(kept)}; ./dev down --volumes removes them.")
+    return 0
+
+
+def test(project: Project, progress: Progress, pytest_args: Sequence[str]) -> int:
+    """Set up what the tests need, then run all checks."""
+    for setup in [*setup_steps(project), Browser(project)]:
+        ensure(setup, progress)
+    return Checks(project, progress).run(pytest_args)
+
+
+def doctor(project: Project, progress: Progress) -> int:
+    """Look at every step, and say what is missing; 1 where anything is."""
+    complete = True
+    for setup in [*setup_steps(project), LocalState(project), Browser(project)]:
+        finding = setup.find()
+        complete = complete and finding.ready
+        outcome = "there" if finding.ready else "missing"
+        progress.say(f"{outcome:>13}  {setup.title}: {finding.what}")
+    for container in containers.list_containers():
+        if container.service:
+            progress.say(f"{'stack':>13}  {container.name}: {container.condition}")
+    if not complete:
+        progress.say("./dev up does what is said of the missing ones.")
+    return 0 if complete else 1

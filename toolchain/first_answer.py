@@ -1,0 +1,124 @@
+"""Waits until the chat of a fresh stack has answered a question."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from . import containers
+from .errors import SetupError
+from .progress import Step
+
+# A first start may have to fetch gigabytes; what cannot come up is told by its restarts before.
+DEADLINE_SECONDS = 3600.0
+ANSWER_SECONDS = 300.0
+PAUSE_SECONDS = 1.0
+HOPELESS_RESTARTS = 3
+QUESTION = "Say hello in one short sentence."
+ANSWER_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the chat said, as it came."""
+
+    model: str
+    stand_in: str | None
+    """Why another model answered, where one did."""
+    text: str
+    chunks: int
+
+
+def wait(chat_url: str, step: Step) -> Reply:
+    """Ask until an answer streams; raises `SetupError` when that is late or hopeless."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    reason = "nothing tried yet"
+    while time.monotonic() < deadline:
+        try:
+            return ask_chat(chat_url)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = explain(error)
+        present = containers.list_containers()
+        given_up = [one for one in present if one.restarts >= HOPELESS_RESTARTS and not one.well]
+        if given_up:
+            raise SetupError(f"{given_up[0].name} does not come up: {given_up[0].condition}.")
+        step.note(waiting_for(present) or reason)
+        time.sleep(PAUSE_SECONDS)
+    raise SetupError(f"The chat did not answer within {DEADLINE_SECONDS:.0f} s: {reason}")
+
+
+def waiting_for(present: Iterable[containers.Container]) -> str | None:
+    """What is not well yet, and the last that it said."""
+    for container in present:
+        if not container.well:
+            lines = container.last_log_lines()
+            said = f"; it says: {message(lines[-1])[:80]}" if lines else ""
+            return f"{container.name} is {container.condition}{said}"
+    return None
+
+
+def message(line: str) -> str:
+    """The text of a log line, which may be a JSON object."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(content, dict):
+        return line
+    return str(content.get("message") or content.get("event") or content.get("msg") or line)
+
+
+def explain(error: Exception) -> str:
+    """An error in a line; one of HTTP with what its body says."""
+    if isinstance(error, urllib.error.HTTPError):
+        with error:
+            return f"HTTP {error.code}: {error.read(500).decode(errors='replace')}"
+    return str(error) or type(error).__name__
+
+
+def ask_chat(chat_url: str) -> Reply:
+    """Stream one answer of the chat's first model."""
+    with urllib.request.urlopen(f"{chat_url}/v1/models", timeout=10) as answer:
+        model = json.load(answer)["data"][0]
+    stand_in = model.get("stand_in")
+    body = {
+        "model": model["id"],
+        "messages": [{"role": "user", "content": QUESTION}],
+        "max_tokens": ANSWER_TOKENS,
+        "stream": True,
+    }
+    request = urllib.request.Request(
+        f"{chat_url}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+        pieces = list(deltas(line.decode() for line in answer))
+    if not any(pieces):
+        raise ValueError("the answer was empty")
+    return Reply(
+        model=model["id"],
+        stand_in=f"{stand_in['model']}: {stand_in['reason']}" if stand_in else None,
+        text="".join(pieces),
+        chunks=len(pieces),
+    )
+
+
+def deltas(lines: Iterable[str]) -> Iterator[str]:
+    """The pieces of text in a stream of server-sent events, as OpenAI's API sends them."""
+    for line in lines:
+        data = line.strip().removeprefix("data:").strip()
+        if not line.startswith("data:") or data == "[DONE]":
+            continue
+        event: dict[str, Any] = json.loads(data)
+        if "error" in event:
+            raise ValueError(str(event["error"].get("message", event["error"])))
+        for choice in event.get("choices", []):
+            if text := choice.get("delta", {}).get("content"):
+                yield text

@@ -1,0 +1,119 @@
+"""Builds Pulumi's programs from Go modules, where its releases cannot be downloaded."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import versions
+from .errors import SetupError
+from .go_language import go_command
+from .processes import ask, follow
+from .progress import Step
+from .project import Project
+
+HOST_PACKAGE = "github.com/pulumi/pulumi/sdk/v3"
+HOST_SCRIPT = "python/cmd/pulumi-language-python-exec"
+VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
+# A package path, as `go build -v` prints one for each package that it compiles.
+COMPILED = re.compile(r"^[\w.\-/~]+$")
+DOWNLOADED = re.compile(r"^go: downloading (\S+)")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of this project that exists to build one program."""
+
+    folder: str
+    package: str
+    program: str
+    linker_flags: str = ""
+
+
+MODULES = (
+    Module(
+        folder="pulumi-cli",
+        package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+        program="pulumi",
+        linker_flags=f"-X {VERSION_VARIABLE}=v{versions.PULUMI}",
+    ),
+    Module(
+        folder="python-host",
+        package=f"{HOST_PACKAGE}/python/cmd/pulumi-language-python",
+        program="pulumi-language-python",
+    ),
+    Module(
+        folder="docker-provider",
+        package=".",
+        program="pulumi-resource-docker",
+        linker_flags=f"-X main.version={versions.DOCKER_PLUGIN}",
+    ),
+)
+
+
+def sources(modules: Path) -> list[Path]:
+    """Every file that decides what is built."""
+    return sorted(
+        path
+        for module in MODULES
+        for path in (modules / module.folder).rglob("*")
+        if path.suffix in {".go", ".mod", ".sum"}
+    )
+
+
+def build(project: Project, target: Path, step: Step) -> None:
+    """Build all programs into `target`; raises `SetupError` with what Go said."""
+    go = go_command(project, step)
+    environment = go_environment(dict(os.environ))
+    for module in MODULES:
+        folder = project.modules / module.folder
+        step.doing(f"building {module.program} from its Go module")
+        flags = ["-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
+        linker = f"-ldflags=-s -w {module.linker_flags}"
+        follow(
+            [go, "build", *flags, linker, "-o", target / module.program, module.package],
+            log=project.step_logs / f"build-{module.program}.log",
+            env=environment,
+            cwd=folder,
+            on_line=building_note(module.program, step.note),
+        )
+    _copy_host_script(go, project, environment, target)
+
+
+def go_environment(environ: dict[str, str]) -> dict[str, str]:
+    """Go's settings for a build that depends on nothing but the module files."""
+    return environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+
+
+def building_note(program: str, note: Callable[[str], None]) -> Callable[[str], None]:
+    """Turn Go's output into how far it is."""
+    compiled = downloaded = 0
+
+    def read(line: str) -> None:
+        nonlocal compiled, downloaded
+        if match := DOWNLOADED.match(line):
+            downloaded += 1
+            note(f"{program}: {downloaded} modules downloaded, now {match[1]}")
+        elif COMPILED.match(line):
+            compiled += 1
+            note(f"{program}: {compiled} packages compiled, now {line}")
+
+    return read
+
+
+def _copy_host_script(go: str, project: Project, environment: dict[str, str], target: Path) -> None:
+    """The language host starts programs through a script that its module carries beside it."""
+    answer = ask(
+        [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", HOST_PACKAGE],
+        cwd=project.modules / "python-host",
+        env=environment,
+    )
+    script = Path(answer.out.strip()) / HOST_SCRIPT
+    if not answer.ok or not script.is_file():
+        raise SetupError(f"{HOST_PACKAGE} carries no {HOST_SCRIPT}: {answer.err}")
+    shutil.copyfile(script, target / script.name)
+    (target / script.name).chmod(0o755)

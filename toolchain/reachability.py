@@ -1,0 +1,26 @@
+"""Asks whether a host on the network answers, within seconds."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+SECONDS = 5.0
+
+Probe = Callable[[str], bool]
+
+
+def answers(url: str) -> bool:
+    """Whether any HTTP answer comes back: a refusal is an answer, a gateway's error is none."""
+    request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "llm-stack"})
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS):
+            return True
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code < 500
+    except (OSError, http.client.HTTPException, ssl.SSLError):
+        return False

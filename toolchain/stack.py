@@ -1,0 +1,196 @@
+"""The dev stack: what pulumi is asked to do with it, and how an interrupted run is mended."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import containers, model_hub
+from .build_logs import BuildLogTail
+from .environment import pulumi_environment, with_docker_host
+from .errors import SetupError
+from .processes import Answer, ask, follow_code
+from .progress import Progress, Step
+from .project import DEV_STACK, Project
+
+
+@dataclass(frozen=True)
+class StackState:
+    """What pulumi believes to exist."""
+
+    container_ids: frozenset[str]
+    interrupted: bool
+    """Something was being created when a run was cut off."""
+
+    @classmethod
+    def from_export(cls, export: dict[str, Any]) -> StackState:
+        """From what `pulumi stack export` prints."""
+        deployment = export.get("deployment") or {}
+        return cls(
+            container_ids=frozenset(
+                resource["id"]
+                for resource in deployment.get("resources") or []
+                if resource["type"] == "docker:index/container:Container" and resource.get("id")
+            ),
+            interrupted=bool(deployment.get("pending_operations")),
+        )
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Says that a pulumi of this process and host works on the stack."""
+
+    path: Path
+    pid: int
+    hostname: str
+
+    @classmethod
+    def read(cls, path: Path) -> Lock:
+        """A lock file of Pulumi's file backend."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(path, pid=int(content["pid"]), hostname=str(content["hostname"]))
+
+
+def abandoned(lock: Lock, hostname: str | None = None) -> bool:
+    """Whether the process behind a lock is gone; one of another host cannot be known."""
+    if lock.hostname != (hostname or socket.gethostname()):
+        return False
+    try:
+        os.kill(lock.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+class DevStack:
+    """The stack `dev` of one checkout."""
+
+    def __init__(self, project: Project, progress: Progress) -> None:
+        self._project = project
+        self._progress = progress
+        self._environment = with_docker_host(pulumi_environment(project))
+        self._pulumi = project.bin / "pulumi"
+        self._stand_in_mark = project.state / "stand-in-model"
+
+    def select(self, step: Step) -> None:
+        """Make `dev` the stack of plain pulumi commands here, and create it where it is new."""
+        self._release_abandoned_lock(step)
+        answer = self._ask("stack", "select", DEV_STACK, "--create")
+        if not answer.ok:
+            raise SetupError(f"pulumi cannot select the stack {DEV_STACK}:\n{answer.err.strip()}")
+        if "created stack" in (answer.out + answer.err).lower():
+            step.done("created")
+        else:
+            step.already("selected")
+
+    def choose_model(self, step: Step) -> None:
+        """Let the inference services run the stand-in model exactly while no hub answers."""
+        configured = model_hub.configured_stand_in(
+            self._project.stack_config.read_text(encoding="utf-8")
+        )
+        hub = model_hub.endpoint()
+        if model_hub.reachable():
+            if configured and self._stand_in_mark.exists():
+                self._must("config", "rm", model_hub.STAND_IN_KEY, "--stack", DEV_STACK)
+                self._stand_in_mark.unlink()
+                step.done(f"{hub} answers again: the models of the catalogue are served")
+            else:
+                step.already(f"{hub} answers")
+            return
+        told = (
+            f"{hub} does not answer: every model is stood in for by {{!r}}, which speaks nonsense"
+        )
+        if configured:
+            step.already(told.format(configured))
+            return
+        model = model_hub.STAND_IN_MODEL
+        self._must("config", "set", model_hub.STAND_IN_KEY, model, "--stack", DEV_STACK)
+        self._stand_in_mark.write_text(model, encoding="utf-8")
+        step.done(told.format(model))
+
+    def up(self) -> None:
+        """Run `pulumi up`, showing what it and the builds print; raises `SetupError`."""
+        refresh = self._mend()
+        with BuildLogTail(self._project.build_logs, self._progress.say):
+            self._run("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
+
+    def destroy(self) -> None:
+        """Run `pulumi destroy`; raises `SetupError`."""
+        self._mend()
+        self._run("destroy", "--yes", "--skip-preview", "--refresh")
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        outputs: dict[str, Any] = json.loads(
+            self._must("stack", "output", "--json", "--stack", DEV_STACK).out
+        )
+        return outputs
+
+    @property
+    def exists(self) -> bool:
+        """Whether the stack was ever created."""
+        return self._ask("stack", "export", "--stack", DEV_STACK).ok
+
+    def _mend(self) -> bool:
+        """Clear what a cut-off run left; whether the state must be refreshed against the engine."""
+        state = StackState.from_export(
+            json.loads(self._must("stack", "export", "--stack", DEV_STACK).out)
+        )
+        present = containers.list_containers()
+        if state.interrupted:
+            self._progress.say("      The last run was cut off; mending what it left.")
+            for stray in strays(present, state):
+                self._progress.say(f"      removing {stray.name}, which pulumi does not know")
+                containers.remove_container(stray)
+            clear = ("--clear-pending-creates", "--skip-preview")
+            self._run("refresh", "--yes", *clear)
+            return False
+        return not state.container_ids <= {container.id for container in present}
+
+    def _release_abandoned_lock(self, step: Step) -> None:
+        folder = self._project.pulumi_state / ".pulumi" / "locks"
+        locks = [Lock.read(path) for path in folder.rglob("*.json")]
+        if locks and all(abandoned(lock) for lock in locks):
+            step.say("Releasing the lock of a pulumi that is gone.")
+            self._must("cancel", "--yes", "--stack", DEV_STACK)
+
+    def _run(self, command: str, *args: str) -> None:
+        color = "always" if self._progress.terminal else "never"
+        options = ["--stack", DEV_STACK, "--non-interactive", "--color", color]
+        code, _ = follow_code(
+            [self._pulumi, command, *args, *options],
+            log=self._project.step_logs / "pulumi.log",
+            env=self._environment,
+            cwd=self._project.root,
+            on_line=lambda line: self._progress.say(f"      {line}") if line else None,
+        )
+        if code:
+            raise SetupError(f"pulumi {command} failed with exit code {code}.")
+
+    def _must(self, *args: str) -> Answer:
+        answer = self._ask(*args)
+        if not answer.ok:
+            raise SetupError(f"pulumi {' '.join(args)} failed:\n{answer.err.strip()}")
+        return answer
+
+    def _ask(self, *args: str) -> Answer:
+        return ask(
+            [self._pulumi, *args, "--non-interactive"],
+            env=self._environment,
+            cwd=self._project.root,
+            timeout=120,
+        )
+
+
+def strays(
+    present: Iterable[containers.Container], state: StackState
+) -> list[containers.Container]:
+    """Containers that carry the stack's label and are in no state."""
+    return [container for container in present if container.id not in state.container_ids]
