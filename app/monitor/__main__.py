@@ -1,77 +1,162 @@
-"""Command line of the monitor: `run` (the default) and `check` (the container's health check)."""
+"""Command line of the monitor.
+
+monitor [run]                       watch the services
+monitor check                       exit with 0 if the monitor in this container works
+monitor pause [SERVICE…] --for 15m  no restarts and no alerts for a while
+monitor resume [SERVICE…]           end a pause; restart again what was given up
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import http.client
 import json
 import signal
 import sys
-import urllib.error
-import urllib.request
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from aiohttp import web
 
+from . import admin
+from .alerts import Alerter
 from .fetch import Fetcher
+from .heartbeat import beat
+from .history import History
 from .log import log
+from .metrics import Exposition
 from .probes import Prober
+from .restarts import RestarterClient
 from .settings import Settings, SettingsError, load
 from .watch import Watch
 from .web import application
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the result is the exit status."""
-    parser = argparse.ArgumentParser(prog="monitor", description=__doc__)
-    commands = parser.add_subparsers(dest="command")
-    commands.add_parser("run", help="watch the services (the default)")
-    commands.add_parser("check", help="exit with 0 if the monitor in this container works")
-    arguments = parser.parse_args()
+    options = _parser().parse_args(arguments)
     try:
         settings = load()
+        if options.command == "check":
+            return check(settings)
+        if options.command in ("pause", "resume"):
+            return tell(settings, options)
+        asyncio.run(run(settings))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    if arguments.command == "check":
-        return check(settings)
-    asyncio.run(run(settings))
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="monitor", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("run")
+    commands.add_parser("check")
+    for verb in ("pause", "resume"):
+        command = commands.add_parser(verb)
+        command.add_argument("services", nargs="*", metavar="SERVICE", help="all, if none is named")
+        if verb == "pause":
+            command.add_argument("--for", dest="span", default="15m", metavar="SPAN")
+    return parser
+
+
 async def run(settings: Settings) -> None:
-    """Watch until SIGTERM or SIGINT."""
+    """Watch until SIGTERM or SIGINT, or until a part of it fails."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    fetcher = Fetcher.create()
-    watch = Watch(settings, Prober(fetcher))
-    runner = web.AppRunner(application(watch), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, settings.host, settings.port).start()
-    log("started", stack=settings.stack, services=len(settings.services), port=settings.port)
-    for note in settings.notes:
-        log("note", "warning", reason=note)
-    watching = asyncio.create_task(watch.run())
-    waiting = asyncio.create_task(stop.wait())
-    await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    watching.cancel()
-    waiting.cancel()
-    await asyncio.gather(watching, waiting, return_exceptions=True)
-    await runner.cleanup()
-    await fetcher.close()
+    async with contextlib.AsyncExitStack() as stack:
+        fetcher = Fetcher.create()
+        stack.push_async_callback(fetcher.close)
+        prober = Prober(fetcher)
+        client = RestarterClient(settings.restarts, fetcher) if settings.restarts.enabled else None
+        history = History([s.name for s in settings.services], settings.state_dir, time.time)
+        alerter = Alerter(settings.alerts, settings.stack, settings.state_dir, fetcher)
+        watch = Watch(
+            settings,
+            prober,
+            client,
+            listeners=(history.hear, alerter.hear),
+            check_listeners=(history.count,),
+        )
+        site = application(watch, history, Exposition(watch, alerter))
+        await stack.enter_async_context(_served(site, settings))
+        await stack.enter_async_context(_served(admin.application(watch), settings, private=True))
+        log("started", stack=settings.stack, services=len(settings.services), port=settings.port)
+        for note in settings.notes:
+            log("note", "warning", reason=note)
+        parts = (watch.run(), history.run(), alerter.run(), beat(settings.alerts, fetcher))
+        await _until(stop, [asyncio.create_task(part) for part in parts])
     log("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _served(
+    app: web.Application, settings: Settings, *, private: bool = False
+) -> AsyncIterator[None]:
+    """Serve an application, on the admin socket if it is private."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        if private:
+            settings.admin_socket.unlink(missing_ok=True)
+            await web.UnixSite(runner, str(settings.admin_socket)).start()
+            settings.admin_socket.chmod(0o600)
+        else:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _until(stop: asyncio.Event, parts: list[asyncio.Task[None]]) -> None:
+    """Let the parts run until `stop`, or until one fails, which ends the others and is raised:
+    Docker starts a monitor that ends again, and no half of one goes on unnoticed."""
+    waiting: asyncio.Task[Any] = asyncio.create_task(stop.wait())
+    running: set[asyncio.Task[Any]] = {waiting, *parts}
+    try:
+        while not stop.is_set():
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+    finally:
+        for task in (waiting, *parts):
+            task.cancel()
+        await asyncio.gather(waiting, *parts, return_exceptions=True)
 
 
 def check(settings: Settings) -> int:
     """Ask the monitor that runs beside this process whether it works."""
-    url = f"http://127.0.0.1:{settings.port}/health"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=4)
     try:
-        with opener.open(url, timeout=4) as answer:
-            return 0 if json.load(answer)["status"] == "ok" else 1
-    except (OSError, ValueError, urllib.error.URLError) as error:
-        print(f"{url}: {error}", file=sys.stderr)
+        connection.request("GET", "/health")
+        answer = json.load(connection.getresponse())
+    except (OSError, ValueError) as error:
+        print(f"the monitor does not answer: {error}", file=sys.stderr)
         return 1
+    finally:
+        connection.close()
+    print("; ".join(answer["faults"]) or "ok")
+    return 1 if answer["faults"] else 0
+
+
+def tell(settings: Settings, options: argparse.Namespace) -> int:
+    """Pass a pause or a resume on to the monitor that runs beside this process."""
+    data: dict[str, object] = {"services": options.services}
+    if options.command == "pause":
+        try:
+            data["seconds"] = admin.read_duration(options.span)
+        except ValueError as error:
+            print(f"--for: {error}", file=sys.stderr)
+            return 2
+    worked, said = admin.tell(settings, options.command, data)
+    print(said, file=sys.stdout if worked else sys.stderr)
+    return 0 if worked else 1
 
 
 if __name__ == "__main__":

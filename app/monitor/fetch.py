@@ -21,11 +21,13 @@ KEEP_ALIVE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `seconds` is the time from asking to the last byte."""
+    """What came back. `seconds` is the time from asking to the last byte; `retry_after` the
+    number of seconds after which the server wants to be asked again, where it says one."""
 
     status: int
     body: bytes
     seconds: float
+    retry_after: float | None = None
 
     @property
     def text(self) -> str:
@@ -104,7 +106,8 @@ class Fetcher:
                 ) as response,
             ):
                 body = await _bounded(response.content)
-                return Answer(response.status, body, time.monotonic() - started)
+                seconds = time.monotonic() - started
+                return Answer(response.status, body, seconds, _retry_after(response))
         except TimeoutError:
             text = f"no answer within {within:g} s"
             raise NoAnswer("timeout", text, unreachable=True) from None
@@ -115,6 +118,11 @@ class Fetcher:
         except (aiohttp.ClientError, OSError) as error:
             text = f"the connection broke: {type(error).__name__}"
             raise NoAnswer("broken", text, unreachable=False) from None
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else None
 
 
 async def _bounded(stream: aiohttp.StreamReader) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pydantic import TypeAdapter
@@ -54,8 +54,20 @@ class Restarter(Protocol):
     async def restart(self, service: Service, pending: Pending) -> RestartAnswer:
         """Ask for it once, and wait for the outcome."""
 
+    async def works(self) -> bool:
+        """Whether it could restart something now."""
+
 
 Listener = Callable[[Service, Event], None]
+CheckListener = Callable[[Service, Memory], None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one service since the monitor started."""
+
+    checks: int = 0
+    failures: int = 0
 
 
 class Watch:
@@ -70,18 +82,20 @@ class Watch:
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
         listeners: Iterable[Listener] = (),
+        check_listeners: Iterable[CheckListener] = (),
     ) -> None:
         self.settings = settings
         self.services = {service.name: service for service in settings.services}
         self.memories: dict[str, Memory] = {}
-        self.checks = 0
         self.last_check_at = clock()
         self._checker = checker
         self._restarter = restarter
         self._clock = clock
         self._chance = chance
         self._listeners = tuple(listeners)
-        self._checks_of: dict[str, int] = dict.fromkeys(self.services, 0)
+        self._check_listeners = tuple(check_listeners)
+        self.tallies = {name: Tally() for name in self.services}
+        self.restarter_works: bool | None = None
         self._turn = asyncio.Semaphore(PARALLEL_CHECKS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._dirty = False
@@ -112,6 +126,7 @@ class Watch:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._save_regularly())
+                group.create_task(self._watch_restarter())
                 for index, service in enumerate(self.services.values()):
                     group.create_task(self._follow(service, index))
         finally:
@@ -156,12 +171,17 @@ class Watch:
             # One broken check must not end the watch over all the others.
             reason = f"the check itself failed: {type(error).__name__}: {error}"
             verdict = Verdict(State.UNKNOWN, "check_failed", reason)
-        self.checks += 1
+        tally = self.tallies[name]
+        tally.checks += 1
+        tally.failures += verdict.state in FAILED
         self.last_check_at = self._clock()
         step = observe(
             self.memories[name], name, verdict, self._policies[name], self._world(service)
         )
         self._take(service, step)
+        if not self.is_paused(service):
+            for listener in self._check_listeners:
+                listener(service, step.memory)
         self._detail(service, verdict)
         if any(event.happening is Happening.RESTART_ASKED for event in step.events):
             self._ask(service)
@@ -242,9 +262,19 @@ class Watch:
             if self._dirty:
                 await self.save()
 
+    async def _watch_restarter(self) -> None:
+        """Know before it is needed whether a restart could be done, and say so once."""
+        while self._restarter is not None:
+            works = await self._restarter.works()
+            if works is not self.restarter_works:
+                level = "info" if works else "warning"
+                log("restarter_works" if works else "restarter_fails", level)
+            self.restarter_works = works
+            await asyncio.sleep(self.settings.interval)
+
     def _detail(self, service: Service, verdict: Verdict) -> None:
         """A detailed line every N checks of a service."""
-        count = self._checks_of[service.name] = self._checks_of[service.name] + 1
+        count = self.tallies[service.name].checks
         if count % self.settings.detail_every:
             return
         memory = self.memories[service.name]
