@@ -9,7 +9,8 @@ from components.catalog import load_catalog
 from components.image import ServiceImage, image_args
 from components.monitor import Monitor, MonitorArgs, monitor_config
 from components.network import StackNetwork, StackNetworkArgs
-from components.plan import CONNECTOR, MONITOR, make_plan
+from components.plan import CONNECTOR, MONITOR, RESTARTER, make_plan
+from components.restarter import Restarter, RestarterArgs, restarter_socket
 from components.schema import SettingsError
 from components.service_stack import ServiceStack, ServiceStackArgs
 from components.settings import load_settings
@@ -20,18 +21,17 @@ from components.workload import workload
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 stack = pulumi.get_stack()
+docker_host = pulumi.Config("docker").get("host")
 try:
     plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
+    socket = restarter_socket(plan, docker_host)
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
-docker_host = pulumi.Config("docker").get("host")
 workloads = {name: workload(service, plan) for name, service in plan.services.items()}
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings.base_images))
-    for image in sorted(
-        {"carrier", MONITOR, *plan.connector_images, *(work.image for work in workloads.values())}
-    )
+    for image in sorted({*plan.own_images, *(work.image for work in workloads.values())})
 }
 network = StackNetwork("llm-network", StackNetworkArgs(stack=stack))
 
@@ -69,6 +69,21 @@ tunnels = {
     )
     for name, tunnel in plan.tunnels.items()
 }
+restarter = (
+    Restarter(
+        RESTARTER,
+        RestarterArgs(
+            stack=stack,
+            services=plan.restartable,
+            socket=socket,
+            image=images[RESTARTER].image_id,
+            carrier_image=images["carrier"].image_id,
+            docker_host=docker_host,
+        ),
+    )
+    if socket
+    else None
+)
 monitor = Monitor(
     MONITOR,
     MonitorArgs(
@@ -78,6 +93,7 @@ monitor = Monitor(
         carrier_image=images["carrier"].image_id,
         network=network.network_name,
         host_port=plan.host_port(MONITOR),
+        restarter=restarter,
         docker_host=docker_host,
     ),
 )

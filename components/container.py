@@ -20,10 +20,11 @@ PROCESS_LIMIT = 4096
 
 @dataclass(frozen=True)
 class Mount:
-    """A volume inside a container."""
+    """A volume inside a container, or a path of the engine's machine."""
 
-    volume: pulumi.Input[str]
     path: str
+    volume: pulumi.Input[str] | None = None
+    host_path: str | None = None
     read_only: bool = True
 
 
@@ -35,7 +36,7 @@ class HardenedContainerArgs:
     service: str
     """Name of the service: its alias on the network, and its label."""
     image: pulumi.Input[str]
-    network: pulumi.Input[str]
+    networks: Sequence[pulumi.Input[str]]
     memory: int
     """Bytes; swap is not granted on top."""
     cpus: float
@@ -49,6 +50,8 @@ class HardenedContainerArgs:
     host_port: int | None = None
     """A port on 127.0.0.1 that leads to `port`."""
     user: str = USER
+    groups: Sequence[str] = ()
+    """Ids of further groups."""
     entrypoint: Sequence[str] = ()
     """Instead of the image's own."""
     command: Sequence[str] = ()
@@ -72,6 +75,7 @@ def hardened_container(
         name,
         image=args.image,
         user=args.user,
+        group_adds=list(args.groups) or None,
         entrypoints=list(args.entrypoint) or None,
         command=list(args.command) or None,
         healthcheck=args.healthcheck,
@@ -94,12 +98,16 @@ def hardened_container(
         labels=[docker.ContainerLabelArgs(**label) for label in labels],
         volumes=[
             docker.ContainerVolumeArgs(
-                volume_name=mount.volume, container_path=mount.path, read_only=mount.read_only
+                volume_name=mount.volume,
+                host_path=mount.host_path,
+                container_path=mount.path,
+                read_only=mount.read_only,
             )
             for mount in args.mounts
         ],
         networks_advanced=[
-            docker.ContainerNetworksAdvancedArgs(name=args.network, aliases=[args.service])
+            docker.ContainerNetworksAdvancedArgs(name=network, aliases=[args.service])
+            for network in args.networks
         ],
         ports=[
             docker.ContainerPortArgs(internal=args.port, external=args.host_port, ip="127.0.0.1")

@@ -6,18 +6,24 @@ import json
 from dataclasses import dataclass
 
 import pulumi
+import pulumi_docker as docker
 
 from .catalog import MEBIBYTE, InferenceService
-from .container import HardenedContainerArgs, hardened_container
+from .container import HardenedContainerArgs, Mount, hardened_container
 from .health_gate import HealthGate, HealthGateArgs
-from .mounted_files import CONFIG_DIRECTORY, MountedFiles, MountedFilesArgs
-from .plan import MONITOR, Plan
+from .labels import service_label, stack_label
+from .mounted_files import CONFIG_DIRECTORY, SECRETS_DIRECTORY, MountedFiles, MountedFilesArgs
+from .plan import MONITOR, RESTARTER, Plan
+from .restarter import PORT as RESTARTER_PORT
+from .restarter import TOKEN_FILE, Restarter
 from .tunnel import START_TIMEOUT as TUNNEL_START_TIMEOUT
 from .tunnel import connector_url
 
 PORT = 8090
 # Seconds until the monitor itself must be healthy.
 START_TIMEOUT = 60
+# Where the program keeps what it has seen, so that a restart of its own loses nothing.
+STATE_DIRECTORY = "/var/lib/monitor"
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class MonitorArgs:
     carrier_image: pulumi.Input[str]
     network: pulumi.Input[str]
     host_port: int | None
+    restarter: Restarter | None
+    """Who restarts what stays unhealthy; without one the monitor only tells."""
     docker_host: str | None = None
 
 
@@ -44,16 +52,33 @@ class Monitor(pulumi.ComponentResource):
         self, name: str, args: MonitorArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("llm-stack:index:Monitor", name, None, opts)
-        files = MountedFiles(
-            f"{name}-config",
-            MountedFilesArgs(
-                stack=args.stack,
-                service=MONITOR,
-                carrier_image=args.carrier_image,
-                directory=CONFIG_DIRECTORY,
-                files={"monitor.json": args.config},
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
+        mine = pulumi.ResourceOptions(parent=self)
+        secrets = {TOKEN_FILE: args.restarter.token} if args.restarter else {}
+        files = [
+            MountedFiles(
+                f"{name}-{role}",
+                MountedFilesArgs(
+                    stack=args.stack,
+                    service=MONITOR,
+                    carrier_image=args.carrier_image,
+                    directory=directory,
+                    files=content,
+                ),
+                mine,
+            )
+            for role, directory, content in (
+                ("config", CONFIG_DIRECTORY, {"monitor.json": args.config}),
+                ("secrets", SECRETS_DIRECTORY, secrets),
+            )
+            if content
+        ]
+        history = docker.Volume(
+            f"{name}-history",
+            labels=[
+                docker.VolumeLabelArgs(**stack_label(args.stack)),
+                docker.VolumeLabelArgs(**service_label(MONITOR)),
+            ],
+            opts=mine,
         )
         container = hardened_container(
             name,
@@ -61,23 +86,29 @@ class Monitor(pulumi.ComponentResource):
                 stack=args.stack,
                 service=MONITOR,
                 image=args.image,
-                network=args.network,
+                networks=[
+                    args.network,
+                    *([args.restarter.network_name] if args.restarter else []),
+                ],
                 memory=128 * MEBIBYTE,
                 cpus=0.5,
                 stop_grace=10,
-                mounts=[files.mount],
-                files_version=files.version,
+                mounts=[
+                    *(mounted.mount for mounted in files),
+                    Mount(volume=history.name, path=STATE_DIRECTORY, read_only=False),
+                ],
+                files_version=pulumi.Output.all(*(m.version for m in files)).apply(",".join),
                 port=PORT,
                 host_port=args.host_port,
             ),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=mine,
         )
         HealthGate(
             f"{name}-gate",
             HealthGateArgs(
                 container_id=container.id, timeout=START_TIMEOUT, docker_host=args.docker_host
             ),
-            opts=pulumi.ResourceOptions(parent=self),
+            mine,
         )
         self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
         self.register_outputs({"host_url": self.host_url})
@@ -111,6 +142,10 @@ def monitor_config(plan: Plan) -> str:
     config = {
         "stack": plan.stack,
         "interval": plan.settings.monitor.interval,
+        "restarts": {
+            "enabled": plan.settings.monitor.restarts,
+            "url": f"http://{RESTARTER}:{RESTARTER_PORT}",
+        },
         "services": services,
     }
     return json.dumps(config, indent=2, sort_keys=True)

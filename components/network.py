@@ -12,9 +12,10 @@ from .labels import stack_label
 
 @dataclass(frozen=True)
 class StackNetworkArgs:
-    """Which stack the network belongs to."""
+    """Which stack the network belongs to; an `internal` one leads nowhere outside."""
 
     stack: str
+    internal: bool = False
 
 
 class StackNetwork(pulumi.ComponentResource):
@@ -31,6 +32,7 @@ class StackNetwork(pulumi.ComponentResource):
             f"{name}-bridge",
             name=f"{name}-{args.stack}",
             driver="bridge",
+            internal=args.internal,
             labels=[docker.NetworkLabelArgs(**stack_label(args.stack))],
             opts=pulumi.ResourceOptions(parent=self),
         )

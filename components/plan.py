@@ -12,6 +12,9 @@ from .tunnel_plan import QuickTunnel, TunnelPlan, make_tunnel_plans, tunnel_prob
 
 # The monitor is no service of the catalogue: every stack has exactly one.
 MONITOR = "monitor"
+RESTARTER = "restarter"
+# An empty image for containers that only carry files into a volume.
+CARRIER = "carrier"
 # The image that connectors run from, where the settings name no other.
 CONNECTOR = "cloudflared"
 
@@ -58,9 +61,20 @@ class Plan:
         return service.model, model
 
     @property
-    def connector_images(self) -> tuple[str, ...]:
-        """What the connectors need built: nothing in a stack without, or with an image named."""
-        return (CONNECTOR,) if self.tunnels and self.settings.tunnel.image is None else ()
+    def own_images(self) -> tuple[str, ...]:
+        """Images that the stack builds beside those of its services."""
+        images = [CARRIER, MONITOR]
+        if self.settings.monitor.restarts:
+            images.append(RESTARTER)
+        if self.tunnels and self.settings.tunnel.image is None:
+            images.append(CONNECTOR)
+        return tuple(images)
+
+    @property
+    def restartable(self) -> tuple[str, ...]:
+        """The services, and the connectors, that the monitor may have restarted."""
+        connectors = [name for tunnel in self.tunnels.values() for name in tunnel.connectors]
+        return (*self.services, *connectors)
 
     @property
     def protect(self) -> bool:
@@ -83,6 +97,7 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
         for problem in (
             *_ensure_services_are_known(enabled, catalog),
             *_ensure_services_are_named_once(enabled),
+            *_ensure_names_are_free(enabled),
             *_ensure_host_ports_are_free(settings.host_ports),
             *_ensure_host_ports_have_a_service(settings.host_ports, enabled),
             *_ensure_stand_in_needs_no_hub(settings.stand_in_model, catalog),
@@ -122,6 +137,14 @@ def _ensure_services_are_named_once(enabled: tuple[str, ...]) -> list[str]:
         f"services: {name!r} is named {times} times; allowed: once"
         for name, times in Counter(enabled).items()
         if times > 1
+    ]
+
+
+def _ensure_names_are_free(enabled: tuple[str, ...]) -> list[str]:
+    return [
+        f"services.{at}: {name!r} is the name of a part of every stack; allowed: another name"
+        for at, name in enumerate(enabled)
+        if name in {MONITOR, RESTARTER}
     ]
 
 

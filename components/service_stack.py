@@ -62,7 +62,7 @@ class ServiceStack(pulumi.ComponentResource):
                 stack=args.stack,
                 service=name,
                 image=args.image,
-                network=args.network,
+                networks=[args.network],
                 memory=args.service.memory,
                 cpus=args.service.cpus,
                 stop_grace=args.workload.stop_grace,

@@ -35,6 +35,10 @@ class MonitorSettings(CamelModel):
     """How the monitor watches."""
 
     interval: int = Field(default=30, ge=1, le=3600, description="seconds between two checks")
+    restarts: bool = Field(default=True, description="whether what stays unhealthy is restarted")
+    socket_group: int | None = Field(
+        default=None, ge=0, description="id of the group of the engine's socket, if not seen here"
+    )
 
 
 class StackSettings(CamelModel):

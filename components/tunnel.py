@@ -158,7 +158,7 @@ class Tunnel(pulumi.ComponentResource):
                 stack=self._args.stack,
                 service=name,
                 image=self._args.image,
-                network=self._args.network,
+                networks=[self._args.network],
                 memory=256 * MEBIBYTE,
                 cpus=1,
                 stop_grace=DRAIN + PATIENCE,

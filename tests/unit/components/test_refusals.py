@@ -92,7 +92,7 @@ SETTINGS = [
     (
         {"monitor": {"intervall": 10}},
         "Pulumi.dev.yaml: llm-stack:monitor: unknown key 'intervall'; did you mean 'interval'? "
-        "allowed: interval",
+        "allowed: interval, restarts, socketGroup",
     ),
     (
         {"hfToken": "not-a-token"},

@@ -1,0 +1,40 @@
+"""Where the engine's socket lies, and which group may use it: what the restarter must be given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .schema import SettingsError
+from .settings import PROJECT
+
+DEFAULT_SOCKET = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class DockerSocket:
+    """A path on the engine's machine, and the id of the group that owns it."""
+
+    path: str
+    group: int
+
+
+def docker_socket(host: str | None, group: int | None, source: str) -> DockerSocket:
+    """Find the socket of the engine at `host` (None: this machine's).
+
+    The group is read from the socket itself where it is on this machine. Raises `SettingsError`
+    where it is not and the settings name no group either.
+    """
+    path = host.removeprefix("unix://") if host and host.startswith("unix://") else DEFAULT_SOCKET
+    if group is not None:
+        return DockerSocket(path, group)
+    local = host is None or host.startswith("unix://")
+    if not local or not Path(path).exists():
+        raise SettingsError(
+            [
+                f"{source}: {PROJECT}:monitor.socketGroup: which group owns the engine's socket "
+                f"cannot be seen from here; set it to what `stat -c %g {path}` prints there, "
+                f"or set {PROJECT}:monitor.restarts to false"
+            ]
+        )
+    return DockerSocket(path, Path(path).stat().st_gid)

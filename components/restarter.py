@@ -1,0 +1,116 @@
+"""The restarter of a stack: it alone holds the Docker socket, and has one right."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+
+from .catalog import MEBIBYTE
+from .container import HardenedContainerArgs, Mount, hardened_container
+from .docker_socket import DockerSocket, docker_socket
+from .generated_secret import GeneratedSecret
+from .health_gate import HealthGate, HealthGateArgs
+from .mounted_files import CONFIG_DIRECTORY, SECRETS_DIRECTORY, MountedFiles, MountedFilesArgs
+from .network import StackNetwork, StackNetworkArgs
+from .plan import Plan
+
+PORT = 8070
+TOKEN_FILE = "restarter_token"
+# Seconds until it must be healthy.
+START_TIMEOUT = 60
+# Where the program expects the socket, wherever the engine's machine has it.
+SOCKET_IN_CONTAINER = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class RestarterArgs:
+    """Which services it may restart, and the socket by which it does."""
+
+    stack: str
+    services: tuple[str, ...]
+    socket: DockerSocket
+    image: pulumi.Input[str]
+    carrier_image: pulumi.Input[str]
+    docker_host: str | None = None
+
+
+def restarter_socket(plan: Plan, docker_host: str | None) -> DockerSocket | None:
+    """The socket that the restarter is given; None where the stack wants no restarts.
+
+    Raises `SettingsError` where the socket's group can't be known.
+    """
+    monitor = plan.settings.monitor
+    if not monitor.restarts:
+        return None
+    return docker_socket(docker_host, monitor.socket_group, f"Pulumi.{plan.stack}.yaml")
+
+
+class Restarter(pulumi.ComponentResource):
+    """Restarts containers of this stack when the monitor asks, and does nothing else.
+
+    Only the monitor shares its network, which leads nowhere else, and only the monitor shares its
+    token.
+    """
+
+    url: str
+    network_name: pulumi.Output[str]
+    token: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: RestarterArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:Restarter", name, None, opts)
+        mine = pulumi.ResourceOptions(parent=self)
+        self.url = f"http://{name}:{PORT}"
+        self.token = GeneratedSecret(f"{name}-token", mine).value
+        network = StackNetwork(
+            f"{name}-network", StackNetworkArgs(stack=args.stack, internal=True), mine
+        )
+        self.network_name = network.network_name
+        config = json.dumps({"stack": args.stack, "services": list(args.services)}, indent=2)
+        files = [
+            MountedFiles(
+                f"{name}-{role}",
+                MountedFilesArgs(
+                    stack=args.stack,
+                    service=name,
+                    carrier_image=args.carrier_image,
+                    directory=directory,
+                    files=content,
+                ),
+                mine,
+            )
+            for role, directory, content in (
+                ("config", CONFIG_DIRECTORY, {f"{name}.json": config}),
+                ("secrets", SECRETS_DIRECTORY, {TOKEN_FILE: self.token}),
+            )
+        ]
+        container = hardened_container(
+            name,
+            HardenedContainerArgs(
+                stack=args.stack,
+                service=name,
+                image=args.image,
+                networks=[self.network_name],
+                memory=64 * MEBIBYTE,
+                cpus=0.25,
+                stop_grace=10,
+                groups=[str(args.socket.group)],
+                mounts=[
+                    *(mounted.mount for mounted in files),
+                    Mount(host_path=args.socket.path, path=SOCKET_IN_CONTAINER),
+                ],
+                files_version=pulumi.Output.all(*(m.version for m in files)).apply(",".join),
+            ),
+            opts=mine,
+        )
+        HealthGate(
+            f"{name}-gate",
+            HealthGateArgs(
+                container_id=container.id, timeout=START_TIMEOUT, docker_host=args.docker_host
+            ),
+            mine,
+        )
+        self.register_outputs({"network_name": self.network_name})
