@@ -6,10 +6,19 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 
 from app.chat.settings import GatewaySettings, Secrets
 
@@ -31,6 +40,7 @@ FLAGS = [
 ]
 # A step that waits for the page gives up after this many milliseconds.
 PATIENCE = 15_000
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -110,11 +120,31 @@ async def gateway(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A browser profile of its own for each test."""
+    """A browser profile of its own for each test, which must not meet an error or call elsewhere."""
     opened = await browser.new_context(viewport={"width": 1440, "height": 900})
     opened.set_default_timeout(PATIENCE)
+    wrongs = watch_for_wrongs(opened)
     yield opened
     await opened.close()
+    assert wrongs == []
+
+
+def watch_for_wrongs(context: BrowserContext) -> list[str]:
+    """What no page may do: throw, break its own policy, or ask anyone but its gateway."""
+    wrongs: list[str] = []
+    context.on("weberror", lambda error: wrongs.append(f"thrown: {error.error}"))
+
+    def on_console(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text or "TrustedHTML" in message.text:
+            wrongs.append(f"policy: {message.text}")
+
+    def on_request(request: Request) -> None:
+        if urlsplit(request.url).hostname not in ("127.0.0.1", None):
+            wrongs.append(f"asked elsewhere: {request.url}")
+
+    context.on("console", on_console)
+    context.on("request", on_request)
+    return wrongs
 
 
 @pytest_asyncio.fixture(loop_scope="session")

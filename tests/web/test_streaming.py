@@ -1,11 +1,14 @@
-"""Answers as they come: progress, stopping, failures, and going on."""
+"""Answers as they come: progress, waiting, stopping, failing, going on."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 from playwright.async_api import expect
 
 from .chat_page import ChatPage
+from .conftest import GatewayFactory, served
 from .scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -15,11 +18,237 @@ async def test_an_answer_appears_while_it_is_written(chat: ChatPage, alpha: Scri
     await chat.ask("Count to three")
     answer = await alpha.next_answer()
     shown = chat.answer_of("alpha")
+    await expect(shown).to_contain_text("Reading your message")
     await answer.say("One, ")
     await expect(shown).to_contain_text("One,")
     await expect(shown).not_to_contain_text("two")
     await answer.say("two, ")
     await expect(shown).to_contain_text("One, two,")
-    await answer.finish("three.")
+    await answer.finish("three.", tokens=7)
     await expect(shown).to_contain_text("One, two, three.")
+    await expect(shown).to_contain_text("to first token")
+    await expect(shown).to_contain_text("7 tokens")
     await expect(chat.stop).to_have_count(0)
+
+
+async def test_stop_ends_the_answer_in_the_page_and_on_the_model_server(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("Tell me everything")
+    answer = await alpha.next_answer()
+    await answer.say("To begin with")
+    await expect(chat.answer_of("alpha")).to_contain_text("To begin with")
+    await chat.stop.click()
+    await asyncio.wait_for(answer.abandoned.wait(), 15)
+    await expect(chat.answer_of("alpha")).to_contain_text("Stopped.")
+    await expect(chat.answer_of("alpha")).to_contain_text("To begin with")
+    await expect(chat.button("Send")).to_be_visible()
+
+
+async def test_a_stopped_answer_can_go_on_where_it_ended(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("A sentence, please")
+    answer = await alpha.next_answer()
+    await answer.say("The quick brown")
+    await expect(chat.answer_of("alpha")).to_contain_text("The quick brown")
+    await chat.page.keyboard.press("Escape")
+    await chat.button("Continue").click()
+    rest = await alpha.next_answer()
+    assert rest.body["messages"] == [
+        {"role": "user", "content": "A sentence, please"},
+        {"role": "assistant", "content": "The quick brown"},
+    ]
+    await rest.finish(" fox.")
+    await expect(chat.answer_of("alpha").get_by_text("The quick brown fox.")).to_be_visible()
+
+
+async def test_a_server_that_dies_mid_answer_is_explained_and_can_be_retried(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("Hello?")
+    answer = await alpha.next_answer()
+    await answer.say("I was about to")
+    await expect(chat.answer_of("alpha")).to_contain_text("I was about to")
+    await answer.cut()
+    alert = chat.answer_of("alpha").get_by_role("alert")
+    await expect(alert).to_contain_text("What had arrived is kept.")
+    await expect(chat.answer_of("alpha")).to_contain_text("I was about to")
+    await expect(alert.get_by_role("button", name="Continue")).to_be_visible()
+    await alert.get_by_role("button", name="Retry").click()
+    await (await alpha.next_answer()).finish("Here I am again.")
+    await expect(chat.answer_of("alpha")).to_contain_text("Here I am again.")
+    await expect(alert).to_have_count(0)
+
+
+async def test_an_answer_cut_at_its_limit_says_so_and_continues(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("A long story")
+    await (await alpha.next_answer()).finish("Once upon", reason="length")
+    await expect(chat.answer_of("alpha")).to_contain_text("reached its limit of tokens")
+    await chat.button("Continue").click()
+    await (await alpha.next_answer()).finish(" a time.")
+    await expect(chat.answer_of("alpha")).to_contain_text("Once upon a time.")
+
+
+async def test_thinking_is_folded_away(chat: ChatPage, alpha: ScriptedModel) -> None:
+    await chat.ask("Is 91 prime?")
+    answer = await alpha.next_answer()
+    await answer.say("<think>Seven times ", "thirteen")
+    summary = chat.answer_of("alpha").locator("summary")
+    await expect(summary).to_have_text("Thinking")
+    await answer.finish("</think>No.")
+    await expect(summary).to_have_text("Thoughts")
+    await expect(chat.answer_of("alpha").get_by_text("No.")).to_be_visible()
+    await expect(chat.page.get_by_text("Seven times thirteen")).to_be_hidden()
+    await summary.click()
+    await expect(chat.page.get_by_text("Seven times thirteen")).to_be_visible()
+
+
+async def test_thinking_sent_apart_from_the_text_is_folded_too(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("Is 91 prime?")
+    answer = await alpha.next_answer()
+    await answer.think("Thirteen times seven")
+    await expect(chat.answer_of("alpha").locator("summary")).to_have_text("Thinking")
+    await answer.finish("No.")
+    await expect(chat.answer_of("alpha").get_by_text("No.")).to_be_visible()
+    await expect(chat.page.get_by_text("Thirteen times seven")).to_be_hidden()
+
+
+async def test_regenerating_keeps_the_first_answer_within_reach(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("A name for a cat")
+    await (await alpha.next_answer()).finish("Mittens")
+    await chat.button("Regenerate").click()
+    await (await alpha.next_answer()).finish("Schrödinger")
+    shown = chat.answer_of("alpha")
+    await expect(shown).to_contain_text("Schrödinger")
+    await expect(shown).to_contain_text("2 / 2")
+    await chat.button("Earlier version").click()
+    await expect(shown).to_contain_text("Mittens")
+    assert alpha.requests[1]["messages"] == [{"role": "user", "content": "A name for a cat"}]
+
+
+async def test_an_edited_question_replaces_what_followed_and_the_old_branch_stays(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("Capital of France?")
+    await (await alpha.next_answer()).finish("Paris.")
+    await expect(chat.button("Send")).to_be_visible()
+    await chat.ask("And its river?")
+    await (await alpha.next_answer()).finish("The Seine.")
+    await expect(chat.answers.last).to_contain_text("The Seine.")
+    await chat.button("Edit and resend").first.click()
+    await chat.page.get_by_role("textbox", name="Edit your message").fill("Capital of Italy?")
+    await chat.page.keyboard.press("Enter")
+    edited = await alpha.next_answer()
+    assert edited.body["messages"] == [{"role": "user", "content": "Capital of Italy?"}]
+    await edited.finish("Rome.")
+    await expect(chat.answers).to_have_count(1)
+    await expect(chat.answers).to_contain_text("Rome.")
+    await chat.button("Earlier version").click()
+    await expect(chat.answers).to_have_count(2)
+    await expect(chat.answers.last).to_contain_text("The Seine.")
+
+
+async def test_a_waiting_question_shows_its_place_in_the_queue(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    running = []
+    for _ in range(2):
+        await chat.ask("Take a slot")
+        running.append(await alpha.next_answer())
+        await chat.page.keyboard.press("Control+Shift+O")
+    await chat.ask("First in line")
+    await expect(chat.answer_of("alpha")).to_contain_text("Next in the queue")
+    await chat.page.keyboard.press("Control+Shift+O")
+    await chat.ask("Second in line")
+    await expect(chat.answer_of("alpha")).to_contain_text("Number 2 in the queue")
+    await running[0].finish("Done.")
+    first = await alpha.next_answer()
+    assert first.body["messages"][-1]["content"] == "First in line"
+    await expect(chat.answer_of("alpha")).to_contain_text("Next in the queue")
+    await first.finish("Done.")
+    await (await alpha.next_answer()).finish("Done.")
+    await expect(chat.answer_of("alpha")).to_contain_text("Done.")
+    await running[1].finish("Done.")
+
+
+async def test_a_full_queue_is_explained(
+    chat: ChatPage, alpha: ScriptedModel, gateway_with: GatewayFactory
+) -> None:
+    async with gateway_with(served(alpha, slots=1), limits={"queue": 0}) as address:
+        full = ChatPage(chat.page, address)
+        await full.open()
+        await full.ask("Take the slot")
+        taken = await alpha.next_answer()
+        await full.page.keyboard.press("Control+Shift+O")
+        await full.ask("Too many")
+        alert = full.answer_of("alpha").get_by_role("alert")
+        await expect(alert).to_contain_text("Every place in this model's queue is taken.")
+        await expect(alert).to_contain_text("Try again in about")
+        await taken.finish("Now.")
+        await alert.get_by_role("button", name="Retry").click()
+        await (await alpha.next_answer()).finish("Now you.")
+        await expect(full.answer_of("alpha")).to_contain_text("Now you.")
+
+
+async def test_an_answer_goes_on_while_another_conversation_is_read(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("A slow question")
+    slow = await alpha.next_answer()
+    await slow.say("Let me ")
+    await expect(chat.answer_of("alpha")).to_contain_text("Let me")
+    await chat.page.keyboard.press("Control+Shift+O")
+    await expect(chat.answers).to_have_count(0)
+    await slow.finish("think.")
+    await chat.listed("A slow question").click()
+    await expect(chat.answer_of("alpha")).to_contain_text("Let me think.")
+
+
+async def test_what_is_built_stays_while_the_answer_grows(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("Much text")
+    answer = await alpha.next_answer()
+    await answer.say("First paragraph.\n\n```python\nprint(1)\n")
+    code = chat.answer_of("alpha").locator("code")
+    await expect(code).to_contain_text("print(1)")
+    mark = "element => { element.dataset.mark = 'kept' }"
+    await chat.answer_of("alpha").locator("p").first.evaluate(mark)
+    await code.evaluate(mark)
+    await answer.say("print(2)\n")
+    await expect(code).to_contain_text("print(2)")
+    await expect(code).to_have_attribute("data-mark", "kept")
+    await answer.finish("```\n\nLast paragraph.")
+    await expect(chat.answer_of("alpha")).to_contain_text("Last paragraph.")
+    first = chat.answer_of("alpha").locator("p").first
+    await expect(first).to_have_text("First paragraph.")
+    await expect(first).to_have_attribute("data-mark", "kept")
+
+
+async def test_the_view_follows_the_end_until_the_reader_scrolls_up(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("A long list")
+    answer = await alpha.next_answer()
+    await answer.say(*(f"- Point {number}\n" for number in range(80)))
+    await expect(chat.page.get_by_text("Point 79")).to_be_in_viewport()
+    await chat.page.locator(".thread").hover()
+    await chat.page.mouse.wheel(0, -1500)
+    to_end = chat.button("Go to the newest text")
+    await expect(to_end).to_be_visible()
+    place = "element => element.scrollTop"
+    before = await chat.page.locator(".thread").evaluate(place)
+    await answer.say(*(f"- Point {number}\n" for number in range(80, 120)))
+    await expect(chat.page.get_by_text("Point 119")).to_be_attached()
+    assert await chat.page.locator(".thread").evaluate(place) == before
+    await to_end.click()
+    await expect(chat.page.get_by_text("Point 119")).to_be_in_viewport()
+    await answer.finish("\nThe end.")
+    await expect(chat.page.get_by_text("The end.")).to_be_in_viewport()

@@ -28,6 +28,14 @@ export function createParser(): MarkdownIt {
     const href = escapeHtml(source);
     return `<a class="image" href="${href}" rel="noopener noreferrer nofollow" target="_blank">Image: ${label}</a>`;
   };
+  // Alignment comes as a style attribute, which the page's policy forbids.
+  for (const rule of ["th_open", "td_open"] as const) {
+    rules[rule] = (tokens, at) => {
+      const token = tokens[at]!;
+      const side = /text-align:(center|right)/.exec(String(token.attrGet("style")))?.[1];
+      return side ? `<${token.tag} class="${side}">` : `<${token.tag}>`;
+    };
+  }
   rules.fence = (tokens, at) => codeBlock(tokens[at]!, escapeHtml);
   rules.code_block = rules.fence;
   rules.table_open = () => '<div class="table" tabindex="0"><table>';

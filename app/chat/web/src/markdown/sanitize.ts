@@ -5,7 +5,8 @@ const TAGS = [
   "a", "blockquote", "br", "code", "del", "div", "em", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
   "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 ];
-const ATTRIBUTES = ["class", "data-language", "href", "rel", "start", "tabindex", "target"];
+const PLAIN_ATTRIBUTES = ["class", "data-language", "rel", "start", "tabindex", "target"];
+const LINK = /^(?:https?:|mailto:)/i;
 
 const purify = createPurify(window);
 
@@ -13,9 +14,11 @@ const purify = createPurify(window);
 export function toFragment(html: string): DocumentFragment {
   return purify.sanitize(html, {
     ALLOWED_TAGS: TAGS,
-    ALLOWED_ATTR: ATTRIBUTES,
+    ALLOWED_ATTR: [...PLAIN_ATTRIBUTES, "href"],
+    ADD_URI_SAFE_ATTR: PLAIN_ATTRIBUTES,
     ALLOW_DATA_ATTR: false,
-    ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
+    ALLOW_ARIA_ATTR: false,
+    ALLOWED_URI_REGEXP: LINK,
     RETURN_DOM_FRAGMENT: true,
   });
 }

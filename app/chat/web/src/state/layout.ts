@@ -1,17 +1,22 @@
 // What is open on screen: dialogs and the drawer of a narrow screen.
-import { signal } from "@preact/signals";
+import { type ReadonlySignal, signal } from "@preact/signals";
 
 export type Panel = "search" | "settings" | "models" | "shortcuts" | "key";
 
 export const panel = signal<Panel | null>(null);
 export const drawerOpen = signal(false);
 
-const NARROW = matchMedia("(max-width: 55rem)");
-export const narrow = signal(NARROW.matches);
-NARROW.addEventListener("change", ({ matches }) => {
-  narrow.value = matches;
-  drawerOpen.value = false;
-});
+function media(query: string): ReadonlySignal<boolean> {
+  const list = matchMedia(query);
+  const matches = signal(list.matches);
+  list.addEventListener("change", () => (matches.value = list.matches));
+  return matches;
+}
+
+/** Too narrow for the list of conversations beside the open one. */
+export const narrow = media("(max-width: 55rem)");
+export const phone = media("(max-width: 40rem)");
+narrow.subscribe(() => (drawerOpen.value = false));
 
 export function openPanel(which: Panel): void {
   panel.value = which;

@@ -41,9 +41,10 @@ export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) 
           </button>
         )}
       </header>
+      {compared && !hidden && <FigureList answer={answer} />}
       <Body answer={answer} live={live} />
       {!running && <Outcome turn={turn} lane={lane} answer={answer} />}
-      {!running && <Foot turn={turn} lane={lane} answer={answer} hidden={hidden} last={last} />}
+      {!running && <Foot turn={turn} lane={lane} answer={answer} hidden={hidden} compared={compared} last={last} />}
     </article>
   );
 }
@@ -176,13 +177,13 @@ interface FootProps {
   lane: Lane;
   answer: Answer;
   hidden: boolean;
+  compared: boolean;
   last: boolean;
 }
 
-function Foot({ turn, lane, answer, hidden, last }: FootProps) {
+function Foot({ turn, lane, answer, hidden, compared, last }: FootProps) {
   const name = hidden ? "this model" : nameOf(lane.model);
   const busy = answering.value || isRunning(answer);
-  const figures = answer.figures && !hidden ? figureList(answer.figures) : [];
   return (
     <footer class="answer-foot">
       <Pager
@@ -199,14 +200,23 @@ function Foot({ turn, lane, answer, hidden, last }: FootProps) {
           onClick={() => void copyAnswer(answer)}
         />
       )}
-      <IconButton icon="redo" label="Regenerate" disabled={busy} onClick={() => regenerate(turn, lane.model)} />
-      {figures.length > 0 && (
-        <ul class="figures" aria-label="Speed">
-          {figures.map((figure) => (
-            <li key={figure}>{figure}</li>
-          ))}
-        </ul>
+      {answer.failure === null && (
+        <IconButton icon="redo" label="Regenerate" disabled={busy} onClick={() => regenerate(turn, lane.model)} />
       )}
+      {!compared && <FigureList answer={answer} />}
     </footer>
+  );
+}
+
+/** Time to first token, speed, length: under one answer, above those that are compared. */
+function FigureList({ answer }: { answer: Answer }) {
+  const figures = answer.figures ? figureList(answer.figures) : [];
+  if (figures.length === 0) return null;
+  return (
+    <ul class="figures" aria-label="Speed">
+      {figures.map((figure) => (
+        <li key={figure}>{figure}</li>
+      ))}
+    </ul>
   );
 }

@@ -7,8 +7,8 @@ import { IconButton } from "./button";
 interface Props {
   name: Panel;
   title: string;
-  /** `sheet` stands at the right edge, `card` in the middle, `menu` under the header. */
-  shape: "sheet" | "card" | "menu";
+  /** `sheet` stands at the right edge, `card` in the middle, `dropdown` under the header. */
+  shape: "sheet" | "card" | "dropdown";
   children: ComponentChildren;
 }
 

@@ -1,7 +1,7 @@
 // What a new conversation shows: a welcome, and ways to begin.
 import { current } from "../state/chats";
 import { openPanel } from "../state/layout";
-import { models } from "../state/models";
+import { AUTO, models } from "../state/models";
 import { fillComposer } from "./composer";
 import { Icon } from "./icon";
 import { nameOf } from "./models";
@@ -19,7 +19,7 @@ export function EmptyState() {
     <div class="empty">
       <h2>What can I help with?</h2>
       <p class="quiet">
-        {chosen.length > 1 ? `${list(chosen.map(nameOf))} will answer side by side.` : "It runs here: nothing you write leaves this installation."}
+        {chosen.length > 1 ? `${list(chosen.map(nameOf))} will answer side by side.` : whereItRuns(chosen)}
       </p>
       <ul class="starts">
         {STARTS.map(([title, hint, prompt]) => (
@@ -39,6 +39,14 @@ export function EmptyState() {
       )}
     </div>
   );
+}
+
+/** Promises privacy only where no model outside can be the one that answers. */
+function whereItRuns(chosen: string[]): string {
+  const possible = models.value.filter(({ id }) => chosen.includes(AUTO) || chosen.includes(id));
+  const away = possible.filter(({ external }) => external).map(({ id }) => id);
+  if (away.length > 0) return `What you write may be sent to ${list(away)}, outside this installation.`;
+  return "The model runs here: nothing you write leaves this installation.";
 }
 
 const list = (names: string[]): string => new Intl.ListFormat("en").format(names);

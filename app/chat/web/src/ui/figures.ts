@@ -8,13 +8,13 @@ export function duration(ms: number): string {
 }
 
 export function rate(perSecond: number): string {
-  return `${perSecond >= 100 ? Math.round(perSecond) : perSecond.toFixed(1)} tokens/s`;
+  return `${perSecond >= 100 ? Math.round(perSecond).toLocaleString("en") : perSecond.toFixed(1)} tokens/s`;
 }
 
 export function figureList({ firstTokenMs, tokens, tokensPerSecond }: Figures): string[] {
   return [
     firstTokenMs === null ? "" : `${duration(firstTokenMs)} to first token`,
     tokensPerSecond === null ? "" : rate(tokensPerSecond),
-    tokens > 0 ? `${tokens} token${tokens === 1 ? "" : "s"}` : "",
+    tokens > 0 ? `${tokens.toLocaleString("en")} token${tokens === 1 ? "" : "s"}` : "",
   ].filter(Boolean);
 }

@@ -2,7 +2,7 @@
 import { MAX_MODELS, configure } from "../domain/conversation";
 import type { ModelStatus } from "../gateway/status";
 import { change, current } from "../state/chats";
-import { closePanel, openPanel } from "../state/layout";
+import { closePanel, openPanel, phone } from "../state/layout";
 import { AUTO, type Condition, type Light, conditionNamed, conditionOf, models, trouble } from "../state/models";
 import { rememberModels } from "../state/preferences";
 import { Dialog } from "./dialog";
@@ -29,6 +29,7 @@ export function chooseModels(chosen: string[]): void {
 
 export function PickerButton() {
   const chosen = current.value.models;
+  const short = phone.value && chosen.length > 1;
   const label = chosen.map((id) => `${nameOf(id)}, ${WORDS[conditionNamed(id).light]}`).join("; ");
   return (
     <button
@@ -41,9 +42,10 @@ export function PickerButton() {
       {chosen.map((id) => (
         <span key={id} class="picked">
           <LightDot light={conditionNamed(id).light} />
-          <span class="picked-name">{nameOf(id)}</span>
+          {!short && <span class="picked-name">{nameOf(id)}</span>}
         </span>
       ))}
+      {short && <span class="picked-name">{chosen.length} models</span>}
       {chosen.length === 0 && <span class="picked-name">Choose a model</span>}
       <Icon name="chevron" />
     </button>
@@ -54,7 +56,7 @@ export function ModelsPanel() {
   const chosen = current.value.models;
   const several = models.value.length > 1;
   return (
-    <Dialog name="models" title="Models" shape="menu">
+    <Dialog name="models" title="Models" shape="dropdown">
       {several && <p class="quiet">Choose one, or add up to {MAX_MODELS} to compare their answers side by side.</p>}
       {trouble.value && <p class="note error">{trouble.value}</p>}
       <ul class="models">
@@ -109,8 +111,8 @@ function Row({ id, description, condition, chosen, comparable, standIn }: RowPro
     closePanel();
   };
   return (
-    <li class={`model ${picked ? "picked" : ""}`}>
-      <button type="button" class="model-main" aria-pressed={picked} onClick={choose}>
+    <li class={`model ${picked ? "chosen" : ""}`}>
+      <button type="button" class="model-main" aria-pressed={picked} autofocus={id === chosen[0]} onClick={choose}>
         <span class="model-line">
           <LightDot light={condition.light} />
           <strong>{nameOf(id)}</strong>

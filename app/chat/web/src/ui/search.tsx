@@ -1,5 +1,5 @@
 // Search over every conversation, by keyboard alone if the reader likes.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Hit } from "../domain/search";
 import { headings, search } from "../state/chats";
 import { closePanel, drawerOpen, panel } from "../state/layout";
@@ -20,11 +20,9 @@ function Search() {
   const [query, setQuery] = useState("");
   const [found, setFound] = useState<Hit[] | null>(null);
   const [at, setAt] = useState(0);
-  const field = useRef<HTMLInputElement>(null);
   const recent = headings.value.slice(0, RECENT).map((heading): Hit => ({ ...heading, excerpt: null }));
   const hits = found ?? recent;
 
-  useEffect(() => field.current?.focus(), []);
   useEffect(() => {
     setAt(0);
     if (!query.trim()) return setFound(null);
@@ -54,7 +52,7 @@ function Search() {
   return (
     <div class="search">
       <input
-        ref={field}
+        autofocus
         type="text"
         role="combobox"
         placeholder="Words in titles and messages"
