@@ -22,15 +22,14 @@ class StackNetwork(pulumi.ComponentResource):
     """A bridge network of the stack's own; containers find each other on it by service name."""
 
     network_name: pulumi.Output[str]
-    """`<name>-<stack>`: fixed, so that a person can attach a container of their own to it."""
+    """With a suffix of its own: what an interrupted update left behind is not in the way."""
 
     def __init__(
         self, name: str, args: StackNetworkArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("llm-stack:index:StackNetwork", name, None, opts)
         network = docker.Network(
-            f"{name}-bridge",
-            name=f"{name}-{args.stack}",
+            name,
             driver="bridge",
             internal=args.internal,
             labels=[docker.NetworkLabelArgs(**stack_label(args.stack))],
