@@ -13,6 +13,7 @@ from docker.models.containers import Container
 
 LAST_LINES = 15
 POLL_SECONDS = 1.0
+# A container that is healthy sooner needs no words.
 PROGRESS_SECONDS = 5.0
 
 
@@ -89,17 +90,19 @@ async def wait_until_healthy(
 
 async def _failure_while_waiting(container: Container, resource: pulumi.Resource) -> str | None:
     """Wait for health, telling now and then what the container says; None once it is healthy."""
-    started = told = time.monotonic()
+    started = time.monotonic()
+    told = ""
     while True:
         await asyncio.to_thread(container.reload)
         if is_healthy(container.attrs):
             return None
         if failure := failure_of(container.attrs):
             return failure
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
-            said = await asyncio.to_thread(last_lines, container, 1)
-            pulumi.log.info(f"waiting for health, {told - started:.0f} s: {said}", resource)
+        said = await asyncio.to_thread(last_lines, container, 1)
+        waited = time.monotonic() - started
+        if said != told and waited > PROGRESS_SECONDS:
+            pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", resource)
+            told = said
         await asyncio.sleep(POLL_SECONDS)
 
 

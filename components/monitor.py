@@ -21,7 +21,7 @@ from .tunnel import connector_url
 
 PORT = 8090
 # Seconds until the monitor itself must be healthy.
-START_TIMEOUT = 60
+START_TIMEOUT = 120
 # Where the program keeps what it has seen, so that a restart of its own loses nothing.
 STATE_DIRECTORY = "/var/lib/monitor"
 

@@ -19,7 +19,7 @@ from .plan import Plan
 PORT = 8070
 TOKEN_FILE = "restarter_token"
 # Seconds until it must be healthy.
-START_TIMEOUT = 60
+START_TIMEOUT = 120
 # Where the program expects the socket, wherever the engine's machine has it.
 SOCKET_IN_CONTAINER = "/var/run/docker.sock"
 
