@@ -1,18 +1,20 @@
-"""Starts the gateway: `python3 -m chat`."""
+"""Starts the gateway: `python3 -m chat`. HOST and PORT say where it listens (0.0.0.0, 8080)."""
 
 from __future__ import annotations
 
 import logging
-import math
+import os
 import sys
 
 import uvicorn
 
 from .app import create_app
 from .json_log import log_to_stdout
+from .server import server_config
 from .settings import SettingsError, load_secrets, load_settings
 
-_PORT = 8080
+_HOST = "0.0.0.0"
+_PORT = "8080"
 
 
 def main() -> int:
@@ -31,19 +33,10 @@ def main() -> int:
         "github_models": secrets.github_token is not None,
     }
     log.info("starts", extra={"fields": fields})
-    uvicorn.run(
-        create_app(settings, secrets),
-        host="0.0.0.0",
-        port=_PORT,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
-    )
+    host = os.environ.get("HOST", _HOST)
+    port = int(os.environ.get("PORT", _PORT))
+    app = create_app(settings, secrets)
+    uvicorn.Server(server_config(app, host, port, settings.drain_seconds)).run()
     return 0
 
 

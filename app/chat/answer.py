@@ -52,6 +52,8 @@ class Answer(ABC):
         self._first_sign = first_sign
         self._interval = interval
         self._told_place: str | None = None
+        # Whether the last byte was given to the server.
+        self.ended = False
         self._open = False
         self._opening = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
@@ -117,6 +119,7 @@ class Answer(ABC):
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
         self._last_sign = self._now()
+        self.ended = not more
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _write_document(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:

@@ -51,10 +51,15 @@ class Exchange:
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Answer the client, or stop as soon as it has gone; the record then tells how it ended."""
-        work = asyncio.create_task(self._work(send))
+        kind = StreamedAnswer if self._request.streams else WholeAnswer
+        answer = kind(send, self, self._keep_alive)
+        work = asyncio.create_task(self._work(answer))
         gone = asyncio.create_task(_client_gone(receive))
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if answer.ended:
+                # The server tells the end of a response in the same way as a client that has left.
+                await asyncio.wait((work,))
         finally:
             if not work.done():
                 self._record.outcome = "client_gone"
@@ -82,9 +87,7 @@ class Exchange:
             return None
         return "queue " + json.dumps({"position": position, "length": len(self._pool.line)})
 
-    async def _work(self, send: Send) -> None:
-        kind = StreamedAnswer if self._request.streams else WholeAnswer
-        answer = kind(send, self, self._keep_alive)
+    async def _work(self, answer: Answer) -> None:
         try:
             async with answer.kept_alive():
                 await self._within_time(answer)

@@ -12,8 +12,8 @@ from .request_record import RequestRecord, attach_record
 
 _ID_HEADER = "x-request-id"
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Asked for every few seconds by health checks and scrapers; worth a line only when they fail.
-_ROUTINE = frozenset({"/health", "/ready", "/metrics"})
+# Asked for every few seconds by health checks, scrapers and the page; a line only for failures.
+_ROUTINE = frozenset({"/health", "/ready", "/metrics", "/status"})
 
 _log = logging.getLogger(__name__)
 

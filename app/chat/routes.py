@@ -37,13 +37,15 @@ class Gateway:
     started: int
 
 
-def _gateway(request: Request) -> Gateway:
+# Not `async` for what they wait for: FastAPI runs plain functions in a thread, which would cost
+# each request two changes of thread.
+async def _gateway(request: Request) -> Gateway:
     gateway = request.app.state.gateway
     assert isinstance(gateway, Gateway)
     return gateway
 
 
-def _caller(request: Request, gateway: Annotated[Gateway, Depends(_gateway)]) -> Caller:
+async def _caller(request: Request, gateway: Annotated[Gateway, Depends(_gateway)]) -> Caller:
     caller = gateway.keys.caller(request.headers.get("authorization"))
     record_of(request).key = caller.name
     return caller
@@ -115,8 +117,13 @@ async def _generate(
     request: Request, gateway: Gateway, caller: Caller, path: str, *, piecewise: bool = True
 ) -> Response:
     record = record_of(request)
-    wanted = await read_request(request, path, gateway.settings.limits, piecewise=piecewise)
-    pool = gateway.fleet.route(wanted.model, wanted.prompt, caller.models)
+    try:
+        wanted = await read_request(request, path, gateway.settings.limits, piecewise=piecewise)
+        pool = gateway.fleet.route(wanted.model, wanted.prompt, caller.models)
+    except ApiError as error:
+        record.outcome = error.code
+        gateway.metrics.finished(record)
+        raise
     record.model = pool.card.id
     record.streamed = wanted.streams
     return RelayedAnswer(wanted, pool, gateway, caller, record)

@@ -20,7 +20,7 @@ class Asked:
         self.request = request
         self.body = body
         self.path = request.path
-        self.headers = dict(request.headers)
+        self.headers = {name.lower(): value for name, value in request.headers.items()}
         # Set when the gateway closes the connection before the answer is complete.
         self.abandoned = asyncio.Event()
 

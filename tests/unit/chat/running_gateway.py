@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from app.chat.app import create_app
+from app.chat.server import server_config
 from app.chat.settings import GatewaySettings, Secrets
 
 
@@ -36,17 +37,8 @@ async def running(
     configuration: GatewaySettings, secrets: Secrets | None = None
 ) -> AsyncIterator[str]:
     """The gateway's address, once it answers."""
-    config = uvicorn.Config(
-        create_app(configuration, secrets or Secrets()),
-        host="127.0.0.1",
-        port=0,
-        http="httptools",
-        loop="none",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=1,
-    )
+    app = create_app(configuration, secrets or Secrets())
+    config = server_config(app, "127.0.0.1", port=0, drain_seconds=1)
     server = _Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:

@@ -1,0 +1,325 @@
+"""What the gateway costs, beside no gateway and LiteLLM proxy: `python -m benchmarks.gateway`.
+
+A fast fake model server (a process of its own) streams tokens at the pace of a model; the same
+clients read them directly, through the gateway, and through LiteLLM proxy, which is installed for
+this into an environment of its own. Prints a Markdown table and writes a plot and the raw figures
+to benchmarks/results/. Needs Linux (/proc), uv, and matplotlib for the plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+LITELLM = "litellm[proxy]==1.106.2"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+STREAMS = (1, 8, 64, 256)
+_START_SECONDS = 180.0
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One target at one number of streams."""
+
+    target: str
+    streams: int
+    first_token_ms: float
+    first_token_p99_ms: float
+    tokens_per_second: float
+    cpu_ms_per_thousand: float
+    memory_mib: float
+    answers: int
+    failures: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that the clients can be pointed at; no process of its own for the direct way."""
+
+    name: str
+    port: int
+    process: int | None
+
+
+def main() -> None:
+    options = _options()
+    pace = options.pace
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(_fake_server(1 / pace if pace else 0.0))
+        targets = [Target("direct", server, None), stack.enter_context(_gateway(server))]
+        if not options.without_litellm:
+            targets.append(stack.enter_context(_litellm(server, options.litellm)))
+        measured = [
+            _measure(target, streams, options) for streams in options.streams for target in targets
+        ]
+    print(_table(measured, options))
+    _keep(measured, options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
+    parser.add_argument("--seconds", type=float, default=10.0, help="per target and stream count")
+    parser.add_argument("--pace", type=float, default=50.0, help="tokens/s per stream; 0: no limit")
+    parser.add_argument("--tokens", type=int, default=100, help="per answer")
+    parser.add_argument("--without-litellm", action="store_true")
+    parser.add_argument("--litellm", type=Path, help="a litellm command that is installed already")
+    return parser.parse_args()
+
+
+def _measure(target: Target, streams: int, options: argparse.Namespace) -> Measured:
+    # Answers start at different times, as those of people do.
+    spread = options.tokens / options.pace if options.pace else 0.0
+    command = [sys.executable, "-m", "benchmarks.gateway_load", "--port", str(target.port)]
+    command += ["--streams", str(streams), "--tokens", str(options.tokens)]
+    command += ["--seconds", str(options.seconds), "--spread", str(spread)]
+    before = _cpu_seconds(target.process)
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    used = _cpu_seconds(target.process) - before
+    result = json.loads(done.stdout)
+    waits = result["first_token_ms"] or [float("nan")]
+    return Measured(
+        target=target.name,
+        streams=streams,
+        first_token_ms=median(waits),
+        first_token_p99_ms=waits[int(0.99 * (len(waits) - 1))],
+        tokens_per_second=result["tokens_per_second"],
+        cpu_ms_per_thousand=used * 1e6 / max(1, result["chunks"]),
+        memory_mib=_memory_mib(target.process),
+        answers=result["answers"],
+        failures=result["failures"],
+    )
+
+
+@contextlib.contextmanager
+def _fake_server(interval: float) -> Iterator[int]:
+    command = [sys.executable, "-m", "benchmarks.gateway_upstream", str(interval)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.stdin.close()
+
+
+@contextlib.contextmanager
+def _gateway(server: int) -> Iterator[Target]:
+    address = f"http://127.0.0.1:{server}"
+    config = {"models": [{"id": "bench", "slots": 1024, "replicas": [address]}]}
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "gateway.json")
+        path.write_text(json.dumps(config))
+        environment = {"GATEWAY_CONFIG": str(path), "HOST": "127.0.0.1", "PORT": str(port)}
+        command = [sys.executable, "-m", "app.chat"]
+        with _process(command, environment, port, "/ready", Path(folder, "log")) as process:
+            yield Target("gateway", port, process)
+
+
+@contextlib.contextmanager
+def _litellm(server: int, installed: Path | None) -> Iterator[Target]:
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        command = installed or _install_litellm(Path(folder))
+        parameters = {
+            "model": "openai/bench",
+            "api_base": f"http://127.0.0.1:{server}/v1",
+            "api_key": "sk-bench",
+        }
+        config = Path(folder, "litellm.yaml")
+        # JSON is YAML.
+        models = [{"model_name": "bench", "litellm_params": parameters}]
+        config.write_text(json.dumps({"model_list": models}))
+        environment = {
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_LOG": "ERROR",
+            "LITELLM_MODE": "PRODUCTION",
+        }
+        arguments = [str(command), "--config", str(config), "--host", "127.0.0.1"]
+        arguments += ["--port", str(port), "--num_workers", "1", "--telemetry", "False"]
+        with _process(
+            arguments, environment, port, "/health/liveliness", Path(folder, "log")
+        ) as process:
+            yield Target("LiteLLM", port, process)
+
+
+def _install_litellm(folder: Path) -> Path:
+    uv = shutil.which("uv")
+    if uv is None:
+        sys.exit("uv is not on the PATH: LiteLLM is installed by it (or use --without-litellm)")
+    environment = folder / "venv"
+    subprocess.run([uv, "venv", "--quiet", "--python", "3.11", environment], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, LITELLM], check=True)
+    return environment / "bin" / "litellm"
+
+
+@contextlib.contextmanager
+def _process(
+    command: Sequence[str], environment: dict[str, str], port: int, ready: str, log: Path
+) -> Iterator[int]:
+    """A server that runs until the block ends; its output is shown only when it does not start."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until(
+            lambda: process.poll() is not None or _answers(f"http://127.0.0.1:{port}{ready}")
+        )
+        if process.poll() is not None:
+            sys.exit(f"{command[0]} ended:\n{log.read_text()[-4000:]}")
+        yield process.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(f"a server did not start within {_START_SECONDS:g} s")
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _family(process: int) -> list[int]:
+    """The process and everything that it started."""
+    found = [process]
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found += _family(int(child))
+    return found
+
+
+def _cpu_seconds(process: int | None) -> float:
+    if process is None:
+        return float("nan")
+    ticks = 0
+    for member in _family(process):
+        # Fields 14 and 15 of proc(5)'s stat, counted after the name, which may contain spaces.
+        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / _TICKS_PER_SECOND
+
+
+def _memory_mib(process: int | None) -> float:
+    if process is None:
+        return float("nan")
+    kib = 0
+    for member in _family(process):
+        for line in Path(f"/proc/{member}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                kib += int(line.split()[1])
+    return kib / 1024
+
+
+def _table(measured: Sequence[Measured], options: argparse.Namespace) -> str:
+    pace = f"{options.pace:g} tokens/s per stream" if options.pace else "no limit of pace"
+    direct = {result.streams: result for result in measured if result.target == "direct"}
+    lines = [
+        f"{pace}, {options.tokens} tokens per answer, {options.seconds:g} s each; "
+        f"{os.cpu_count()} cores shared by clients, gateway and fake server",
+        "",
+        "| streams | way | first token ms, median (added) | p99 (added) | tokens/s (of direct) "
+        "| CPU ms per 1000 chunks | RSS MiB | answers | failures |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for result in measured:
+        base = direct[result.streams]
+        lines.append(
+            f"| {result.streams} | {result.target} "
+            f"| {result.first_token_ms:.2f} ({result.first_token_ms - base.first_token_ms:+.2f}) "
+            f"| {result.first_token_p99_ms:.2f} "
+            f"({result.first_token_p99_ms - base.first_token_p99_ms:+.2f}) "
+            f"| {result.tokens_per_second:.0f} "
+            f"({100 * result.tokens_per_second / base.tokens_per_second:.1f} %) "
+            f"| {result.cpu_ms_per_thousand:.1f} | {result.memory_mib:.0f} "
+            f"| {result.answers} | {result.failures} |".replace("nan", "-")
+        )
+    return "\n".join(lines)
+
+
+def _keep(measured: Sequence[Measured], options: argparse.Namespace) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    name = f"gateway-pace-{options.pace:g}"
+    raw = json.dumps([asdict(result) for result in measured], indent=1)
+    (RESULTS / f"{name}.json").write_text(raw)
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        print("\n(no plot: matplotlib is not installed)")
+        return
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = ("first_token_ms", "tokens_per_second", "cpu_ms_per_thousand", "memory_mib")
+    titles = (
+        "Median time to first token (ms)",
+        "Tokens per second, all streams",
+        "CPU ms per 1000 chunks",
+        "Memory (MiB)",
+    )
+    figure, axes = pyplot.subplots(1, len(columns), figsize=(18, 4))
+    for axis, column, title in zip(axes, columns, titles, strict=True):
+        for target in dict.fromkeys(result.target for result in measured):
+            points = [
+                (result.streams, getattr(result, column))
+                for result in measured
+                if result.target == target
+            ]
+            axis.plot(*zip(*points, strict=True), marker="o", label=target)
+        axis.set(title=title, xlabel="concurrent streams", xscale="log", yscale="log")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(RESULTS / f"{name}.png", dpi=120)
+    print(f"\nPlot and raw figures: {(RESULTS / name).relative_to(ROOT)}.png, .json")
+
+
+if __name__ == "__main__":
+    main()
