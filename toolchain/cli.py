@@ -101,13 +101,15 @@ def setup_steps(project: Project) -> list[SetupStep]:
 def up(project: Project, progress: Progress) -> int:
     """Everything from a bare machine to a chat that has answered."""
     start = time.monotonic()
-    for setup in [*setup_steps(project), LocalState(project)]:
+    local_state = LocalState(project)
+    for setup in [*setup_steps(project), local_state]:
         ensure(setup, progress)
     stack = DevStack(project, progress)
     with progress.step(f"Stack {DEV_STACK}") as step:
         stack.select(step)
     with progress.step("Model hub") as step:
         stack.choose_model(step)
+    local_state.settle()
     try:
         with progress.step("pulumi up") as step:
             step.doing("building images and starting containers")

@@ -48,6 +48,15 @@ class LocalState:
             self._git("config", f"filter.{FILTER}.clean", filter_command())
         return f"in {self._project.state}; the passphrase is in {self._project.passphrase}"
 
+    def settle(self) -> None:
+        """Tell git that the settings file is unchanged but for what the filter takes out.
+
+        By its size alone git would call it modified; nothing that a person changed is added.
+        """
+        file = self._project.stack_config.name
+        if ask(["git", "-C", self._project.root, "diff", "--quiet", "--", file]).ok:
+            self._git("add", "--", file)
+
     def _filter_is_set(self) -> bool:
         if not self._git("rev-parse", "--is-inside-work-tree"):
             return True

@@ -1,0 +1,84 @@
+"""Which lines of a build a person sees, and that none is lost or shown twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toolchain.build_logs import BuildLogTail, BuildLogThinner, LogFile
+
+
+def shown(lines: list[tuple[float, str]]) -> list[str]:
+    thinner = BuildLogThinner("inference")
+    return [text for now, line in lines if (text := thinner.choose(line, now)) is not None]
+
+
+def test_headers_of_build_steps_are_shown_and_buildkits_own_work_is_not() -> None:
+    assert shown(
+        [
+            (0, "#1 [internal] load build definition from Dockerfile"),
+            (0, "#1 sha256:050965a777b3ac7e"),
+            (0, "#1 DONE 0.1s"),
+            (0, "#5 [builder 2/7] RUN cmake --build build"),
+            (0, "#5 CACHED"),
+            (0, ""),
+        ]
+    ) == ["[inference] #5 [builder 2/7] RUN cmake --build build"]
+
+
+def test_output_is_thinned_to_a_line_in_two_seconds() -> None:
+    lines = [(second / 2, f"#5 {second / 2:.1f} [{second}/150] Building") for second in range(12)]
+    assert shown(lines) == [
+        "[inference] [0/150] Building",
+        "[inference] [4/150] Building",
+        "[inference] [8/150] Building",
+    ]
+
+
+def test_an_error_is_shown_whole_whatever_came_just_before() -> None:
+    assert shown(
+        [
+            (0.0, "#5 0.0 [1/150] Building"),
+            (0.1, "#5 0.1 ggml.c:12:3: error: expected ';'"),
+            (0.1, "#5 0.1 12 | int x"),
+            (0.2, "#5 ERROR: process did not complete successfully: exit code: 1"),
+            (0.2, "------"),
+            (0.2, " > [builder 2/7] RUN cmake:"),
+            (0.2, "#5 0.1 12 | int x"),
+        ]
+    ) == [
+        "[inference] [1/150] Building",
+        "[inference] #5 0.1 ggml.c:12:3: error: expected ';'",
+        "[inference] #5 ERROR: process did not complete successfully: exit code: 1",
+        "[inference] ------",
+        "[inference]  > [builder 2/7] RUN cmake:",
+        "[inference] #5 0.1 12 | int x",
+    ]
+
+
+def test_a_line_that_is_still_being_written_waits_for_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "chat.log"
+    path.write_text("one\ntw")
+    log = LogFile(path, from_end=False)
+    assert log.new_lines() == ["one"]
+    with path.open("a") as file:
+        file.write("o\n")
+    assert log.new_lines() == ["two"]
+    assert log.new_lines() == []
+
+
+def test_a_log_begun_anew_is_read_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "chat.log"
+    path.write_text("an earlier build\n")
+    log = LogFile(path, from_end=True)
+    path.write_text("anew\n")
+    assert log.new_lines() == ["anew"]
+
+
+def test_only_what_is_written_meanwhile_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "chat.log").write_text("#1 [1/2] FROM an earlier build\n")
+    said: list[str] = []
+    with BuildLogTail(tmp_path, said.append):
+        with (tmp_path / "chat.log").open("a") as file:
+            file.write("#2 [2/2] COPY . .\n")
+        (tmp_path / "monitor.log").write_text("#1 [1/1] RUN true\n")
+    assert sorted(said) == ["[chat] #2 [2/2] COPY . .", "[monitor] #1 [1/1] RUN true"]

@@ -1,0 +1,108 @@
+"""The passphrase, and what git sees of a machine's own lines."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from toolchain.errors import SetupError
+from toolchain.local_state import LocalState, write_passphrase
+from toolchain.progress import Step
+from toolchain.project import Project
+
+SETTINGS = "# Comment\nconfig:\n  llm-stack:services:\n    - chat-interface\n"
+
+
+def git(project: Project, *args: str) -> str:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    command = ["git", "-C", str(project.root), *identity, *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def checkout(project: Project) -> Project:
+    source = Path(__file__).parents[3] / ".gitattributes"
+    (project.root / ".gitattributes").write_text(source.read_text())
+    (project.root / ".gitignore").write_text("/.state/\n")
+    project.stack_config.write_text(SETTINGS)
+    git(project, "init", "-q")
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "start")
+    return project
+
+
+def test_only_its_owner_can_read_the_passphrase(tmp_path: Path) -> None:
+    path = tmp_path / "passphrase"
+    write_passphrase(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(path.read_text()) >= 40
+    assert list(tmp_path.iterdir()) == [path], "nothing half-written stays"
+
+
+def test_a_passphrase_in_use_is_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "passphrase"
+    path.write_text("in use")
+    write_passphrase(path)
+    assert path.read_text() == "in use"
+
+
+def test_a_half_written_passphrase_of_a_killed_run_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "passphrase.new").write_text("ha")
+    write_passphrase(tmp_path / "passphrase")
+    assert len((tmp_path / "passphrase").read_text()) >= 40
+
+
+def test_the_second_look_finds_all_of_it(checkout: Project, step: Step) -> None:
+    local = LocalState(checkout)
+    assert not local.find().ready
+    local.make(step)
+    assert local.find().ready
+
+
+def test_the_passphrase_is_not_told(checkout: Project, step: Step) -> None:
+    told = LocalState(checkout).make(step)
+    assert checkout.passphrase.read_text() not in told
+
+
+def test_git_does_not_see_what_belongs_to_this_machine(checkout: Project, step: Step) -> None:
+    LocalState(checkout).make(step)
+    own = "  llm-stack:standInModel: tiny\nencryptionsalt: v1:abc:def\n"
+    checkout.stack_config.write_text(SETTINGS + own)
+    LocalState(checkout).settle()
+    assert git(checkout, "status", "--porcelain") == ""
+
+
+def test_settling_adds_nothing_that_a_person_changed(checkout: Project, step: Step) -> None:
+    LocalState(checkout).make(step)
+    checkout.stack_config.write_text(f"{SETTINGS}    - phi-inference\nencryptionsalt: v1:abc\n")
+    LocalState(checkout).settle()
+    assert git(checkout, "diff", "--cached") == ""
+    assert "+    - phi-inference\n" in git(checkout, "diff")
+
+
+def test_git_sees_every_other_change(checkout: Project, step: Step) -> None:
+    LocalState(checkout).make(step)
+    changed = SETTINGS.replace("chat-interface", "phi-inference")
+    checkout.stack_config.write_text(f"{changed}encryptionsalt: v1:abc:def\n")
+    git(checkout, "commit", "-qam", "change")
+    assert git(checkout, "show", "HEAD:Pulumi.dev.yaml") == changed
+
+
+def test_a_salt_of_a_lost_passphrase_is_forgotten(checkout: Project, step: Step) -> None:
+    checkout.stack_config.write_text(f"{SETTINGS}encryptionsalt: v1:abc:def\n")
+    LocalState(checkout).make(step)
+    assert checkout.stack_config.read_text() == SETTINGS
+
+
+def test_settings_that_only_a_lost_passphrase_opens_are_not_thrown_away(
+    checkout: Project, step: Step
+) -> None:
+    secret = "  llm-stack:hfToken:\n    secure: v1:abc\nencryptionsalt: v1:abc:def\n"
+    checkout.stack_config.write_text(SETTINGS + secret)
+    with pytest.raises(SetupError, match="passphrase that opens them"):
+        LocalState(checkout).make(step)
+    assert checkout.stack_config.read_text() == SETTINGS + secret
+    assert not checkout.passphrase.exists()
