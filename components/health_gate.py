@@ -122,7 +122,9 @@ def failure_of(attrs: dict[str, Any]) -> str | None:
     state = attrs["State"]
     if state.get("Error"):
         return f"the engine could not start it: {state['Error']}"
-    if attrs["RestartCount"] or not (state["Running"] or state["Status"] == "created"):
+    if attrs["RestartCount"] and state["Running"]:
+        return "its program ended, and the engine started it again"
+    if not (state["Running"] or state["Status"] == "created"):
         out_of_memory = ", out of memory" if state.get("OOMKilled") else ""
         return f"its program ended with exit code {state['ExitCode']}{out_of_memory}"
     if state.get("Health", {}).get("Status") == "unhealthy":

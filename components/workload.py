@@ -86,7 +86,7 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
         "MODEL_REVISION": model.revision,
         "MODEL_PATH": model.path,
         "MODEL_SHA256": model.sha256,
-        "MODEL_SHA256_UNKNOWN": "true" if model.sha256_origin == "unknown" else None,
+        "MODEL_SHA256_UNKNOWN": None if model.sha256 else "true",
     }
     return Workload(
         image="inference",

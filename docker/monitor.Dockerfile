@@ -33,5 +33,5 @@ ENV PYTHONPATH=/opt/app:/opt/lib \
 USER 10001:10001
 EXPOSE 8090
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python3", "-m", "monitor", "check"]
+    CMD ["python3", "-S", "-m", "monitor.healthcheck"]
 ENTRYPOINT ["python3", "-m", "monitor"]
