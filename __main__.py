@@ -10,6 +10,7 @@ from components.image import ServiceImage, image_args
 from components.monitor import Monitor, MonitorArgs, monitor_config
 from components.network import StackNetwork, StackNetworkArgs
 from components.plan import CONNECTOR, MONITOR, RESTARTER, make_plan
+from components.registry import in_registry
 from components.restarter import Restarter, RestarterArgs, restarter_socket
 from components.schema import SettingsError
 from components.service_stack import ServiceStack, ServiceStackArgs
@@ -28,9 +29,10 @@ try:
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
+registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
 workloads = {name: workload(service, plan) for name, service in plan.services.items()}
 images = {
-    image: ServiceImage(image, image_args(image, stack, plan.settings.base_images))
+    image: ServiceImage(image, image_args(image, stack, plan.settings), registry)
     for image in sorted({*plan.own_images, *(work.image for work in workloads.values())})
 }
 network = StackNetwork("llm-network", StackNetworkArgs(stack=stack))
@@ -42,8 +44,8 @@ services = {
             stack=stack,
             service=service,
             workload=workloads[name],
-            image=images[workloads[name].image].image_id,
-            carrier_image=images["carrier"].image_id,
+            image=images[workloads[name].image].reference,
+            carrier_image=images["carrier"].reference,
             network=network.network_name,
             host_port=plan.host_port(name),
             protect=plan.protect,
@@ -59,8 +61,8 @@ tunnels = {
             stack=stack,
             plan=tunnel,
             origin=services[name].url,
-            image=plan.settings.tunnel.image or images[CONNECTOR].image_id,
-            carrier_image=images["carrier"].image_id,
+            image=plan.settings.tunnel.image or images[CONNECTOR].reference,
+            carrier_image=images["carrier"].reference,
             network=network.network_name,
             protect=plan.protect,
             docker_host=docker_host,
@@ -76,8 +78,8 @@ restarter = (
             stack=stack,
             services=plan.restartable,
             socket=socket,
-            image=images[RESTARTER].image_id,
-            carrier_image=images["carrier"].image_id,
+            image=images[RESTARTER].reference,
+            carrier_image=images["carrier"].reference,
             docker_host=docker_host,
         ),
     )
@@ -89,8 +91,8 @@ monitor = Monitor(
     MonitorArgs(
         stack=stack,
         config=monitor_config(plan),
-        image=images[MONITOR].image_id,
-        carrier_image=images["carrier"].image_id,
+        image=images[MONITOR].reference,
+        carrier_image=images["carrier"].reference,
         network=network.network_name,
         host_port=plan.host_port(MONITOR),
         restarter=restarter,

@@ -1,18 +1,17 @@
-"""An image of the stack, built by the engine from a folder of this project."""
+"""An image of the stack: built by the engine, built and pushed, or pulled by its digest."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
-from .build_context import context_digest
-from .plan import CONNECTOR
-from .settings import BaseImages
+from .image_sources import ImageSources, image_sources
+from .registry_settings import Platform, RegistrySettings
+from .settings import StackSettings
 
 # BuildKit's progress goes here while `pulumi up` builds: `tail -f logs/<image>.log`.
 BUILD_LOGS = Path("logs")
@@ -20,61 +19,99 @@ BUILD_LOGS = Path("logs")
 
 @dataclass(frozen=True)
 class ServiceImageArgs:
-    """What to build: `context` and `dockerfile` are paths relative to the project."""
+    """What to build, and under which name."""
 
     repository: str
-    context: Path
-    dockerfile: Path
-    build_args: Mapping[str, str]
+    sources: ImageSources
+    platform: Platform | None = None
+    """None builds for the engine's own; another one needs an engine that can emulate it."""
+    push: bool = False
+    """Whether the image goes to the registry that `repository` names."""
+    digest: str | None = None
+    """Of an image that the registry already holds: then nothing is built here."""
 
 
 class ServiceImage(pulumi.ComponentResource):
-    """Builds one image, and builds it again only when its context, Dockerfile or arguments change.
+    """One image, built again only when its context, Dockerfile or arguments change.
 
-    Its tag is the digest of the context, so that a preview names exactly the images that change.
+    Its tag is the digest of its sources, so that a preview names exactly the images that change.
+    What went to a registry stays there, and on the engine, when the stack moves on: a way back.
     """
 
-    image_id: pulumi.Output[str]
-    """The engine's own `sha256:…`: what containers run, so that a moved tag changes nothing."""
+    reference: pulumi.Output[str]
+    """What containers run: the engine's own `sha256:…`, or `name@sha256:…` of a registry.
+
+    A tag that moves changes neither.
+    """
 
     def __init__(
         self, name: str, args: ServiceImageArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("llm-stack:index:ServiceImage", name, None, opts)
-        digest = context_digest(args.context, args.dockerfile, args.build_args)
-        image = docker.RemoteImage(
-            f"{name}-build",
-            name=f"{args.repository}:{digest[:12]}",
+        self._name, self._args = name, args
+        if args.digest:
+            self.reference = self._pulled(args.digest)
+        else:
+            built = self._built()
+            self.reference = self._pushed(built) if args.push else built.image_id
+        self.register_outputs({"reference": self.reference})
+
+    def _built(self) -> docker.RemoteImage:
+        args, sources = self._args, self._args.sources
+        return docker.RemoteImage(
+            f"{self._name}-build",
+            name=f"{args.repository}:{image_tag(sources, args.platform)}",
             build=docker.RemoteImageBuildArgs(
-                context=args.context.as_posix(),
+                context=sources.context.as_posix(),
                 # The provider resolves it against the context, not the project.
-                dockerfile=os.path.relpath(args.dockerfile, args.context),
-                build_args=dict(args.build_args),
-                build_log_file=(BUILD_LOGS / f"{name}.log").as_posix(),
+                dockerfile=os.path.relpath(sources.dockerfile, sources.context),
+                build_args=dict(sources.build_args),
+                build_log_file=(BUILD_LOGS / f"{self._name}.log").as_posix(),
+                platform=args.platform,
             ),
-            triggers={"context": digest},
+            triggers={"context": sources.digest},
+            keep_locally=args.push or None,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.image_id = image.image_id
-        self.register_outputs({"image_id": self.image_id})
+
+    def _pushed(self, built: docker.RemoteImage) -> pulumi.Output[str]:
+        pushed = docker.RegistryImage(
+            f"{self._name}-push",
+            name=built.name,
+            keep_remotely=True,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[built]),
+        )
+        return pulumi.Output.concat(self._args.repository, "@", pushed.sha256_digest)
+
+    def _pulled(self, digest: str) -> pulumi.Output[str]:
+        pulled = docker.RemoteImage(
+            f"{self._name}-pull",
+            name=f"{self._args.repository}@{digest}",
+            # Removing one name of an image removes its digests too, also those in use.
+            keep_locally=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return pulled.name
 
 
-def image_args(image: str, stack: str, base_images: BaseImages) -> ServiceImageArgs:
-    """Where the sources of an image lie: `app/<image>` and `docker/<image>.Dockerfile`."""
-    context, build_args = Path("app") / image, {"BASE_IMAGE": base_images.python}
-    if image == "carrier":
-        context, build_args = Path("docker"), {}
-    elif image == CONNECTOR:
-        context = Path("docker")
-        build_args = {
-            "BASE_IMAGE": base_images.ubuntu,
-            "CLOUDFLARED_IMAGE": base_images.cloudflared,
-        }
-    elif image == "monitor":
-        build_args = {"BASE_IMAGE": base_images.ubuntu}
+def image_args(image: str, stack: str, settings: StackSettings) -> ServiceImageArgs:
+    """What the settings make of an image."""
+    registry = settings.registry
     return ServiceImageArgs(
-        repository=f"llm-stack-{stack}/{image}",
-        context=context,
-        dockerfile=Path("docker") / f"{image}.Dockerfile",
-        build_args=build_args,
+        repository=image_repository(image, registry) if registry else f"llm-stack-{stack}/{image}",
+        sources=image_sources(image, settings.base_images),
+        platform=registry.platforms[0] if registry else None,
+        push=registry is not None,
+        digest=settings.image_digests.get(image),
     )
+
+
+def image_repository(image: str, registry: RegistrySettings) -> str:
+    """The name of an image in the registry, without tag."""
+    return f"{registry.server}/{registry.repository}/{image}"
+
+
+def image_tag(sources: ImageSources, platform: Platform | None = None) -> str:
+    """Says what an image was built from, and for which platform; None stands for all of them."""
+    architecture = f"-{platform.rpartition('/')[2]}" if platform else ""
+    return sources.digest[:12] + architecture

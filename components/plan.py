@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from .catalog import AnyService, Catalog, InferenceService, Model
+from .image_sources import image_names
+from .registry_settings import registry_problems
 from .schema import SettingsError, choices
 from .settings import PROJECT, StackSecrets, StackSettings
 from .tunnel_plan import QuickTunnel, TunnelPlan, make_tunnel_plans, tunnel_problems
@@ -101,6 +103,12 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
             *_ensure_host_ports_are_free(settings.host_ports),
             *_ensure_host_ports_have_a_service(settings.host_ports, enabled),
             *_ensure_stand_in_needs_no_hub(settings.stand_in_model, catalog),
+            *registry_problems(
+                settings.registry,
+                settings.image_digests,
+                password_given=secrets.registry_password is not None,
+                images=image_names(),
+            ),
         )
     ]
     if problems:

@@ -13,11 +13,12 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import Field
 
 from .catalog import ModelName, Name, Port
+from .registry_settings import Digest, RegistrySettings
 from .schema import CamelModel, SettingsError, choices, validate
 from .tunnel_settings import TunnelSettings, is_tunnel_token
 
 PROJECT = "llm-stack"
-SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys")
+SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys", "registryPassword")
 # A tunnel that was made elsewhere is given by its token, under this and the service's name.
 TUNNEL_TOKEN_PREFIX = "cloudflareTunnelToken-"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"
@@ -50,6 +51,10 @@ class StackSettings(CamelModel):
     base_images: BaseImages = BaseImages()
     monitor: MonitorSettings = MonitorSettings()
     tunnel: TunnelSettings = TunnelSettings()
+    registry: RegistrySettings | None = None
+    image_digests: dict[Name, Digest] = Field(
+        default_factory=dict, description="images that the registry holds and nothing builds"
+    )
     protect: bool | None = Field(
         default=None, description="whether tunnels and models refuse to be deleted"
     )
@@ -63,6 +68,7 @@ class StackSecrets:
     gh_models_token: pulumi.Output[str] | None = None
     api_keys: pulumi.Output[str] | None = None
     """Content of the gateway's api_keys.json."""
+    registry_password: pulumi.Output[str] | None = None
     tunnel_tokens: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     """By service: tokens of tunnels that were made elsewhere."""
     cloudflare_account: bool = False
@@ -101,6 +107,7 @@ def _stack_secrets(keys: list[str], everything: Mapping[str, str]) -> StackSecre
         hf_token=config.get_secret("hfToken"),
         gh_models_token=config.get_secret("ghModelsToken"),
         api_keys=config.get_secret("apiKeys"),
+        registry_password=config.get_secret("registryPassword"),
         tunnel_tokens={
             key.removeprefix(TUNNEL_TOKEN_PREFIX): config.require_secret(key)
             for key in keys

@@ -16,6 +16,13 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mo
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
 
 PROJECT_ROOT = Path(__file__).parents[3]
+# What the provider answers: values to look for where no secret may stand.
+TUNNEL_TOKEN, CLIENT_SECRET = "made-tunnel-token", "made-client-secret"
+QUICK_LOG = [
+    "2026-11-23T14:22:09Z INF |  https://first-name.trycloudflare.com  |",
+    "2026-11-23T15:10:44Z INF Requesting new quick Tunnel on trycloudflare.com...",
+    "2026-11-23T15:10:45Z INF |  https://second-name.trycloudflare.com  |",
+]
 
 
 @dataclass
@@ -33,6 +40,8 @@ class Registration:
     protected: bool = False
     delete_before_replace: bool = False
     ignored: tuple[str, ...] = ()
+    provider: str = ""
+    """URN and id of the provider, where the program names one."""
     hooks: tuple[str, ...] = ()
     """Names of what runs before it is created or updated."""
 
@@ -73,9 +82,17 @@ class RecordingMocks(Mocks):
         outputs = {"name": args.name, **args.inputs}
         if args.typ == "docker:index/remoteImage:RemoteImage":
             outputs["imageId"] = f"sha256:{args.name}"
+        if args.typ == "docker:index/registryImage:RegistryImage":
+            outputs["sha256Digest"] = f"sha256:{args.name}"
+        if args.typ.endswith(":ZeroTrustAccessServiceToken"):
+            outputs |= {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
         return f"{args.name}-id", outputs
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:
+        if args.token.endswith(":getZeroTrustTunnelCloudflaredToken"):
+            return {**args.args, "token": TUNNEL_TOKEN}
+        if args.token.endswith(":getLogs"):
+            return {**args.args, "logsListStrings": QUICK_LOG}
         return {}
 
 
@@ -101,6 +118,7 @@ class RecordingMonitor(MockMonitor):
                     protected=request.protect,
                     delete_before_replace=request.deleteBeforeReplace,
                     ignored=tuple(request.ignoreChanges),
+                    provider=request.provider,
                     hooks=(*request.hooks.before_create, *request.hooks.before_update),
                 )
             )
@@ -122,6 +140,11 @@ def _holds_a_secret(value: object) -> bool:
     return _special_secret_sig in str(value)
 
 
+def _full_key(key: str) -> str:
+    """A setting of this project, unless it names another one, as a provider's does."""
+    return key if ":" in key else f"llm-stack:{key}"
+
+
 StackRunner = Callable[..., Graph]
 
 
@@ -135,10 +158,10 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         mocks = RecordingMocks()
         monitor = RecordingMonitor(mocks)
         encoded = {
-            f"llm-stack:{key}": value if isinstance(value, str) else json.dumps(value)
+            _full_key(key): value if isinstance(value, str) else json.dumps(value)
             for key, value in {**config, **(secrets or {})}.items()
         }
-        pulumi.runtime.set_all_config(encoded, [f"llm-stack:{key}" for key in secrets or {}])
+        pulumi.runtime.set_all_config(encoded, [_full_key(key) for key in secrets or {}])
         monkeypatch.setattr("pulumi.runtime.resource._get_callbacks", _callbacks)
         pulumi.runtime.set_mocks(mocks, project="llm-stack", stack=stack, monitor=monitor)
         monkeypatch.chdir(PROJECT_ROOT)

@@ -77,7 +77,8 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, hostPorts, monitor, protect, services, standInModel, tunnel",
+        "allowed: baseImages, hostPorts, imageDigests, monitor, protect, registry, services, "
+        "standInModel, tunnel",
     ),
     (
         {"standInModel": "phi-3-mini"},
