@@ -117,10 +117,10 @@ def up(project: Project, progress: Progress) -> int:
             step.done("finished")
         url = stack.outputs()["urls"]["chat-interface"]
         with progress.step("First answer") as step:
-            reply = first_answer.wait(url, step)
+            reply = first_answer.wait(url, step, stack.containers)
             step.done(f"{reply.model} answered in {reply.chunks} pieces")
     except SetupError:
-        tell_what_is_not_well(progress)
+        tell_what_is_not_well(stack, progress)
         raise
     shown = reply.text[:ANSWER_SHOWN].replace("\n", " ")
     progress.say(f"      {shown}{'…' if len(reply.text) > ANSWER_SHOWN else ''}")
@@ -134,9 +134,9 @@ def up(project: Project, progress: Progress) -> int:
     return 0
 
 
-def tell_what_is_not_well(progress: Progress) -> None:
+def tell_what_is_not_well(stack: DevStack, progress: Progress) -> None:
     """Show the last words of every container of the stack that is not healthy."""
-    for container in containers.list_containers():
+    for container in stack.containers():
         if not container.well:
             progress.say(f"{container.name} is {container.condition}. It said last:")
             for line in container.last_log_lines():

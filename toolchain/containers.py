@@ -71,9 +71,11 @@ def read_container(description: dict[str, Any]) -> Container:
     )
 
 
-def remove_container(container: Container) -> None:
-    """Remove a container that pulumi does not know."""
-    ask(["docker", "rm", "--force", container.id])
+def remove(kind: str, name: str) -> bool:
+    """Remove a `container` or `network`; whether there was one."""
+    force = ["--force"] if kind == "container" else []
+    exists = ask(["docker", kind, "inspect", name]).ok
+    return exists and ask(["docker", kind, "rm", *force, name]).ok
 
 
 def volumes() -> list[str]:

@@ -7,11 +7,11 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from . import containers
+from .containers import Container
 from .errors import SetupError
 from .progress import Step
 
@@ -35,7 +35,7 @@ class Reply:
     chunks: int
 
 
-def wait(chat_url: str, step: Step) -> Reply:
+def wait(chat_url: str, step: Step, look: Callable[[], list[Container]]) -> Reply:
     """Ask until an answer streams; raises `SetupError` when that is late or hopeless."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     reason = "nothing tried yet"
@@ -44,7 +44,7 @@ def wait(chat_url: str, step: Step) -> Reply:
             return ask_chat(chat_url)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = explain(error)
-        present = containers.list_containers()
+        present = look()
         given_up = [one for one in present if one.restarts >= HOPELESS_RESTARTS and not one.well]
         if given_up:
             raise SetupError(f"{given_up[0].name} does not come up: {given_up[0].condition}.")
@@ -53,7 +53,7 @@ def wait(chat_url: str, step: Step) -> Reply:
     raise SetupError(f"The chat did not answer within {DEADLINE_SECONDS:.0f} s: {reason}")
 
 
-def waiting_for(present: Iterable[containers.Container]) -> str | None:
+def waiting_for(present: Iterable[Container]) -> str | None:
     """What is not well yet, and the last that it said."""
     for container in present:
         if not container.well:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,9 @@ from .processes import Answer, ask, follow_code
 from .progress import Progress, Step
 from .project import DEV_STACK, Project
 
+CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
+
 
 @dataclass(frozen=True)
 class StackState:
@@ -25,19 +27,28 @@ class StackState:
 
     container_ids: frozenset[str]
     interrupted: bool
-    """Something was being created when a run was cut off."""
+    """Something was under way when a run was cut off."""
+    half_made: tuple[tuple[str, str], ...]
+    """Type and name of what may exist, though pulumi never heard that it does."""
 
     @classmethod
     def from_export(cls, export: dict[str, Any]) -> StackState:
         """From what `pulumi stack export` prints."""
         deployment = export.get("deployment") or {}
+        pending = deployment.get("pending_operations") or []
         return cls(
             container_ids=frozenset(
                 resource["id"]
                 for resource in deployment.get("resources") or []
-                if resource["type"] == "docker:index/container:Container" and resource.get("id")
+                if resource["type"] == CONTAINER and resource.get("id")
             ),
-            interrupted=bool(deployment.get("pending_operations")),
+            interrupted=bool(pending),
+            half_made=tuple(
+                (operation["resource"]["type"], operation["resource"]["inputs"]["name"])
+                for operation in pending
+                if operation["type"] == "creating"
+                and operation["resource"]["type"] in {CONTAINER, NETWORK}
+            ),
         )
 
 
@@ -133,6 +144,11 @@ class DevStack:
         )
         return outputs
 
+    def containers(self) -> list[containers.Container]:
+        """Those of this checkout; another one on this engine may have a stack of the same name."""
+        known = self._state().container_ids
+        return [one for one in containers.list_containers() if one.id in known]
+
     @property
     def exists(self) -> bool:
         """Whether the stack was ever created."""
@@ -140,19 +156,21 @@ class DevStack:
 
     def _mend(self) -> bool:
         """Clear what a cut-off run left; whether the state must be refreshed against the engine."""
-        state = StackState.from_export(
-            json.loads(self._must("stack", "export", "--stack", DEV_STACK).out)
-        )
-        present = containers.list_containers()
+        state = self._state()
         if state.interrupted:
             self._progress.say("      The last run was cut off; mending what it left.")
-            for stray in strays(present, state):
-                self._progress.say(f"      removing {stray.name}, which pulumi does not know")
-                containers.remove_container(stray)
-            clear = ("--clear-pending-creates", "--skip-preview")
-            self._run("refresh", "--yes", *clear)
+            for kind, name in state.half_made:
+                what = "network" if kind == NETWORK else "container"
+                if containers.remove(what, name):
+                    self._progress.say(f"      removed {name}, which was not finished")
+            self._run("refresh", "--yes", "--clear-pending-creates", "--skip-preview")
             return False
-        return not state.container_ids <= {container.id for container in present}
+        present = {container.id for container in containers.list_containers()}
+        return not state.container_ids <= present
+
+    def _state(self) -> StackState:
+        export = self._must("stack", "export", "--stack", DEV_STACK)
+        return StackState.from_export(json.loads(export.out))
 
     def _release_abandoned_lock(self, step: Step) -> None:
         folder = self._project.pulumi_state / ".pulumi" / "locks"
@@ -187,10 +205,3 @@ class DevStack:
             cwd=self._project.root,
             timeout=120,
         )
-
-
-def strays(
-    present: Iterable[containers.Container], state: StackState
-) -> list[containers.Container]:
-    """Containers that carry the stack's label and are in no state."""
-    return [container for container in present if container.id not in state.container_ids]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from toolchain import containers, first_answer
+from toolchain import first_answer
 from toolchain.containers import Container, read_container
 from toolchain.errors import SetupError
 from toolchain.progress import Step
@@ -54,7 +54,6 @@ class Chat(http.server.BaseHTTPRequestHandler):
 def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Chat]]]:
     handler = type("OneChat", (Chat,), {})
     monkeypatch.setattr(first_answer, "PAUSE_SECONDS", 0)
-    monkeypatch.setattr(containers, "list_containers", list)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -65,20 +64,20 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Chat]]]:
 
 def test_a_streamed_answer_ends_the_wait(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, _ = chat
-    reply = first_answer.wait(url, step)
+    reply = first_answer.wait(url, step, list)
     assert reply == first_answer.Reply(model="phi", stand_in=None, text="Hello", chunks=2)
 
 
 def test_a_chat_that_is_not_ready_is_asked_again(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, handler = chat
     handler.refusals = 3
-    assert first_answer.wait(url, step).text == "Hello"
+    assert first_answer.wait(url, step, list).text == "Hello"
 
 
 def test_a_stand_in_is_told(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, handler = chat
     handler.stand_in = TINY
-    assert first_answer.wait(url, step).stand_in == "tiny: no hub"
+    assert first_answer.wait(url, step, list).stand_in == "tiny: no hub"
 
 
 def test_the_deadline_tells_the_last_reason(
@@ -88,7 +87,7 @@ def test_the_deadline_tells_the_last_reason(
     handler.events = ('{"error":{"message":"no model is ready"}}',)
     monkeypatch.setattr(first_answer, "DEADLINE_SECONDS", 0.2)
     with pytest.raises(SetupError, match="no model is ready"):
-        first_answer.wait(url, step)
+        first_answer.wait(url, step, list)
 
 
 def described(**state: object) -> dict[str, object]:
@@ -102,16 +101,15 @@ def described(**state: object) -> dict[str, object]:
 
 
 def test_a_service_that_keeps_ending_ends_the_wait(
-    chat: tuple[str, type[Chat]], step: Step, monkeypatch: pytest.MonkeyPatch
+    chat: tuple[str, type[Chat]], step: Step
 ) -> None:
     url, handler = chat
     handler.refusals = 1_000_000
     looping = read_container(described(Status="restarting"))
-    monkeypatch.setattr(containers, "list_containers", lambda: [looping])
     with pytest.raises(
         SetupError, match="phi-inference-1 does not come up: restarting, restarted 4"
     ):
-        first_answer.wait(url, step)
+        first_answer.wait(url, step, lambda: [looping])
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from toolchain.containers import Container
-from toolchain.stack import Lock, StackState, abandoned, strays
+from toolchain.stack import Lock, StackState, abandoned
 
 
 def lock_file(folder: Path, pid: int, hostname: str) -> Path:
@@ -38,32 +37,45 @@ def test_a_lock_of_another_host_is_respected(tmp_path: Path) -> None:
     assert not abandoned(Lock.read(lock_file(tmp_path, gone_pid(), "another-host")))
 
 
-def container(identity: str) -> Container:
-    return Container(
-        id=identity, name=identity, service="chat", status="running", health=None, restarts=0
-    )
-
-
 def exported(**deployment: object) -> dict[str, object]:
     return {"version": 3, "deployment": deployment}
 
 
 def test_a_fresh_stack_knows_no_container() -> None:
     state = StackState.from_export(exported(manifest={}))
-    assert state == StackState(container_ids=frozenset(), interrupted=False)
+    assert state == StackState(container_ids=frozenset(), interrupted=False, half_made=())
 
 
-def test_a_container_that_only_the_engine_knows_is_a_stray() -> None:
+def test_the_containers_of_the_state_are_known_by_their_ids() -> None:
     state = StackState.from_export(
         exported(
             resources=[
                 {"type": "pulumi:pulumi:Stack"},
-                {"type": "docker:index/container:Container", "id": "kept"},
+                {"type": "docker:index/container:Container", "id": "one"},
                 {"type": "docker:index/container:Container", "id": ""},
                 {"type": "docker:index/network:Network", "id": "network"},
-            ],
-            pending_operations=[{"type": "creating"}],
+            ]
+        )
+    )
+    assert state.container_ids == {"one"}
+    assert not state.interrupted
+
+
+def pending(operation: str, kind: str, name: str) -> dict[str, object]:
+    return {"type": operation, "resource": {"type": kind, "inputs": {"name": name}}}
+
+
+def test_only_what_this_stack_was_creating_may_be_cleared_away() -> None:
+    container, network = "docker:index/container:Container", "docker:index/network:Network"
+    state = StackState.from_export(
+        exported(
+            pending_operations=[
+                pending("creating", container, "chat-interface-1"),
+                pending("creating", network, "llm-network-dev"),
+                pending("creating", "docker:index/volume:Volume", "models"),
+                pending("updating", container, "phi-inference-1"),
+            ]
         )
     )
     assert state.interrupted
-    assert [one.id for one in strays([container("kept"), container("lost")], state)] == ["lost"]
+    assert state.half_made == ((container, "chat-interface-1"), (network, "llm-network-dev"))
