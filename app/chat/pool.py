@@ -141,6 +141,8 @@ class ModelPool:
             self._turn_everybody_away()
             return
         for ticket in list(self.line):
+            if not any(replica.has_room for replica in self.replicas):
+                return
             replica = self._choose(ticket)
             if replica is None:
                 continue

@@ -1,0 +1,162 @@
+"""The gateway as a process: how it starts, how it stops, and that overload does not hurt it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from .model_server import HELLO, Asked, ModelServer
+from .test_waiting import Gate
+
+ROOT = Path(__file__).resolve().parents[3]
+QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+STREAM = {**QUESTION, "stream": True}
+
+
+async def start(config: Path, port: int = 0) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app.chat",
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "GATEWAY_CONFIG": str(config),
+            "SECRETS_DIR": str(config.parent / "secrets"),
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+        },
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**20,
+    )
+
+
+@contextlib.asynccontextmanager
+async def process(
+    folder: Path, *replicas: str, slots: int, **more: object
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A running gateway process and its address; its log is read, so that it never blocks."""
+    config = folder / "gateway.json"
+    models = [{"id": "m", "slots": slots, "replicas": replicas}]
+    config.write_text(json.dumps({"models": models, **more}))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    child = await start(config, port)
+    assert child.stdout is not None
+    while b"running on" not in (await child.stdout.readline()):
+        assert child.returncode is None
+    reading = asyncio.create_task(child.stdout.read())
+    try:
+        yield child, f"http://127.0.0.1:{port}"
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+        await reading
+
+
+def memory_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+async def test_ten_times_more_requests_than_fit_are_each_answered_or_refused(
+    tmp_path: Path, server: ModelServer, other: ModelServer
+) -> None:
+    async def work(asked: Asked) -> web.StreamResponse:
+        response = await asked.stream()
+        for piece in HELLO:
+            await response.write(piece)
+            await asyncio.sleep(0.01)
+        return response
+
+    server.behaviour = other.behaviour = work
+    # 20 slots and 80 places in the line: 100 fit.
+    limits = {"queue": 80}
+    async with (
+        process(tmp_path, server.url, other.url, slots=10, limits=limits) as (child, url),
+        aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as session,
+    ):
+        before = memory_mib(child.pid)
+
+        async def ask(number: int) -> str:
+            body = STREAM if number % 2 else QUESTION
+            async with session.post("/v1/chat/completions", json=body) as response:
+                content = await response.read()
+                if response.status == 429:
+                    assert json.loads(content)["error"]["code"] == "queue_full"
+                    assert int(response.headers["retry-after"]) >= 1
+                    return "refused"
+                assert response.status == 200, content
+                if number % 2:
+                    assert content.endswith(b"data: [DONE]\n\n"), content
+                    assert b'"error"' not in content
+                else:
+                    message = json.loads(content)["choices"][0]["message"]
+                    assert message["content"] == "Hello"
+                return "answered"
+
+        outcomes = Counter(await asyncio.gather(*(ask(number) for number in range(1000))))
+        assert outcomes["answered"] + outcomes["refused"] == 1000
+        assert outcomes["answered"] >= 100, "everything that fitted was answered"
+        assert outcomes["refused"] > 0
+        assert memory_mib(child.pid) < before + 100
+        async with session.get("/status") as response:
+            model = (await response.json())["models"][0]
+            assert (model["busy"], model["queue"]) == (0, 0)
+
+
+async def test_a_request_to_stop_lets_running_answers_end(
+    tmp_path: Path, server: ModelServer
+) -> None:
+    server.behaviour = gate = Gate()
+    async with (
+        process(tmp_path, server.url, slots=1) as (child, url),
+        aiohttp.ClientSession(url) as session,
+    ):
+        request = asyncio.create_task(session.post("/v1/chat/completions", json=STREAM))
+        await server.wait_for(1)
+        child.send_signal(signal.SIGTERM)
+        gate.opened.set()
+        async with await request as response:
+            assert (await response.read()).endswith(b"data: [DONE]\n\n")
+        await asyncio.wait_for(child.wait(), 10)
+
+
+async def test_a_wrong_configuration_ends_the_start_with_one_clear_line(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.json"
+    config.write_text('{"limits": {"que": 3}}')
+    child = await start(config)
+    output, _ = await child.communicate()
+    assert child.returncode == 2
+    (line,) = output.splitlines()
+    entry = json.loads(line)
+    assert entry["level"] == "error"
+    assert "limits.que" in entry["message"]
+    assert "queue" in entry["message"]
+
+
+async def test_an_unusable_key_file_does_not_open_the_gateway(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.json"
+    config.write_text("{}")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "api_keys.json").write_text('{"keys": []}')
+    child = await start(config)
+    output, _ = await child.communicate()
+    assert child.returncode == 2
+    assert b"api_keys.json" in output
