@@ -77,6 +77,7 @@ class Model(StrictModel):
     size: int | None = Field(default=None, gt=0, description="of the file, in bytes")
     context: int = Field(ge=128, description="tokens that one conversation can hold")
     slots: int = Field(ge=1, le=64, description="conversations answered at the same time")
+    threads: int = Field(default=0, ge=0, le=256, description="0 leaves them to the service")
 
     @model_validator(mode="after")
     def _one_source(self) -> Model:

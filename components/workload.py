@@ -96,7 +96,7 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
             "MODELS_DIR": MODELS_DIRECTORY,
             "CONTEXT_SIZE": str(model.context),
             "SLOTS": str(model.slots),
-            "THREADS": str(service.threads),
+            "THREADS": str(model.threads or service.threads),
             "PORT": str(service.port),
             **{key: value for key, value in source.items() if value is not None},
         },
