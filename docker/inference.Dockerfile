@@ -70,9 +70,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # ---- runtime ------------------------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS runtime
-RUN apt-get update \
+# What apt downloads and remembers, tens of megabytes, stays out of the layer.
+RUN --mount=type=tmpfs,target=/var/cache/apt --mount=type=tmpfs,target=/var/lib/apt/lists \
+    apt-get update \
  && apt-get install -y --no-install-recommends libgomp1 libstdc++6 \
- && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 inference \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin inference \
  && install -d -o 10001 -g 10001 /models
