@@ -52,7 +52,7 @@ def create_app(settings: GatewaySettings, secrets: Secrets) -> ASGIApp:
     install_error_handlers(app)
     app.include_router(router)
     serve_page(app, settings.web_root)
-    outer: ASGIApp = Admission(app, settings.limits.open_requests)
+    outer: ASGIApp = Admission(app, settings.limits)
     if settings.cors_origins:
         outer = CORSMiddleware(
             outer,

@@ -11,7 +11,7 @@ from starlette.types import Receive, Send
 
 from . import sse
 from .answer import Answer, StreamedAnswer, WholeAnswer
-from .generation_request import GenerationRequest
+from .generation_request import Task
 from .openai_errors import ApiError
 from .pool import ModelPool, Ticket
 from .replica import Replica
@@ -34,13 +34,13 @@ class Exchange:
 
     def __init__(
         self,
-        request: GenerationRequest,
+        task: Task,
         pool: ModelPool,
         upstream: Upstream,
         settings: GatewaySettings,
         record: RequestRecord,
     ) -> None:
-        self._request = request
+        self._task = task
         self._pool = pool
         self._upstream = upstream
         self._limits = settings.limits
@@ -51,7 +51,7 @@ class Exchange:
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Answer the client, or stop as soon as it has gone; the record then tells how it ended."""
-        kind = StreamedAnswer if self._request.streams else WholeAnswer
+        kind = StreamedAnswer if self._task.streams else WholeAnswer
         answer = kind(send, self, self._keep_alive)
         work = asyncio.create_task(self._work(answer))
         gone = asyncio.create_task(_client_gone(receive))
@@ -108,14 +108,13 @@ class Exchange:
             raise ApiError(504, message, code="request_timeout") from None
 
     async def _try_replicas(self, answer: Answer) -> None:
-        body = self._request.body_for(self._pool.card.id)
         tried: frozenset[Replica] = frozenset()
         for attempt in range(1, self._limits.attempts + 1):
             self._record.attempts = attempt
-            ticket = self._ticket = self._pool.enter(self._request.prompt, tried=tried)
+            ticket = self._ticket = self._pool.enter(self._task.prompt, tried=tried)
             try:
                 replica = await self._turn(ticket)
-                await self._ask(replica, body, answer)
+                await self._ask(replica, answer)
                 return
             except UpstreamFailure as failure:
                 if not failure.retry or attempt == self._limits.attempts:
@@ -139,11 +138,11 @@ class Exchange:
         self._record.replica = replica.name
         return replica
 
-    async def _ask(self, replica: Replica, body: bytes, answer: Answer) -> None:
+    async def _ask(self, replica: Replica, answer: Answer) -> None:
         """Let one replica answer, and let its circuit breaker know how that went."""
         try:
             async with asyncio.timeout(self._limits.first_token_seconds) as patience:
-                await self._carry(replica, body, answer, patience)
+                await self._carry(replica, answer, patience)
         except UpstreamFailure as failure:
             if failure.blame:
                 replica.breaker.failed()
@@ -163,15 +162,13 @@ class Exchange:
             raise
         replica.breaker.succeeded()
 
-    async def _carry(
-        self, replica: Replica, body: bytes, answer: Answer, patience: asyncio.Timeout
-    ) -> None:
+    async def _carry(self, replica: Replica, answer: Answer, patience: asyncio.Timeout) -> None:
         response = await self._upstream.open(
-            replica, self._request.path, body, self._record.request_id
+            replica, self._task.path, self._task.payload, self._record.request_id
         )
         try:
-            if self._request.piecewise:
-                await self._carry_events(response, answer, patience)
+            if self._task.piecewise:
+                await self._carry_events(replica, response, answer, patience)
             else:
                 assert isinstance(answer, WholeAnswer)
                 await answer.document(await _document(response))
@@ -186,7 +183,11 @@ class Exchange:
             response.close()
 
     async def _carry_events(
-        self, response: aiohttp.ClientResponse, answer: Answer, patience: asyncio.Timeout
+        self,
+        replica: Replica,
+        response: aiohttp.ClientResponse,
+        answer: Answer,
+        patience: asyncio.Timeout,
     ) -> None:
         """The hot path: a few steps per chunk, none of which decodes it."""
         now = asyncio.get_running_loop().time
@@ -207,6 +208,7 @@ class Exchange:
             self._tokens.see(events)
             await answer.pass_on(events)
             if now() >= renewal:
+                replica.last_heard = now()
                 renewal = now() + _RENEW_SECONDS
                 patience.reschedule(now() + self._limits.silence_seconds)
         if rest := whole.finish():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from .circuit_breaker import CircuitBreaker
 from .openai_errors import ApiError
 from .pool import ModelCard, ModelPool
+from .prefix_affinity import fingerprints
 from .replica import Health, Replica, State
 from .settings import AUTO_MODEL, GatewaySettings, ModelSettings
 
@@ -21,15 +23,17 @@ class Fleet:
         return iter(self._pools.values())
 
     def route(
-        self, name: str, prompt: Sequence[int], allowed: Collection[str] | None = None
-    ) -> ModelPool:
+        self, name: str, body: Mapping[str, Any], allowed: Collection[str] | None = None
+    ) -> tuple[ModelPool, Sequence[int]]:
         """The pool for the model that a client asked for; `auto` lets the gateway choose.
 
         :param allowed: the models that the client may use; None for all.
+        Returns the fingerprints of the prompt as well, where there is a choice that needs them.
         Raises ApiError: 404 for an unknown model, 403 for one that the key does not cover.
         """
         if name == AUTO_MODEL:
-            return self._best(prompt, allowed)
+            prompt = fingerprints(body)
+            return self._best(prompt, allowed), prompt
         pool = self._pools.get(name)
         if pool is None:
             # A client with a limited key is not told what else there is.
@@ -44,7 +48,7 @@ class Fleet:
             raise ApiError(
                 403, f"this key does not cover '{name}'", code="model_not_allowed", param="model"
             )
-        return pool
+        return pool, fingerprints(body) if len(pool.replicas) > 1 else ()
 
     def _best(self, prompt: Sequence[int], allowed: Collection[str] | None) -> ModelPool:
         pools = [pool for pool in self if allowed is None or pool.card.id in allowed]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from .admission import body_account
 from .openai_errors import ApiError
-from .prefix_affinity import fingerprints
 from .settings import AUTO_MODEL, Limits
 
 
@@ -30,38 +30,50 @@ class Envelope(BaseModel):
 
 
 @dataclass(frozen=True)
-class GenerationRequest:
-    """One request as it goes to a model server.
+class Task:
+    """What a model server is to do; small enough to be kept for as long as that takes.
 
     :param path: below the API's root, for example `/chat/completions`.
     :param streams: whether the client wants its answer in pieces.
     :param piecewise: whether the model server sends this kind of answer in pieces at all.
     :param prompt: fingerprints of the prompt's beginnings.
+    :param payload: the body of the request to the model server.
     """
+
+    path: str
+    streams: bool
+    piecewise: bool
+    prompt: Sequence[int]
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """A request as the client sent it. Parsed JSON can be large: it is not kept while waiting."""
 
     path: str
     model: str
     streams: bool
     piecewise: bool
-    prompt: Sequence[int]
-    body: dict[str, Any]
-    raw: bytes
+    body: dict[str, Any] = field(repr=False)
+    raw: bytes = field(repr=False)
 
-    def body_for(self, model: str) -> bytes:
-        """The body for the model that was chosen; the client's own bytes where nothing differs."""
+    def task_for(self, model: str, prompt: Sequence[int]) -> Task:
+        """The task for the chosen model; the client's own bytes where nothing has to differ."""
         changes: dict[str, Any] = {}
         if self.model == AUTO_MODEL:
             changes["model"] = model
         if self.piecewise and not self.streams:
             # Asked for in pieces all the same: that shows that it advances, and a stop is noticed.
             changes |= {"stream": True, "stream_options": {"include_usage": True}}
-        return json.dumps({**self.body, **changes}).encode() if changes else self.raw
+        payload = json.dumps({**self.body, **changes}).encode() if changes else self.raw
+        return Task(self.path, self.streams, self.piecewise, prompt, payload)
 
 
 async def read_request(
     request: Request, path: str, limits: Limits, *, piecewise: bool
 ) -> GenerationRequest:
-    """Read and check a body. Raises ApiError: 400, 408 or 413."""
+    """Read and check a body. Raises ApiError: 400, 408, 413, or 429 without room for it."""
     raw = await _read_body(request, limits)
     try:
         body = json.loads(raw)
@@ -76,15 +88,8 @@ async def read_request(
         param = str(first["loc"][0])
         message = f"'{param}': {first['msg']}"
         raise ApiError(400, message, code="invalid_request", param=param) from None
-    return GenerationRequest(
-        path=path,
-        model=envelope.model,
-        streams=bool(envelope.stream) and piecewise,
-        piecewise=piecewise,
-        prompt=fingerprints(body),
-        body=body,
-        raw=raw,
-    )
+    streams = bool(envelope.stream) and piecewise
+    return GenerationRequest(path, envelope.model, streams, piecewise, body, raw)
 
 
 async def _read_body(request: Request, limits: Limits) -> bytes:
@@ -94,13 +99,15 @@ async def _read_body(request: Request, limits: Limits) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limits.body_bytes:
         raise too_large
+    account = body_account(request)
     body = bytearray()
     try:
         async with asyncio.timeout(limits.body_seconds):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > limits.body_bytes:
+                if len(body) + len(chunk) > limits.body_bytes:
                     raise too_large
+                account.add(len(chunk))
+                body += chunk
     except TimeoutError:
         message = f"the body did not arrive within {limits.body_seconds:g} s"
         raise ApiError(408, message, code="request_timeout") from None

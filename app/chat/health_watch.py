@@ -7,7 +7,7 @@ import contextlib
 
 from .fleet import Fleet
 from .pool import ModelPool
-from .replica import Replica, State
+from .replica import Health, Replica, State
 from .settings import HealthChecks
 from .upstream import Upstream
 
@@ -24,11 +24,16 @@ async def watch_health(fleet: Fleet, upstream: Upstream, settings: HealthChecks)
 async def _watch(
     replica: Replica, pool: ModelPool, upstream: Upstream, settings: HealthChecks
 ) -> None:
+    now = asyncio.get_running_loop().time
     failures = 0
     while True:
+        asked = now()
         health = await upstream.ask_health(replica, settings.timeout)
+        if health.state is State.DOWN and replica.last_heard >= asked:
+            # It sent tokens in the meantime: it is busy (or the gateway is), which is not down.
+            health = Health(State.READY)
         failures = failures + 1 if health.state is State.DOWN else 0
-        # A server that is busy may miss one question; one that was never heard of gets no credit.
+        # A server may miss a question now and then; one that was never ready gets no such credit.
         if failures in (0, settings.failures) or replica.health.state is not State.READY:
             replica.health = health
         pool.dispatch()

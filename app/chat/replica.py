@@ -43,6 +43,8 @@ class Replica:
     # Orders equally busy replicas: the one that was used longest ago comes first.
     last_used: int = 0
     health: Health = Health(State.UNKNOWN, "was not asked yet")
+    # When it last sent a piece of an answer, on the event loop's clock.
+    last_heard: float = 0.0
     # Set when a request found the replica in trouble, so that it is asked again at once.
     doubt: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from .exchange import Exchange
 from .fleet import Fleet
-from .generation_request import GenerationRequest, read_request
+from .generation_request import Task, read_request
 from .keys import Caller, KeyRing
 from .metrics import CONTENT_TYPE, Metrics
 from .model_status import describe, status
@@ -95,7 +95,8 @@ async def models(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
 
 @router.get("/v1/models/{name:path}")
 async def model(name: str, gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
-    return describe(gateway.fleet.route(name, (), caller.models), gateway.started)
+    pool, _ = gateway.fleet.route(name, {}, caller.models)
+    return describe(pool, gateway.started)
 
 
 @router.post("/v1/chat/completions")
@@ -119,14 +120,15 @@ async def _generate(
     record = record_of(request)
     try:
         wanted = await read_request(request, path, gateway.settings.limits, piecewise=piecewise)
-        pool = gateway.fleet.route(wanted.model, wanted.prompt, caller.models)
+        pool, prompt = gateway.fleet.route(wanted.model, wanted.body, caller.models)
     except ApiError as error:
         record.outcome = error.code
         gateway.metrics.finished(record)
         raise
     record.model = pool.card.id
     record.streamed = wanted.streams
-    return RelayedAnswer(wanted, pool, gateway, caller, record)
+    task = wanted.task_for(pool.card.id, prompt)
+    return RelayedAnswer(task, pool, gateway, caller, record)
 
 
 class RelayedAnswer(Response):
@@ -138,14 +140,14 @@ class RelayedAnswer(Response):
 
     def __init__(
         self,
-        wanted: GenerationRequest,
+        task: Task,
         pool: ModelPool,
         gateway: Gateway,
         caller: Caller,
         record: RequestRecord,
     ) -> None:
         super().__init__()
-        self._wanted = wanted
+        self._task = task
         self._pool = pool
         self._gateway = gateway
         self._caller = caller
@@ -154,7 +156,7 @@ class RelayedAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gateway = self._gateway
         exchange = Exchange(
-            self._wanted, self._pool, gateway.upstream, gateway.settings, self._record
+            self._task, self._pool, gateway.upstream, gateway.settings, self._record
         )
         try:
             with self._caller.admitted():

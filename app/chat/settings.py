@@ -89,6 +89,7 @@ class Limits(Strict):
     open_requests: int = Field(
         default=1024, ge=1, description="API requests in the process at once"
     )
+    all_bodies_bytes: int = Field(default=96 * 2**20, ge=1024, description="held at once")
     queue: int = Field(default=64, ge=0, description="requests that may wait, per model")
     queue_seconds: float = Field(default=120, gt=0, description="longest wait in a queue")
     connect_seconds: float = Field(default=3, gt=0)
@@ -124,7 +125,7 @@ class HealthChecks(Strict):
     interval: float = Field(default=5, gt=0)
     interval_when_down: float = Field(default=1, gt=0)
     timeout: float = Field(default=3, gt=0)
-    failures: int = Field(default=2, ge=1, description="in a row, until a replica counts as down")
+    failures: int = Field(default=3, ge=1, description="in a row, until a replica counts as down")
 
 
 class GatewaySettings(Strict):

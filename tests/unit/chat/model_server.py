@@ -81,6 +81,8 @@ class ModelServer:
         self.asked: list[Asked] = []
         self.arrived = asyncio.Condition()
         self.health: tuple[int, dict[str, Any]] = (200, {"status": "ok"})
+        self.hang_health = False
+        self.hung_health = 0
         self.url = ""
         self._runner: web.AppRunner | None = None
 
@@ -107,6 +109,9 @@ class ModelServer:
             self._runner = None
 
     async def _health(self, request: web.Request) -> web.Response:
+        if self.hang_health:
+            self.hung_health += 1
+            await asyncio.Event().wait()
         status, body = self.health
         return web.json_response(body, status=status)
 

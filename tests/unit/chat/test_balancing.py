@@ -54,9 +54,12 @@ class World:
         return self.pool.enter(talk(*messages))
 
 
+def chat(*messages: str) -> dict[str, object]:
+    return {"messages": [{"role": "user", "content": message} for message in messages]}
+
+
 def talk(*messages: str) -> list[int]:
-    chat = [{"role": "user", "content": message} for message in messages]
-    return list(fingerprints({"messages": chat}))
+    return list(fingerprints(chat(*messages)))
 
 
 async def test_requests_spread_over_the_least_busy_replicas() -> None:
@@ -210,7 +213,8 @@ def test_auto_prefers_ready_local_real_models_then_the_least_loaded() -> None:
     fleet = Fleet([world.pool for world in worlds])
 
     def choose(*allowed: str) -> str:
-        return fleet.route("auto", (), frozenset(allowed) if allowed else None).card.id
+        pool, _ = fleet.route("auto", {}, frozenset(allowed) if allowed else None)
+        return pool.card.id
 
     assert choose() == "idle"
     assert choose("busy", "far", "nonsense", "down") == "busy"
@@ -223,8 +227,10 @@ async def test_auto_stays_with_the_model_that_knows_the_conversation() -> None:
     two.ask("hello").leave()
     two.pool.replicas[0].in_flight = 1
     fleet = Fleet([one.pool, two.pool])
-    assert fleet.route("auto", talk("hello", "answer", "more")).card.id == "two"
-    assert fleet.route("auto", talk("something else")).card.id == "one"
+    known, _ = fleet.route("auto", chat("hello", "answer", "more"))
+    assert known.card.id == "two"
+    new, _ = fleet.route("auto", chat("something else"))
+    assert new.card.id == "one"
 
 
 def test_fingerprints_agree_exactly_as_far_as_the_prompts_do() -> None:

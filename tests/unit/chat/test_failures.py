@@ -213,3 +213,29 @@ async def test_no_token_in_time_is_a_gateway_timeout(server: ModelServer) -> Non
         response = await client.post("/v1/chat/completions", json=QUESTION)
         assert response.status_code == 504
         assert response.json()["error"]["code"] == "upstream_stalled"
+
+
+async def test_a_replica_that_sends_tokens_is_not_down_though_its_health_check_hangs(
+    server: ModelServer,
+) -> None:
+    async def chatter(asked: Asked) -> web.StreamResponse:
+        response = await asked.stream()
+        while True:
+            await response.write(HELLO[1])
+            await asyncio.sleep(0.01)
+
+    server.behaviour = chatter
+    health = {"interval": 0.01, "interval_when_down": 0.01, "timeout": 1.1, "failures": 1}
+    async with (
+        running(settings(server.url, health=health)) as url,
+        client_of(url) as client,
+        client.stream("POST", "/v1/chat/completions", json=STREAM) as response,
+    ):
+        pieces = response.aiter_raw()
+        await anext(pieces)
+        while (await client.get("/ready")).status_code != 200:
+            pass
+        server.hang_health = True
+        while server.hung_health < 2:
+            await anext(pieces)
+        assert (await client.get("/ready")).status_code == 200

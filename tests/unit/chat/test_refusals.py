@@ -107,6 +107,18 @@ async def test_too_many_open_requests_are_refused_before_they_are_read(
         await writer.wait_closed()
 
 
+async def test_bodies_that_together_are_too_large_are_refused(server: ModelServer) -> None:
+    configuration = settings(server.url, limits={"all_bodies_bytes": 1024})
+    async with running(configuration) as url, client_of(url) as client:
+        body = {"model": "m", "messages": [{"role": "user", "content": "x" * 600}]}
+        assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+        body["messages"] = [{"role": "user", "content": "x" * 1100}]
+        refused = await client.post("/v1/chat/completions", json=body)
+        assert refused.json()["error"]["code"] == "gateway_full"
+        body["messages"] = MESSAGES
+        assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+
+
 async def test_an_unexpected_failure_is_an_error_object_without_a_traceback(
     gateway: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
