@@ -71,6 +71,8 @@ class ServiceImage(pulumi.ComponentResource):
             ),
             triggers={"context": sources.digest},
             keep_locally=args.push or None,
+            # A container that someone else started from the image keeps it; only our name goes.
+            force_remove=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
