@@ -130,9 +130,7 @@ def test_a_version_that_cannot_start_fails_at_once_and_the_old_one_serves_on(
     catalogue.write_text(good.replace(path, path + digest), encoding="utf-8")
     failed = dev.up(check=False)
     assert failed.returncode != 0
-    assert re.search(r"phi-inference-\w+: its program ended", failed.stdout), (
-        failed.stdout
-    )
+    assert re.search(r"phi-inference-\w+: its program ended", failed.stdout), failed.stdout
     assert "0" * 64 in failed.stdout, "the container's own words: which digest was expected"
     again = dev.up(check=False)
     assert again.returncode != 0, "what failed once must not pass for good the next time"
