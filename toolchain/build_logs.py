@@ -13,8 +13,9 @@ QUIET_SECONDS = 2.0
 POLL_SECONDS = 0.5
 MAX_WIDTH = 160
 
-STEP_HEADER = re.compile(r"^#\d+ \[(?!internal)")
-STEP_END = re.compile(r"^#\d+ (CACHED|DONE|CANCELED)|^#\d+ sha256:|^#\d+ \[internal|^#\d+ $|^\s*$")
+STEP_HEADER = re.compile(r"^#(\d+) \[(?!internal)")
+CACHED = re.compile(r"^#(\d+) CACHED")
+NOT_SHOWN = re.compile(r"^(#0 .*|#\d+ (DONE|CANCELED|sha256:|\[internal|transferring ).*|#\d+ ?|)$")
 FAILURE = re.compile(r"^#\d+ ERROR|^-{6}|^ERROR|^error:|\b(fatal )?error: |\bE: ", re.IGNORECASE)
 OUTPUT = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
 
@@ -26,23 +27,44 @@ class BuildLogThinner:
         self._prefix = f"[{image}] "
         self._last_shown = float("-inf")
         self._failed = False
+        # A header waits for what follows: nothing is shown of a step that was cached.
+        self._header: tuple[str, float] | None = None
 
-    def choose(self, line: str, now: float) -> str | None:
-        """The text to show for a line that came at `now` (seconds), if it is shown."""
+    def choose(self, line: str, now: float) -> list[str]:
+        """The lines to show, now that this one came at `now` (seconds)."""
         line = line.rstrip()
         if self._failed or line.startswith("------"):
             # What BuildKit repeats at the end of a failed build is all about the failure.
             self._failed = True
-            return self._prefix + line
-        if FAILURE.search(line):
-            return self._prefix + line
+            return [*self._take_header(), self._prefix + line]
         if STEP_HEADER.match(line):
+            shown, self._header = self._take_header(), (line, now)
+            return shown
+        if CACHED.match(line):
+            self._header = None
+            return []
+        if FAILURE.search(line):
+            return [*self._take_header(), self._prefix + line]
+        if NOT_SHOWN.match(line):
+            return self._take_header()
+        if header := self._take_header():
             self._last_shown = now
-            return self._prefix + line[:MAX_WIDTH]
-        if STEP_END.match(line) or now - self._last_shown < QUIET_SECONDS:
-            return None
+            return header
+        if now - self._last_shown < QUIET_SECONDS:
+            return []
         self._last_shown = now
-        return self._prefix + OUTPUT.sub("", line)[:MAX_WIDTH]
+        return [self._prefix + OUTPUT.sub("", line)[:MAX_WIDTH]]
+
+    def overdue(self, now: float) -> list[str]:
+        """The header of a step that has said nothing yet, and is not cached."""
+        if self._header is None or now - self._header[1] < QUIET_SECONDS:
+            return []
+        self._last_shown = now
+        return self._take_header()
+
+    def _take_header(self) -> list[str]:
+        header, self._header = self._header, None
+        return [] if header is None else [self._prefix + " ".join(header[0].split())[:MAX_WIDTH]]
 
 
 class LogFile:
@@ -108,7 +130,9 @@ class BuildLogTail:
             if path.stem not in self._logs:
                 self._add(path, from_end=False)
         for log, thinner in self._logs.values():
+            now = time.monotonic()
             for line in log.new_lines():
-                text = thinner.choose(line, time.monotonic())
-                if text is not None:
+                for text in thinner.choose(line, now):
                     self._say(text)
+            for text in thinner.overdue(now):
+                self._say(text)

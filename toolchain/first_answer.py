@@ -40,6 +40,7 @@ def wait(chat_url: str, step: Step, look: Callable[[], list[Container]]) -> Repl
     deadline = time.monotonic() + DEADLINE_SECONDS
     reason = "nothing tried yet"
     while time.monotonic() < deadline:
+        step.note(f"asking {chat_url}")
         try:
             return ask_chat(chat_url)
         except (OSError, http.client.HTTPException, ValueError) as error:

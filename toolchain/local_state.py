@@ -39,7 +39,8 @@ class LocalState:
         return Finding(True, f"in {self._project.state}")
 
     def make(self, step: Step) -> str:
-        self._project.state.mkdir(mode=0o700, exist_ok=True)
+        self._project.state.mkdir(exist_ok=True)
+        self._project.state.chmod(0o700)
         self._project.pulumi_state.mkdir(mode=0o700, exist_ok=True)
         if not self._project.passphrase.exists():
             self._forget_old_salt()

@@ -70,8 +70,13 @@ class PythonEnvironment:
             raise SetupError(f"{sys.executable} -m venv failed:\n{answer.out}{answer.err}")
 
     def _follow(self, step: Step, *args: str) -> None:
-        # The caches may lie on another file system than the project.
-        environment = {**os.environ, "UV_LINK_MODE": os.environ.get("UV_LINK_MODE", "copy")}
+        environment = {
+            # The cache may lie on another file system than the project.
+            "UV_LINK_MODE": "copy",
+            # As every other program here: a company's own authority is in the system's store.
+            "UV_SYSTEM_CERTS": "true",
+            **os.environ,
+        }
         environment.pop("VIRTUAL_ENV", None)
         follow(list(args), log=self._log, env=environment, on_line=step.note)
 

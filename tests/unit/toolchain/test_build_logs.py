@@ -9,20 +9,31 @@ from toolchain.build_logs import BuildLogTail, BuildLogThinner, LogFile
 
 def shown(lines: list[tuple[float, str]]) -> list[str]:
     thinner = BuildLogThinner("inference")
-    return [text for now, line in lines if (text := thinner.choose(line, now)) is not None]
+    return [text for now, line in lines for text in thinner.choose(line, now)]
 
 
-def test_headers_of_build_steps_are_shown_and_buildkits_own_work_is_not() -> None:
+def test_build_steps_are_shown_and_neither_cached_ones_nor_buildkits_own_work() -> None:
     assert shown(
         [
+            (0, '#0 building with "default" instance using docker driver'),
             (0, "#1 [internal] load build definition from Dockerfile"),
-            (0, "#1 sha256:050965a777b3ac7e"),
+            (0, "#1 transferring dockerfile: 2.21kB 0.2s done"),
             (0, "#1 DONE 0.1s"),
-            (0, "#5 [builder 2/7] RUN cmake --build build"),
-            (0, "#5 CACHED"),
             (0, ""),
+            (0, "#5 [builder 2/7] RUN apt-get update   && apt-get install"),
+            (0, "#5 CACHED"),
+            (0, "#6 [builder 3/7] RUN cmake   --build build"),
+            (0, "#6 DONE 3.0s"),
         ]
-    ) == ["[inference] #5 [builder 2/7] RUN cmake --build build"]
+    ) == ["[inference] #6 [builder 3/7] RUN cmake --build build"]
+
+
+def test_a_step_that_says_nothing_for_long_is_shown_all_the_same() -> None:
+    thinner = BuildLogThinner("inference")
+    assert thinner.choose("#6 [builder 3/7] RUN npm ci", 0) == []
+    assert thinner.overdue(1) == []
+    assert thinner.overdue(2) == ["[inference] #6 [builder 3/7] RUN npm ci"]
+    assert thinner.overdue(4) == []
 
 
 def test_output_is_thinned_to_a_line_in_two_seconds() -> None:
@@ -79,6 +90,6 @@ def test_only_what_is_written_meanwhile_is_shown(tmp_path: Path) -> None:
     said: list[str] = []
     with BuildLogTail(tmp_path, said.append):
         with (tmp_path / "chat.log").open("a") as file:
-            file.write("#2 [2/2] COPY . .\n")
-        (tmp_path / "monitor.log").write_text("#1 [1/1] RUN true\n")
+            file.write("#2 [2/2] COPY . .\n#2 DONE 0.1s\n")
+        (tmp_path / "monitor.log").write_text("#1 [1/1] RUN true\n#1 DONE 0.1s\n")
     assert sorted(said) == ["[chat] #2 [2/2] COPY . .", "[monitor] #1 [1/1] RUN true"]
