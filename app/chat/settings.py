@@ -92,7 +92,7 @@ class Limits(Strict):
     all_bodies_bytes: int = Field(default=96 * 2**20, ge=1024, description="held at once")
     queue: int = Field(default=64, ge=0, description="requests that may wait, per model")
     queue_seconds: float = Field(default=120, gt=0, description="longest wait in a queue")
-    connect_seconds: float = Field(default=3, gt=0)
+    connect_seconds: float = Field(default=10, gt=0)
     first_token_seconds: float = Field(default=900, gt=0, description="a long prompt on a slow CPU")
     silence_seconds: float = Field(default=120, gt=0, description="between two pieces of an answer")
     request_seconds: float = Field(
