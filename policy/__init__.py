@@ -1,0 +1,1 @@
+"""What a stack must never contain, whoever changed it."""

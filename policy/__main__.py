@@ -1,0 +1,29 @@
+"""The rules as a policy pack: pulumi preview --policy-pack policy."""
+
+from pulumi_policy import (
+    EnforcementLevel,
+    PolicyPack,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+)
+from rules import RULES, Resource, Rule
+
+
+def policy(rule: Rule) -> ResourceValidationPolicy:
+    """One rule, in the words of Pulumi's policy engine."""
+
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        # urn:pulumi:<stack>::<project>::<types>::<name>
+        stack = args.urn.removeprefix("urn:pulumi:").partition("::")[0]
+        for violation in rule.violations(Resource(args.resource_type, args.props, stack)):
+            report(f"{args.name} {violation}.")
+
+    return ResourceValidationPolicy(name=rule.name, description=rule.description, validate=validate)
+
+
+PolicyPack(
+    name="llm-stack",
+    enforcement_level=EnforcementLevel.MANDATORY,
+    policies=[policy(rule) for rule in RULES],
+)
