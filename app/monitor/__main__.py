@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import http.client
-import json
 import signal
 import sys
 import time
@@ -40,8 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load()
-        if options.command == "check":
-            return check(settings)
         if options.command in ("pause", "resume"):
             return tell(settings, options)
         asyncio.run(run(settings))
@@ -56,7 +52,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("run")
-    commands.add_parser("check")
     for verb in ("pause", "resume"):
         command = commands.add_parser(verb)
         command.add_argument("services", nargs="*", metavar="SERVICE", help="all, if none is named")
@@ -128,21 +123,6 @@ async def _until(stop: asyncio.Event, parts: list[asyncio.Task[None]]) -> None:
         for task in (waiting, *parts):
             task.cancel()
         await asyncio.gather(waiting, *parts, return_exceptions=True)
-
-
-def check(settings: Settings) -> int:
-    """Ask the monitor that runs beside this process whether it works."""
-    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=4)
-    try:
-        connection.request("GET", "/health")
-        answer = json.load(connection.getresponse())
-    except (OSError, ValueError) as error:
-        print(f"the monitor does not answer: {error}", file=sys.stderr)
-        return 1
-    finally:
-        connection.close()
-    print("; ".join(answer["faults"]) or "ok")
-    return 1 if answer["faults"] else 0
 
 
 def tell(settings: Settings, options: argparse.Namespace) -> int:

@@ -64,10 +64,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A restart that was decided on, and whose answer is not yet known."""
+    """A restart that was decided on, and whose answer is not yet known.
+
+    `known_start`: a container that was started later is one that the monitor has not yet seen
+    fail, be it that Docker restarted it, a person, or this very decision, carried out already.
+    """
 
     asked_at: float
     failing_since: float
+    known_start: float
     second_opinion: bool
     code: str
     reason: str
@@ -87,6 +92,7 @@ class RestartAnswer:
 class Memory:
     """All that is remembered of a service from check to check.
 
+    `known_start`: the container it knows was started before this time.
     `healthy`: the confirmed judgement; None until there is one. `streak`: restarts since it
     was last stable. `restarts`: times of those within the window. `alerted`: people were told
     that it failed and not yet that it recovered. `held`: why a wanted restart does not happen.
@@ -98,6 +104,7 @@ class Memory:
     code: str = ""
     latency: float | None = None
     checked_at: float | None = None
+    known_start: float = 0.0
     healthy: bool | None = None
     healthy_since: float | None = None
     failures: int = 0
@@ -178,7 +185,7 @@ def can_serve(memory: Memory) -> bool:
 
 def remember(start_grace: float, now: float) -> Memory:
     """The memory of a service that was never seen before; it may just be starting."""
-    return Memory(since=now, grace_until=now + start_grace)
+    return Memory(since=now, known_start=now, grace_until=now + start_grace)
 
 
 def observe(memory: Memory, service: str, verdict: Verdict, policy: Policy, world: World) -> Step:
@@ -227,6 +234,7 @@ def _serve(step: Step, verdict: Verdict, policy: Policy) -> None:
         failing_since=None,
         successes=memory.successes + 1,
         grace_until=0.0,
+        known_start=step.now,
         last_good=True,
         changes=_changed(memory, True, step.now, policy),
     )
@@ -337,6 +345,7 @@ def _decide(step: Step, verdict: Verdict, policy: Policy, world: World) -> None:
         pending=Pending(
             asked_at=step.now,
             failing_since=memory.failing_since or step.now,
+            known_start=memory.known_start,
             second_opinion=verdict.unreachable,
             code=verdict.code,
             reason=verdict.reason,
@@ -404,12 +413,13 @@ def _restarted(
         failing_since=None,
         patient_since=None,
         held="",
+        known_start=started,
         last_restart_at=started,
         last_restart_code="elsewhere" if elsewhere else pending.code,
         last_restart_reason=pending.reason,
     )
     if elsewhere:
-        reason = f"was restarted by another hand after it began to fail: {answer.detail}"
+        reason = f"was restarted by another hand since it last worked: {answer.detail}"
         step.tell(Happening.RESTARTED_ELSEWHERE, reason, code="elsewhere")
     else:
         found = f" (found {answer.detail})" if answer.detail else ""

@@ -64,6 +64,7 @@ def _body(service: Service, pending: Pending) -> bytes:
             "replica": service.replica,
             "reason": pending.reason[:500],
             "failing_since": pending.failing_since,
+            "known_start": pending.known_start,
             "second_opinion": pending.second_opinion,
         }
     ).encode()

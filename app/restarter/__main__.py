@@ -1,8 +1,7 @@
-"""Command line of the restarter: `run` (the default) and `check` (the health check)."""
+"""Command line of the restarter: it takes no argument but `run`, which is the default."""
 
 from __future__ import annotations
 
-import http.client
 import signal
 import sys
 import threading
@@ -14,13 +13,11 @@ from .settings import Settings, SettingsError, load, read_token
 
 def main(arguments: list[str]) -> int:
     """Run a command; the result is the exit status."""
-    if arguments not in ([], ["run"], ["check"]):
-        print("usage: restarter [run | check]", file=sys.stderr)
+    if arguments not in ([], ["run"]):
+        print("usage: restarter [run]", file=sys.stderr)
         return 2
     try:
         settings = load()
-        if arguments == ["check"]:
-            return check(settings)
         run(settings, read_token(settings.token_file))
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -44,19 +41,6 @@ def run(settings: Settings, token: bytes) -> None:
             log("engine_unreachable", reason=health["reason"])
         server.serve_forever(poll_interval=0.2)
     log("stopped")
-
-
-def check(settings: Settings) -> int:
-    """Ask the restarter that runs beside this process whether it works."""
-    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=4)
-    try:
-        connection.request("GET", "/health")
-        return 0 if connection.getresponse().status == 200 else 1
-    except OSError as error:
-        print(error, file=sys.stderr)
-        return 1
-    finally:
-        connection.close()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Docker waits ever longer between its own restarts, and forgets after ten good seconds. Who was
-# restarted so often, and again so long after it began to fail, is in a loop.
+# Docker counts its own restarts, and waits ever longer between them until a container has run for
+# ten seconds. One that was restarted so often, and again just now, is in a loop.
 LOOP_COUNT = 3
 LOOP_SECONDS = 10.0
 
@@ -76,6 +76,18 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """What the monitor saw. `known_start`: it has not yet seen a container fail that was
+    started later. `second_opinion`: nothing at all came back from the service, so before a
+    restart its own health check inside the container is heard, which no network can disturb.
+    """
+
+    since: float
+    known_start: float
+    second_opinion: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What to do. `outcome` is `restart`, or why not, in the words of the answer."""
 
@@ -85,14 +97,8 @@ class Decision:
     wait: float | None = None
 
 
-def decide(
-    found: Sequence[Container], failing_since: float, second_opinion: bool, now: float
-) -> Decision:
-    """Decide on a service that fails since a time, and has these containers.
-
-    `second_opinion`: nothing at all came back from it, so before a restart its own health
-    check inside the container is heard, which no network can disturb.
-    """
+def decide(found: Sequence[Container], failure: Failure, now: float) -> Decision:
+    """Decide on a service that fails, and has these containers."""
     if not found:
         return Decision("not_found")
     if any(container.swarm for container in found):
@@ -101,12 +107,12 @@ def decide(
     detail = container.describe()
     if container.stopped_by_hand:
         return Decision("stopped_by_hand", container, detail)
-    if _loops(container, failing_since):
+    if _loops(container, now):
         return Decision("looping", container, detail)
-    if container.running and container.started_at > failing_since:
+    if container.running and container.started_at > failure.known_start:
         return Decision("fresh", container, detail)
-    if second_opinion and container.running and container.check_within:
-        return _second_opinion(container, failing_since, now)
+    if failure.second_opinion and container.running and container.check_within:
+        return _second_opinion(container, failure.since, now)
     return Decision("restart", container, detail)
 
 
@@ -118,11 +124,10 @@ def choose(found: Sequence[Container]) -> Container:
     return min(sick or meant, key=lambda container: container.started_at)
 
 
-def _loops(container: Container, failing_since: float) -> bool:
+def _loops(container: Container, now: float) -> bool:
     if container.restart_count < LOOP_COUNT:
         return False
-    late = container.started_at > failing_since + LOOP_SECONDS
-    return container.status == "restarting" or late
+    return container.status == "restarting" or now - container.started_at < LOOP_SECONDS
 
 
 def _second_opinion(container: Container, failing_since: float, now: float) -> Decision:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .containers import Container, Decision, decide
+from .containers import Container, Decision, Failure, decide
 from .engine import Engine, EngineError
 from .gate import Gate, Rates, Refused
 from .settings import NAME, Settings
@@ -85,7 +85,10 @@ class Restarter:
         found = self._engine.containers(
             self._settings.stack, request["service"], request["replica"]
         )
-        decision = decide(found, request["failing_since"], request["second_opinion"], self._clock())
+        failure = Failure(
+            request["failing_since"], request["known_start"], request["second_opinion"]
+        )
+        decision = decide(found, failure, self._clock())
         if decision.outcome == "restart" and decision.container:
             return self._carry_out(request["service"], decision.container, decision)
         return _answer(decision.outcome, decision)
@@ -133,6 +136,7 @@ FIELDS: dict[str, Callable[[object], bool]] = {
     "replica": lambda value: value is None or _is_name(value),
     "reason": lambda value: isinstance(value, str) and len(value) <= 500,
     "failing_since": lambda value: type(value) in (int, float),
+    "known_start": lambda value: type(value) in (int, float),
     "second_opinion": lambda value: isinstance(value, bool),
 }
 

@@ -176,7 +176,7 @@ def test_the_backoff_doubles_up_to_its_maximum_with_jitter_to_both_sides() -> No
         (0, 0.0, 24),
         (0, 1.0, 36),
     ]:
-        pending = Pending(0, 0, False, "refused", "connection refused")
+        pending = Pending(0, 0, 0, False, "refused", "connection refused")
         memory = replace(healthy().memory, pending=pending, streak=streak)
         step = answered(memory, "phi", RestartAnswer(Outcome.RESTARTED), policy, 500.0, chance)
         assert step.memory.not_before == pytest.approx(500 + delay)
@@ -323,12 +323,23 @@ def test_the_second_opinion_is_asked_only_when_nothing_came_back() -> None:
         assert memory.pending.second_opinion is expected
 
 
-def test_the_question_carries_the_time_of_the_first_failure() -> None:
+def test_the_question_carries_the_first_failure_and_the_last_good_check() -> None:
     memory = healthy().memory
-    for now in (2000.0, 2005.0, 2010.0):
-        memory = observe(memory, "phi", REFUSED, RULES, World(now)).memory
+    for now, verdict in [(1990.0, OK), (2000.0, REFUSED), (2005.0, REFUSED), (2010.0, REFUSED)]:
+        memory = observe(memory, "phi", verdict, RULES, World(now)).memory
     assert memory.pending is not None
-    assert memory.pending.failing_since == 2000.0
+    assert (memory.pending.failing_since, memory.pending.known_start) == (2000.0, 1990.0)
+
+
+def test_a_container_started_by_another_hand_is_known_once_it_was_told_of() -> None:
+    story = broken(outcome=Outcome.FRESH)
+    told = story.memory.last_restart_at
+    story.outcome = Outcome.RESTARTED
+    story.see(*[REFUSED] * 20)
+    pending_start = story.memory.known_start
+    assert told is not None
+    assert pending_start >= told, "asked again, the same start is no news"
+    assert len(story.restarts) == 1
 
 
 def test_while_an_answer_is_awaited_nothing_is_asked_again() -> None:

@@ -37,6 +37,9 @@ class Scripted:
         self.before_answer()
         return self.answer
 
+    async def works(self) -> bool:
+        return True
+
 
 class Clock:
     now = 1_000_000.0

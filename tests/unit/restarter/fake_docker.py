@@ -42,6 +42,7 @@ class FakeDocker:
         self.asked: list[str] = []
         self.restart_status = 204
         self.filters_work = True
+        self.restarting = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
@@ -59,6 +60,7 @@ class FakeDocker:
         if (method, verb) == ("GET", "json"):
             return 200, known[identity]
         assert (method, verb) == ("POST", "restart")
+        self.restarting.set()
         self.gate.wait(10)
         self.restarted.append(known[identity]["Name"])
         return self.restart_status, {"message": "cannot restart"}

@@ -2,10 +2,11 @@
 
 import pytest
 
-from app.restarter.containers import Check, Container, choose, decide
+from app.restarter.containers import Check, Container, Failure, choose, decide
 
-FAILING_SINCE = 1000.0
 NOW = 1030.0
+ANSWERED = Failure(since=1000.0, known_start=990.0)
+SILENT = Failure(since=1000.0, known_start=990.0, second_opinion=True)
 
 
 def box(**changes: object) -> Container:
@@ -29,9 +30,10 @@ def checked(*checks: tuple[float, bool], health: str = "healthy") -> Container:
         (box(status="created", restart_policy="always"), "stopped_by_hand"),
         (box(status="exited", restart_policy="always", error="no such file"), "restart"),
         (box(status="paused"), "stopped_by_hand"),
-        (box(started_at=1001.0), "fresh"),
+        (box(started_at=995.0), "fresh"),
         (box(started_at=1001.0, restart_count=1), "fresh"),
-        (box(started_at=999.0, restart_count=9), "restart"),
+        (box(started_at=1001.0, restart_count=9), "fresh"),
+        (box(started_at=989.0, restart_count=9), "restart"),
         (box(status="restarting", restart_count=3), "looping"),
         (box(status="restarting", restart_count=1), "restart"),
         (box(started_at=1025.0, restart_count=5), "looping"),
@@ -39,7 +41,7 @@ def checked(*checks: tuple[float, bool], health: str = "healthy") -> Container:
     ],
 )
 def test_what_is_done_with_one_container(container: Container, outcome: str) -> None:
-    assert decide([container], FAILING_SINCE, False, NOW).outcome == outcome
+    assert decide([container], ANSWERED, NOW).outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -59,18 +61,18 @@ def test_what_is_done_with_one_container(container: Container, outcome: str) -> 
 def test_where_nothing_came_back_the_containers_own_check_is_heard(
     container: Container, outcome: str
 ) -> None:
-    assert decide([container], FAILING_SINCE, True, NOW).outcome == outcome
+    assert decide([container], SILENT, NOW).outcome == outcome
 
 
 def test_waiting_for_a_second_opinion_ends() -> None:
     silent = checked((990, True))
-    assert decide([silent], FAILING_SINCE, True, 1031).wait == 14
-    assert decide([silent], FAILING_SINCE, True, 1001).wait == 15
-    assert decide([silent], FAILING_SINCE, True, 1046).outcome == "restart"
+    assert decide([silent], SILENT, 1031).wait == 14
+    assert decide([silent], SILENT, 1001).wait == 15
+    assert decide([silent], SILENT, 1046).outcome == "restart"
 
 
 def test_the_second_opinion_is_not_asked_for_where_the_service_itself_answered() -> None:
-    assert decide([checked((1010, True))], FAILING_SINCE, False, NOW).outcome == "restart"
+    assert decide([checked((1010, True))], ANSWERED, NOW).outcome == "restart"
 
 
 def test_of_several_replicas_the_sick_one_is_taken_then_the_oldest() -> None:
@@ -85,7 +87,7 @@ def test_of_several_replicas_the_sick_one_is_taken_then_the_oldest() -> None:
 
 
 def test_no_container_is_an_outcome() -> None:
-    assert decide([], FAILING_SINCE, False, NOW).outcome == "not_found"
+    assert decide([], ANSWERED, NOW).outcome == "not_found"
 
 
 def test_a_description_says_how_it_ended() -> None:

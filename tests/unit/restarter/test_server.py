@@ -26,6 +26,7 @@ GOOD = {
     "replica": None,
     "reason": "no token for 121 s",
     "failing_since": 4e9,
+    "known_start": 4e9,
     "second_opinion": False,
 }
 
@@ -115,7 +116,7 @@ def test_services_that_are_not_listed_are_refused_without_asking_docker(rig: Rig
         {"replica": 1},
         {"reason": "x" * 501},
         {"failing_since": "yesterday"},
-        {"failing_since": True},
+        {"known_start": True},
         {"second_opinion": 1},
         {"verb": "kill"},
     ],
@@ -273,8 +274,7 @@ def test_while_a_restart_is_under_way_a_second_one_waits(rig: Rig) -> None:
     results: list[Any] = []
     first = threading.Thread(target=lambda: results.append(rig.restart()))
     first.start()
-    while not any("/restart" in line for line in rig.docker.asked):
-        first.join(0.01)
+    assert rig.docker.restarting.wait(10)
     assert rig.restart()[1]["outcome"] == "wait"
     rig.docker.gate.set()
     first.join()
@@ -282,8 +282,8 @@ def test_while_a_restart_is_under_way_a_second_one_waits(rig: Rig) -> None:
     assert len(rig.docker.restarted) == 1
 
 
-def test_a_container_that_is_younger_than_the_failure_is_left_alone(rig: Rig) -> None:
-    status, answer = rig.restart(failing_since=1_000_000.0)
+def test_a_container_that_the_monitor_has_not_yet_seen_fail_is_left_alone(rig: Rig) -> None:
+    status, answer = rig.restart(known_start=1_000_000.0)
     assert (status, answer["outcome"]) == (200, "fresh")
     assert answer["started_at"] == pytest.approx(1767225600.123456)
     assert rig.docker.restarted == []

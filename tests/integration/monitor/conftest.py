@@ -1,0 +1,89 @@
+"""Images for the chaos tests, and the table of what each fault led to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from .rig import Rig
+
+ROOT = Path(__file__).parents[3]
+
+ROWS: list[tuple[str, float | None, float | None, int]] = []
+
+
+@pytest.fixture(scope="session")
+def images(buildkit: Callable[..., Any]) -> dict[str, str]:
+    """The two images; MONITOR_IMAGE and RESTARTER_IMAGE name ones that are already built."""
+    found = {}
+    for name in ("monitor", "restarter"):
+        found[name] = os.environ.get(f"{name.upper()}_IMAGE", f"llm-stack-test/{name}")
+        if found[name].startswith("llm-stack-test/"):
+            file = ROOT / f"docker/{name}.Dockerfile"
+            buildkit(
+                "-q",
+                "-t",
+                found[name],
+                "-f",
+                str(file),
+                str(ROOT / f"app/{name}"),
+                stdout=subprocess.DEVNULL,
+            )
+    return found
+
+
+MakeRig = Callable[[], Rig]
+
+
+@pytest.fixture(scope="module")
+def make_rig(
+    engine: docker.DockerClient,
+    images: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[MakeRig]:
+    """Rigs that are taken away at the end, also after a failure."""
+    rigs: list[Rig] = []
+
+    def make() -> Rig:
+        rigs.append(Rig(engine, images, tmp_path_factory.mktemp("rig")))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.remove()
+
+
+@pytest.fixture
+def row() -> Callable[..., None]:
+    """Note a row of the table: fault, seconds to detect and to recover, restarts done."""
+
+    def note(
+        fault: str, *, began: float, detected: float | None, recovered: float | None, restarts: int
+    ) -> None:
+        ROWS.append(
+            (
+                fault,
+                None if detected is None else detected - began,
+                None if recovered is None else recovered - began,
+                restarts,
+            )
+        )
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the table."""
+    if not ROWS:
+        return
+    terminalreporter.section("chaos (checks every 1 s, some 20 times as fast as the defaults)")
+    terminalreporter.line(f"{'fault':<48} {'detected':>10} {'recovered':>10} {'restarts':>9}")
+    for fault, detected, recovered, restarts in ROWS:
+        texts = ["-" if at is None else f"{at:.1f} s" for at in (detected, recovered)]
+        terminalreporter.line(f"{fault:<48} {texts[0]:>10} {texts[1]:>10} {restarts:>9}")

@@ -1,0 +1,135 @@
+"""A service that fails on demand: llama-server, chat, connector and webhook sink in one script.
+
+Environment: START_DELAY (seconds before it listens), LOADING (seconds of "Loading model"),
+BROKEN (exit with 1 at once). `POST /behave` with one of the words in `MODES` changes what it does
+until it is restarted. `fake_service.py check` is the container's own health check.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+PORT = 8000
+MODES = (
+    "ok",
+    "mute",  # healthy, idle, and never makes a token
+    "stuck",  # healthy, a slot busy that never advances
+    "loaded",  # all slots busy and advancing
+    "fail",  # /health answers 500
+    "not_ready",  # /ready answers 503
+    "greedy",  # takes memory until it is killed
+    "stubborn",  # exits on no SIGTERM, and answers 500
+)
+LOADING = {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
+
+
+class Fake:
+    def __init__(self) -> None:
+        self.mode = "ok"
+        self.ready_at = time.monotonic() + float(os.environ.get("LOADING", "0"))
+        self.completions = 0
+        self.messages: list[Any] = []
+
+    @property
+    def tokens(self) -> int:
+        """Advances with time while it is loaded, as tokens do."""
+        return int(time.monotonic() * 20)
+
+    def behave(self, mode: str) -> None:
+        assert mode in MODES, mode
+        self.mode = mode
+        if mode == "greedy":
+            threading.Thread(target=eat_memory, daemon=True).start()
+
+    def get(self, path: str) -> tuple[int, Any]:
+        if time.monotonic() < self.ready_at:
+            return 503, LOADING
+        if path == "/health":
+            return (500 if self.mode in ("fail", "stubborn") else 200), {"status": "ok"}
+        if path == "/ready":
+            ready = self.mode != "not_ready"
+            return (200 if ready else 503), {"readyConnections": 4 if ready else 0}
+        if path == "/slots":
+            return 200, self.slots()
+        if path == "/metrics":
+            count = self.tokens if self.mode == "loaded" else self.completions
+            return 200, f"llamacpp:n_decode_total {count}\n"
+        if path == "/messages":
+            return 200, self.messages
+        return 404, {"error": {"message": "File Not Found"}}
+
+    def slots(self) -> list[dict[str, Any]]:
+        busy = self.mode in ("stuck", "loaded")
+        decoded = self.tokens if self.mode == "loaded" else 3
+        return [
+            {"id": i, "is_processing": busy, "id_task": 1, "next_token": [{"n_decoded": decoded}]}
+            for i in range(2)
+        ]
+
+    def post(self, path: str, body: Any) -> tuple[int, Any]:
+        if path == "/behave":
+            self.behave(body["mode"])
+        elif path == "/webhook":
+            self.messages.append(body)
+        elif path == "/completion":
+            if self.mode in ("mute", "stuck"):
+                time.sleep(3600)
+            self.completions += 1
+        return 200, {"content": "a"}
+
+
+def eat_memory() -> None:
+    eaten = []
+    while True:
+        eaten.append(bytearray(os.urandom(1 << 20)))
+
+
+FAKE = Fake()
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.reply(*FAKE.get(self.path))
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.reply(*FAKE.post(self.path, json.loads(body)))
+
+    def reply(self, status: int, body: Any) -> None:
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def terminate(number: int, frame: object) -> None:
+    if FAKE.mode != "stubborn":
+        os._exit(0)
+
+
+def main() -> int:
+    if sys.argv[1:] == ["check"]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=1) as answer:
+            return 0 if answer.status == 200 else 1
+    if os.environ.get("BROKEN"):
+        return 1
+    signal.signal(signal.SIGTERM, terminate)
+    time.sleep(float(os.environ.get("START_DELAY", "0")))
+    server = ThreadingHTTPServer(("0.0.0.0", PORT), Handler)
+    server.daemon_threads = True
+    server.serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,324 @@
+"""A stack of fake services with the real monitor and restarter, in containers of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+from docker.models.containers import Container
+from docker.types import Mount
+
+FAKE = Path(__file__).with_name("fake_service.py")
+SOCKET = "/var/run/docker.sock"
+PATIENCE = 60.0
+
+Found = TypeVar("Found")
+
+HARDENED: dict[str, Any] = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges:true"],
+    "tmpfs": {"/tmp": "size=64m,noexec"},
+    "init": True,
+    "pids_limit": 128,
+    "memswap_limit": "128m",
+    "mem_limit": "128m",
+}
+
+# As in production, but some twenty times as fast.
+JUDGEMENT = {
+    "fail_after": 3,
+    "recover_after": 2,
+    "retry_interval": 0.5,
+    "stall_after": 4,
+    "canary_every": 2,
+    "flap_changes": 20,
+}
+RESTARTS = {
+    "url": "http://restarter:8070",
+    "backoff": 1,
+    "backoff_max": 4,
+    "limit": 3,
+    "window": 600,
+    "stable_after": 30,
+    "hold_retry": 3,
+}
+
+
+@dataclass(frozen=True)
+class FakeSpec:
+    """A fake service, and what the monitor is told of it."""
+
+    kind: str = "inference"
+    policy: str = "no"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    checked_by_docker: bool = False
+    after_monitor: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Rig:
+    """Starts and stops everything, and reads what the monitor tells."""
+
+    def __init__(
+        self, engine: docker.DockerClient, images: Mapping[str, str], folder: Path
+    ) -> None:
+        self.engine = engine
+        self.images = images
+        self.folder = folder
+        self.stack = f"chaos-{secrets.token_hex(4)}"
+        self.fakes: dict[str, Container] = {}
+        self.labels = {"llm-stack.stack": self.stack}
+        self.token = secrets.token_hex(32)
+
+    def start(
+        self, specs: Mapping[str, FakeSpec], *, socket: bool = True, sink: bool = False
+    ) -> Rig:
+        self.network = self.engine.networks.create(
+            self.stack, driver="bridge", internal=False, labels=self.labels
+        )
+        self.private = self.engine.networks.create(
+            f"{self.stack}-restarter", driver="bridge", internal=True, labels=self.labels
+        )
+        self.volume = self.engine.volumes.create(f"{self.stack}-state", labels=self.labels)
+        self._write_files(specs, sink)
+        self.start_restarter(socket=socket)
+        for name, spec in specs.items():
+            if not spec.after_monitor:
+                self.fakes[name] = self._start_fake(name, spec)
+        if sink:
+            self.fakes["sink"] = self._start_fake("sink", FakeSpec(kind="http"))
+        self.start_monitor()
+        for name, spec in specs.items():
+            if spec.after_monitor:
+                self.fakes[name] = self._start_fake(name, spec)
+        return self
+
+    def _write_files(self, specs: Mapping[str, FakeSpec], sink: bool) -> None:
+        services = [self._told(name, spec) for name, spec in specs.items()]
+        hook = {"name": "sink", "format": "generic", "url_file": "/run/secrets/hook"}
+        alerts: dict[str, Any] = {"group_wait": 0.2}
+        monitor = {
+            "stack": self.stack,
+            "interval": 1,
+            "services": services,
+            "judgement": JUDGEMENT,
+            "restarts": RESTARTS,
+            "alerts": alerts | ({"webhooks": [hook]} if sink else {}),
+        }
+        restarter = {"stack": self.stack, "services": list(specs), "min_gap": 0}
+        for folder, files in {
+            "config": {
+                "monitor.json": json.dumps(monitor),
+                "restarter.json": json.dumps(restarter),
+            },
+            "secrets": {"restarter_token": self.token, "hook": "http://sink:8000/webhook"},
+        }.items():
+            (self.folder / folder).mkdir()
+            for name, text in files.items():
+                (self.folder / folder / name).write_text(text)
+
+    def _told(self, name: str, spec: FakeSpec) -> dict[str, Any]:
+        url = f"http://{name}:8000" + ("/health" if spec.kind == "http" else "")
+        told = {"name": name, "kind": spec.kind, "url": url, "timeout": 1, "start_grace": 3}
+        return told | dict(spec.config)
+
+    def _start_fake(self, name: str, spec: FakeSpec) -> Container:
+        second = 1_000_000_000
+        check = {
+            "test": ["CMD", "python3", "/fake_service.py", "check"],
+            "interval": second,
+            "timeout": 5 * second,
+            "retries": 3,
+        }
+        container: Container = self.engine.containers.create(
+            "python:3.11-slim",
+            ["python3", "-u", "/fake_service.py"],
+            name=f"{self.stack}-{name}",
+            labels=self.labels | {"llm-stack.service": name},
+            environment=dict(spec.environment),
+            restart_policy={"Name": spec.policy},
+            mounts=[Mount("/fake_service.py", str(FAKE), type="bind", read_only=True)],
+            network=self.network.name,
+            healthcheck=check if spec.checked_by_docker else None,
+            stop_signal="SIGTERM",
+            **{"mem_limit": "64m", "memswap_limit": "64m", **spec.options},
+        )
+        self._join(container, name)
+        container.start()
+        return container
+
+    def _join(self, container: Container, alias: str) -> None:
+        self.network.disconnect(container)
+        self.network.connect(container, aliases=[alias])
+
+    def start_restarter(self, *, socket: bool = True) -> None:
+        group = os.stat(SOCKET).st_gid
+        mounts = [self._files("config"), self._files("secrets")]
+        if socket:
+            mounts.append(Mount(SOCKET, SOCKET, type="bind"))
+        self.restarter = self.engine.containers.create(
+            self.images["restarter"],
+            name=f"{self.stack}-restarter",
+            labels=self.labels,
+            group_add=[str(group)],
+            mounts=mounts,
+            network=self.private.name,
+            **HARDENED,
+        )
+        self.private.disconnect(self.restarter)
+        self.private.connect(self.restarter, aliases=["restarter"])
+        self.restarter.start()
+
+    def start_monitor(self) -> None:
+        self.monitor = self.engine.containers.create(
+            self.images["monitor"],
+            name=f"{self.stack}-monitor",
+            labels=self.labels,
+            mounts=[
+                self._files("config"),
+                self._files("secrets"),
+                Mount("/var/lib/monitor", self.volume.name, type="volume"),
+            ],
+            network=self.network.name,
+            **HARDENED,
+        )
+        self.private.connect(self.monitor)
+        self.monitor.start()
+
+    def _files(self, folder: str) -> Mount:
+        return Mount(f"/run/{folder}", str(self.folder / folder), type="bind", read_only=True)
+
+    def remove(self) -> None:
+        """Take everything away, whatever state it is in."""
+        mine = {"label": f"llm-stack.stack={self.stack}"}
+        for container in self.engine.containers.list(all=True, filters=mine):
+            with contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True, v=True)
+        for volume in self.engine.volumes.list(filters=mine):
+            volume.remove(force=True)
+        for network in self.engine.networks.list(filters=mine):
+            network.remove()
+
+    # What is done to the services.
+
+    def behave(self, name: str, mode: str) -> float:
+        """Change what a fake service does; gives the time of it."""
+        address = self._address(self.fakes[name], self.network.name)
+        body = json.dumps({"mode": mode}).encode()
+        now = time.time()
+        urllib.request.urlopen(f"http://{address}:8000/behave", body, timeout=5).close()
+        return now
+
+    def kill_process(self, name: str) -> float:
+        """kill -9 of the main process, which Docker, unlike `docker kill`, takes for a crash."""
+        self.fakes[name].reload()
+        now = time.time()
+        os.kill(self.fakes[name].attrs["State"]["Pid"], signal.SIGKILL)
+        return now
+
+    def cut(self, name: str) -> float:
+        self.network.disconnect(self.fakes[name])
+        return time.time()
+
+    def mend(self, name: str) -> float:
+        self.network.connect(self.fakes[name], aliases=[name])
+        return time.time()
+
+    # What is seen.
+
+    def _address(self, container: Container, network: str) -> str:
+        container.reload()
+        address: str = container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
+        return address
+
+    def ask(self, path: str) -> bytes:
+        """GET a path of the monitor."""
+        address = self._address(self.monitor, self.network.name)
+        with urllib.request.urlopen(f"http://{address}:8090{path}", timeout=5) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def state(self, name: str) -> dict[str, Any]:
+        """A service as the monitor's API shows it."""
+        found: dict[str, Any] = json.loads(self.ask(f"/api/v1/services/{name}"))
+        return found
+
+    def events(self, name: str, container: Container | None = None) -> list[dict[str, Any]]:
+        """What the monitor logged of a service."""
+        return [line for line in lines(container or self.monitor) if line.get("service") == name]
+
+    def event(self, name: str, event: str, after: float = 0.0) -> dict[str, Any]:
+        """Wait for an event of a service."""
+
+        def find() -> dict[str, Any] | None:
+            for line in self.events(name):
+                if line["event"] == event and at(line) >= after:
+                    return line
+            return None
+
+        return wait_for(find, lambda: f"{name}: no {event}: {self.events(name)}")
+
+    def becomes(self, name: str, state: str) -> dict[str, Any]:
+        """Wait until the monitor shows a service in a state."""
+
+        def find() -> dict[str, Any] | None:
+            with contextlib.suppress(OSError, KeyError):
+                found = self.state(name)
+                return found if found["state"] == state else None
+            return None
+
+        return wait_for(find, lambda: f"{name} is not {state}: {self.events(name)}")
+
+    def started_at(self, name: str) -> str:
+        self.fakes[name].reload()
+        started: str = self.fakes[name].attrs["State"]["StartedAt"]
+        return started
+
+    def restarts(self, name: str) -> int:
+        """Restarts that the restarter did."""
+        return sum(
+            line["event"] == "restart" and line["outcome"] == "restarted"
+            for line in self.events(name, self.restarter)
+        )
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What has reached the webhook."""
+        address = self._address(self.fakes["sink"], self.network.name)
+        with urllib.request.urlopen(f"http://{address}:8000/messages", timeout=5) as answer:
+            return [alert for message in json.load(answer) for alert in message["alerts"]]
+
+
+def lines(container: Container) -> list[dict[str, Any]]:
+    """The JSON lines that a container logged."""
+    found: Iterable[str] = container.logs().decode().splitlines()
+    return [json.loads(line) for line in found if line.startswith("{")]
+
+
+def at(line: Mapping[str, Any]) -> float:
+    """When a line was logged, in seconds since the epoch."""
+    return datetime.fromisoformat(line["time"]).timestamp()
+
+
+def wait_for(
+    find: Callable[[], Found | None], complaint: Callable[[], str], patience: float = PATIENCE
+) -> Found:
+    """Ask until there is an answer."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if (found := find()) is not None:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(complaint())

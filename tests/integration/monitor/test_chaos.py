@@ -1,0 +1,340 @@
+"""Faults on real containers: what the monitor sees, what it does, and what it leaves alone.
+
+All services of the first part share one stack, one monitor and one restarter, as in production;
+each test breaks its own. Intervals are some twenty times shorter than the defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .conftest import MakeRig
+from .rig import FakeSpec, Rig, at, lines, wait_for
+
+Row = Callable[..., None]
+
+SPECS = {
+    "killed": FakeSpec(),
+    "kept": FakeSpec(policy="unless-stopped"),
+    "hung": FakeSpec(checked_by_docker=True),
+    "mute": FakeSpec(),
+    "stuck": FakeSpec(),
+    "slow": FakeSpec(
+        environment={"START_DELAY": "4", "LOADING": "4"},
+        config={"start_grace": 60},
+        after_monitor=True,
+    ),
+    "greedy": FakeSpec(),
+    "broken": FakeSpec(environment={"BROKEN": "1"}, config={"start_grace": 1}),
+    "looping": FakeSpec(
+        environment={"BROKEN": "1"}, policy="unless-stopped", config={"start_grace": 1}
+    ),
+    "cut": FakeSpec(checked_by_docker=True),
+    "loaded": FakeSpec(),
+    "stopped": FakeSpec(policy="unless-stopped"),
+    "parent": FakeSpec(kind="http"),
+    "chat": FakeSpec(kind="chat", config={"depends_on": ["parent"]}),
+    "server": FakeSpec(kind="chat"),
+    "tunnel": FakeSpec(kind="connector", config={"depends_on": ["server"]}),
+}
+
+
+@pytest.fixture(scope="module")
+def rig(make_rig: MakeRig) -> Rig:
+    rig = make_rig().start(SPECS, sink=True)
+    for name, spec in SPECS.items():
+        if not spec.environment:
+            rig.becomes(name, "ok")
+    return rig
+
+
+def heal(rig: Rig, row: Row, name: str, fault: str, began: float) -> dict[str, Any]:
+    """Wait until a service was found failed, restarted once, and recovered; give the restart."""
+    failed = rig.event(name, "failed", began)
+    restarted = rig.event(name, "restarted", began)
+    recovered = rig.event(name, "recovered", began)
+    assert rig.restarts(name) == 1
+    assert rig.state(name)["restarts"]["total"] == 1
+    row(fault, began=began, detected=at(failed), recovered=at(recovered), restarts=1)
+    return restarted
+
+
+def test_a_killed_process_is_started_again(rig: Rig, row: Row) -> None:
+    restarted = heal(rig, row, "killed", "kill -9, no restart policy", rig.kill_process("killed"))
+    assert "exit code 137" in restarted["reason"]
+
+
+def test_what_docker_restarts_by_itself_is_not_restarted_again(rig: Rig, row: Row) -> None:
+    before = rig.started_at("kept")
+    began = rig.kill_process("kept")
+    wait_for(lambda: rig.started_at("kept") != before or None, lambda: "Docker did not restart it")
+    rig.becomes("kept", "ok")
+    assert rig.restarts("kept") == 0
+    row(
+        "kill -9, unless-stopped (Docker heals)",
+        began=began,
+        detected=None,
+        recovered=None,
+        restarts=0,
+    )
+
+
+def test_a_hung_process_is_restarted_after_a_second_opinion(rig: Rig, row: Row) -> None:
+    began = time.time()
+    rig.fakes["hung"].kill(signal="SIGSTOP")
+    restarted = heal(rig, row, "hung", "SIGSTOP (hang)", began)
+    assert restarted["code"] == "timeout"
+
+
+def test_health_200_without_tokens_is_found_and_restarted(rig: Rig, row: Row) -> None:
+    began = rig.behave("mute", "mute")
+    restarted = heal(rig, row, "mute", "/health 200, idle, makes no token", began)
+    assert restarted["code"] == "no_token"
+
+
+def test_a_busy_slot_that_stands_still_is_found_and_restarted(rig: Rig, row: Row) -> None:
+    began = rig.behave("stuck", "stuck")
+    restarted = heal(rig, row, "stuck", "/health 200, slots busy, no token", began)
+    assert restarted["code"] == "no_progress"
+
+
+def test_a_slow_start_is_waited_for(rig: Rig, row: Row) -> None:
+    rig.becomes("slow", "ok")
+    changes = [line for line in rig.events("slow") if line["event"] == "state"]
+    assert [line["after"] for line in changes] == ["starting", "loading", "ok"]
+    assert (rig.restarts("slow"), [e for e in rig.events("slow") if e["event"] == "failed"]) == (
+        0,
+        [],
+    )
+    began = at(changes[0])
+    row(
+        "slow start (4 s silent, 4 s loading)",
+        began=began,
+        detected=None,
+        recovered=at(changes[-1]),
+        restarts=0,
+    )
+
+
+def test_out_of_memory_is_restarted_and_named(rig: Rig, row: Row) -> None:
+    restarted = heal(rig, row, "greedy", "out of memory", rig.behave("greedy", "greedy"))
+    assert "out of memory" in restarted["reason"]
+
+
+def test_a_broken_image_is_given_up_after_the_cap(rig: Rig, row: Row) -> None:
+    failed = rig.event("broken", "failed")
+    gave_up = rig.event("broken", "gave_up")
+    assert "3 restarts within 10 min did not help" in gave_up["reason"]
+    rig_restarts = rig.restarts("broken")
+    assert rig_restarts == 3
+    row(
+        "broken image, no restart policy (gives up)",
+        began=at(rig.events("broken")[0]),
+        detected=at(failed),
+        recovered=None,
+        restarts=rig_restarts,
+    )
+
+
+def test_a_loop_that_docker_runs_is_given_up_without_joining_in(rig: Rig, row: Row) -> None:
+    failed = rig.event("looping", "failed")
+    gave_up = rig.event("looping", "gave_up")
+    assert "Docker already restarts it over and over" in gave_up["reason"]
+    assert rig.restarts("looping") == 0
+    row(
+        "broken image, unless-stopped (gives up)",
+        began=at(rig.events("looping")[0]),
+        detected=at(failed),
+        recovered=None,
+        restarts=0,
+    )
+
+
+def test_a_cut_network_leads_to_an_alert_and_to_no_restart(rig: Rig, row: Row) -> None:
+    before = rig.started_at("cut")
+    began = rig.cut("cut")
+    failed = rig.event("cut", "failed", began)
+    held = rig.event("cut", "restart_held", at(failed))
+    wait_for(
+        lambda: "network to it is at fault" in str(rig.state("cut")["held"]) or None,
+        lambda: f"not held because of the network: {held}",
+    )
+    rig.mend("cut")
+    recovered = rig.event("cut", "recovered", began)
+    assert (rig.restarts("cut"), rig.started_at("cut")) == (0, before)
+    row(
+        "network cut (mended by hand)",
+        began=began,
+        detected=at(failed),
+        recovered=at(recovered),
+        restarts=0,
+    )
+
+
+def test_full_load_is_never_a_reason_to_restart(rig: Rig, row: Row) -> None:
+    """Five times the stall threshold, which by default would be ten minutes."""
+    before = rig.started_at("loaded")
+    began = rig.behave("loaded", "loaded")
+    rig.becomes("loaded", "busy")
+    until = began + 5 * 4
+    while time.time() < until:
+        assert rig.state("loaded")["state"] == "busy"
+        time.sleep(0.5)
+    rig.behave("loaded", "ok")
+    rig.becomes("loaded", "ok")
+    assert (rig.restarts("loaded"), rig.started_at("loaded")) == (0, before)
+    assert not [line for line in rig.events("loaded") if line["event"] == "failed"]
+    row(
+        "full load for 5 stall thresholds (20 s)",
+        began=began,
+        detected=None,
+        recovered=None,
+        restarts=0,
+    )
+
+
+def test_what_people_stop_stays_stopped(rig: Rig, row: Row) -> None:
+    began = time.time()
+    rig.fakes["stopped"].stop(timeout=1)
+    failed = rig.event("stopped", "failed", began)
+    held = rig.event("stopped", "restart_held", began)
+    assert "stopped by hand" in held["reason"]
+    rig.fakes["stopped"].reload()
+    assert rig.fakes["stopped"].status == "exited"
+    rig.fakes["stopped"].start()
+    recovered = rig.event("stopped", "recovered", began)
+    assert rig.restarts("stopped") == 0
+    row(
+        "docker stop by a person (left alone)",
+        began=began,
+        detected=at(failed),
+        recovered=at(recovered),
+        restarts=0,
+    )
+
+
+def test_a_chat_whose_model_is_down_waits_and_one_alert_is_sent(rig: Rig, row: Row) -> None:
+    before = rig.started_at("chat")
+    began = rig.behave("parent", "fail")
+    rig.behave("chat", "not_ready")
+    restarted = heal(rig, row, "parent", "model down, chat not ready", began)
+    assert restarted["code"] == "http_500", "the model, not the chat, is restarted"
+    rig.behave("chat", "ok")
+    rig.becomes("chat", "ok")
+    told = wait_for(
+        lambda: _told(rig, "parent") if len(_told(rig, "parent")) > 1 else None,
+        lambda: f"alerts: {rig.alerts()}",
+    )
+    assert told == ["failed", "recovered"]
+    assert _told(rig, "chat") == []
+    assert (rig.restarts("chat"), rig.started_at("chat")) == (0, before)
+
+
+def _told(rig: Rig, name: str) -> list[str]:
+    return [alert["event"] for alert in rig.alerts() if alert["service"] == name]
+
+
+def test_a_dead_tunnel_is_restarted_without_its_server(rig: Rig, row: Row) -> None:
+    before = rig.started_at("server")
+    heal(rig, row, "tunnel", "tunnel dead, server fine", rig.kill_process("tunnel"))
+    assert (rig.restarts("server"), rig.started_at("server")) == (0, before)
+    assert not [line for line in rig.events("server") if line["event"] == "failed"]
+
+
+def test_the_monitor_holds_nothing_but_its_state_volume(rig: Rig) -> None:
+    rig.monitor.reload()
+    inspected = rig.monitor.attrs
+    writable = [mount for mount in inspected["Mounts"] if mount["RW"]]
+    assert [mount["Destination"] for mount in writable] == ["/var/lib/monitor"]
+    assert not [mount for mount in inspected["Mounts"] if "docker.sock" in mount["Source"]]
+    assert inspected["HostConfig"]["CapAdd"] is None
+    assert inspected["HostConfig"]["CapDrop"] == ["ALL"]
+    assert inspected["Config"]["User"] == "10001:10001"
+    status = rig.monitor.exec_run(["cat", "/proc/1/status"]).output.decode()
+    assert "CapEff:\t0000000000000000" in status
+    assert rig.monitor.exec_run(["sh", "-c", "touch /x"]).exit_code != 0
+
+
+def test_only_the_monitors_network_leads_to_the_restarter(rig: Rig) -> None:
+    code = "import socket; socket.create_connection(('restarter', 8070), 1)"
+    assert rig.monitor.exec_run(["python3", "-c", code]).exit_code == 0
+    assert rig.fakes["killed"].exec_run(["python3", "-c", code]).exit_code != 0
+
+
+def test_page_metrics_and_api_tell_of_the_faults(rig: Rig) -> None:
+    page = rig.ask("/").decode()
+    assert "broken" in page
+    assert "did not help" in page
+    assert '"state": "down"' in rig.ask("/api/v1/services/broken").decode()
+    metrics = rig.ask("/metrics").decode()
+    assert 'monitor_gave_up{service="broken"} 1.0' in metrics
+    assert 'monitor_restarts_total{service="broken"} 3.0' in metrics
+
+
+def test_a_pause_by_hand_holds_everything_and_survives_the_monitor(make_rig: MakeRig) -> None:
+    rig = make_rig().start({"phi": FakeSpec()})
+    rig.becomes("phi", "ok")
+    code, said = rig.monitor.exec_run(["python3", "-m", "monitor", "pause", "phi", "--for", "1h"])
+    assert (code, json.loads(said)) == (0, {"paused": ["phi"], "seconds": 3600})
+    rig.monitor.kill()
+    rig.monitor.start()
+    rig.kill_process("phi")
+    rig.becomes("phi", "down")
+    assert rig.state("phi")["paused"]
+    assert rig.monitor.exec_run(["python3", "-m", "monitor", "resume", "phi"]).exit_code == 0
+    rig.becomes("phi", "ok")
+    assert rig.restarts("phi") == 1
+
+
+def test_a_monitor_killed_in_the_middle_of_a_restart_does_not_do_it_twice(
+    make_rig: MakeRig, row: Row
+) -> None:
+    rig = make_rig().start({"phi": FakeSpec()})
+    rig.becomes("phi", "ok")
+    began = rig.behave("phi", "stubborn")
+    failed = rig.event("phi", "failed", began)
+    rig.event("phi", "restart_asked", began)
+    rig.monitor.kill()  # While Docker waits for the stubborn process to end.
+    rig.monitor.start()
+    rig.becomes("phi", "ok")
+    recovered = rig.event("phi", "recovered", began)
+    outcomes = [
+        line["outcome"] for line in rig.events("phi", rig.restarter) if line["event"] == "restart"
+    ]
+    assert outcomes.count("restarted") == 1
+    assert rig.event("phi", "restarted_elsewhere", began), "the second question found it done"
+    row(
+        "monitor killed in the middle of a decision",
+        began=began,
+        detected=at(failed),
+        recovered=at(recovered),
+        restarts=1,
+    )
+
+
+def test_without_docker_it_says_so_and_heals_when_docker_is_back(
+    make_rig: MakeRig, row: Row
+) -> None:
+    rig = make_rig().start({"phi": FakeSpec()}, socket=False)
+    rig.becomes("phi", "ok")
+    began = rig.kill_process("phi")
+    failed = rig.event("phi", "failed", began)
+    refused = rig.event("phi", "restart_failed", began)
+    assert "Docker cannot be reached" in refused["reason"]
+    assert any(line["event"] == "restarter_fails" for line in lines(rig.monitor))
+    rig.restarter.remove(force=True)
+    rig.start_restarter()
+    recovered = rig.event("phi", "recovered", began)
+    assert rig.restarts("phi") == 1
+    row(
+        "Docker unreachable, later back",
+        began=began,
+        detected=at(failed),
+        recovered=at(recovered),
+        restarts=1,
+    )

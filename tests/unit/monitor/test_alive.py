@@ -1,0 +1,63 @@
+"""The health check of the monitor's container, run as Docker runs it."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = {
+    "MONITOR_CONFIG": "app/monitor/alive.py",
+    "RESTARTER_CONFIG": "app/restarter/alive.py",
+}
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def answering(status: int) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health" else 404)
+            self.end_headers()
+            self.wfile.write(b'{"status": "said"}')
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def check(variable: str, folder: Path, port: int) -> tuple[int, str]:
+    config = folder / "config.json"
+    config.write_text(json.dumps({"port": port}))
+    command = [sys.executable, "-IS", str(ROOT / SCRIPTS[variable])]
+    done = subprocess.run(
+        command, env={variable: str(config)}, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("variable", SCRIPTS)
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_it_passes_on_what_health_says(
+    tmp_path: Path, variable: str, status: int, code: int
+) -> None:
+    with answering(status) as port:
+        assert check(variable, tmp_path, port) == (code, '{"status": "said"}\n')
+
+
+@pytest.mark.parametrize("variable", SCRIPTS)
+def test_nobody_there_is_unhealthy(tmp_path: Path, variable: str) -> None:
+    with answering(200) as port:
+        pass
+    code, said = check(variable, tmp_path, port)
+    assert code == 1
+    assert "does not answer" in said
