@@ -57,12 +57,12 @@ def no_host_port(resource: Resource) -> Iterator[str]:
     if resource.is_a("Container"):
         for port in resource.props.get("ports") or ():
             yield (
-                f"opens port {port.get('external')} on the host; in production a tunnel leads "
-                "to a service: take it out of llm-stack:hostPorts"
+                f"opens port {_whole(port.get('external'))} on the host; in production a tunnel "
+                "leads to a service: take it out of llm-stack:hostPorts"
             )
     if resource.is_a("Service"):
         for port in (resource.props.get("endpointSpec") or {}).get("ports") or ():
-            yield f"opens port {port.get('publishedPort')} on every host of the swarm"
+            yield f"opens port {_whole(port.get('publishedPort'))} on every host of the swarm"
 
 
 def no_privileges(resource: Resource) -> Iterator[str]:
@@ -195,6 +195,11 @@ def _label(resource: Resource, name: str) -> str | None:
         if label.get("label") == name:
             return str(label.get("value"))
     return None
+
+
+def _whole(number: float | None) -> str:
+    """The engine's protocol knows no integers."""
+    return "of its choice" if number is None else str(int(number))
 
 
 def _container_spec(resource: Resource) -> Mapping[str, Any]:

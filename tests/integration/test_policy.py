@@ -1,0 +1,50 @@
+"""The policy pack in the real engine: it lets the program through, and stops what breaks a rule.
+
+Where the Python language host is built from its Go module, it is one that cannot start packs. So
+the pack is started here by a launcher of the tests' own, under another name of its runtime; rules,
+pack and engine are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import PROJECT_ROOT, StackUnderTest
+
+RUNTIME = "tests"
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory, stack: StackUnderTest) -> Path:
+    """The shipped pack, which the engine can start."""
+    directory = tmp_path_factory.mktemp("policy")
+    pack = directory / "policy"
+    shutil.copytree(PROJECT_ROOT / "policy", pack, ignore=shutil.ignore_patterns("__pycache__"))
+    (pack / "PulumiPolicy.yaml").write_text(f"name: llm-stack\nruntime: {RUNTIME}\n")
+    launcher = directory / f"pulumi-analyzer-policy-{RUNTIME}"
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u -m pulumi.policy "$1" "$2"\n')
+    launcher.chmod(0o755)
+    stack.environment["PATH"] = f"{directory}{os.pathsep}{stack.environment['PATH']}"
+    return pack
+
+
+def test_the_program_breaks_no_rule(stack: StackUnderTest, pack: Path) -> None:
+    """A stack that is not called dev counts as production."""
+    stack.configure(services=["chat-interface", "phi-inference"])
+    preview = stack.pulumi("preview", "--policy-pack", str(pack))
+    assert "[mandatory]" not in preview.stdout
+
+
+def test_a_port_on_the_host_is_stopped_before_anything_exists(
+    stack: StackUnderTest, pack: Path
+) -> None:
+    stack.configure(services=["chat-interface"], hostPorts={"chat-interface": 8080})
+    refused = stack.pulumi("up", "--yes", "--policy-pack", str(pack), check=False)
+    assert refused.returncode != 0
+    assert "chat-interface opens port 8080 on the host" in refused.stdout
+    assert stack.containers(running=False) == {}

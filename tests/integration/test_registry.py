@@ -1,0 +1,147 @@
+"""A stack whose images live in a registry: pushed, run by digest, pulled where nothing is built."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import docker
+import pytest
+
+from .conftest import StackUnderTest
+from .registry_server import USER, RegistryServer, running_registry
+
+# The images of a stack that runs the chat and no model.
+IMAGES = {"carrier", "chat", "monitor"}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    with running_registry(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pushed(
+    stack: StackUnderTest, registry: RegistryServer, engine: docker.DockerClient
+) -> Iterator[StackUnderTest]:
+    """The chat, run from images that were built here and pushed."""
+    configure(stack, registry)
+    stack.up()
+    yield stack
+    # What went to a registry outlives its stack, here too.
+    stack.remove()
+    for image in engine.images.list():
+        for name in [*image.tags, *image.attrs["RepoDigests"]]:
+            if name.startswith(registry.address):
+                # With an image's last tag its digests go too.
+                with contextlib.suppress(docker.errors.ImageNotFound):
+                    engine.images.remove(name, force=True)
+
+
+def configure(
+    stack: StackUnderTest,
+    registry: RegistryServer,
+    platforms: Sequence[str] = ("linux/amd64",),
+    image_digests: Mapping[str, str] | None = None,
+) -> None:
+    """The chat alone, its images in the registry."""
+    stack.configure(
+        services=["chat-interface"],
+        monitor={"interval": 2, "restarts": False},
+        registry={
+            "server": registry.address,
+            "repository": f"team/{stack.name}",
+            "username": USER,
+            "platforms": [*platforms],
+        },
+        imageDigests={**(image_digests or {})},
+    )
+    stack.pulumi("config", "set", "--secret", "registryPassword", registry.password)
+
+
+def digests(stack: StackUnderTest) -> dict[str, str]:
+    """By image: the digest under which it was pushed, as the state has it."""
+    return {
+        resource["urn"].rpartition("::")[2].removesuffix("-push"): resource["outputs"][
+            "sha256Digest"
+        ]
+        for resource in exported(stack)
+        if resource["type"].endswith(":RegistryImage")
+    }
+
+
+def exported(stack: StackUnderTest) -> list[dict[str, Any]]:
+    state = json.loads(stack.pulumi("stack", "export").stdout)
+    resources: list[dict[str, Any]] = state["deployment"]["resources"]
+    return resources
+
+
+def test_every_image_is_in_the_registry(pushed: StackUnderTest, registry: RegistryServer) -> None:
+    assert registry.repositories() == sorted(f"team/{pushed.name}/{image}" for image in IMAGES)
+
+
+def test_containers_run_by_digest(pushed: StackUnderTest, registry: RegistryServer) -> None:
+    pushed_as = digests(pushed)
+    assert set(pushed_as) == IMAGES
+    runs = {name: c.attrs["Config"]["Image"] for name, c in pushed.containers().items()}
+    prefix = f"{registry.address}/team/{pushed.name}"
+    assert runs == {
+        "chat-interface": f"{prefix}/chat@{pushed_as['chat']}",
+        "monitor": f"{prefix}/monitor@{pushed_as['monitor']}",
+    }
+
+
+def test_nothing_changes_without_a_change(pushed: StackUnderTest) -> None:
+    pushed.pulumi("preview", "--expect-no-changes")
+    pushed.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    pushed.pulumi("preview", "--expect-no-changes")
+
+
+def test_the_password_is_nowhere_in_clear(pushed: StackUnderTest, registry: RegistryServer) -> None:
+    kept = subprocess.run(
+        ["grep", "-rlF", registry.password, pushed.directory / "state", pushed.project],
+        capture_output=True,
+        text=True,
+    )
+    assert kept.stdout == "", "in state, history, settings or build logs"
+    shown = json.dumps([c.attrs for c in pushed.containers(running=False).values()])
+    assert registry.password not in shown
+    assert registry.password not in pushed.pulumi("stack", "output", "--json").stdout
+    # Proof that the search would have found it.
+    revealed = pushed.pulumi("stack", "export", "--show-secrets").stdout
+    assert registry.password in revealed
+
+
+def test_a_host_without_the_images_pulls_them_by_digest_and_builds_nothing(
+    pushed: StackUnderTest, registry: RegistryServer, engine: docker.DockerClient
+) -> None:
+    given = digests(pushed)
+    pushed.pulumi("destroy", "--yes", "--skip-preview")
+    for image in IMAGES:
+        engine.images.remove(
+            f"{registry.address}/team/{pushed.name}/{image}@{given[image]}", force=True
+        )
+    for source in ("chat", "monitor"):
+        (pushed.project / "docker" / f"{source}.Dockerfile").write_text("FROM no-such-image\n")
+    configure(pushed, registry, image_digests=given)
+    pushed.up()
+    runs = {name: c.attrs["Config"]["Image"] for name, c in pushed.containers().items()}
+    assert runs["chat-interface"].endswith(f"/chat@{given['chat']}")
+    pushed.pulumi("preview", "--expect-no-changes")
+    pushed.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def test_an_image_can_be_built_for_another_platform(
+    pushed: StackUnderTest, registry: RegistryServer
+) -> None:
+    """The carrier alone: it runs no program while it is built, so no emulation is needed."""
+    pushed.pulumi("destroy", "--yes", "--skip-preview")
+    configure(pushed, registry, platforms=["linux/arm64"])
+    carrier = ["--target", "**::registry", "--target", "**::carrier*"]
+    pushed.pulumi("up", "--yes", "--skip-preview", *carrier)
+    built_for = registry.architecture(f"team/{pushed.name}/carrier", digests(pushed)["carrier"])
+    assert built_for == "arm64"
