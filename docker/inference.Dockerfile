@@ -35,8 +35,9 @@ RUN sed -i -E \
       -e '/ggml_add_cpu_backend_variant\((sse42|sandybridge|ivybridge|piledriver|cannonlake|cascadelake|cooperlake) /d' \
       -e '/ggml_add_cpu_backend_variant\(armv9\.2_[12] /d' \
       /src/llama/ggml/src/CMakeLists.txt
-# The build folder outlives an interrupted build, which then goes on where it stopped. Warnings are off (-w):
-# GCC 12 warns about its own AVX-512 headers by the megabyte, and past 2 MB BuildKit shows no more progress.
+# The build folder outlives an interrupted build, which then goes on where it stopped; only what is
+# linked now is copied out of it. Warnings are off (-w): GCC 12 warns about its own AVX-512 headers by
+# the megabyte, and past 2 MB BuildKit shows no more progress.
 RUN --mount=type=cache,id=llama-server-build,target=/src/build,sharing=locked \
     cmake -S /src/llama -B /src/build -G Ninja \
       -DCMAKE_BUILD_TYPE=Release \
@@ -46,6 +47,7 @@ RUN --mount=type=cache,id=llama-server-build,target=/src/build,sharing=locked \
       -DLLAMA_OPENSSL=OFF -DLLAMA_SUBPROCESS=OFF \
       -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
       -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF \
+ && rm -rf /src/build/bin \
  && NINJA_STATUS='[%f/%t, %e s] ' ninja -C /src/build llama-server \
  && mkdir /opt/llama \
  && cp -a /src/build/bin/llama-server /src/build/bin/lib*.so* /opt/llama/ \

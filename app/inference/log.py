@@ -28,6 +28,10 @@ def configure(stream: TextIO = sys.stdout) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # It brings a handler of its own, which writes plain text.
+    library = logging.getLogger("huggingface_hub")
+    library.handlers.clear()
+    library.propagate = True
     # One line per HTTP request says nothing that the progress lines do not.
     for chatty in ("httpx2", "httpcore2", "filelock"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

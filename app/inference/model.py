@@ -142,9 +142,16 @@ def _fetch(settings: Settings, hub: Hub, place: Path, tell: Callable[[str], None
             found,
             f"start again; if it happens twice, {_correct_the_pin(settings)}",
         )
-    os.replace(partial, place)
+    _move_for_good(partial, place)
     remember(place, found, _record_of(place))
     log.info("the model is in place", file=str(place), sha256=found)
+
+
+def _move_for_good(partial: Path, place: Path) -> None:
+    """Moves in one step, once the bytes are on the disk: a power cut leaves all or nothing."""
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    os.replace(partial, place)
 
 
 @contextmanager

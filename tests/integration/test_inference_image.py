@@ -125,8 +125,8 @@ def failure_line(container: Container, code: int) -> dict[str, Any]:
     printed = container.logs().decode()
     assert ended["StatusCode"] == code, printed
     assert "Traceback" not in printed
-    line: dict[str, Any] = json.loads(printed.splitlines()[-1])
-    return line
+    lines: list[dict[str, Any]] = [json.loads(line) for line in printed.splitlines()]
+    return lines[-1]
 
 
 def address(container: Container) -> str:
