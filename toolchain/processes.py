@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import SetupError
 
-TAIL_LINES = 20
+TAIL_LINES = 40
 # What a program that was asked to stop gets before it is killed.
 STOP_SECONDS = 60
 

@@ -20,6 +20,16 @@ from .project import DEV_STACK, Project
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
 
+# What the engine says when two checkouts have a stack of the same name on it.
+HINTS = {
+    "is using its referenced image": (
+        " Containers of another checkout run on the same image: take its stack down first."
+    ),
+    "port is already allocated": (
+        " Another container has that port: see docker ps, or change llm-stack:hostPorts."
+    ),
+}
+
 
 @dataclass(frozen=True)
 class StackState:
@@ -182,7 +192,7 @@ class DevStack:
     def _run(self, command: str, *args: str) -> None:
         color = "always" if self._progress.terminal else "never"
         options = ["--stack", DEV_STACK, "--non-interactive", "--color", color]
-        code, _ = follow_code(
+        code, tail = follow_code(
             [self._pulumi, command, *args, *options],
             log=self._project.step_logs / "pulumi.log",
             env=self._environment,
@@ -190,7 +200,8 @@ class DevStack:
             on_line=lambda line: self._progress.say(f"      {line}") if line else None,
         )
         if code:
-            raise SetupError(f"pulumi {command} failed with exit code {code}.")
+            hint = next((hint for sign, hint in HINTS.items() if sign in "\n".join(tail)), "")
+            raise SetupError(f"pulumi {command} failed with exit code {code}.{hint}")
 
     def _must(self, *args: str) -> Answer:
         answer = self._ask(*args)
