@@ -15,7 +15,7 @@ class ChatPage:
     async def open(self, query: str = "") -> None:
         await self.page.goto(f"{self.address}/{query}")
         await expect(self.message).to_be_visible()
-        await expect(self.picker).not_to_have_text("Choose a model")
+        await expect(self.picker).not_to_contain_text("Choose a model")
 
     @property
     def message(self) -> Locator:

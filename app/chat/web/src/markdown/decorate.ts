@@ -31,16 +31,21 @@ export function decorateMath(root: ParentNode): void {
 
 function typeset(library: Katex, element: HTMLElement, tex: string): void {
   if (tex.length > MAX_TEX) return;
-  // KaTeX builds nodes and sets styles through the object model, so the page's policy needs no exception.
-  library.render(tex, element, {
-    displayMode: element.tagName === "DIV",
-    throwOnError: false,
-    errorColor: "currentColor",
-    trust: false,
-    strict: "ignore",
-    maxSize: 20,
-    maxExpand: 200,
-  });
+  const output = document.createElement("span");
+  try {
+    // KaTeX builds nodes and sets styles through the object model, so the page's policy needs no exception.
+    library.render(tex, output, {
+      displayMode: element.tagName === "DIV",
+      trust: false,
+      strict: "ignore",
+      maxSize: 20,
+      maxExpand: 200,
+    });
+  } catch {
+    // What is no formula, or not yet one, stays as it was written.
+    return;
+  }
+  element.replaceChildren(...output.childNodes);
 }
 
 /** Colours a finished block of code. */

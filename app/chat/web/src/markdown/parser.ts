@@ -1,12 +1,13 @@
 // Markdown as models write it, to HTML that holds nothing remote and nothing active.
-import createMarkdown, { type MarkdownIt, type Token } from "markdown-it";
+import createMarkdown, { type Env, type MarkdownIt, type Token } from "markdown-it";
 import { mathPlugin } from "./math";
 
-// Deeper nesting is shown as plain text: it comes from attacks, not from answers.
-const MAX_NESTING = 24;
+// Each list or quotation inside another one costs two levels; no real answer comes near.
+const MAX_NESTING = 48;
+const MAX_TOO_DEEP = 20;
 const LINK = /^(?:https?:|mailto:)/i;
 
-export function createParser(): MarkdownIt {
+function createParser(): MarkdownIt {
   const md = createMarkdown({ html: false, linkify: true, breaks: false, maxNesting: MAX_NESTING });
   md.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
   md.validateLink = (url) => LINK.test(url.trim());
@@ -51,7 +52,7 @@ export function createParser(): MarkdownIt {
   return md;
 }
 
-export const languageOf = (token: Token): string => /^[\w+#.-]{1,32}/.exec(token.info.trim())?.[0] ?? "";
+const languageOf = (token: Token): string => /^[\w+#.-]{1,32}/.exec(token.info.trim())?.[0] ?? "";
 
 function codeBlock(token: Token, escapeHtml: (text: string) => string): string {
   const language = languageOf(token);
@@ -59,4 +60,51 @@ function codeBlock(token: Token, escapeHtml: (text: string) => string): string {
     `<div class="code" data-language="${language}"><div class="code-head"><span>${language || "text"}</span></div>` +
     `<pre tabindex="0"><code>${escapeHtml(token.content)}</code></pre></div>\n`
   );
+}
+
+/** A top-level block: its tokens, and the line on which it begins. */
+export interface Block {
+  tokens: Token[];
+  line: number;
+}
+
+export const parser = createParser();
+
+/**
+ * The top-level blocks of a text. The parser drops what is nested too deeply, and all that follows;
+ * here such a block is plain text up to the next empty line, so that nothing is lost.
+ */
+export function blocksOf(text: string, env: Env): Block[] {
+  const lines = text.split("\n");
+  const blocks: Block[] = [];
+  let base = 0;
+  for (let deep = 0; base < lines.length; deep += 1) {
+    const found = group(parser.parse(lines.slice(base).join("\n"), env), base);
+    const first = found.findIndex(isTooDeep);
+    if (first < 0) return [...blocks, ...found];
+    const { line } = found[first]!;
+    const gap = lines.findIndex((content, at) => at > line && content.trim() === "");
+    base = gap < 0 || deep >= MAX_TOO_DEEP ? lines.length : gap;
+    blocks.push(...found.slice(0, first), { tokens: plainText(lines.slice(line, base).join("\n")), line });
+  }
+  return blocks;
+}
+
+function plainText(text: string): Token[] {
+  const tokens = parser.parse("~~~\n~~~", {});
+  tokens[0]!.content = text;
+  return tokens;
+}
+
+const isTooDeep = (block: Block): boolean => block.tokens.some(({ level }) => level >= MAX_NESTING - 1);
+
+function group(tokens: Token[], base: number): Block[] {
+  const blocks: Block[] = [];
+  let depth = 0;
+  for (const token of tokens) {
+    if (depth === 0) blocks.push({ tokens: [], line: base + (token.map?.[0] ?? 0) });
+    blocks.at(-1)!.tokens.push(token);
+    depth += token.nesting;
+  }
+  return blocks;
 }

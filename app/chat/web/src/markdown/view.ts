@@ -1,27 +1,8 @@
 // Shows Markdown that grows. Finished blocks are built once; only the last one is built again.
 import type { Token } from "markdown-it";
 import { addCopyButtons, decorateCode, decorateMath } from "./decorate";
-import { createParser } from "./parser";
+import { type Block, blocksOf, parser } from "./parser";
 import { toFragment } from "./sanitize";
-
-const parser = createParser();
-
-/** A top-level block: its tokens, and the line on which it begins. */
-interface Block {
-  tokens: Token[];
-  line: number;
-}
-
-function blocksOf(tokens: Token[]): Block[] {
-  const blocks: Block[] = [];
-  let depth = 0;
-  for (const token of tokens) {
-    if (depth === 0) blocks.push({ tokens: [], line: token.map?.[0] ?? 0 });
-    blocks.at(-1)!.tokens.push(token);
-    depth += token.nesting;
-  }
-  return blocks;
-}
 
 /** The offset at which a line begins. */
 function offsetOf(text: string, line: number): number {
@@ -48,7 +29,7 @@ export class MarkdownView {
     if (goesOn || !text.startsWith(this.settled)) this.reset();
     this.complete = complete;
     const rest = text.slice(this.settled.length);
-    const blocks = blocksOf(parser.parse(rest, this.env));
+    const blocks = blocksOf(rest, this.env);
     const last = complete ? undefined : blocks.pop();
     if (blocks.length === 0 && last && this.grow(last)) return;
 

@@ -146,8 +146,8 @@ async function run(one: Arriving, partial: string): Promise<void> {
   change(one.conversationId, (now) =>
     changeAnswer(now, one.answerId, { ...one.snapshot(outcome.state), failure: outcome.failure }),
   );
-  untrack(one);
   announce(spoken(one, outcome.state));
+  untrack(one);
 }
 
 interface Outcome {
@@ -177,9 +177,11 @@ function keepProgress(one: Arriving): void {
 }
 
 function spoken(one: Arriving, state: AnswerState): string {
-  if (state === "stopped") return `The answer of ${one.model} was stopped.`;
-  if (state === "failed") return `The answer of ${one.model} failed.`;
-  return `The answer of ${one.model} is complete.`;
+  // A blind comparison must not tell by ear what it hides from the eye.
+  const whose = find(one.conversationId)?.blind ? "An answer" : `The answer of ${one.model}`;
+  if (state === "stopped") return `${whose} was stopped.`;
+  if (state === "failed") return `${whose} failed.`;
+  return `${whose} is complete.`;
 }
 
 function begin(conversation: Conversation, turn: Turn): void {

@@ -30,19 +30,14 @@ export function chooseModels(chosen: string[]): void {
 export function PickerButton() {
   const chosen = current.value.models;
   const short = phone.value && chosen.length > 1;
-  const label = chosen.map((id) => `${nameOf(id)}, ${WORDS[conditionNamed(id).light]}`).join("; ");
   return (
-    <button
-      type="button"
-      class="picker-button"
-      aria-haspopup="dialog"
-      aria-label={`Models: ${label || "none chosen"}`}
-      onClick={() => openPanel("models")}
-    >
+    <button type="button" class="picker-button" aria-haspopup="dialog" onClick={() => openPanel("models")}>
+      <span class="unseen">Models: </span>
       {chosen.map((id) => (
         <span key={id} class="picked">
           <LightDot light={conditionNamed(id).light} />
-          {!short && <span class="picked-name">{nameOf(id)}</span>}
+          <span class={short ? "unseen" : "picked-name"}>{nameOf(id)}</span>
+          <span class="unseen">, {WORDS[conditionNamed(id).light]}; </span>
         </span>
       ))}
       {short && <span class="picked-name">{chosen.length} models</span>}

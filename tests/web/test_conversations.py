@@ -1,0 +1,230 @@
+"""Conversations that the browser keeps: reload, search, rename, delete, export, import."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, expect
+
+from .chat_page import ChatPage
+from .scripted_model import ScriptedModel
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_reload_keeps_the_conversation(chat: ChatPage, alpha: ScriptedModel) -> None:
+    alpha.always_say("**Blue**, mostly.")
+    await chat.ask("Why is the sky blue?")
+    await expect(chat.answer_of("alpha")).to_contain_text("Blue, mostly.")
+    await chat.page.reload()
+    await expect(chat.answer_of("alpha")).to_contain_text("Blue, mostly.")
+    await expect(chat.listed("Why is the sky blue?")).to_have_attribute("aria-current", "page")
+    await chat.ask("And at dusk?")
+    await expect(chat.answers).to_have_count(2)
+    assert [message["content"] for message in alpha.requests[1]["messages"]] == [
+        "Why is the sky blue?",
+        "**Blue**, mostly.",
+        "And at dusk?",
+    ]
+
+
+async def test_a_reload_in_mid_answer_keeps_what_had_come(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("A slow story")
+    answer = await alpha.next_answer()
+    await answer.say("Once upon")
+    await expect(chat.answer_of("alpha")).to_contain_text("Once upon")
+    await _until_stored(chat.page, "Once upon")
+    await chat.page.reload()
+    await expect(chat.answer_of("alpha")).to_contain_text("Once upon")
+    await expect(chat.answer_of("alpha")).to_contain_text("The page was closed")
+    await expect(chat.button("Continue")).to_be_visible()
+
+
+async def _until_stored(page: Page, text: str) -> None:
+    """Wait until the text of an answer under way is in the browser's database."""
+    await page.evaluate(
+        """async (text) => {
+          for (let stored = ""; !stored.includes(text); await new Promise(requestAnimationFrame)) {
+            const open = indexedDB.open("chat");
+            await new Promise((resolve) => (open.onsuccess = resolve));
+            const all = open.result.transaction("conversations").objectStore("conversations").getAll();
+            await new Promise((resolve) => (all.onsuccess = resolve));
+            open.result.close();
+            stored = JSON.stringify(all.result);
+          }
+        }""",
+        text,
+    )
+
+
+async def test_search_finds_words_of_questions_and_answers(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    alpha.always_say("Penguins live in the south.")
+    await _talk(chat, "Where do penguins live?")
+    alpha.always_say("Bears live in the north.")
+    await _talk(chat, "Where do bears live?")
+    await chat.page.keyboard.press("Control+k")
+    field = chat.page.get_by_role("combobox", name="Search conversations")
+    await expect(field).to_be_focused()
+    await field.fill("SOUTH penguins")
+    hits = chat.page.get_by_role("option")
+    await expect(hits).to_have_count(1)
+    await expect(hits).to_contain_text("Where do penguins live?")
+    await field.fill("unicorn")
+    await expect(chat.page.get_by_text("No conversation holds these words.")).to_be_visible()
+    await field.fill("south")
+    await expect(hits).to_have_count(1)
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.answer_of("alpha")).to_contain_text("Penguins live in the south.")
+
+
+async def _talk(chat: ChatPage, question: str) -> None:
+    """A conversation of one question, already answered."""
+    await chat.page.keyboard.press("Control+Shift+O")
+    await chat.ask(question)
+    await expect(chat.answers).to_have_count(1)
+    await expect(chat.button("Send")).to_be_visible()
+
+
+async def test_renaming(chat: ChatPage, alpha: ScriptedModel) -> None:
+    alpha.always_say("Hi.")
+    await _talk(chat, "Hello there")
+    await _act(chat, "Hello there", "Rename")
+    await chat.page.get_by_role("textbox", name="Title").fill("Greetings")
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.listed("Greetings")).to_be_visible()
+    await chat.page.reload()
+    await expect(chat.listed("Greetings")).to_be_visible()
+
+
+async def _act(chat: ChatPage, title: str, action: str) -> None:
+    await chat.listed(title).hover()
+    await chat.button(f"Actions for {title}").click()
+    await chat.page.get_by_role("menuitem", name=action).click()
+
+
+async def test_a_deleted_conversation_can_be_brought_back(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    alpha.always_say("Precious words.")
+    await _talk(chat, "Keep this")
+    await _act(chat, "Keep this", "Delete")
+    await expect(chat.listed("Keep this")).to_have_count(0)
+    await expect(chat.answers).to_have_count(0)
+    await chat.notice.get_by_role("button", name="Undo").click()
+    await chat.listed("Keep this").click()
+    await expect(chat.answers).to_contain_text("Precious words.")
+    await _act(chat, "Keep this", "Delete")
+    await expect(chat.listed("Keep this")).to_have_count(0)
+    await chat.page.reload()
+    await expect(chat.message).to_be_visible()
+    await expect(chat.listed("Keep this")).to_have_count(0)
+
+
+async def _export_all(chat: ChatPage) -> Path:
+    async with chat.page.expect_download() as download:
+        await chat.button("More").click()
+        await chat.page.get_by_role("menuitem", name="Export all").click()
+    return Path(await (await download.value).path())
+
+
+async def _import(chat: ChatPage, content: str) -> None:
+    async with chat.page.expect_file_chooser() as chooser:
+        await chat.button("More").click()
+        await chat.page.get_by_role("menuitem", name="Import").click()
+    await (await chooser.value).set_files(
+        {"name": "import.json", "mimeType": "application/json", "buffer": content.encode()}
+    )
+
+
+async def test_an_export_brings_conversations_back_and_holds_no_key(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    alpha.always_say("An answer to keep.")
+    await chat.button("More").click()
+    await chat.page.get_by_role("menuitem", name="API key").click()
+    await chat.page.get_by_label("Key", exact=True).fill("sk-secret-of-mine")
+    await chat.page.get_by_role("switch", name="Remember on this device").check()
+    await chat.button("Use this key").click()
+    await _talk(chat, "Export me")
+    content = (await _export_all(chat)).read_text()
+    assert "sk-secret-of-mine" not in content
+    await _act(chat, "Export me", "Delete")
+    await _import(chat, content)
+    await expect(chat.notice).to_contain_text("Imported 1 conversation.")
+    await chat.listed("Export me").click()
+    await expect(chat.answers).to_contain_text("An answer to keep.")
+    await _import(chat, content)
+    await expect(chat.notice).to_contain_text("1 conversation already here")
+
+
+def _broken(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """Files that must be refused, each with words that tell why."""
+    wrong_type = json.loads(json.dumps(content))
+    wrong_type["conversations"][0]["turns"][0]["text"] = 7
+    orphan = json.loads(json.dumps(content))
+    orphan["conversations"][0]["turns"][0]["parent"] = "nobody"
+    return [
+        ("{", "not a JSON file"),
+        ("[]", "not an export of this page"),
+        (json.dumps({**content, "version": 99}), "version 99"),
+        (json.dumps(wrong_type), "conversations.0.turns.0.text"),
+        (json.dumps(orphan), 'no earlier turn is called "nobody"'),
+    ]
+
+
+async def test_a_broken_import_is_refused_with_its_reason(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    alpha.always_say("Hi.")
+    await _talk(chat, "Something")
+    for content, reason in _broken(json.loads((await _export_all(chat)).read_text())):
+        await _import(chat, content)
+        await expect(chat.notice).to_contain_text(reason)
+        await chat.button("Dismiss").click()
+    await expect(chat.listed("Something")).to_have_count(1)
+
+
+async def test_another_tab_sees_what_happens_here(chat: ChatPage, alpha: ScriptedModel) -> None:
+    alpha.always_say("Hello from afar.")
+    other = ChatPage(await chat.page.context.new_page(), chat.address)
+    await other.open()
+    await _talk(chat, "Anyone there?")
+    await expect(other.listed("Anyone there?")).to_be_visible()
+    await other.listed("Anyone there?").click()
+    await expect(other.answers).to_contain_text("Hello from afar.")
+    await chat.ask("A second question")
+    await expect(other.answers).to_have_count(2)
+
+
+async def test_settings_reach_the_model_and_stay_with_the_conversation(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    alpha.always_say("Aye.")
+    await chat.button("Settings of this chat").click()
+    await chat.page.get_by_label("System prompt").fill("Answer like a sailor.")
+    await chat.page.get_by_label("Temperature").fill("0.2")
+    await chat.page.get_by_label("Top P").fill("0.5")
+    await chat.page.get_by_label("Longest answer").fill("64")
+    await chat.page.get_by_label("Seed").fill("7")
+    await chat.page.keyboard.press("Escape")
+    await _talk_here(chat, "Ready?")
+    asked = alpha.requests[0]
+    assert asked["messages"][0] == {"role": "system", "content": "Answer like a sailor."}
+    sampling = {name: asked[name] for name in ("temperature", "top_p", "max_tokens", "seed")}
+    assert sampling == {"temperature": 0.2, "top_p": 0.5, "max_tokens": 64, "seed": 7}
+    await _talk(chat, "A new chat has settings of its own")
+    assert alpha.requests[1]["messages"][0]["role"] == "user"
+    assert "seed" not in alpha.requests[1]
+
+
+async def _talk_here(chat: ChatPage, question: str) -> None:
+    await chat.ask(question)
+    await expect(chat.answers).to_have_count(1)
+    await expect(chat.button("Send")).to_be_visible()

@@ -1,0 +1,131 @@
+"""The state of the models, what a person can do about it, and keys."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from playwright.async_api import Page, expect
+
+from app.chat.settings import KeyFile, Secrets
+
+from .chat_page import ChatPage
+from .conftest import GatewayFactory, served
+from .scripted_model import ScriptedModel
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_a_model_that_is_down_is_explained_with_a_way_out(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel, beta: ScriptedModel
+) -> None:
+    await beta.server.stop()
+    alpha.always_say("At your service.")
+    async with gateway_with(served(alpha), served(beta)) as address:
+        chat = ChatPage(page, address)
+        await chat.open("?models=beta")
+        note = page.get_by_role("status").filter(has_text="beta: down.")
+        await expect(note).to_contain_text("refused")
+        await expect(note).to_contain_text("Choose another model")
+        await chat.picker.click()
+        row = page.get_by_role("listitem").filter(has_text="beta")
+        await expect(row).to_contain_text("Down")
+        await expect(row).to_contain_text("refused")
+        await page.keyboard.press("Escape")
+        await chat.ask("Hello?")
+        await expect(chat.answer_of("beta").get_by_role("alert")).to_contain_text("beta is down")
+        await note.get_by_role("button", name="Use alpha").click()
+        await chat.ask("Hello?")
+        await expect(chat.answer_of("alpha")).to_contain_text("At your service.")
+
+
+async def test_a_model_that_comes_up_is_noticed(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    alpha.server.health = (503, {"error": {"message": "Loading model"}})
+    async with gateway_with(served(alpha)) as address:
+        chat = ChatPage(page, address)
+        await chat.open()
+        note = page.get_by_role("status").filter(has_text="alpha: loading.")
+        await expect(note).to_be_visible()
+        alpha.server.health = (200, {"status": "ok"})
+        await expect(note).to_have_count(0)
+
+
+async def test_a_stand_in_is_labelled(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    stand_in = {"model": "tiny", "reason": "no model hub could be reached"}
+    async with gateway_with(served(alpha, stand_in=stand_in)) as address:
+        chat = ChatPage(page, address)
+        await chat.open()
+        note = page.get_by_role("status").filter(has_text="alpha: stand-in.")
+        await expect(note).to_contain_text("writes nonsense: no model hub could be reached")
+        await chat.picker.click()
+        await expect(chat.dialog("Models").get_by_text("Stand-in", exact=True)).to_be_visible()
+
+
+async def test_a_busy_model_says_how_busy(chat: ChatPage, alpha: ScriptedModel) -> None:
+    await chat.ask("Take a slot")
+    answer = await alpha.next_answer()
+    await chat.picker.click()
+    row = chat.dialog("Models").get_by_role("listitem").filter(has_text="alpha")
+    await expect(row).to_contain_text("Ready, 1 of 2 free")
+    await answer.finish("Done.")
+    await expect(row).to_contain_text("Ready, 2 of 2 free")
+
+
+async def test_a_gateway_that_is_gone_is_told(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    async with gateway_with(served(alpha)) as address:
+        chat = ChatPage(page, address)
+        await chat.open()
+    await expect(page.get_by_role("status").filter(has_text="cannot be reached")).to_be_visible()
+    await chat.ask("Hello?")
+    alert = chat.answer_of("alpha").get_by_role("alert")
+    await expect(alert).to_contain_text("The gateway cannot be reached.")
+
+
+def _locked(*keys: str) -> Secrets:
+    records = [
+        {"name": f"key-{number}", "sha256": hashlib.sha256(key.encode()).hexdigest()}
+        for number, key in enumerate(keys)
+    ]
+    return Secrets(api_keys=KeyFile.model_validate({"keys": records}))
+
+
+async def test_a_locked_gateway_asks_for_a_key_and_forgets_it(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    alpha.always_say("Welcome.")
+    async with gateway_with(served(alpha), secrets=_locked("sk-right")) as address:
+        chat = ChatPage(page, address)
+        await page.goto(address)
+        dialog = chat.dialog("API key")
+        await dialog.get_by_label("Key", exact=True).fill("sk-wrong")
+        await page.keyboard.press("Enter")
+        await expect(dialog).to_contain_text("does not accept the key")
+        await dialog.get_by_label("Key", exact=True).fill("sk-right")
+        await page.keyboard.press("Enter")
+        await expect(chat.picker).to_contain_text("alpha")
+        await chat.ask("Knock, knock")
+        await expect(chat.answer_of("alpha")).to_contain_text("Welcome.")
+        assert "sk-right" not in await page.evaluate("JSON.stringify({ ...localStorage })")
+        await page.reload()
+        await expect(dialog).to_be_visible()
+
+
+async def test_a_key_is_remembered_where_the_reader_asks_for_it(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    async with gateway_with(served(alpha), secrets=_locked("sk-right")) as address:
+        chat = ChatPage(page, address)
+        await page.goto(address)
+        await chat.dialog("API key").get_by_label("Key", exact=True).fill("sk-right")
+        await page.get_by_role("switch", name="Remember on this device").check()
+        await chat.button("Use this key").click()
+        await expect(chat.picker).to_contain_text("alpha")
+        await page.reload()
+        await expect(chat.picker).to_contain_text("alpha")
+        await expect(chat.dialog("API key")).to_be_hidden()
