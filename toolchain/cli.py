@@ -1,4 +1,4 @@
-"""The commands of `./dev`: up, down, test and doctor."""
+"""The commands of `./dev`: up, down, install, test and doctor."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def main(args: Sequence[str]) -> int:
                 return up(project, progress)
             case "down":
                 return down(project, progress, volumes=options.volumes)
+            case "install":
+                return install(project, progress)
             case "test":
                 return test(project, progress, rest)
             case _:
@@ -71,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     for name, text in (
         ("up", "install what is missing, bring the dev stack up, wait until its chat answers"),
         ("down", "take the dev stack down; its model volumes stay"),
+        ("install", "install what pulumi needs, and nothing else: no engine, no stack"),
         ("test", "run format, lint, type checks and all tests; further arguments go to pytest"),
         ("doctor", "say what is there and what would be done about the rest; change nothing"),
     ):
@@ -162,6 +165,18 @@ def down(project: Project, progress: Progress, *, volumes: bool) -> int:
         progress.say(f"Removed the volumes {', '.join(kept)}.")
     elif kept:
         progress.say(f"Kept the volumes {', '.join(kept)}; ./dev down --volumes removes them.")
+    return 0
+
+
+def install(project: Project, progress: Progress) -> int:
+    """What a stack elsewhere is previewed and deployed with."""
+    for setup in (
+        PythonEnvironment(project),
+        PulumiPrograms(project),
+        DockerPlugin(project),
+        LocalState(project),
+    ):
+        ensure(setup, progress)
     return 0
 
 
