@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import runpy
 import signal
@@ -44,6 +45,9 @@ class Registration:
     """URN and id of the provider, where the program names one."""
     hooks: tuple[str, ...] = ()
     """Names of what runs before it is created or updated."""
+    depends_on: set[str] = field(default_factory=set)
+    """Names of what is there before it, and goes after it."""
+    replaced_on: tuple[str, ...] = ()
 
 
 @dataclass
@@ -51,6 +55,9 @@ class Graph:
     """All that a program registered."""
 
     resources: list[Registration] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    """What the stack exports, secrets opened."""
+    secret_outputs: set[str] = field(default_factory=set)
 
     def of(self, kind: str) -> dict[str, Registration]:
         """Resources by name whose type ends in `kind`."""
@@ -120,6 +127,8 @@ class RecordingMonitor(MockMonitor):
                     ignored=tuple(request.ignoreChanges),
                     provider=request.provider,
                     hooks=(*request.hooks.before_create, *request.hooks.before_update),
+                    depends_on={urn.split("::")[-1] for urn in request.dependencies},
+                    replaced_on=tuple(request.replaceOnChanges),
                 )
             )
         return response
@@ -140,12 +149,30 @@ def _holds_a_secret(value: object) -> bool:
     return _special_secret_sig in str(value)
 
 
+async def _settled(exports: dict[str, Any], graph: Graph) -> None:
+    for name, value in exports.items():
+        output = pulumi.Output.from_input(value)
+        graph.outputs[name] = await output.future()
+        if await output.is_secret():
+            graph.secret_outputs.add(name)
+
+
 def _full_key(key: str) -> str:
     """A setting of this project, unless it names another one, as a provider's does."""
     return key if ":" in key else f"llm-stack:{key}"
 
 
 StackRunner = Callable[..., Graph]
+
+
+@pytest.fixture(autouse=True)
+def event_loop_of_the_program() -> Iterator[None]:
+    """Pulumi runs on the current loop, and asynchronous tests leave none behind."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture
@@ -165,7 +192,15 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         monkeypatch.setattr("pulumi.runtime.resource._get_callbacks", _callbacks)
         pulumi.runtime.set_mocks(mocks, project="llm-stack", stack=stack, monitor=monitor)
         monkeypatch.chdir(PROJECT_ROOT)
-        pulumi.runtime.test(lambda: runpy.run_path("__main__.py") and None)()
+        exports: dict[str, Any] = {}
+        # Without an engine there is no stack to export from.
+        monkeypatch.setattr(pulumi, "export", exports.__setitem__)
+
+        def program() -> pulumi.Output[None]:
+            runpy.run_path("__main__.py")
+            return pulumi.Output.from_input(_settled(exports, monitor.graph))
+
+        pulumi.runtime.test(program)()
         return monitor.graph
 
     interrupt = signal.getsignal(signal.SIGINT)
