@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 LITELLM = "litellm[proxy]==1.106.2"
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,10 +63,16 @@ def main() -> None:
     options = _options()
     pace = options.pace
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(_fake_server(1 / pace if pace else 0.0))
-        targets = [Target("direct", server, None), stack.enter_context(_gateway(server))]
+        server = options.server or stack.enter_context(fake_server(1 / pace if pace else 0.0))
+        targets = [
+            Target("direct", server, None),
+            stack.enter_context(gateway(f"http://127.0.0.1:{server}")),
+        ]
         if not options.without_litellm:
             targets.append(stack.enter_context(_litellm(server, options.litellm)))
+        for target in targets:
+            # The first requests of a process load what it needs only then.
+            _load(target, streams=4, tokens=20, seconds=2.0, spread=0.5)
         measured = [
             _measure(target, streams, options) for streams in options.streams for target in targets
         ]
@@ -78,6 +85,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--streams", type=int, nargs="+", default=STREAMS)
     parser.add_argument("--seconds", type=float, default=10.0, help="per target and stream count")
     parser.add_argument("--pace", type=float, default=50.0, help="tokens/s per stream; 0: no limit")
+    parser.add_argument(
+        "--server", type=int, help="port of a llama-server, instead of the fake one"
+    )
     parser.add_argument("--tokens", type=int, default=100, help="per answer")
     parser.add_argument("--without-litellm", action="store_true")
     parser.add_argument("--litellm", type=Path, help="a litellm command that is installed already")
@@ -87,13 +97,9 @@ def _options() -> argparse.Namespace:
 def _measure(target: Target, streams: int, options: argparse.Namespace) -> Measured:
     # Answers start at different times, as those of people do.
     spread = options.tokens / options.pace if options.pace else 0.0
-    command = [sys.executable, "-m", "benchmarks.gateway_load", "--port", str(target.port)]
-    command += ["--streams", str(streams), "--tokens", str(options.tokens)]
-    command += ["--seconds", str(options.seconds), "--spread", str(spread)]
     before = _cpu_seconds(target.process)
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    result = _load(target, streams, options.tokens, options.seconds, spread)
     used = _cpu_seconds(target.process) - before
-    result = json.loads(done.stdout)
     waits = result["first_token_ms"] or [float("nan")]
     return Measured(
         target=target.name,
@@ -108,8 +114,20 @@ def _measure(target: Target, streams: int, options: argparse.Namespace) -> Measu
     )
 
 
+def _load(
+    target: Target, streams: int, tokens: int, seconds: float, spread: float
+) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.gateway_load", "--port", str(target.port)]
+    command += ["--streams", str(streams), "--tokens", str(tokens)]
+    command += ["--seconds", str(seconds), "--spread", str(spread)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
 @contextlib.contextmanager
-def _fake_server(interval: float) -> Iterator[int]:
+def fake_server(interval: float) -> Iterator[int]:
+    """The port of a model server that streams a token each `interval` seconds."""
     command = [sys.executable, "-m", "benchmarks.gateway_upstream", str(interval)]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -123,8 +141,8 @@ def _fake_server(interval: float) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _gateway(server: int) -> Iterator[Target]:
-    address = f"http://127.0.0.1:{server}"
+def gateway(address: str) -> Iterator[Target]:
+    """The gateway in front of the model server at `address`, as a process of its own."""
     config = {"models": [{"id": "bench", "slots": 1024, "replicas": [address]}]}
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -154,6 +172,8 @@ def _litellm(server: int, installed: Path | None) -> Iterator[Target]:
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_LOG": "ERROR",
             "LITELLM_MODE": "PRODUCTION",
+            # Neither way checks keys here; LiteLLM wants to be told that this is meant.
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         }
         arguments = [str(command), "--config", str(config), "--host", "127.0.0.1"]
         arguments += ["--port", str(port), "--num_workers", "1", "--telemetry", "False"]

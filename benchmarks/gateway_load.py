@@ -106,7 +106,13 @@ async def run(port: int, streams: int, tokens: int, seconds: float, spread: floa
 def _request(port: int, tokens: int) -> bytes:
     message = {"role": "user", "content": "Tell me about the sea. " * 20}
     body = json.dumps(
-        {"model": "bench", "messages": [message], "stream": True, "max_tokens": tokens}
+        {
+            "model": "bench",
+            "messages": [message],
+            "stream": True,
+            "max_tokens": tokens,
+            "ignore_eos": True,
+        }
     ).encode()
     return (
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n"

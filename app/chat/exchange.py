@@ -60,15 +60,25 @@ class Exchange:
             if answer.ended:
                 # The server tells the end of a response in the same way as a client that has left.
                 await asyncio.wait((work,))
-        finally:
             if not work.done():
                 self._record.outcome = "client_gone"
-            work.cancel()
-            gone.cancel()
-            await asyncio.wait((work, gone))
+            await _end(work, gone)
+        except asyncio.CancelledError:
+            await _end(work, gone)
+            await self._stopped(answer)
+            raise
+        finally:
             self._tokens.write_to(self._record)
         if not work.cancelled():
             work.result()
+
+    async def _stopped(self, answer: Answer) -> None:
+        """The gateway itself has to end before the answer is complete."""
+        if not answer.ended:
+            message = "the gateway is being restarted"
+            error = ApiError(503, message, code="gateway_stopped", retry_after=5)
+            self._record.outcome = error.code
+            await answer.fail(error)
 
     def headers(self) -> Mapping[str, str]:
         headers = {
@@ -237,6 +247,12 @@ class Exchange:
         else:
             message = f"there was no token within {self._limits.first_token_seconds:g} s"
         return ApiError(504, message, code="upstream_stalled")
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 async def _client_gone(receive: Receive) -> None:

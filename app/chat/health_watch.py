@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 from .fleet import Fleet
 from .pool import ModelPool
 from .replica import Health, Replica, State
 from .settings import HealthChecks
 from .upstream import Upstream
+
+_log = logging.getLogger(__name__)
 
 
 async def watch_health(fleet: Fleet, upstream: Upstream, settings: HealthChecks) -> None:
@@ -28,7 +31,12 @@ async def _watch(
     failures = 0
     while True:
         asked = now()
-        health = await upstream.ask_health(replica, settings.timeout)
+        try:
+            health = await upstream.ask_health(replica, settings.timeout)
+        except Exception:
+            # Whatever it is, the other replicas have to be watched on.
+            _log.exception("health check of %s failed", replica.name)
+            health = Health(State.DOWN, "it cannot be asked")
         if health.state is State.DOWN and replica.last_heard >= asked:
             # It sent tokens in the meantime: it is busy (or the gateway is), which is not down.
             health = Health(State.READY)

@@ -24,5 +24,8 @@ def server_config(app: ASGIApp, host: str, port: int, drain_seconds: float) -> u
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        # Longer than cloudflared keeps an idle connection (90 s): the side that sends requests has
+        # to be the one that closes, or a request may meet a connection that is just being closed.
+        timeout_keep_alive=120,
         timeout_graceful_shutdown=math.ceil(drain_seconds),
     )

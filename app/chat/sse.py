@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-DONE = b"data: [DONE]\n\n"
 _LONGEST_EVENT = 4 * 2**20
 _ERROR = b'data: {"error":'
 
@@ -70,7 +69,8 @@ def reports_error(events: bytes) -> bool:
 
 
 def is_done(events: bytes) -> bool:
-    return b"[DONE]" in events[-64:]
+    """Whether OpenAI's closing event is the last one."""
+    return events.rstrip().endswith((b"data: [DONE]", b"data:[DONE]"))
 
 
 def payloads(events: bytes) -> list[dict[str, Any]]:

@@ -141,6 +141,30 @@ async def test_a_request_to_stop_lets_running_answers_end(
         await asyncio.wait_for(child.wait(), 10)
 
 
+async def test_an_answer_that_outlasts_the_time_to_drain_ends_in_an_error_event(
+    tmp_path: Path, server: ModelServer
+) -> None:
+    async def chatter(asked: Asked) -> web.StreamResponse:
+        response = await asked.stream()
+        while True:
+            await response.write(HELLO[1])
+            await asyncio.sleep(0.01)
+
+    server.behaviour = chatter
+    async with (
+        process(tmp_path, server.url, slots=1, drain_seconds=1) as (child, url),
+        aiohttp.ClientSession(url) as session,
+        session.post("/v1/chat/completions", json=STREAM) as response,
+    ):
+        await response.content.readany()
+        child.send_signal(signal.SIGTERM)
+        content = await response.read()
+        last = content.split(b"\n\n")[-2]
+        error = json.loads(last.removeprefix(b"data: "))["error"]
+        assert error["code"] == "gateway_stopped"
+        await asyncio.wait_for(child.wait(), 20)
+
+
 async def test_a_wrong_configuration_ends_the_start_with_one_clear_line(tmp_path: Path) -> None:
     config = tmp_path / "gateway.json"
     config.write_text('{"limits": {"que": 3}}')
