@@ -72,7 +72,7 @@ def read_container(description: dict[str, Any]) -> Container:
 
 
 def remove(kind: str, name: str) -> bool:
-    """Remove a `container` or `network`; whether there was one."""
+    """Remove a `container`, `network` or `volume`; whether there was one."""
     force = ["--force"] if kind == "container" else []
     exists = ask(["docker", kind, "inspect", name]).ok
     return exists and ask(["docker", kind, "rm", *force, name]).ok

@@ -18,7 +18,12 @@ from .progress import Progress, Step
 from .project import DEV_STACK, Project
 
 CONTAINER = "docker:index/container:Container"
-NETWORK = "docker:index/network:Network"
+# What to ask docker about, and only what nothing is lost with.
+KINDS = {
+    CONTAINER: "container",
+    "docker:index/network:Network": "network",
+    "docker:index/volume:Volume": "volume",
+}
 
 # What the engine says when two checkouts have a stack of the same name on it.
 HINTS = {
@@ -39,7 +44,7 @@ class StackState:
     interrupted: bool
     """Something was under way when a run was cut off."""
     half_made: tuple[tuple[str, str], ...]
-    """Type and name of what may exist, though pulumi never heard that it does."""
+    """Kind and name of what may exist, though pulumi never heard that it does."""
 
     @classmethod
     def from_export(cls, export: dict[str, Any]) -> StackState:
@@ -54,10 +59,12 @@ class StackState:
             ),
             interrupted=bool(pending),
             half_made=tuple(
-                (operation["resource"]["type"], operation["resource"]["inputs"]["name"])
+                (KINDS[resource["type"]], resource["inputs"]["name"])
                 for operation in pending
                 if operation["type"] == "creating"
-                and operation["resource"]["type"] in {CONTAINER, NETWORK}
+                and (resource := operation["resource"])["type"] in KINDS
+                # A volume of models has one name for ever, and may be full.
+                and not resource.get("retainOnDelete")
             ),
         )
 
@@ -170,8 +177,7 @@ class DevStack:
         if state.interrupted:
             self._progress.say("      The last run was cut off; mending what it left.")
             for kind, name in state.half_made:
-                what = "network" if kind == NETWORK else "container"
-                if containers.remove(what, name):
+                if containers.remove(kind, name):
                     self._progress.say(f"      removed {name}, which was not finished")
             self._run("refresh", "--yes", "--clear-pending-creates", "--skip-preview")
             return False

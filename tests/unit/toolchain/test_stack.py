@@ -61,21 +61,26 @@ def test_the_containers_of_the_state_are_known_by_their_ids() -> None:
     assert not state.interrupted
 
 
-def pending(operation: str, kind: str, name: str) -> dict[str, object]:
-    return {"type": operation, "resource": {"type": kind, "inputs": {"name": name}}}
+def pending(operation: str, kind: str, name: str, **options: bool) -> dict[str, object]:
+    return {"type": operation, "resource": {"type": kind, "inputs": {"name": name}, **options}}
 
 
 def test_only_what_this_stack_was_creating_may_be_cleared_away() -> None:
-    container, network = "docker:index/container:Container", "docker:index/network:Network"
+    container, volume = "docker:index/container:Container", "docker:index/volume:Volume"
     state = StackState.from_export(
         exported(
             pending_operations=[
                 pending("creating", container, "chat-interface-1"),
-                pending("creating", network, "llm-network-dev"),
-                pending("creating", "docker:index/volume:Volume", "models"),
+                pending("creating", "docker:index/network:Network", "llm-network-1"),
+                pending("creating", volume, "chat-config-1"),
+                pending("creating", volume, "dev-phi-models", retainOnDelete=True),
                 pending("updating", container, "phi-inference-1"),
             ]
         )
     )
     assert state.interrupted
-    assert state.half_made == ((container, "chat-interface-1"), (network, "llm-network-dev"))
+    assert state.half_made == (
+        ("container", "chat-interface-1"),
+        ("network", "llm-network-1"),
+        ("volume", "chat-config-1"),
+    )
