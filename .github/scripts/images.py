@@ -1,0 +1,119 @@
+"""Lists what the images workflow builds: images.py matrix|references|server STACK...
+
+matrix: JSON for a job's strategy.matrix, one entry for each image and platform;
+references: a line for each image: its name, its reference for all platforms, then one for each;
+server: the registry that the stacks name.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT_ROOT))
+
+from components.image import image_repository, image_tag  # noqa: E402
+from components.image_sources import ImageSources, image_names, image_sources  # noqa: E402
+from components.registry_settings import RegistrySettings  # noqa: E402
+from components.schema import SettingsError, validate  # noqa: E402
+from components.settings import PROJECT, BaseImages  # noqa: E402
+
+# GitHub's runners of each platform: compiling under emulation would take hours.
+RUNNERS = {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}
+
+
+@dataclass(frozen=True)
+class PublishedImage:
+    """An image of a stack, as the registry knows it."""
+
+    name: str
+    registry: RegistrySettings
+    sources: ImageSources
+
+    @property
+    def repository(self) -> str:
+        return image_repository(self.name, self.registry)
+
+    @property
+    def reference(self) -> str:
+        return f"{self.repository}:{image_tag(self.sources)}"
+
+    @property
+    def by_platform(self) -> dict[str, str]:
+        return {
+            platform: f"{self.repository}:{image_tag(self.sources, platform)}"
+            for platform in self.registry.platforms
+        }
+
+
+def published_images(stack: str) -> Iterator[PublishedImage]:
+    """Every image of a stack that names a registry; raises `SettingsError`."""
+    path = Path(f"Pulumi.{stack}.yaml")
+    if not path.exists():
+        raise SettingsError([f"{path}: there is no such file, so no stack {stack!r}"])
+    config = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("config") or {}
+    if f"{PROJECT}:registry" not in config:
+        return
+    registry = validate(
+        RegistrySettings, config[f"{PROJECT}:registry"], path.name, f"{PROJECT}:registry."
+    )
+    base_images = validate(
+        BaseImages, config.get(f"{PROJECT}:baseImages") or {}, path.name, f"{PROJECT}:baseImages."
+    )
+    for name in image_names():
+        yield PublishedImage(name, registry, image_sources(name, base_images))
+
+
+def matrix(images: Iterable[PublishedImage]) -> str:
+    """One job for each image and platform; stacks that share an image share the job."""
+    jobs = {
+        reference: {
+            "image": image.name,
+            "platform": platform,
+            "runner": RUNNERS[platform],
+            "server": image.registry.server,
+            "reference": reference,
+            "cache": f"{image.repository}:cache-{platform.rpartition('/')[2]}",
+            "context": image.sources.context.as_posix(),
+            "dockerfile": image.sources.dockerfile.as_posix(),
+            "arguments": "\n".join(f"{k}={v}" for k, v in image.sources.build_args.items()),
+        }
+        for image in images
+        for platform, reference in image.by_platform.items()
+    }
+    return json.dumps({"include": list(jobs.values())})
+
+
+def references(images: Iterable[PublishedImage]) -> str:
+    lines = {" ".join([i.name, i.reference, *i.by_platform.values()]) for i in images}
+    return "\n".join(sorted(lines))
+
+
+def server(images: Iterable[PublishedImage]) -> str:
+    return "\n".join(sorted({image.registry.server for image in images}))
+
+
+COMMANDS = {"matrix": matrix, "references": references, "server": server}
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) < 2 or arguments[0] not in COMMANDS:
+        print(__doc__, file=sys.stderr)
+        return 2
+    command, *stacks = arguments
+    try:
+        print(COMMANDS[command]([i for stack in stacks for i in published_images(stack)]))
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,154 @@
+"""Writes what a preview means for a person: preview_report.py STACK FOLDER
+
+FOLDER holds events.json (pulumi's log of events), preview.txt and errors.txt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# GitHub takes comments of up to 65536 characters.
+LONGEST = 60_000
+REPLACING = {"create-replacement", "delete-replaced", "replace"}
+VERBS = {
+    "create": "create",
+    "update": "update",
+    "delete": "delete",
+    "create-replacement": "replace",
+    "replace": "replace",
+    "delete-replaced": "replace",
+    "import": "import",
+}
+
+
+@dataclass
+class Change:
+    """What happens to one resource."""
+
+    urn: str
+    first: str
+    """The first operation on it: a replacement may begin by deleting."""
+    properties: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        return self.urn.split("::")[2].rpartition(":")[2]
+
+    @property
+    def name(self) -> str:
+        return self.urn.rpartition("::")[2]
+
+    @property
+    def verb(self) -> str:
+        return VERBS[self.first]
+
+
+@dataclass
+class Preview:
+    """What the log of events tells."""
+
+    changes: list[Change]
+    violations: list[str]
+    finished: bool
+
+    def names(self, kind: str, *firsts: str) -> list[str]:
+        return sorted(c.name for c in self.changes if c.kind == kind and c.first in firsts)
+
+
+def read(events: Iterator[dict[str, Any]]) -> Preview:
+    """Gather changes, broken rules, and whether the preview came to its end."""
+    changes: dict[str, Change] = {}
+    violations: list[str] = []
+    finished = False
+    for event in events:
+        if metadata := event.get("resourcePreEvent", {}).get("metadata"):
+            if metadata["op"] in VERBS:
+                change = changes.setdefault(
+                    metadata["urn"], Change(metadata["urn"], metadata["op"])
+                )
+                change.properties = change.properties or sorted(metadata.get("diffs") or [])
+        elif policy := event.get("policyEvent"):
+            if policy["enforcementLevel"] == "mandatory":
+                violations.append(
+                    f"{policy['policyName']}: {policy['message'].strip().splitlines()[-1]}"
+                )
+        elif summary := event.get("summaryEvent"):
+            finished = summary.get("result", "succeeded") == "succeeded"
+    return Preview(list(changes.values()), violations, finished)
+
+
+def report(stack: str, preview: Preview, text: str, errors: str) -> str:
+    """Markdown: first what would surprise, then a table, then everything."""
+    # By the marker the next run finds its own comment.
+    lines = [f"<!-- llm-stack preview of {stack} -->", f"### Preview of `{stack}`", ""]
+    lines += [*_verdict(preview), ""]
+    if preview.changes:
+        lines += ["| | resource | because of |", "|---|---|---|"]
+        lines += [
+            f"| {c.verb} | {c.kind} `{c.name}` | {', '.join(c.properties)} |"
+            for c in sorted(preview.changes, key=lambda c: (c.verb, c.kind, c.name))
+        ]
+        lines.append("")
+    if not preview.finished and errors.strip():
+        lines += ["The preview failed:", *_fenced(errors.strip(), LONGEST // 4), ""]
+    used = sum(len(line) + 1 for line in lines)
+    if text.strip():
+        details = _fenced(text.strip(), max(LONGEST - used, 1000))
+        lines += ["<details><summary>All of it</summary>", "", *details, "", "</details>"]
+    return "\n".join(lines)[: LONGEST + 5000]
+
+
+def _verdict(preview: Preview) -> Iterator[str]:
+    for violation in preview.violations:
+        yield f"- **Not allowed.** {violation}"
+    lost = preview.names("Volume", "delete", "create-replacement", "delete-replaced", "replace")
+    models = [name for name in lost if name.endswith("-models")]
+    if models:
+        yield f"- **Models are let go of**, or fetched anew: {_list(models)}"
+    interrupted = preview.names("Container", "delete-replaced", "delete")
+    if interrupted:
+        yield f"- **Stops before anything takes its place:** {_list(interrupted)}"
+    beside = [n for n in preview.names("Container", "create-replacement") if "carrier" not in n]
+    if beside:
+        yield f"- Starts anew beside the one that serves: {_list(beside)}"
+    images = preview.names("RemoteImage", "create", "create-replacement", "replace")
+    if images:
+        yield f"- Images that change: {_list(images)}"
+    if not preview.finished:
+        yield "- **The preview did not come to its end.**"
+    elif not preview.changes:
+        yield "- Nothing changes."
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _fenced(text: str, longest: int) -> list[str]:
+    """A block that its own content cannot end, cut where it is too long."""
+    runs = [len(run) for run in re.findall(r"`+", text)]
+    fence = "`" * max(3, *(run + 1 for run in runs), 3)
+    if len(text) > longest:
+        text = text[:longest] + "\n… cut here; the log of the run has all of it"
+    return [f"{fence}text", text, fence]
+
+
+def main(stack: str, folder: Path) -> None:
+    events = folder / "events.json"
+    lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
+    preview = read(json.loads(line) for line in lines if line.strip())
+    text, errors = (
+        (folder / name).read_text(encoding="utf-8", errors="replace")
+        for name in ("preview.txt", "errors.txt")
+    )
+    print(report(stack, preview, text, errors))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

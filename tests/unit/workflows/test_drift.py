@@ -1,0 +1,82 @@
+"""One issue is open for as long as a stack differs from its program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import World
+
+TITLE = "Drift: prod is not as its program says"
+RUN = {
+    "GITHUB_SERVER_URL": "https://github.com",
+    "GITHUB_REPOSITORY": "team/stack",
+    "GITHUB_RUN_ID": "99",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What a preview leaves that found everything as it should be."""
+    folder = tmp_path / "drift"
+    folder.mkdir()
+    (folder / "events.json").write_text('{"sequence":1,"summaryEvent":{"result":"succeeded"}}\n')
+    (folder / "errors.txt").write_text("")
+    (folder / "report.md").write_text("<!-- marker -->\n- Nothing changes.\n")
+    return folder
+
+
+@pytest.fixture
+def drifted(folder: Path) -> Path:
+    (folder / "errors.txt").write_text(
+        "error: no changes were expected for preview but changes were proposed\n"
+    )
+    return folder
+
+
+def report(world: World, folder: Path, *open_issues: tuple[int, str], check: bool = True) -> str:
+    world.pretend("gh")
+    issues = [{"number": number, "title": title} for number, title in open_issues]
+    world.answer("list", says=json.dumps(issues))
+    done = world.run("report-drift", "prod", str(folder), check=check, **RUN)
+    return done.stderr if done.returncode else ""
+
+
+def test_drift_opens_an_issue(world: World, drifted: Path) -> None:
+    report(world, drifted, (3, "Drift: staging is not as its program says"))
+    (created,) = world.calls("issue", "create")
+    assert created[created.index("--title") + 1] == TITLE
+    assert created[created.index("--label") + 1] == "drift"
+    body = (drifted / "issue.md").read_text()
+    assert "pulumi up --stack prod" in body
+    assert "https://github.com/team/stack/actions/runs/99" in body
+    assert world.calls("label", "create", "--force"), "the label may not be there yet"
+
+
+def test_drift_that_stays_brings_its_issue_up_to_date(world: World, drifted: Path) -> None:
+    report(world, drifted, (8, TITLE))
+    assert world.calls("create") == []
+    (edited,) = world.calls("edit")
+    assert edited[:4] == ["gh", "issue", "edit", "8"]
+
+
+def test_drift_that_is_gone_closes_its_issue(world: World, folder: Path) -> None:
+    report(world, folder, (8, TITLE))
+    (closed,) = world.calls("close")
+    assert closed[:4] == ["gh", "issue", "close", "8"]
+
+
+def test_a_stack_as_it_should_be_makes_no_noise(world: World, folder: Path) -> None:
+    report(world, folder)
+    assert [call[2] for call in world.calls("gh")] == ["list"]
+
+
+def test_a_preview_that_failed_is_no_drift_but_a_failure(world: World, folder: Path) -> None:
+    """A stack that cannot be looked at must not close its issue either."""
+    (folder / "events.json").unlink()
+    (folder / "errors.txt").write_text("error: could not reach the engine\n")
+    said = report(world, folder, (8, TITLE), check=False)
+    assert "could not reach the engine" in said
+    assert [call[2] for call in world.calls("gh")] == ["list"]
