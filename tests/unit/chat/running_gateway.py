@@ -15,6 +15,18 @@ from app.chat.settings import GatewaySettings, Secrets
 
 
 class _Server(uvicorn.Server):
+    """Starts and ends at once: uvicorn itself looks every 0.1 s whether it should."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.running = asyncio.Event()
+        self.end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        self.running.set()
+        await self.end.wait()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to pytest."""
@@ -41,13 +53,13 @@ async def running(
     config = server_config(app, "127.0.0.1", port=0, drain_seconds=1)
     server = _Server(config)
     task = asyncio.create_task(server.serve())
-    while not server.started:
-        if task.done():
-            task.result()
-        await asyncio.sleep(0.005)
+    started = asyncio.create_task(server.running.wait())
+    await asyncio.wait((task, started), return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
+        server.end.set()
         await task
