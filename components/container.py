@@ -87,7 +87,8 @@ def hardened_container(
         security_opts=["no-new-privileges:true"],
         memory=args.memory // MEBIBYTE,
         memory_swap=args.memory // MEBIBYTE,
-        cpus=str(args.cpus),
+        # As the engine reads it back: "1" would be a change at every preview.
+        cpus=str(float(args.cpus)),
         ulimits=[
             docker.ContainerUlimitArgs(name="nproc", soft=PROCESS_LIMIT, hard=PROCESS_LIMIT),
         ],

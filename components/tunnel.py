@@ -160,7 +160,7 @@ class Tunnel(pulumi.ComponentResource):
                 image=self._args.image,
                 networks=[self._args.network],
                 memory=256 * MEBIBYTE,
-                cpus=1,
+                cpus=1.0,
                 stop_grace=DRAIN + PATIENCE,
                 environment=environment or {},
                 mounts=[files.mount] if files else [],
