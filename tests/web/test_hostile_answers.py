@@ -7,7 +7,8 @@ host (see conftest.py).
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
+from playwright.async_api import Error as PlaywrightError
 
 from .chat_page import ChatPage
 from .scripted_model import ScriptedModel
@@ -20,7 +21,7 @@ ATTACKS = [
     "<img src=x onerror='window.owned = 1'>",
     f"<img src='{BEACON}/pixel.png'>",
     f"![pixel]({BEACON}/pixel.png)",
-    f"![a\" onerror=\"window.owned=1]({BEACON}/p.png)",
+    f'![a" onerror="window.owned=1]({BEACON}/p.png)',
     f"![ref][pixel]\n\n[pixel]: {BEACON}/ref.png",
     "<svg onload='window.owned = 1'></svg>",
     "<svg><style><img src=x onerror='window.owned = 1'></style></svg>",
@@ -42,7 +43,7 @@ ATTACKS = [
     "[click](vbscript:owned)",
     "<javascript:window.owned=1>",
     "[x]: javascript:window.owned=1\n\n[x]",
-    "```\"><img src=x onerror=window.owned=1>\ncode\n```",
+    '```"><img src=x onerror=window.owned=1>\ncode\n```',
     "```html\n<script>window.owned = 1</script>\n```",
     "`<img src=x onerror='window.owned = 1'>`",
     r"$\href{javascript:window.owned=1}{x}$",
@@ -73,7 +74,9 @@ async def test_nothing_in_an_answer_acts(chat: ChatPage, alpha: ScriptedModel) -
     content = shown.locator(".markdown")
     active = "script, img, iframe, form, input, style, link, meta, base, video, object, embed"
     await expect(content.locator(active)).to_have_count(0)
-    handlers = "elements => elements.flatMap(e => e.getAttributeNames()).filter(n => n.startsWith('on'))"
+    handlers = (
+        "elements => elements.flatMap(e => e.getAttributeNames()).filter(n => n.startsWith('on'))"
+    )
     assert await content.locator("*").evaluate_all(handlers) == []
     assert await chat.page.evaluate("window.owned") is None
     await chat.page.reload()
@@ -91,7 +94,17 @@ async def test_a_remote_image_is_only_a_link(chat: ChatPage, alpha: ScriptedMode
 
 
 async def test_huge_nesting_does_not_stop_the_page(chat: ChatPage, alpha: ScriptedModel) -> None:
-    alpha.always_say("> " * 5000, "deep", "\n\n", "- " * 2000, "x\n\n", "[" * 3000, "\n\n", "**" * 3000, "\n\nDone.")
+    alpha.always_say(
+        "> " * 5000,
+        "deep",
+        "\n\n",
+        "- " * 2000,
+        "x\n\n",
+        "[" * 3000,
+        "\n\n",
+        "**" * 3000,
+        "\n\nDone.",
+    )
     await chat.ask("Go deep")
     await expect(chat.answer_of("alpha").get_by_text("Done.")).to_be_visible()
     await expect(chat.button("Send")).to_be_visible()
@@ -107,18 +120,36 @@ async def test_a_hostile_title_and_model_name_are_only_text(
     assert await chat.page.evaluate("window.owned") is None
 
 
-async def test_the_policy_of_the_page_allows_nothing_inline(chat: ChatPage) -> None:
-    response = await chat.page.request.get(chat.address)
-    policy = response.headers["content-security-policy"]
-    assert "script-src 'self'" in policy
-    assert "style-src 'self'" in policy
-    assert "unsafe" not in policy
-    assert "require-trusted-types-for 'script'" in policy
-
-
-async def test_formulas_code_and_tables_are_rendered(
-    chat: ChatPage, alpha: ScriptedModel
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "document.body.innerHTML = '<p>markup that no sanitiser saw'",
+        "document.createElement('script').text = 'window.owned = 1'",
+        "setTimeout('window.owned = 1')",
+    ],
+)
+async def test_the_policy_forbids_what_an_attack_would_need(
+    browser: Browser, gateway: str, attempt: str
 ) -> None:
+    context = await browser.new_context()
+    chat = ChatPage(await context.new_page(), gateway)
+    await chat.open()
+    with pytest.raises(PlaywrightError, match=r"Trusted|string as JavaScript"):
+        await chat.page.evaluate(f"() => {{ {attempt} }}")
+    assert await chat.page.evaluate("window.owned") is None
+    await context.close()
+
+
+async def test_the_policy_ignores_inline_styles(browser: Browser, gateway: str) -> None:
+    context = await browser.new_context()
+    chat = ChatPage(await context.new_page(), gateway)
+    await chat.open()
+    await chat.page.evaluate("() => document.body.setAttribute('style', 'display: none')")
+    await expect(chat.message).to_be_visible()
+    await context.close()
+
+
+async def test_formulas_code_and_tables_are_rendered(chat: ChatPage, alpha: ScriptedModel) -> None:
     alpha.always_say(
         "Mass: $E = mc^2$, but $5 and $6 are prices.\n\n\\[ \\int_0^1 x\\,dx \\]\n\n",
         "```python\ndef f():\n    return 1\n```\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n",

@@ -91,9 +91,7 @@ async def test_a_menu_by_keyboard(chat: ChatPage) -> None:
     await expect(chat.button("More")).to_be_focused()
 
 
-async def test_the_end_of_an_answer_is_announced_once(
-    chat: ChatPage, alpha: ScriptedModel
-) -> None:
+async def test_the_end_of_an_answer_is_announced_once(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.ask("Speak")
     answer = await alpha.next_answer()
     await answer.say("Some words")

@@ -12,11 +12,41 @@ const onlyWoff2: Plugin = {
   },
 };
 
+/**
+ * The page brings its own policy, stricter than a server in front of it may be: nothing inline, no other
+ * host, and markup enters the document through the sanitiser only. (What a server has to say: who may
+ * frame the page.) It would forbid what the development server injects, so only the build has it.
+ */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types dompurify",
+].join("; ");
+
+const ownPolicy: Plugin = {
+  name: "own-policy",
+  apply: "build",
+  transformIndexHtml: () => [
+    {
+      tag: "meta",
+      attrs: { "http-equiv": "Content-Security-Policy", content: POLICY },
+      injectTo: "head-prepend",
+    },
+  ],
+};
+
 const gateway = process.env.GATEWAY_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  plugins: [onlyWoff2],
+  plugins: [onlyWoff2, ownPolicy],
   build: {
     target: "es2022",
     // The gateway's policy allows no inline data, and browsers of this age need no polyfill.

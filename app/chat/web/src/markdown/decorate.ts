@@ -21,9 +21,8 @@ async function loadHighlighter(): Promise<Highlighter> {
 
 /** Typesets at once when the library is there, else when it has come. The source stays in view till then. */
 export function decorateMath(root: ParentNode): void {
-  for (const element of root.querySelectorAll<HTMLElement>(".math:not([data-tex])")) {
+  for (const element of root.querySelectorAll<HTMLElement>(".math")) {
     const tex = element.textContent;
-    element.dataset["tex"] = tex;
     if (katex) typeset(katex, element, tex);
     else void loadKatex().then((loaded) => typeset(loaded, element, tex));
   }
@@ -50,8 +49,7 @@ function typeset(library: Katex, element: HTMLElement, tex: string): void {
 
 /** Colours a finished block of code. */
 export function decorateCode(root: ParentNode): void {
-  for (const block of root.querySelectorAll<HTMLElement>(".code:not([data-done])")) {
-    block.dataset["done"] = "";
+  for (const block of root.querySelectorAll<HTMLElement>(".code")) {
     const language = block.dataset["language"] ?? "";
     const code = block.querySelector("code");
     if (!code || !language || code.textContent.length > MAX_HIGHLIGHTED) continue;
@@ -68,7 +66,7 @@ function colour(library: Highlighter, code: HTMLElement, language: string): void
 
 /** Puts a copy button into the head of each block of code. */
 export function addCopyButtons(root: ParentNode): void {
-  for (const head of root.querySelectorAll<HTMLElement>(".code-head:not(:has(button))")) {
+  for (const head of root.querySelectorAll<HTMLElement>(".code-head")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "copy";

@@ -9,16 +9,18 @@ const PLAIN_ATTRIBUTES = ["class", "data-language", "rel", "start", "tabindex", 
 const LINK = /^(?:https?:|mailto:)/i;
 
 const purify = createPurify(window);
+// Set once: with every call, it would be checked again.
+purify.setConfig({
+  ALLOWED_TAGS: TAGS,
+  ALLOWED_ATTR: [...PLAIN_ATTRIBUTES, "href"],
+  ADD_URI_SAFE_ATTR: PLAIN_ATTRIBUTES,
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  ALLOWED_URI_REGEXP: LINK,
+  RETURN_DOM_FRAGMENT: true,
+});
 
 /** Markup as nodes, with every element and attribute gone that Markdown does not need. */
 export function toFragment(html: string): DocumentFragment {
-  return purify.sanitize(html, {
-    ALLOWED_TAGS: TAGS,
-    ALLOWED_ATTR: [...PLAIN_ATTRIBUTES, "href"],
-    ADD_URI_SAFE_ATTR: PLAIN_ATTRIBUTES,
-    ALLOW_DATA_ATTR: false,
-    ALLOW_ARIA_ATTR: false,
-    ALLOWED_URI_REGEXP: LINK,
-    RETURN_DOM_FRAGMENT: true,
-  });
+  return purify.sanitize(html) as unknown as DocumentFragment;
 }

@@ -36,9 +36,9 @@ export class MarkdownView {
     for (const node of this.tail) node.parentNode?.removeChild(node);
     this.tail = [];
     this.growing = null;
-    for (const block of blocks) this.append(block, true);
+    if (blocks.length > 0) this.append(blocks, true);
     this.settled = complete ? text : text.slice(0, this.settled.length + offsetOf(rest, last?.line ?? 0));
-    if (last) this.tail = this.append(last, false);
+    if (last) this.tail = this.append([last], false);
   }
 
   private reset(): void {
@@ -49,15 +49,17 @@ export class MarkdownView {
     this.growing = null;
   }
 
-  private append(block: Block, finished: boolean): Node[] {
-    const fragment = toFragment(parser.renderer.render(block.tokens, parser.options, this.env));
-    addCopyButtons(fragment);
+  /** Adds blocks at the end; gives their nodes. */
+  private append(blocks: Block[], finished: boolean): Node[] {
+    const tokens = blocks.flatMap((block) => block.tokens);
+    const fragment = toFragment(parser.renderer.render(tokens, parser.options, this.env));
     const nodes = [...fragment.childNodes];
-    const code = block.tokens[0]?.type === "fence" ? fragment.querySelector("code") : null;
+    const code = tokens[0]?.type === "fence" ? fragment.querySelector("code") : null;
+    addCopyButtons(fragment);
+    decorateMath(fragment);
+    if (finished) decorateCode(fragment);
     this.container.append(fragment);
-    decorateMath(this.container);
-    if (finished) decorateCode(this.container);
-    else if (code) this.growing = this.watch(code, block.tokens[0]!);
+    if (!finished && code) this.growing = this.watch(code, tokens[0]!);
     return nodes;
   }
 

@@ -1,0 +1,34 @@
+"""The page's own unit tests, and that its lock file fits every machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import page_build
+
+
+def test_the_pure_parts_hold(dist: Path) -> None:
+    page_build.npm("test")
+
+
+def test_the_lock_file_pins_content_and_names_no_registry() -> None:
+    lock = json.loads((page_build.WEB / "package-lock.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert all("integrity" in entry for entry in packages.values())
+    assert not [name for name, entry in packages.items() if "resolved" in entry]
+
+
+def test_the_built_page_asks_no_other_host(dist: Path) -> None:
+    entry = (dist / "index.html").read_text()
+    assert "://" not in entry
+    assert "<style" not in entry
+    assert " style=" not in entry
+    styles = [path.read_text() for path in _assets(dist, ".css")]
+    assert styles
+    assert not [text for text in styles if "://" in text]
+
+
+def _assets(dist: Path, suffix: str) -> Iterator[Path]:
+    return (dist / "assets").glob(f"*{suffix}")
