@@ -15,7 +15,8 @@ from typing import Any
 
 # GitHub takes comments of up to 65536 characters.
 LONGEST = 60_000
-REPLACING = {"create-replacement", "delete-replaced", "replace"}
+# Components: they have nothing of their own that could change.
+OURS = ("llm-stack:", "pulumi:")
 VERBS = {
     "create": "create",
     "update": "update",
@@ -68,7 +69,7 @@ def read(events: Iterator[dict[str, Any]]) -> Preview:
     finished = False
     for event in events:
         if metadata := event.get("resourcePreEvent", {}).get("metadata"):
-            if metadata["op"] in VERBS:
+            if metadata["op"] in VERBS and not metadata["type"].startswith(OURS):
                 change = changes.setdefault(
                     metadata["urn"], Change(metadata["urn"], metadata["op"])
                 )
@@ -79,7 +80,7 @@ def read(events: Iterator[dict[str, Any]]) -> Preview:
                     f"{policy['policyName']}: {policy['message'].strip().splitlines()[-1]}"
                 )
         elif summary := event.get("summaryEvent"):
-            finished = summary.get("result", "succeeded") == "succeeded"
+            finished = summary["result"] == "succeeded"
     return Preview(list(changes.values()), violations, finished)
 
 
@@ -117,6 +118,12 @@ def _verdict(preview: Preview) -> Iterator[str]:
     beside = [n for n in preview.names("Container", "create-replacement") if "carrier" not in n]
     if beside:
         yield f"- Starts anew beside the one that serves: {_list(beside)}"
+    new = [name for name in preview.names("Container", "create") if "carrier" not in name]
+    if new:
+        yield f"- New: {_list(new)}"
+    in_place = sorted(c.name for c in preview.changes if c.verb == "update")
+    if in_place:
+        yield f"- Changes in place: {_list(in_place)}"
     images = preview.names("RemoteImage", "create", "create-replacement", "replace")
     if images:
         yield f"- Images that change: {_list(images)}"

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ for answer in json.loads((home / "answers").read_text()):
         if "--jq" in words:
             query = words[words.index("--jq") + 1]
             text = subprocess.run(["jq", "-r", query], input=text, capture_output=True, text=True, check=True).stdout
+        for option, content in answer["writes"].items():
+            pathlib.Path(words[words.index(option) + 1]).write_text(content)
         sys.stdout.write(text)
         sys.stderr.write(answer["complains"])
         sys.exit(answer["code"])
@@ -61,9 +63,20 @@ class World:
             path.write_text(STAND_IN.format(python=sys.executable, home=str(self.home)))
             path.chmod(0o755)
 
-    def answer(self, *to: str, says: str = "", complains: str = "", code: int = 0) -> None:
-        """What is said to a call that holds all these words; the first that fits counts."""
-        self.answers.append({"to": to, "says": says, "complains": complains, "code": code})
+    def answer(
+        self,
+        *to: str,
+        says: str = "",
+        complains: str = "",
+        code: int = 0,
+        writes: Mapping[str, str] | None = None,
+    ) -> None:
+        """What is said to a call that holds all these words; the first that fits counts.
+
+        `writes` maps an option of the call to what comes into the file that it names.
+        """
+        answer = {"says": says, "complains": complains, "code": code, "writes": {**(writes or {})}}
+        self.answers.append({"to": to, **answer})
 
     def run(
         self, script: str, *args: str, cwd: Path = PROJECT_ROOT, check: bool = True, **more: str

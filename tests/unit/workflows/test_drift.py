@@ -73,9 +73,12 @@ def test_a_stack_as_it_should_be_makes_no_noise(world: World, folder: Path) -> N
     assert [call[2] for call in world.calls("gh")] == ["list"]
 
 
-def test_a_preview_that_failed_is_no_drift_but_a_failure(world: World, folder: Path) -> None:
+@pytest.mark.parametrize("events", ["", '{"sequence":1,"summaryEvent":{"result":"failed"}}\n'])
+def test_a_preview_that_failed_is_no_drift_but_a_failure(
+    world: World, folder: Path, events: str
+) -> None:
     """A stack that cannot be looked at must not close its issue either."""
-    (folder / "events.json").unlink()
+    (folder / "events.json").write_text(events)
     (folder / "errors.txt").write_text("error: could not reach the engine\n")
     said = report(world, folder, (8, TITLE), check=False)
     assert "could not reach the engine" in said

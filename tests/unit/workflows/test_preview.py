@@ -48,10 +48,10 @@ def preview(world: World, tmp_path: Path) -> Previewer:
     ) -> str:
         log = "".join(json.dumps({"sequence": n, **e}) + "\n" for n, e in enumerate(events))
         folder = tmp_path / "preview"
-        folder.mkdir(exist_ok=True)
-        (folder / "events.json").write_text(log)
         world.pretend("pulumi")
-        world.answer("preview", says=says, complains=complains, code=code)
+        world.answer(
+            "preview", says=says, complains=complains, code=code, writes={"--event-log": log}
+        )
         summary = tmp_path / "summary.md"
         ended = world.run(
             *("preview", "prod", str(folder), "--refresh"),
@@ -101,6 +101,12 @@ def test_what_stops_is_told_apart_from_what_starts_beside(preview: Previewer) ->
     assert report.count("phi-inference`") == 2, "one row for all steps of a replacement"
 
 
+def test_components_are_not_listed_beside_what_they_hold(preview: Previewer) -> None:
+    component = step("create", "Container", "phi-inference")
+    component["resourcePreEvent"]["metadata"]["type"] = "llm-stack:index:ServiceStack"
+    assert "- Nothing changes." in preview(component, SUCCEEDED)
+
+
 def test_lost_models_are_told(preview: Previewer) -> None:
     report = preview(step("delete", "Volume", "phi-inference-models"), SUCCEEDED)
     assert "- **Models are let go of**, or fetched anew: `phi-inference-models`" in report
@@ -111,6 +117,16 @@ def test_changed_images_are_named(preview: Previewer) -> None:
     assert "- Images that change: `chat-build`" in report
 
 
+def test_what_starts_and_what_changes_in_place_is_named(preview: Previewer) -> None:
+    report = preview(
+        step("create", "Container", "qwen-inference"),
+        step("create", "Container", "qwen-inference-secrets-carrier"),
+        step("update", "Container", "monitor", "mustRun"),
+        SUCCEEDED,
+    )
+    assert "- New: `qwen-inference`\n- Changes in place: `monitor`\n" in report
+
+
 def test_a_broken_rule_comes_first(preview: Previewer) -> None:
     report = preview(violation(), violation("advisory"), complains="error: preview failed", code=1)
     verdict = report.splitlines()[3:]
@@ -119,7 +135,9 @@ def test_a_broken_rule_comes_first(preview: Previewer) -> None:
 
 
 def test_a_preview_that_failed_shows_why(preview: Previewer) -> None:
-    report = preview(says="", complains="error: Pulumi.prod.yaml: llm-stack:servces", code=255)
+    failed = {"summaryEvent": {"resourceChanges": {}, "result": "failed"}}
+    told = "error: Pulumi.prod.yaml: llm-stack:servces"
+    report = preview(failed, says="", complains=told, code=255)
     assert "- **The preview did not come to its end.**" in report
     assert "error: Pulumi.prod.yaml: llm-stack:servces" in report
 
