@@ -1,7 +1,7 @@
 """Asks the running gateway whether it lives: `python3 -S -m chat.healthcheck`.
 
 Runs every few seconds in each container, so it imports nothing but the socket module: an HTTP
-library alone would triple its cost.
+library alone would double its cost.
 """
 
 import socket

@@ -20,6 +20,8 @@ from .replica import Health, Replica, State
 
 # llama-server closes idle connections after 5 s; a connection is not used again shortly before.
 _KEEP_IDLE_SECONDS = 4.0
+# A replaced container keeps its name and gets another address.
+_KNOW_NAME_SECONDS = 2
 _LONGEST_ERROR_BYTES = 64 * 1024
 _LONGEST_MESSAGE = 1000
 # What a client may read of a model server's own error object.
@@ -47,7 +49,9 @@ class Upstream:
 
     def __init__(self, connect_seconds: float) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_IDLE_SECONDS),
+            connector=aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=_KEEP_IDLE_SECONDS, ttl_dns_cache=_KNOW_NAME_SECONDS
+            ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
             headers={"accept-encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
