@@ -118,7 +118,7 @@ CATALOGUE = [
         "a number with MiB or GiB, such as 512MiB or 4GiB, at least 64MiB; found 512",
     ),
     (
-        ("memory: 5GiB", "memory: 2GiB"),
+        ("memory: 7GiB", "memory: 2GiB"),
         "services.yaml: services.phi-inference.memory: 2048MiB cannot hold model 'phi-3-mini'; "
         "allowed: at least 2539MiB",
     ),
