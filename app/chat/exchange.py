@@ -18,7 +18,7 @@ from .replica import Replica
 from .request_record import RequestRecord
 from .settings import GatewaySettings
 from .token_count import TokenCount
-from .upstream import Upstream, UpstreamFailure, broken_off, reported_error, unreachable
+from .upstream import Retry, Upstream, UpstreamFailure, broken_off, reported_error, unreachable
 
 _LONGEST_DOCUMENT = 64 * 2**20
 # A deadline is moved forward at most this often, not with each of thousands of chunks a second.
@@ -127,11 +127,16 @@ class Exchange:
                 await self._ask(replica, answer)
                 return
             except UpstreamFailure as failure:
-                if not failure.retry or attempt == self._limits.attempts:
-                    raise failure.error from failure
                 tried |= {replica}
+                if attempt == self._limits.attempts or not self._may_help(failure.retry, tried):
+                    raise failure.error from failure
             finally:
                 ticket.leave()
+
+    def _may_help(self, retry: Retry, tried: frozenset[Replica]) -> bool:
+        if retry is Retry.ELSEWHERE:
+            return any(replica.answers for replica in self._pool.replicas if replica not in tried)
+        return retry is Retry.ANYWHERE
 
     async def _turn(self, ticket: Ticket) -> Replica:
         """Wait in the line. Raises ApiError when that takes too long or no replica is left."""
@@ -208,8 +213,10 @@ class Exchange:
             events = whole.feed(chunk)
             if not events:
                 continue
-            if sse.reports_error(events):
-                raise self._failed_inside(events)
+            if (error_at := sse.find_error(events)) >= 0:
+                if error_at and self._begun:
+                    await answer.pass_on(events[:error_at])
+                raise self._failed_inside(events[error_at:])
             if not self._begun:
                 if not sse.has_data(events):
                     continue
@@ -239,7 +246,8 @@ class Exchange:
         error = reported_error(events)
         if self._begun:
             return error
-        return UpstreamFailure(error, retry=error.status >= 500, blame=error.status >= 500)
+        own_fault = error.status >= 500
+        return UpstreamFailure(error, Retry.ELSEWHERE if own_fault else Retry.NOWHERE, own_fault)
 
     def _stalled(self) -> ApiError:
         if self._begun:

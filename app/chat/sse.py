@@ -63,9 +63,10 @@ def has_data(events: bytes) -> bool:
     return events.startswith(b"data:") or b"\ndata:" in events
 
 
-def reports_error(events: bytes) -> bool:
+def find_error(events: bytes) -> int:
+    """Where the event begins with which a model server reports its failure; -1 without one."""
     # Inside a JSON string the quotes would be escaped, so this cannot be part of an answer's text.
-    return _ERROR in events or b'data:{"error":' in events
+    return events.find(_ERROR)
 
 
 def is_done(events: bytes) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import aiohttp
@@ -30,17 +31,26 @@ _PUBLIC_ERROR_FIELDS = ("n_prompt_tokens", "n_ctx")
 _NOT_SUPPORTED = 501
 
 
+class Retry(StrEnum):
+    """Where another try may help."""
+
+    NOWHERE = "nowhere"
+    # A server that refused or failed would do the same again, and work for it again.
+    ELSEWHERE = "elsewhere"
+    ANYWHERE = "anywhere"
+
+
 @dataclass(eq=False)
 class UpstreamFailure(Exception):
     """A replica did not answer as it should.
 
     :param error: what the client is told if no other try helps.
-    :param retry: whether another try may help.
+    :param retry: where another try may help.
     :param blame: whether it speaks against the replica (rather than against the request).
     """
 
     error: ApiError
-    retry: bool
+    retry: Retry
     blame: bool
 
 
@@ -112,7 +122,7 @@ def unreachable(replica: Replica, error: Exception) -> UpstreamFailure:
         replica.lost(reason)
     message = f"the model server could not be reached: {reason}"
     failure = ApiError(502, message, code="upstream_unreachable", retry_after=2)
-    return UpstreamFailure(failure, retry=True, blame=True)
+    return UpstreamFailure(failure, Retry.ANYWHERE, blame=True)
 
 
 def broken_off(message: str) -> ApiError:
@@ -164,25 +174,27 @@ def _refusal(
 ) -> UpstreamFailure:
     if status in (401, 403) and replica.token is not None:
         message = "the upstream service refuses the gateway's own token"
-        return UpstreamFailure(ApiError(502, message, code="upstream_auth"), False, True)
+        refused = ApiError(502, message, code="upstream_auth")
+        return UpstreamFailure(refused, Retry.NOWHERE, blame=True)
     if status == 429:
         wait = headers.get("retry-after", "")
         after = float(wait) if wait.isdigit() else 10.0
         message = "the upstream service limits the rate of requests"
         busy = ApiError(429, message, code="upstream_rate_limit", retry_after=after)
-        return UpstreamFailure(busy, retry=True, blame=False)
+        return UpstreamFailure(busy, Retry.ELSEWHERE, blame=False)
     if 400 <= status < 500 or status == _NOT_SUPPORTED:
-        return UpstreamFailure(public_error(status, error_object(content)), False, False)
+        wrong = public_error(status, error_object(content))
+        return UpstreamFailure(wrong, Retry.NOWHERE, blame=False)
     if status == 503 and b"oading" in content:
         replica.health = Health(State.LOADING, "the model is being loaded")
         replica.doubt.set()
         loading = ApiError(503, "the model is being loaded", code="model_loading", retry_after=5)
-        return UpstreamFailure(loading, retry=True, blame=False)
+        return UpstreamFailure(loading, Retry.ELSEWHERE, blame=False)
     # The text of a server's own failure may name files and addresses, so it stays here. One bad
     # request can cause a plain 500 on every replica, so that alone speaks against none of them.
     message = f"the model server failed (status {status})"
     failed = ApiError(502, message, code="upstream_failed", retry_after=2)
-    return UpstreamFailure(failed, retry=True, blame=status != 500)
+    return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500)
 
 
 def _reason(error: Exception) -> str:

@@ -124,6 +124,29 @@ async def test_an_error_of_the_request_itself_is_passed_on_and_not_tried_again(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("trouble", [refuse(500, "x"), refuse(429, "slow down")])
+async def test_without_another_replica_a_refusal_is_not_asked_for_again(
+    gateway: httpx.AsyncClient, server: ModelServer, trouble: object
+) -> None:
+    server.behaviour = trouble  # type: ignore[assignment]
+    response = await gateway.post("/v1/chat/completions", json=QUESTION)
+    assert response.status_code in (429, 502)
+    assert len(server.asked) == 1
+
+
+async def test_a_broken_connection_is_tried_again_even_without_another_replica(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    async def break_once(asked: Asked) -> web.StreamResponse:
+        if len(server.asked) == 1:
+            return await cut_at_once(asked)
+        return await say_hello(asked)
+
+    server.behaviour = break_once
+    response = await gateway.post("/v1/chat/completions", json=STREAM)
+    assert response.content == b"".join(HELLO)
+
+
 async def test_a_servers_own_failure_is_told_without_its_words(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
@@ -142,12 +165,13 @@ async def test_an_error_event_in_a_stream_is_passed_on_in_openais_form(
         response = await asked.stream()
         await response.write(HELLO[0])
         await asyncio.sleep(0.05)
-        await response.write(b'data: {"error": {"code": 500, "message": "secret path"}}\n\n')
+        failure = b'data: {"error": {"code": 500, "message": "secret path"}}\n\n'
+        await response.write(HELLO[1] + failure)
         return response
 
     server.behaviour = fail_inside
     response = await gateway.post("/v1/chat/completions", json=STREAM)
-    assert response.content.startswith(HELLO[0])
+    assert response.content.startswith(HELLO[0] + HELLO[1])
     assert b"secret path" not in response.content
     assert b'"code": "upstream_lost"' in response.content
 
