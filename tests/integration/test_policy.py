@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,3 +49,32 @@ def test_a_port_on_the_host_is_stopped_before_anything_exists(
     assert refused.returncode != 0
     assert "chat-interface opens port 8080 on the host" in refused.stdout
     assert stack.containers(running=False) == {}
+
+
+def test_the_report_of_a_pull_request_tells_it_first(
+    stack: StackUnderTest, pack: Path, tmp_path: Path
+) -> None:
+    """The script of the preview workflow, with the real pulumi."""
+    stack.configure(services=["chat-interface"], hostPorts={"chat-interface": 8080})
+    refused = preview(stack, pack, tmp_path)
+    assert refused.returncode != 0
+    first = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()[3]
+    assert first.startswith("- **Not allowed.** no-host-port: chat-interface opens port 8080")
+    stack.configure(services=["chat-interface"])
+    assert preview(stack, pack, tmp_path).returncode == 0
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "- New: `chat-interface`, `monitor`, `restarter`" in report
+    assert "| create | RemoteImage `chat-build` |" in report
+
+
+def preview(stack: StackUnderTest, pack: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    script = stack.project / ".github" / "scripts" / "preview"
+    environment = {**stack.environment, "POLICY_PACK": str(pack)}
+    environment.pop("GITHUB_STEP_SUMMARY", None)
+    return subprocess.run(
+        [script, stack.name, folder],
+        cwd=stack.project,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
