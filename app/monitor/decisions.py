@@ -169,13 +169,14 @@ class Step:
 
     def enter(self, state: State, reason: str, code: str = "") -> None:
         """Set state and reason, with an event if the state is another than before."""
-        before = self.memory.state
-        if state is not before:
+        before = self.memory
+        if state is not before.state:
             self.events.append(
-                Event(Happening.STATE, self.service, self.now, reason, code, before, state)
+                Event(Happening.STATE, self.service, self.now, reason, code, before.state, state)
             )
-            self.learn(since=self.now)
-        self.learn(state=state, reason=reason, code=code)
+            self.learn(state=state, reason=reason, code=code, since=self.now)
+        elif (reason, code) != (before.reason, before.code):
+            self.learn(reason=reason, code=code)
 
 
 def can_serve(memory: Memory) -> bool:
@@ -197,7 +198,7 @@ def observe(memory: Memory, service: str, verdict: Verdict, policy: Policy, worl
         return step
     if verdict.state in (State.LOADING, State.DRAINING):
         verdict = _patience(step, verdict, policy)
-    else:
+    elif memory.patient_since is not None:
         step.learn(patient_since=None)
     if verdict.state in FAILED:
         _fail(step, verdict, policy, world)
@@ -244,12 +245,16 @@ def _serve(step: Step, verdict: Verdict, policy: Policy) -> None:
         step.learn(healthy=True, healthy_since=step.now, held="", gave_up_at=None)
         if memory.healthy is False:
             step.tell(Happening.RECOVERED, verdict.reason)
-    elif step.now - (memory.healthy_since or step.now) >= policy.restarts.stable_after:
+    elif memory.streak and _stable(memory, policy, step.now):
         step.learn(streak=0)
     if step.memory.flapping:
         step.enter(State.DEGRADED, f"flapping; now {verdict.reason}", "flapping")
     else:
         step.enter(verdict.state, verdict.reason, verdict.code)
+
+
+def _stable(memory: Memory, policy: Policy, now: float) -> bool:
+    return now - (memory.healthy_since or now) >= policy.restarts.stable_after
 
 
 def _fail(step: Step, verdict: Verdict, policy: Policy, world: World) -> None:
@@ -282,7 +287,7 @@ def _fail(step: Step, verdict: Verdict, policy: Policy, world: World) -> None:
 def _changed(memory: Memory, good: bool, now: float, policy: Policy) -> tuple[float, ...]:
     """The times at which checks turned from good to bad or back, those that still count."""
     horizon = now - policy.judgement.flap_window
-    recent = tuple(at for at in memory.changes if at > horizon)
+    recent = tuple(at for at in memory.changes if at > horizon) if memory.changes else ()
     if memory.last_good is None or memory.last_good is good:
         return recent
     return (*recent, now)[-2 * policy.judgement.flap_changes :]

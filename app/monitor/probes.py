@@ -16,6 +16,8 @@ WORK_COUNTERS = ("n_decode_total", "prompt_tokens_total", "tokens_predicted_tota
 # One token of prompt, one of answer, greedy: the least work that proves the whole path.
 CANARY = {"prompt": "1", "n_predict": 1, "temperature": 0, "stream": False}
 
+SILENCE = Sample(busy=None, slots=None, silent=True)
+
 LOADING_WORDS = ("loading", "starting", "downloading", "fetching")
 
 
@@ -65,43 +67,52 @@ class Prober:
         return judge_answer(answer, Expectation())
 
     async def _inference(self, service: Service, judgement: Judgement, now: float) -> Verdict:
-        health = await self._health(service)
-        verdict = judge_answer(health, service.expect)
-        if verdict.state not in (State.OK, State.DEGRADED):
-            self._progress.pop(service.name, None)
-            return verdict
+        """`/slots` says more than `/health`, as it goes through the loop that does the work. So
+        it is asked first, and `/health` only where it leaves the question open."""
         before = self._progress.get(service.name, Progress())
-        sample = await self._sample(service, before)
+        slots = await self._slots(service)
+        sample = read_answer(slots)
+        if slots is not None and sample is not None:
+            alive = judge_answer(slots, Expectation(slower_than=service.expect.slower_than))
+        else:
+            alive = judge_answer(await self._health(service), service.expect)
+            if alive.state not in (State.OK, State.DEGRADED):
+                self._progress.pop(service.name, None)
+                return alive
+            sample = SILENCE if slots is None else await self._sample_from_metrics(service)
+        sample = await self._doubt(service, before, sample)
         after, found = judge(before, sample, now, judgement.stall_after)
         if found.state is State.OK:
             after, found = await self._prove(service, after, judgement, now)
         self._progress[service.name] = after
-        found = replace(found, latency=health.seconds)
-        return verdict if found.state is State.OK and verdict.state is State.DEGRADED else found
+        if found.state is State.OK and alive.state is State.DEGRADED:
+            return alive
+        return replace(found, latency=alive.latency)
+
+    async def _slots(self, service: Service) -> Answer | None:
+        """The answer of `/slots`; None where it takes too long, which a hung work loop explains.
+        It has half of the time, so that `/health` has the other half."""
+        try:
+            return await self._fetcher.get(f"{service.address}/slots", service.timeout / 2)
+        except NoAnswer as fault:
+            if fault.code == "timeout":
+                return None
+            raise
 
     async def _health(self, service: Service) -> Answer:
         return await self._fetcher.get(f"{service.address}/health", service.timeout)
 
-    async def _sample(self, service: Service, before: Progress) -> Sample:
-        """`/slots`; and `/metrics` too where the slots leave the question open, not always,
-        since each reading of llama-server's metrics resets averages that others read."""
-        slots = await self._quietly(f"{service.address}/slots", service.timeout)
-        if slots is None:
-            return Sample(busy=None, slots=None, silent=True)
-        if slots.status != 200:
-            return await self._sample_from_metrics(service)
-        try:
-            sample = read_slots(json.loads(slots.body))
-        except ValueError:
-            return await self._sample_from_metrics(service)
-        if sample.busy and sample.mark == before.mark:
+    async def _doubt(self, service: Service, before: Progress, sample: Sample) -> Sample:
+        """Where the slots stand still, count tokens too. Not always, since each reading of
+        llama-server's metrics resets averages that others read."""
+        if sample.busy and sample.mark == before.mark and sample.tokens is None:
             return replace(sample, tokens=await self._counted(service))
         return sample
 
     async def _sample_from_metrics(self, service: Service) -> Sample:
         metrics = await self._quietly(f"{service.address}/metrics", service.timeout)
         if metrics is None:
-            return Sample(busy=None, slots=None, silent=True)
+            return SILENCE
         if metrics.status != 200:
             return Sample(busy=0, slots=None)
         busy = read_counter(metrics.text, ("requests_processing", "requests_deferred"))
@@ -143,8 +154,8 @@ class Prober:
 
     async def _canary_unanswered(self, service: Service, fault: NoAnswer) -> Verdict:
         """A real request may have come first: then the next checks see whether it moves."""
-        sample = await self._sample(service, Progress())
-        if sample.silent or sample.busy:
+        sample = read_answer(await self._quietly(f"{service.address}/slots", service.timeout))
+        if sample is None or sample.busy:
             return Verdict(State.BUSY, "busy", "a test request waits behind other work")
         return Verdict(State.STALLED, "no_token", f"idle, but made no token: {fault}")
 
@@ -153,6 +164,16 @@ class Prober:
             return await self._fetcher.get(url, within)
         except NoAnswer:
             return None
+
+
+def read_answer(slots: Answer | None) -> Sample | None:
+    """What an answer of `/slots` shows; None if nothing."""
+    if slots is None or slots.status != 200:
+        return None
+    try:
+        return read_slots(json.loads(slots.body))
+    except ValueError:
+        return None
 
 
 def judge_answer(answer: Answer, expect: Expectation) -> Verdict:

@@ -38,6 +38,9 @@ SAVE_EVERY = 30.0
 EAGER_TIME = 300.0
 """Seconds that an undecided or starting service is checked at the shorter interval."""
 
+EAGER_AT_ONCE = 20
+"""Undecided services that are checked at the shorter interval; more share the same rate."""
+
 PARALLEL_CHECKS = 64
 
 
@@ -98,6 +101,7 @@ class Watch:
         self.restarter_works: bool | None = None
         self._turn = asyncio.Semaphore(PARALLEL_CHECKS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._eager: set[str] = set()
         self._dirty = False
         self.state_writable = True
         self._store = Store(settings.state_dir / "state.json", TypeAdapter(dict[str, Memory]))
@@ -139,26 +143,37 @@ class Watch:
         await self.save()
 
     async def _follow(self, service: Service, index: int) -> None:
-        """Check one service for ever. The first checks are spread over an interval, or over
-        ten seconds, so that many services do not come all at once."""
+        """Check one service for ever: first within ten seconds, then at its own place in the
+        interval, so that many services are spread over all of it."""
         interval = self.settings.interval_of(service)
+        share = index / len(self.services)
         if self.memories[service.name].pending:
             self._ask(service)
-        await asyncio.sleep(min(interval, 10.0) * index / len(self.services))
+        await asyncio.sleep(min(interval, 10.0) * share)
+        shift = interval * share - min(interval, 10.0) * share
         while True:
             begun = time.monotonic()
             async with self._turn:
                 await self.check(service)
-            await asyncio.sleep(max(0.05, self._pace(service) - (time.monotonic() - begun)))
+            pace = self._pace(service)
+            if pace == interval:
+                pace, shift = pace + shift, 0.0
+            await asyncio.sleep(max(0.05, pace - (time.monotonic() - begun)))
 
     def _pace(self, service: Service) -> float:
-        """Seconds until the next check: shorter for a while where something is undecided."""
+        """Seconds until the next check: fewer for a while where something is undecided, unless
+        that holds for so many services at once that it would cost too much."""
         memory = self.memories[service.name]
         judgement = self.settings.judgement_of(service)
         interval = self.settings.interval_of(service)
         settled = memory.healthy is True and memory.failures == 0 and memory.state in SERVING
         recent = self._clock() - max(memory.since, memory.last_restart_at or 0.0) < EAGER_TIME
-        return min(interval, judgement.retry_interval) if recent and not settled else interval
+        if settled or not recent:
+            self._eager.discard(service.name)
+            return interval
+        self._eager.add(service.name)
+        crowd = max(1.0, len(self._eager) / EAGER_AT_ONCE)
+        return min(interval, judgement.retry_interval * crowd)
 
     async def check(self, service: Service) -> None:
         """Check a service once, and do what follows from it."""

@@ -32,7 +32,7 @@ LOADING = {"error": {"message": "Loading model", "type": "unavailable_error", "c
 class Fake:
     def __init__(self) -> None:
         self.mode = "ok"
-        self.ready_at = time.monotonic() + float(os.environ.get("LOADING", "0"))
+        self.ready_at = 0.0
         self.completions = 0
         self.messages: list[Any] = []
 
@@ -125,6 +125,7 @@ def main() -> int:
         return 1
     signal.signal(signal.SIGTERM, terminate)
     time.sleep(float(os.environ.get("START_DELAY", "0")))
+    FAKE.ready_at = time.monotonic() + float(os.environ.get("LOADING", "0"))
     server = ThreadingHTTPServer(("0.0.0.0", PORT), Handler)
     server.daemon_threads = True
     server.serve_forever()

@@ -132,7 +132,7 @@ class Rig:
 
     def _told(self, name: str, spec: FakeSpec) -> dict[str, Any]:
         url = f"http://{name}:8000" + ("/health" if spec.kind == "http" else "")
-        told = {"name": name, "kind": spec.kind, "url": url, "timeout": 1, "start_grace": 3}
+        told = {"name": name, "kind": spec.kind, "url": url, "timeout": 3, "start_grace": 5}
         return told | dict(spec.config)
 
     def _start_fake(self, name: str, spec: FakeSpec) -> Container:
@@ -287,12 +287,16 @@ class Rig:
         started: str = self.fakes[name].attrs["State"]["StartedAt"]
         return started
 
-    def restarts(self, name: str) -> int:
+    def restarts(self, name: str, since: float = 0.0) -> int:
         """Restarts that the restarter did."""
         return sum(
-            line["event"] == "restart" and line["outcome"] == "restarted"
+            line["event"] == "restart" and line["outcome"] == "restarted" and at(line) >= since
             for line in self.events(name, self.restarter)
         )
+
+    def monitoring_since(self) -> float:
+        """When the monitor started."""
+        return next(at(line) for line in lines(self.monitor) if line["event"] == "started")
 
     def alerts(self) -> list[dict[str, Any]]:
         """What has reached the webhook."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -58,8 +59,8 @@ def heal(rig: Rig, row: Row, name: str, fault: str, began: float) -> dict[str, A
     failed = rig.event(name, "failed", began)
     restarted = rig.event(name, "restarted", began)
     recovered = rig.event(name, "recovered", began)
-    assert rig.restarts(name) == 1
-    assert rig.state(name)["restarts"]["total"] == 1
+    assert rig.restarts(name, began) == 1
+    assert rig.state(name)["restarts"]["last_reason"] in restarted["reason"]
     row(fault, began=began, detected=at(failed), recovered=at(recovered), restarts=1)
     return restarted
 
@@ -74,7 +75,7 @@ def test_what_docker_restarts_by_itself_is_not_restarted_again(rig: Rig, row: Ro
     began = rig.kill_process("kept")
     wait_for(lambda: rig.started_at("kept") != before or None, lambda: "Docker did not restart it")
     rig.becomes("kept", "ok")
-    assert rig.restarts("kept") == 0
+    assert rig.restarts("kept", began) == 0
     row(
         "kill -9, unless-stopped (Docker heals)",
         began=began,
@@ -106,7 +107,7 @@ def test_a_busy_slot_that_stands_still_is_found_and_restarted(rig: Rig, row: Row
 def test_a_slow_start_is_waited_for(rig: Rig, row: Row) -> None:
     rig.becomes("slow", "ok")
     changes = [line for line in rig.events("slow") if line["event"] == "state"]
-    assert [line["after"] for line in changes] == ["starting", "loading", "ok"]
+    assert [line["after"] for line in changes][:3] == ["starting", "loading", "ok"]
     assert (rig.restarts("slow"), [e for e in rig.events("slow") if e["event"] == "failed"]) == (
         0,
         [],
@@ -116,7 +117,7 @@ def test_a_slow_start_is_waited_for(rig: Rig, row: Row) -> None:
         "slow start (4 s silent, 4 s loading)",
         began=began,
         detected=None,
-        recovered=at(changes[-1]),
+        recovered=at(changes[2]),
         restarts=0,
     )
 
@@ -130,14 +131,13 @@ def test_a_broken_image_is_given_up_after_the_cap(rig: Rig, row: Row) -> None:
     failed = rig.event("broken", "failed")
     gave_up = rig.event("broken", "gave_up")
     assert "3 restarts within 10 min did not help" in gave_up["reason"]
-    rig_restarts = rig.restarts("broken")
-    assert rig_restarts == 3
+    assert rig.restarts("broken") == 3
     row(
         "broken image, no restart policy (gives up)",
-        began=at(rig.events("broken")[0]),
+        began=rig.monitoring_since(),
         detected=at(failed),
         recovered=None,
-        restarts=rig_restarts,
+        restarts=3,
     )
 
 
@@ -148,7 +148,7 @@ def test_a_loop_that_docker_runs_is_given_up_without_joining_in(rig: Rig, row: R
     assert rig.restarts("looping") == 0
     row(
         "broken image, unless-stopped (gives up)",
-        began=at(rig.events("looping")[0]),
+        began=rig.monitoring_since(),
         detected=at(failed),
         recovered=None,
         restarts=0,
@@ -166,7 +166,7 @@ def test_a_cut_network_leads_to_an_alert_and_to_no_restart(rig: Rig, row: Row) -
     )
     rig.mend("cut")
     recovered = rig.event("cut", "recovered", began)
-    assert (rig.restarts("cut"), rig.started_at("cut")) == (0, before)
+    assert (rig.restarts("cut", began), rig.started_at("cut")) == (0, before)
     row(
         "network cut (mended by hand)",
         began=began,
@@ -187,8 +187,9 @@ def test_full_load_is_never_a_reason_to_restart(rig: Rig, row: Row) -> None:
         time.sleep(0.5)
     rig.behave("loaded", "ok")
     rig.becomes("loaded", "ok")
-    assert (rig.restarts("loaded"), rig.started_at("loaded")) == (0, before)
-    assert not [line for line in rig.events("loaded") if line["event"] == "failed"]
+    assert (rig.restarts("loaded", began), rig.started_at("loaded")) == (0, before)
+    failed = [line for line in rig.events("loaded") if line["event"] == "failed"]
+    assert [line for line in failed if at(line) >= began] == []
     row(
         "full load for 5 stall thresholds (20 s)",
         began=began,
@@ -208,7 +209,7 @@ def test_what_people_stop_stays_stopped(rig: Rig, row: Row) -> None:
     assert rig.fakes["stopped"].status == "exited"
     rig.fakes["stopped"].start()
     recovered = rig.event("stopped", "recovered", began)
-    assert rig.restarts("stopped") == 0
+    assert rig.restarts("stopped", began) == 0
     row(
         "docker stop by a person (left alone)",
         began=began,
@@ -227,23 +228,30 @@ def test_a_chat_whose_model_is_down_waits_and_one_alert_is_sent(rig: Rig, row: R
     rig.behave("chat", "ok")
     rig.becomes("chat", "ok")
     told = wait_for(
-        lambda: _told(rig, "parent") if len(_told(rig, "parent")) > 1 else None,
+        lambda: found if len(found := _told(rig, "parent", began)) > 1 else None,
         lambda: f"alerts: {rig.alerts()}",
     )
     assert told == ["failed", "recovered"]
-    assert _told(rig, "chat") == []
-    assert (rig.restarts("chat"), rig.started_at("chat")) == (0, before)
+    assert _told(rig, "chat", began) == []
+    assert (rig.restarts("chat", began), rig.started_at("chat")) == (0, before)
 
 
-def _told(rig: Rig, name: str) -> list[str]:
-    return [alert["event"] for alert in rig.alerts() if alert["service"] == name]
+def _told(rig: Rig, name: str, since: float) -> list[str]:
+    return [
+        alert["event"]
+        for alert in rig.alerts()
+        if alert["service"] == name
+        and datetime.fromisoformat(alert["at"]).timestamp() >= int(since)
+    ]
 
 
 def test_a_dead_tunnel_is_restarted_without_its_server(rig: Rig, row: Row) -> None:
     before = rig.started_at("server")
-    heal(rig, row, "tunnel", "tunnel dead, server fine", rig.kill_process("tunnel"))
-    assert (rig.restarts("server"), rig.started_at("server")) == (0, before)
-    assert not [line for line in rig.events("server") if line["event"] == "failed"]
+    began = rig.kill_process("tunnel")
+    heal(rig, row, "tunnel", "tunnel dead, server fine", began)
+    assert (rig.restarts("server", began), rig.started_at("server")) == (0, before)
+    failed = [line for line in rig.events("server") if line["event"] == "failed"]
+    assert [line for line in failed if at(line) >= began] == []
 
 
 def test_the_monitor_holds_nothing_but_its_state_volume(rig: Rig) -> None:
@@ -283,12 +291,12 @@ def test_a_pause_by_hand_holds_everything_and_survives_the_monitor(make_rig: Mak
     assert (code, json.loads(said)) == (0, {"paused": ["phi"], "seconds": 3600})
     rig.monitor.kill()
     rig.monitor.start()
-    rig.kill_process("phi")
+    began = rig.kill_process("phi")
     rig.becomes("phi", "down")
     assert rig.state("phi")["paused"]
     assert rig.monitor.exec_run(["python3", "-m", "monitor", "resume", "phi"]).exit_code == 0
     rig.becomes("phi", "ok")
-    assert rig.restarts("phi") == 1
+    assert rig.restarts("phi", began) == 1
 
 
 def test_a_monitor_killed_in_the_middle_of_a_restart_does_not_do_it_twice(

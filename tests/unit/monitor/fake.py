@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -15,17 +16,21 @@ class FakeService:
     url: str = ""
     answers: dict[str, tuple[int, object] | None] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
+        if request.can_read_body:
+            self.bodies.append(await request.json())
         answer = self.answers.get(request.path, (404, {"error": {"message": "File Not Found"}}))
         if answer is None:
             await asyncio.Event().wait()
             raise AssertionError("unreachable")
         status, body = answer
         if isinstance(body, str):
-            return web.Response(status=status, text=body)
-        return web.json_response(body, status=status)
+            return web.Response(status=status, text=body, headers=self.headers)
+        return web.json_response(body, status=status, headers=self.headers)
 
 
 @asynccontextmanager

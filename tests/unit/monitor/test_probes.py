@@ -147,7 +147,7 @@ async def test_a_busy_model_is_never_given_a_test(prober: Prober) -> None:
         for now in range(0, 100, 30):
             fake.answers["/slots"] = slots(True, decoded=now)
             assert (await check(prober, fake, Kind.INFERENCE, float(now))).state is State.BUSY
-        assert set(fake.asked) == {"/health", "/slots"}
+        assert set(fake.asked) == {"/slots"}
 
 
 async def test_a_busy_model_without_progress_is_stalled(prober: Prober) -> None:
@@ -172,6 +172,6 @@ async def test_a_server_without_slots_is_judged_by_its_counters(prober: Prober) 
 
 
 async def test_loading_a_model_is_no_failure_and_asks_for_nothing_more(prober: Prober) -> None:
-    async with serving(health=LOADING) as fake:
+    async with serving(health=LOADING, slots=LOADING) as fake:
         assert (await check(prober, fake, Kind.INFERENCE)).state is State.LOADING
-        assert fake.asked == ["/health"]
+        assert fake.asked == ["/slots", "/health"]
