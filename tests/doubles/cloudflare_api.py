@@ -118,6 +118,11 @@ class CloudflareApi:
         parts = {"a": self.account_id, "t": tunnel_id, "s": self.tunnel_secrets[tunnel_id]}
         return base64.b64encode(json.dumps(parts).encode()).decode()
 
+    def make_tunnel_by_hand(self, name: str) -> str:
+        """A tunnel that somebody made in the dashboard; returns its token."""
+        made = self._tunnels("POST", {"name": name, "config_src": "cloudflare"})
+        return self.tunnel_token(made["id"])
+
     # -- one request ------------------------------------------------------------------------------
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -1,0 +1,43 @@
+"""Looks for secrets in every place where somebody without the right to them might read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from .conftest import ProdStack
+
+
+def places_in_clear(
+    stack: ProdStack, secrets: Mapping[str, str], outputs: Mapping[str, str]
+) -> list[str]:
+    """`secret: place` for each secret that stands readable somewhere; `outputs` are further texts."""
+    places = {**dict(_places(stack)), **outputs}
+    assert len(places) > 10, "a walk that looks nowhere finds nothing"
+    return [
+        f"{name}: {place}"
+        for name, value in secrets.items()
+        for place, text in places.items()
+        if value in text
+    ]
+
+
+def _places(stack: ProdStack) -> Iterator[tuple[str, str]]:
+    yield "state", stack.state()
+    yield "stack outputs", stack.pulumi("stack", "output", "--json").stdout
+    yield "settings file", stack.settings_file.read_text(encoding="utf-8")
+    yield "preview", stack.pulumi("preview", "--diff", "--json").stdout
+    yield "history", stack.pulumi("stack", "history", "--json").stdout
+    images = set()
+    for container in stack.containers(running=False).values():
+        container.reload()
+        yield f"docker inspect {container.name}", json.dumps(container.attrs)
+        yield f"docker logs {container.name}", container.logs().decode("utf-8", "replace")
+        if container.status == "running":
+            yield f"docker top {container.name}", json.dumps(container.top(ps_args="-eo pid,args"))
+        images.add(container.attrs["Image"])
+    for image_id in images:
+        image = stack.engine.images.get(image_id)
+        yield f"docker history {image.tags}", json.dumps([image.attrs, image.history()])
+    for volume in stack.engine.volumes.list(filters={"label": f"llm-stack.stack={stack.name}"}):
+        yield f"docker volume inspect {volume.name}", json.dumps(volume.attrs)
