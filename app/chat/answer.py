@@ -64,8 +64,8 @@ class Answer(ABC):
         """Take whole events of the model server's answer."""
 
     @abstractmethod
-    async def finish(self) -> None:
-        """The model server's answer is complete."""
+    async def finish(self, events: bytes) -> None:
+        """Take the last events: the model server's answer is complete."""
 
     async def fail(self, error: ApiError) -> None:
         """Tell the client that there will be no (further) answer."""
@@ -104,8 +104,12 @@ class Answer(ABC):
 
     async def _give_sign(self) -> None:
         self._told_place = self._progress.place_in_line()
-        await self._start(200, {"content-type": self.media_type})
+        await self._ensure_started()
         await self._write(self._sign_of_life(self._told_place))
+
+    async def _ensure_started(self) -> None:
+        if not self._open:
+            await self._start(200, {"content-type": self.media_type})
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
         # Two tasks may be the first to write: the one with the answer, and the signs of life.
@@ -139,12 +143,12 @@ class StreamedAnswer(Answer):
         super().__init__(send, progress, keep_alive.first_comment, keep_alive.interval)
 
     async def pass_on(self, events: bytes) -> None:
-        if not self._open:
-            await self._start(200, {"content-type": self.media_type})
+        await self._ensure_started()
         await self._write(events)
 
-    async def finish(self) -> None:
-        await self._write(b"", more=False)
+    async def finish(self, events: bytes) -> None:
+        await self._ensure_started()
+        await self._write(events, more=False)
 
     def _late_failure(self, error: ApiError) -> bytes:
         return sse.event(error.body())
@@ -165,7 +169,8 @@ class WholeAnswer(Answer):
     async def pass_on(self, events: bytes) -> None:
         self._assembly.feed(events)
 
-    async def finish(self) -> None:
+    async def finish(self, events: bytes) -> None:
+        self._assembly.feed(events)
         await self.document(json.dumps(self._assembly.whole()).encode())
 
     async def document(self, body: bytes) -> None:

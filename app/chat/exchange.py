@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 
@@ -104,7 +105,8 @@ class Exchange:
             self._record.outcome = "complete"
         except ApiError as error:
             self._record.outcome = error.code
-            await answer.fail(error)
+            if not answer.ended:
+                await answer.fail(error)
 
     async def _within_time(self, answer: Answer) -> None:
         seconds = self._limits.request_seconds
@@ -208,7 +210,6 @@ class Exchange:
         now = asyncio.get_running_loop().time
         whole = sse.WholeEvents()
         renewal = 0.0
-        last = b""
         while chunk := await response.content.readany():
             events = whole.feed(chunk)
             if not events:
@@ -221,19 +222,21 @@ class Exchange:
                 if not sse.has_data(events):
                     continue
                 self._begin()
-            last = events
             self._tokens.see(events)
+            if sse.is_done(events):
+                await answer.finish(events)
+                # Only the end of the body is left; after it, the connection can be used again.
+                with contextlib.suppress(aiohttp.ClientError):
+                    await response.content.readany()
+                return
             await answer.pass_on(events)
             if now() >= renewal:
                 replica.last_heard = now()
                 renewal = now() + _RENEW_SECONDS
                 patience.reschedule(now() + self._limits.silence_seconds)
-        if rest := whole.finish():
-            last = rest
-            await answer.pass_on(rest)
-        if not sse.is_done(last):
+        if not (rest := whole.finish()):
             raise aiohttp.ClientPayloadError("the stream ended before its end")
-        await answer.finish()
+        await answer.finish(rest)
 
     @property
     def _begun(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 _LONGEST_EVENT = 4 * 2**20
 _ERROR = b'data: {"error":'
+_DONE = (b"data: [DONE]\n\n", b"data: [DONE]\r\n\r\n", b"data:[DONE]\n\n")
 
 
 class EventTooLong(Exception):
@@ -71,7 +72,7 @@ def find_error(events: bytes) -> int:
 
 def is_done(events: bytes) -> bool:
     """Whether OpenAI's closing event is the last one."""
-    return events.rstrip().endswith((b"data: [DONE]", b"data:[DONE]"))
+    return events.endswith(_DONE)
 
 
 def payloads(events: bytes) -> list[dict[str, Any]]:
