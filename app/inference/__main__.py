@@ -31,6 +31,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         start()
+    except _Stopped:
+        log.info("stopped while starting; what has been fetched is kept")
+        return ExitCode.STOPPED
     except Failure as failure:
         log.error(
             "the model cannot be served",
@@ -45,9 +48,13 @@ def main() -> int:
     return 0
 
 
+class _Stopped(BaseException):
+    """SIGTERM came. No Exception, so that nothing on the way takes it for a failed download."""
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
-    log.info("stopped while starting; what has been fetched is kept")
-    raise SystemExit(ExitCode.STOPPED)
+    # Nothing is logged here: the signal may have come in the middle of a line.
+    raise _Stopped
 
 
 if __name__ == "__main__":

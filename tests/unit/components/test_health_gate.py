@@ -42,6 +42,7 @@ def test_the_gate_opens_only_for_a_container_that_the_engine_calls_healthy() -> 
         container(health={"Status": "starting"}),
         container(running=False, status="created"),
         container(health={"Status": "healthy"}),
+        container(health={"Status": "unhealthy", "Log": [{"ExitCode": -1, "Output": "timeout"}]}),
     ],
 )
 def test_waiting_goes_on_while_health_may_come(attrs: dict[str, Any]) -> None:
@@ -65,7 +66,9 @@ def test_waiting_goes_on_while_health_may_come(attrs: dict[str, Any]) -> None:
             "its program ended with exit code 137, out of memory",
         ),
         (
-            container(health={"Status": "unhealthy", "Log": [{"Output": "refused\n"}]}),
+            container(
+                health={"Status": "unhealthy", "Log": [{"ExitCode": 1, "Output": "refused\n"}]}
+            ),
             "its health check fails: refused",
         ),
     ],
