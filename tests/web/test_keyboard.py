@@ -40,6 +40,7 @@ async def test_a_whole_conversation_by_keyboard(
     assert edited.body["messages"][0]["content"] == "Only one line"
     await edited.finish("Done.")
     await expect(chat.answer_of("alpha")).to_contain_text("Done.")
+    await expect(chat.message).to_be_focused()
 
     await keyboard.press("Control+Shift+O")
     await expect(chat.answers).to_have_count(0)

@@ -13,4 +13,4 @@ await openArchive();
 await watchAddress();
 render(<App />, document.getElementById("app")!);
 listenToKeys();
-if (matchMedia("(hover: hover)").matches) focusComposer();
+focusComposer();

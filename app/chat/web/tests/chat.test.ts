@@ -38,6 +38,17 @@ test("a stream that just ends was lost", async () => {
   expect(await failureOf(new Response(delta("Hi")))).toMatchObject({ kind: "lost" });
 });
 
+test("a server that falls silent was lost, and is told so", async () => {
+  vi.useFakeTimers();
+  const cancelled = vi.fn();
+  const start = (controller: ReadableStreamDefaultController): void => controller.enqueue(new TextEncoder().encode(delta("Hi")));
+  const failure = failureOf(new Response(new ReadableStream({ start, cancel: cancelled })));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(await failure).toMatchObject({ kind: "lost" });
+  expect(cancelled).toHaveBeenCalled();
+  vi.useRealTimers();
+});
+
 test("an error in mid-stream is told in the server's words", async () => {
   const body = `${delta("Hi")}data: {"error":{"message":"the replica went away","code":"upstream_lost"}}\n\n`;
   expect(await failureOf(new Response(body))).toMatchObject({ kind: "lost", message: "the replica went away" });

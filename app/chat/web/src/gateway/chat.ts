@@ -15,6 +15,9 @@ export class ChatError extends Error {
   }
 }
 
+/** The gateway sends a comment at least every 15 s: after four of them, nobody is there any more. */
+const SILENCE_MS = 60_000;
+
 interface Chunk {
   model?: string;
   choices?: {
@@ -40,7 +43,7 @@ export async function* streamChat(
   const response = await post(request, key, signal);
   let complete = false;
   try {
-    for await (const event of serverEvents(response.body!)) {
+    for await (const event of serverEvents(response.body!, SILENCE_MS)) {
       if (event.type === "comment") {
         yield { kind: "queue", position: placeIn(event.text) };
       } else if (event.data === "[DONE]") {

@@ -162,7 +162,10 @@ async function receive(one: Arriving, request: ReturnType<typeof requestFor>): P
     return { state: "done", failure: null };
   } catch (error) {
     if (abort.aborted) return { state: "stopped", failure: null };
-    if (!(error instanceof ChatError)) throw error;
+    if (!(error instanceof ChatError)) {
+      console.error(error);
+      return { state: "failed", failure: { kind: "lost", message: "The page failed to read the answer.", retryAfter: null } };
+    }
     if (error.failure.kind === "unauthorized") keyWanted.value = true;
     return { state: "failed", failure: error.failure };
   }

@@ -18,6 +18,9 @@ export const narrow = media("(max-width: 55rem)");
 export const phone = media("(max-width: 40rem)");
 narrow.subscribe(() => (drawerOpen.value = false));
 
+/** Whether the view follows the end of the conversation. */
+export const following = signal(true);
+
 export function openPanel(which: Panel): void {
   panel.value = which;
 }

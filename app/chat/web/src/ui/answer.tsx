@@ -4,9 +4,10 @@ import { type Answer, type Failure, type Lane, type Turn, isRunning, showAnswer,
 import { splitThinking } from "../domain/thinking";
 import { type Arriving, answering, arriving, continueAnswer, regenerate, stop } from "../state/answering";
 import { change, currentId } from "../state/chats";
-import { announce, notify } from "../state/notices";
+import { announce } from "../state/notices";
 import { openPanel } from "../state/layout";
 import { IconButton, TextButton } from "./button";
+import { copyText } from "./clipboard";
 import { figureList } from "./figures";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
@@ -120,7 +121,7 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
     return (
       <div class="outcome">
         <p>Stopped.</p>
-        {answer.text && <ContinueButton turn={turn} lane={lane} answer={answer} />}
+        {canGoOn(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
       </div>
     );
   }
@@ -140,7 +141,7 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
               Enter a key
             </TextButton>
           )}
-          {failure.kind === "lost" && answer.text && <ContinueButton turn={turn} lane={lane} answer={answer} />}
+          {failure.kind === "lost" && canGoOn(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
           <TextButton icon="redo" onClick={() => regenerate(turn, lane.model)}>
             Retry
           </TextButton>
@@ -149,6 +150,9 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
     </div>
   );
 }
+
+/** Thinking that was cut cannot be taken up again: only words of the answer itself can. */
+const canGoOn = (answer: Answer): boolean => splitThinking(answer.text).answer !== "";
 
 function ContinueButton({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answer }) {
   return (
@@ -161,12 +165,7 @@ function ContinueButton({ turn, lane, answer }: { turn: Turn; lane: Lane; answer
 const copied = signal<string | null>(null);
 
 async function copyAnswer(answer: Answer): Promise<void> {
-  try {
-    await navigator.clipboard.writeText(splitThinking(answer.text).answer);
-  } catch {
-    notify("The browser did not let this page copy.", { tone: "error" });
-    return;
-  }
+  if (!(await copyText(splitThinking(answer.text).answer))) return;
   copied.value = answer.id;
   announce("Copied.");
   setTimeout(() => (copied.value = null), 1500);

@@ -1,56 +1,42 @@
 // Where a message is written, and what stands in the way of sending it.
-import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { path } from "../domain/conversation";
 import { answering, send, stopAll } from "../state/answering";
-import { current, currentId } from "../state/chats";
-import { openPanel } from "../state/layout";
-import { conditionNamed, models, conditionOf, standInFor, trouble } from "../state/models";
+import { current } from "../state/chats";
+import { following, openPanel } from "../state/layout";
+import { conditionNamed, conditionOf, keyWanted, models, standInFor, trouble } from "../state/models";
+import { draft, editing, setDraft } from "../state/writing";
 import { TextButton } from "./button";
-import { focusComposer } from "./focus";
+import { isTouch } from "./focus";
 import { Icon } from "./icon";
 import { chooseModels, nameOf, standInText } from "./models";
-import { followAgain } from "./thread";
-import { editing } from "./turn";
-
-/** What is written and not sent, for each conversation. */
-const drafts = signal<ReadonlyMap<string, string>>(new Map());
-
-function setDraft(text: string): void {
-  drafts.value = new Map(drafts.peek()).set(currentId.peek(), text);
-}
-
-export function fillComposer(text: string): void {
-  setDraft(text);
-  focusComposer();
-}
 
 export function Composer() {
   const field = useRef<HTMLTextAreaElement>(null);
-  const draft = drafts.value.get(currentId.value) ?? "";
+  const text = draft.value;
   const busy = answering.value;
-  const ready = draft.trim() !== "" && current.value.models.length > 0 && !busy;
+  const ready = text.trim() !== "" && current.value.models.length > 0 && !busy;
 
   useLayoutEffect(() => {
     const area = field.current!;
     area.style.height = "auto";
     area.style.height = `${area.scrollHeight}px`;
-  }, [draft]);
+  }, [text]);
 
   const submit = (): void => {
     if (!ready) return;
-    followAgain();
-    const text = draft.trim();
+    following.value = true;
     setDraft("");
-    send(text);
+    send(text.trim());
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey) {
+    if (event.key === "Enter" && !event.shiftKey && !isTouch()) {
       event.preventDefault();
       submit();
-    } else if (event.key === "ArrowUp" && draft === "" && !busy) {
+    } else if (event.key === "ArrowUp" && text === "" && !busy) {
       const last = path(current.peek()).at(-1);
       if (!last) return;
       event.preventDefault();
@@ -75,7 +61,7 @@ export function Composer() {
           placeholder="Write a message"
           aria-label="Message"
           aria-describedby="composer-hint"
-          value={draft}
+          value={text}
           onInput={(event) => setDraft(event.currentTarget.value)}
           onKeyDown={onKeyDown}
         />
@@ -98,6 +84,18 @@ export function Composer() {
 
 /** Says what keeps the chosen models from answering, and offers a way out. */
 function Obstacle() {
+  if (keyWanted.value) {
+    return (
+      <Note tone="warning">
+        This gateway wants an API key.
+        <span class="buttons">
+          <TextButton icon="key" onClick={() => openPanel("key")}>
+            Enter a key
+          </TextButton>
+        </span>
+      </Note>
+    );
+  }
   if (trouble.value) return <Note tone="error">{trouble.value}</Note>;
   const chosen = current.value.models;
   const down = chosen.find((id) => ["down", "loading"].includes(conditionNamed(id).light));
@@ -132,7 +130,7 @@ function Unready({ id }: { id: string }) {
 const sentence = (text: string): string =>
   text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
-function Note({ tone, children }: { tone: "error" | "warning" | "info"; children: preact.ComponentChildren }) {
+function Note({ tone, children }: { tone: "error" | "warning" | "info"; children: ComponentChildren }) {
   return (
     <div class={`note ${tone}`} role="status">
       <Icon name={tone === "info" ? "info" : "alert"} />

@@ -1,6 +1,6 @@
 // A modal panel. The browser keeps the focus inside, closes it on Escape and gives the focus back.
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { type Panel, closePanel, panel } from "../state/layout";
 import { IconButton } from "./button";
 
@@ -17,7 +17,8 @@ export function Dialog({ name, title, shape, children }: Props) {
   const heading = useId();
   const open = panel.value === name;
 
-  useEffect(() => {
+  // Before the next key: what is typed at once belongs into the panel.
+  useLayoutEffect(() => {
     const dialog = element.current!;
     if (open && !dialog.open) dialog.showModal();
     if (!open && dialog.open) dialog.close();

@@ -2,7 +2,8 @@
 import { current } from "../state/chats";
 import { openPanel } from "../state/layout";
 import { AUTO, models } from "../state/models";
-import { fillComposer } from "./composer";
+import { setDraft } from "../state/writing";
+import { focusComposer } from "./focus";
 import { Icon } from "./icon";
 import { nameOf } from "./models";
 
@@ -24,7 +25,7 @@ export function EmptyState() {
       <ul class="starts">
         {STARTS.map(([title, hint, prompt]) => (
           <li key={title}>
-            <button type="button" onClick={() => fillComposer(prompt)}>
+            <button type="button" onClick={() => begin(prompt)}>
               <strong>{title}</strong>
               <span>{hint}</span>
             </button>
@@ -39,6 +40,11 @@ export function EmptyState() {
       )}
     </div>
   );
+}
+
+function begin(prompt: string): void {
+  setDraft(prompt);
+  focusComposer({ evenOnTouch: true });
 }
 
 /** Promises privacy only where no model outside can be the one that answers. */

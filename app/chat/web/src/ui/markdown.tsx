@@ -2,6 +2,7 @@
 import type { ReadonlySignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { MarkdownView } from "../markdown/view";
+import { copyText } from "./clipboard";
 
 /** A redraw that took long is followed by a pause of as many times its length. */
 const REST = 4;
@@ -17,7 +18,7 @@ async function copyCode(event: MouseEvent): Promise<void> {
   const button = (event.target as HTMLElement).closest<HTMLButtonElement>("button.copy");
   const code = button?.closest(".code")?.querySelector("code");
   if (!button || !code) return;
-  await navigator.clipboard.writeText(code.textContent);
+  if (!(await copyText(code.textContent))) return;
   button.textContent = "Copied";
   setTimeout(() => (button.textContent = "Copy"), 1500);
 }

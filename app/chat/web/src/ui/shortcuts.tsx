@@ -56,7 +56,7 @@ function actionFor(event: KeyboardEvent): (() => void) | null {
   if (key === "escape" && answering.peek()) return stopAll;
   if (command || event.altKey || writes(event.target)) return null;
   if (key === "?") return () => openPanel("shortcuts");
-  if (key === "/") return focusComposer;
+  if (key === "/") return () => focusComposer();
   return null;
 }
 

@@ -1,20 +1,13 @@
 // The conversation on screen. It follows the newest text until the reader scrolls away from it.
-import { signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { path } from "../domain/conversation";
 import { current, currentId } from "../state/chats";
+import { following } from "../state/layout";
 import { EmptyState } from "./empty";
 import { Icon } from "./icon";
 import { TurnView } from "./turn";
 
 const NEAR_END = 64;
-
-/** Whether the view follows the end of the conversation. */
-const following = signal(true);
-
-export const followAgain = (): void => {
-  following.value = true;
-};
 
 export function Thread() {
   const scroller = useRef<HTMLDivElement>(null);

@@ -1,16 +1,14 @@
 // One question with its answers.
-import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { type Lane, type Turn, TIE, isRunning, showTurn, shownAnswer, versions, vote } from "../domain/conversation";
 import { answering, resend } from "../state/answering";
 import { change, current } from "../state/chats";
+import { editing } from "../state/writing";
 import { AnswerView } from "./answer";
 import { IconButton } from "./button";
+import { focusComposer } from "./focus";
 import { nameOf } from "./models";
 import { Pager } from "./pager";
-
-/** The question that is being edited. */
-export const editing = signal<string | null>(null);
 
 export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
   const compared = turn.lanes.length > 1;
@@ -98,6 +96,7 @@ function QuestionEditor({ turn }: { turn: Turn }) {
     const text = field.current!.value.trim();
     if (send && !text) return;
     editing.value = null;
+    focusComposer();
     if (send) resend(turn, text);
   };
   return (
