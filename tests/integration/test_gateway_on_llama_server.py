@@ -1,0 +1,143 @@
+"""The gateway in front of a real llama-server: what a fake one cannot prove.
+
+INFERENCE_IMAGE names an image that is already built; otherwise it is built here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import docker
+import httpx
+import openai
+import pytest
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+from tests.unit.chat.running_gateway import running, settings
+
+from .conftest import free_port
+
+ROOT = Path(__file__).parents[2]
+HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something."}]
+LONG = 1500
+
+
+@pytest.fixture(scope="module")
+def llama_server(
+    engine: docker.DockerClient, buildkit: Callable[..., subprocess.CompletedProcess[str]]
+) -> Iterator[str]:
+    """The address of a llama-server with the tiny model and two slots, slowed to half a core."""
+    image = os.environ.get("INFERENCE_IMAGE")
+    if image is None:
+        image = "llm-stack-test/inference"
+        dockerfile = ROOT / "docker/inference.Dockerfile"
+        buildkit("-t", image, "-f", str(dockerfile), str(ROOT / "app/inference"))
+    port = free_port()
+    container = engine.containers.run(
+        image,
+        detach=True,
+        environment={
+            "MODEL_NAME": "m",
+            "MODEL_PATH": "/opt/models/tiny.gguf",
+            "MODEL_SHA256_UNKNOWN": "true",
+            "CONTEXT_SIZE": "2048",
+            "SLOTS": "2",
+        },
+        nano_cpus=500_000_000,
+        ports={"8000/tcp": ("127.0.0.1", port)},
+        tmpfs={"/tmp": "size=64m"},
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        container.remove(force=True, v=True)
+
+
+@pytest.fixture
+async def gateway(llama_server: str) -> AsyncIterator[str]:
+    async with running(settings(llama_server)) as url, httpx.AsyncClient() as client:
+        async with asyncio.timeout(120):
+            while (await client.get(f"{url}/ready")).status_code != 200:
+                pass
+        yield url
+
+
+@pytest.fixture
+async def client(gateway: str) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=f"{gateway}/v1", api_key="x", max_retries=0) as one:
+        yield one
+
+
+async def slots_are_busy(server: str, wanted: bool) -> None:
+    async with httpx.AsyncClient() as client, asyncio.timeout(60):
+        while True:
+            slots = (await client.get(f"{server}/slots")).json()
+            if any(slot["is_processing"] for slot in slots) is wanted:
+                return
+
+
+async def tokens_predicted(server: str) -> int:
+    async with httpx.AsyncClient() as client:
+        lines = (await client.get(f"{server}/metrics")).text.splitlines()
+    (value,) = [line for line in lines if line.startswith("llamacpp:tokens_predicted_total ")]
+    return int(value.split()[1])
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_client_that_leaves_frees_the_slot_long_before_the_answer_would_have_ended(
+    gateway: str, llama_server: str, streams: bool
+) -> None:
+    before = await tokens_predicted(llama_server)
+    body = {"model": "m", "messages": HI, "stream": streams, "max_tokens": LONG}
+    async with httpx.AsyncClient(timeout=60) as client:
+        request = asyncio.create_task(
+            client.post(f"{gateway}/v1/chat/completions", json={**body, "ignore_eos": True})
+        )
+        await slots_are_busy(llama_server, True)
+        request.cancel()
+        await slots_are_busy(llama_server, False)
+    assert await tokens_predicted(llama_server) - before < LONG
+
+
+async def test_whole_and_streamed_answers_agree(client: AsyncOpenAI) -> None:
+    whole = await client.chat.completions.create(
+        model="m", messages=HI, temperature=0, seed=1, max_tokens=12, logprobs=True
+    )
+    stream = await client.chat.completions.create(
+        model="m", messages=HI, temperature=0, seed=1, max_tokens=12, stream=True
+    )
+    pieces = [part.choices[0].delta.content or "" async for part in stream if part.choices]
+    assert whole.choices[0].message.content == "".join(pieces) != ""
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens > 0
+    assert whole.choices[0].logprobs is not None
+    assert whole.model_extra is not None
+    assert whole.model_extra["timings"]["predicted_n"] == whole.usage.completion_tokens
+
+
+async def test_a_json_schema_holds(client: AsyncOpenAI) -> None:
+    schema = {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"]}
+    answer = await client.chat.completions.create(
+        model="m",
+        messages=HI,
+        max_tokens=60,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "a", "schema": {**schema, "additionalProperties": False}},
+        },
+    )
+    assert isinstance(json.loads(answer.choices[0].message.content or "")["yes"], bool)
+
+
+async def test_a_prompt_that_is_too_long_is_the_clients_error(client: AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "sea " * 5000}], stream=True
+        )
+    assert refused.value.code == "exceed_context_size_error"
