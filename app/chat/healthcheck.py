@@ -4,10 +4,11 @@ Runs every few seconds in each container, so it imports nothing but the socket m
 library alone would double its cost.
 """
 
+import os
 import socket
 import sys
 
-_ADDRESS = ("127.0.0.1", 8080)
+_ADDRESS = ("127.0.0.1", int(os.environ.get("PORT", "8080")))
 _TIMEOUT_SECONDS = 3.0
 
 
