@@ -58,7 +58,7 @@ def running_registry(directory: Path) -> Iterator[RegistryServer]:
     program = shutil.which("docker-registry")
     if program is None:
         pytest.fail("docker-registry is missing; in Debian and Ubuntu: apt install docker-registry")
-    server = RegistryServer(f"127.0.0.1:{free_port()}", secrets.token_urlsafe(24))
+    server = RegistryServer(f"127.0.0.1:{free_port()}", secrets.token_hex(24))
     users = directory / "htpasswd"
     hashed = bcrypt.hashpw(server.password.encode(), bcrypt.gensalt(4, b"2a"))
     users.write_text(f"{USER}:{hashed.decode()}\n", encoding="utf-8")
