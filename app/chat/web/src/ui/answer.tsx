@@ -29,7 +29,7 @@ export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) 
   const live = arriving.value.get(answer.id);
   const running = live !== undefined;
   return (
-    <article class="answer" aria-label={`Answer of ${name}`} aria-busy={running}>
+    <article class={turn.vote === lane.model ? "answer preferred" : "answer"} aria-label={`Answer of ${name}`} aria-busy={running}>
       <header class="answer-head">
         <h3>{name}</h3>
         {answer.servedBy && !hidden && answer.servedBy !== lane.model && (
