@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -50,7 +51,7 @@ class Restarter:
         self._clock = clock
         self.gate = Gate(token, clock)
         self._rates = Rates(settings.max_per_hour, settings.min_gap, clock)
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, Future[dict[str, object]]] = {}
         self._lock = threading.Lock()
 
     def health(self) -> tuple[int, dict[str, object]]:
@@ -68,16 +69,22 @@ class Restarter:
         if service not in self._settings.services:
             raise Refused(403, f"{service} may not be restarted")
         with self._lock:
-            if service in self._under_way:
-                return {"outcome": "wait", "detail": "a restart is under way", "wait": 5.0}
-            self._under_way.add(service)
+            first = service not in self._under_way
+            outcome = self._under_way.setdefault(service, Future())
+        if not first:
+            # A monitor that was killed while it waited asks again: it is told of the same restart.
+            return outcome.result()
         try:
             answer = self._restart(request)
         except EngineError as error:
             answer = {"outcome": "engine_failed", "detail": str(error)}
+        except BaseException as error:
+            outcome.set_exception(error)
+            raise
         finally:
             with self._lock:
-                self._under_way.discard(service)
+                del self._under_way[service]
+        outcome.set_result(answer)
         log("restart", service=service, reason=request["reason"], **answer)
         return answer
 

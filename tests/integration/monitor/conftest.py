@@ -41,9 +41,17 @@ def images(buildkit: Callable[..., Any]) -> dict[str, str]:
 MakeRig = Callable[[], Rig]
 
 
+@pytest.fixture(scope="session")
+def patient_engine() -> Iterator[docker.DockerClient]:
+    """An engine that works on many containers at once may take minutes to start one."""
+    client = docker.from_env(timeout=300)
+    yield client
+    client.close()
+
+
 @pytest.fixture(scope="module")
 def make_rig(
-    engine: docker.DockerClient,
+    patient_engine: docker.DockerClient,
     images: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[MakeRig]:
@@ -51,7 +59,7 @@ def make_rig(
     rigs: list[Rig] = []
 
     def make() -> Rig:
-        rigs.append(Rig(engine, images, tmp_path_factory.mktemp("rig")))
+        rigs.append(Rig(patient_engine, images, tmp_path_factory.mktemp("rig")))
         return rigs[-1]
 
     yield make

@@ -21,10 +21,10 @@ MODES = (
     "mute",  # healthy, idle, and never makes a token
     "stuck",  # healthy, a slot busy that never advances
     "loaded",  # all slots busy and advancing
-    "fail",  # /health answers 500
+    "fail",  # answers 500
     "not_ready",  # /ready answers 503
     "greedy",  # takes memory until it is killed
-    "stubborn",  # exits on no SIGTERM, and answers 500
+    "stubborn",  # answers 500, and does not end by SIGTERM
 )
 LOADING = {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
 
@@ -50,8 +50,10 @@ class Fake:
     def get(self, path: str) -> tuple[int, Any]:
         if time.monotonic() < self.ready_at:
             return 503, LOADING
+        if self.mode in ("fail", "stubborn") and path != "/messages":
+            return 500, {"error": "told to fail"}
         if path == "/health":
-            return (500 if self.mode in ("fail", "stubborn") else 200), {"status": "ok"}
+            return 200, {"status": "ok"}
         if path == "/ready":
             ready = self.mode != "not_ready"
             return (200 if ready else 503), {"readyConnections": 4 if ready else 0}

@@ -21,7 +21,8 @@ from docker.types import Mount
 
 FAKE = Path(__file__).with_name("fake_service.py")
 SOCKET = "/var/run/docker.sock"
-PATIENCE = 60.0
+PATIENCE = 180.0
+"""Seconds. Much more than anything takes: a busy machine is no failure."""
 
 Found = TypeVar("Found")
 

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -269,17 +270,20 @@ def test_bodies_of_odd_length_are_refused(rig: Rig, head: bytes, status: int) ->
         assert f" {status} ".encode() in connection.recv(100)
 
 
-def test_while_a_restart_is_under_way_a_second_one_waits(rig: Rig) -> None:
+def test_who_asks_again_while_a_restart_is_under_way_is_told_of_the_same(rig: Rig) -> None:
     rig.docker.gate.clear()
-    results: list[Any] = []
-    first = threading.Thread(target=lambda: results.append(rig.restart()))
-    first.start()
-    assert rig.docker.restarting.wait(10)
-    assert rig.restart()[1]["outcome"] == "wait"
-    rig.docker.gate.set()
-    first.join()
-    assert results[0][1]["outcome"] == "restarted"
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(rig.restart)
+        assert rig.docker.restarting.wait(10)
+        lines = len(rig.docker.asked)
+        second = pool.submit(rig.restart)
+        with pytest.raises(TimeoutError):
+            second.result(0.2)
+        rig.docker.gate.set()
+        assert first.result(10) == second.result(10)
+    assert first.result()[1]["outcome"] == "restarted"
     assert len(rig.docker.restarted) == 1
+    assert len(rig.docker.asked) == lines, "Docker was not asked again"
 
 
 def test_a_container_that_the_monitor_has_not_yet_seen_fail_is_left_alone(rig: Rig) -> None:
