@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import docker
 import httpx
@@ -28,8 +29,9 @@ def dev(stack: StackUnderTest) -> StackUnderTest:
 
 
 @pytest.fixture(scope="module")
-def chat(dev: StackUnderTest) -> httpx.Client:
-    return httpx.Client(base_url=dev.outputs()["urls"]["chat-interface"], timeout=60)
+def chat(dev: StackUnderTest) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=dev.outputs()["urls"]["chat-interface"], timeout=60) as client:
+        yield client
 
 
 def test_a_chat_answers(chat: httpx.Client) -> None:
@@ -111,6 +113,8 @@ def test_a_changed_source_file_changes_one_image_and_its_container(dev: StackUnd
     assert {urn.rsplit(":", 3)[-3] + "::" + urn.rsplit("::", 1)[-1] for urn in planned} == {
         "RemoteImage::monitor-build",
         "Container::monitor",
+        # The gate's note of which container was healthy.
+        "Stash::monitor-gate-passed",
     }, planned
     dev.up()
     after = {name: container.id for name, container in dev.containers().items()}
@@ -125,13 +129,13 @@ def test_a_version_that_cannot_start_fails_at_once_and_the_old_one_serves_on(
     catalogue = dev.project / "services.yaml"
     good = catalogue.read_text(encoding="utf-8")
     path = "    path: /opt/models/tiny.gguf\n"
-    digest = f"    sha256: {'0' * 64}\n    sha256_origin: downloaded\n"
+    digest = f"    sha256: {'f' * 64}\n    sha256_origin: downloaded\n"
     assert path in good
     catalogue.write_text(good.replace(path, path + digest), encoding="utf-8")
     failed = dev.up(check=False)
     assert failed.returncode != 0
     assert re.search(r"phi-inference-\w+: its program ended", failed.stdout), failed.stdout
-    assert "0" * 64 in failed.stdout, "the container's own words: which digest was expected"
+    assert "f" * 64 in failed.stdout, "the container's own words: which digest was expected"
     again = dev.up(check=False)
     assert again.returncode != 0, "what failed once must not pass for good the next time"
     served_by = [
