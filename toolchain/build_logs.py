@@ -15,7 +15,9 @@ MAX_WIDTH = 160
 
 STEP_HEADER = re.compile(r"^#(\d+) \[(?!internal)")
 CACHED = re.compile(r"^#(\d+) CACHED")
-NOT_SHOWN = re.compile(r"^(#0 .*|#\d+ (DONE|CANCELED|sha256:|\[internal|transferring ).*|#\d+ ?|)$")
+NOT_SHOWN = re.compile(
+    r"^(#0 .*|#\d+ (DONE|CANCELED|sha256:|\[internal|transferring ).*|#\d+ ?(\.\.\.)?|)$"
+)
 FAILURE = re.compile(r"^#\d+ ERROR|^-{6}|^ERROR|^error:|\b(fatal )?error: |\bE: ", re.IGNORECASE)
 OUTPUT = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
 
@@ -27,6 +29,8 @@ class BuildLogThinner:
         self._prefix = f"[{image}] "
         self._last_shown = float("-inf")
         self._failed = False
+        # BuildKit repeats a header whenever it turns from one step to another.
+        self._known: set[str] = set()
         # A header waits for what follows: nothing is shown of a step that was cached.
         self._header: tuple[str, float] | None = None
 
@@ -38,7 +42,10 @@ class BuildLogThinner:
             self._failed = True
             return [*self._take_header(), self._prefix + line]
         if STEP_HEADER.match(line):
-            shown, self._header = self._take_header(), (line, now)
+            shown = self._take_header()
+            if line not in self._known:
+                self._known.add(line)
+                self._header = (line, now)
             return shown
         if CACHED.match(line):
             self._header = None

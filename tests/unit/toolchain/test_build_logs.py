@@ -36,6 +36,26 @@ def test_a_step_that_says_nothing_for_long_is_shown_all_the_same() -> None:
     assert thinner.overdue(4) == []
 
 
+def test_a_step_that_buildkit_turns_back_to_is_announced_once() -> None:
+    assert shown(
+        [
+            (0, "#6 [builder 2/4] RUN apt-get update"),
+            (0, "#6 0.5 Get:1 archive"),
+            (0, "#6 ..."),
+            (0, ""),
+            (0, "#7 [web 2/4] RUN npm ci"),
+            (0, "#7 0.5 added"),
+            (0, "#7 ..."),
+            (0, "#6 [builder 2/4] RUN apt-get update"),
+            (9, "#6 9.0 Reading package lists"),
+        ]
+    ) == [
+        "[inference] #6 [builder 2/4] RUN apt-get update",
+        "[inference] #7 [web 2/4] RUN npm ci",
+        "[inference] Reading package lists",
+    ]
+
+
 def test_output_is_thinned_to_a_line_in_two_seconds() -> None:
     lines = [(second / 2, f"#5 {second / 2:.1f} [{second}/150] Building") for second in range(12)]
     assert shown(lines) == [
