@@ -94,7 +94,7 @@ class Answer(ABC):
         await asyncio.sleep(self._first_sign)
         if not self._open:
             await self._give_sign()
-        while True:
+        while not self.ended:
             place = self._progress.place_in_line()
             due = self._last_sign + self._interval - self._now()
             if due <= 0 or place not in (None, self._told_place):
@@ -105,7 +105,8 @@ class Answer(ABC):
     async def _give_sign(self) -> None:
         self._told_place = self._progress.place_in_line()
         await self._ensure_started()
-        await self._write(self._sign_of_life(self._told_place))
+        if not self.ended:
+            await self._write(self._sign_of_life(self._told_place))
 
     async def _ensure_started(self) -> None:
         if not self._open:

@@ -65,9 +65,11 @@ class Exchange:
                 self._record.outcome = "client_gone"
             await _end(work, gone)
         except asyncio.CancelledError:
+            # The server's time to drain is over. Nothing is left to be cancelled after this, so the
+            # cancellation ends here; passed on, it would be logged as a failure of the application.
             await _end(work, gone)
             await self._stopped(answer)
-            raise
+            return
         finally:
             self._tokens.write_to(self._record)
         if not work.cancelled():
