@@ -1,4 +1,4 @@
-"""Sizes of a stack's images beside the targets of the design: `python -m benchmarks.image_sizes [stack]`.
+"""Image sizes of a stack beside the targets of the design: `python -m benchmarks.image_sizes`.
 
 Compressed as a registry would keep them: each layer by itself, with gzip at its usual level 6.
 The base column is what the image shares with the image it is built on.
