@@ -75,6 +75,12 @@ def memory_mib(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+async def occupied(session: aiohttp.ClientSession) -> int:
+    async with session.get("/status") as response:
+        model = (await response.json())["models"][0]
+    return int(model["busy"]) + int(model["queue"])
+
+
 async def test_ten_times_more_requests_than_fit_are_each_answered_or_refused(
     tmp_path: Path, server: ModelServer, other: ModelServer
 ) -> None:
@@ -119,9 +125,9 @@ async def test_ten_times_more_requests_than_fit_are_each_answered_or_refused(
         assert outcomes["answered"] >= 100, "everything that fitted was answered"
         assert outcomes["refused"] > 0
         assert memory_mib(child.pid) < before + 100
-        async with session.get("/status") as response:
-            model = (await response.json())["models"][0]
-            assert (model["busy"], model["queue"]) == (0, 0)
+        # The last slots come back a moment after their answers; every one of them has to.
+        while await occupied(session):
+            pass
 
 
 async def test_a_request_to_stop_lets_running_answers_end(
