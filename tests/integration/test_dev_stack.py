@@ -192,6 +192,7 @@ def test_destroy_leaves_nothing_but_the_models(
     assert engine.containers.list(all=True, filters=label) == []
     assert engine.networks.list(filters=label) == []
     assert engine.images.list(filters={"reference": f"llm-stack-{dev.name}/*"}) == []
-    assert [v.name for v in engine.volumes.list(filters=label)] == [
-        f"{dev.name}-phi-inference-models"
-    ]
+    assert {volume.name for volume in engine.volumes.list(filters=label)} == {
+        f"{dev.name}-phi-inference-models",
+        f"{dev.name}-mini-inference-models",
+    }
