@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from .chat_page import ChatPage
 from .conftest import PATIENCE, GatewayFactory, served, watch_for_wrongs
@@ -16,7 +16,7 @@ from .scripted_model import ScriptedModel
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Theme = Literal["light", "dark"]
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 AXE = WEB / "node_modules" / "axe-core" / "axe.min.js"
 ANSWER = """<think>Hm.</think>## A heading
 
