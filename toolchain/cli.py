@@ -12,6 +12,7 @@ from types import FrameType
 from . import containers, first_answer
 from .base_images import PYTHON_RECIPE, BaseImage
 from .browser import Browser
+from .checking_programs import CheckingPrograms
 from .checks import Checks
 from .docker_engine import DockerEngine
 from .docker_plugin import DockerPlugin
@@ -182,7 +183,7 @@ def install(project: Project, progress: Progress) -> int:
 
 def test(project: Project, progress: Progress, pytest_args: Sequence[str]) -> int:
     """Set up what the tests need, then run all checks."""
-    for setup in [*setup_steps(project), Browser(project)]:
+    for setup in [*setup_steps(project), Browser(project), CheckingPrograms(project)]:
         ensure(setup, progress)
     return Checks(project, progress).run(pytest_args)
 
@@ -190,7 +191,13 @@ def test(project: Project, progress: Progress, pytest_args: Sequence[str]) -> in
 def doctor(project: Project, progress: Progress) -> int:
     """Look at every step, and say what is missing; 1 where anything is."""
     complete = True
-    for setup in [*setup_steps(project), LocalState(project), Browser(project)]:
+    every = [
+        *setup_steps(project),
+        LocalState(project),
+        Browser(project),
+        CheckingPrograms(project),
+    ]
+    for setup in every:
         finding = setup.find()
         complete = complete and finding.ready
         outcome = "there" if finding.ready else "missing"
