@@ -22,10 +22,6 @@ STAND_IN_LABEL = "llm-stack.stand-in"
 # The Debian whose python3 is 3.11; also the name under which its bare image is kept.
 SUITE = "bookworm"
 BARE_IMAGE = f"llm-stack-stand-in:{SUITE}"
-DEFAULT_ARCHIVES = {
-    "debian": "http://deb.debian.org/debian",
-    "debian-security": "http://deb.debian.org/debian-security",
-}
 HOST_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 LOCAL_AUTHORITIES = Path("/usr/local/share/ca-certificates")
 # Nothing that runs in a container reads these.
@@ -83,18 +79,19 @@ class BaseImage:
         if shutil.which("debootstrap") is None:
             packages = ["debootstrap", "debian-archive-keyring"]
             debian.install(packages, purpose="debootstrap", log=self._log, step=step)
-        archives = host_archives()
+        # Without one debootstrap has an archive of its own.
+        chosen = [found] if (found := host_archive()) else []
         # /tmp may forbid device nodes and programs.
         with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="llm-stack-") as folder:
             root = Path(folder) / "root"
             step.doing(f"installing Debian {SUITE} into a folder")
             follow(
-                ["debootstrap", "--variant=minbase", SUITE, root, archives["debian"]],
+                ["debootstrap", "--variant=minbase", SUITE, root, *chosen],
                 log=self._log,
                 on_line=step.note,
             )
             step.note("importing it")
-            prepare(root, archives)
+            prepare(root)
             import_image(root, BARE_IMAGE)
 
 
@@ -112,26 +109,22 @@ def describe(labels: Mapping[str, str]) -> str:
     return "the image of that name"
 
 
-def host_archives() -> dict[str, str]:
-    """The Debian archives that this machine uses itself."""
+def host_archive() -> str | None:
+    """The Debian archive that this machine uses itself, if it does."""
     sources = Path("/etc/apt")
     files = [sources / "sources.list", *sorted((sources / "sources.list.d").glob("*"))]
-    return archives(file.read_text(encoding="utf-8") for file in files if file.is_file())
+    return archive(file.read_text(encoding="utf-8") for file in files if file.is_file())
 
 
-def archives(sources: Iterable[str]) -> dict[str, str]:
-    """The first archive of each kind that apt's source files name, in either of their formats."""
-    found, texts = dict(DEFAULT_ARCHIVES), list(sources)
-    for kind in found:
-        address = re.compile(rf"^(?:deb\s.*?|URIs:.*?)(\S+://\S+/{kind})/?(?:\s|$)", re.MULTILINE)
-        match = next(filter(None, map(address.search, texts)), None)
-        if match:
-            found[kind] = match[1]
-    return found
+def archive(sources: Iterable[str]) -> str | None:
+    """The first Debian archive that apt's source files name, in either of their formats."""
+    address = re.compile(r"^(?:deb\s.*?|URIs:.*?)(\S+://\S+/debian)/?(?:\s|$)", re.MULTILINE)
+    match = next(filter(None, map(address.search, sources)), None)
+    return match[1] if match else None
 
 
-def prepare(root: Path, archives: Mapping[str, str]) -> None:
-    """Make a fresh Debian small, give it the host's certificate authorities and archives."""
+def prepare(root: Path) -> None:
+    """Make a fresh Debian small, give it all suites of its archive and the host's authorities."""
     for folder in UNUSED:
         shutil.rmtree(root / folder, ignore_errors=True)
         (root / folder).mkdir()
@@ -143,10 +136,14 @@ def prepare(root: Path, archives: Mapping[str, str]) -> None:
     (root / "etc/apt/apt.conf.d/90-small").write_text(
         'Acquire::Languages "none";\nAPT::Install-Recommends "false";\n', encoding="utf-8"
     )
-    (root / "etc/apt/sources.list").write_text(
-        f"deb {archives['debian']} {SUITE} main\n"
-        f"deb {archives['debian']} {SUITE}-updates main\n"
-        f"deb {archives['debian-security']} {SUITE}-security main\n",
+    sources = root / "etc/apt/sources.list"
+    chosen = archive([sources.read_text(encoding="utf-8")])
+    if chosen is None:
+        raise SetupError(f"debootstrap left no Debian archive in {sources}.")
+    sources.write_text(
+        f"deb {chosen} {SUITE} main\n"
+        f"deb {chosen} {SUITE}-updates main\n"
+        f"deb {chosen}-security {SUITE}-security main\n",
         encoding="utf-8",
     )
     if HOST_BUNDLE.exists():

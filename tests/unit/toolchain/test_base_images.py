@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from toolchain import base_images
-from toolchain.base_images import DEFAULT_ARCHIVES, archives, describe, prepare
+from toolchain.base_images import archive, describe, prepare
 
 DEB822 = """\
 Types: deb
-# http://snapshot.debian.org/archive/debian/20250520T000000Z
+# A comment
 URIs: http://mirror.example.com/debian
 Suites: bookworm bookworm-updates
 
@@ -25,22 +25,18 @@ deb [arch=amd64 signed-by=/a.gpg] https://mirror.example.com/pub/debian/ bookwor
 """
 
 
-def test_the_archives_of_the_host_are_used() -> None:
-    assert archives([DEB822]) == {
-        "debian": "http://mirror.example.com/debian",
-        "debian-security": "http://mirror.example.com/debian-security",
-    }
-
-
-def test_the_older_format_of_apt_is_read_too() -> None:
-    assert archives(["", ONE_LINE]) == {
-        "debian": "https://mirror.example.com/pub/debian",
-        "debian-security": DEFAULT_ARCHIVES["debian-security"],
-    }
-
-
-def test_a_host_that_is_not_debian_falls_back_on_debians_own_archives() -> None:
-    assert archives(["deb http://archive.example.com/ubuntu noble main\n"]) == DEFAULT_ARCHIVES
+@pytest.mark.parametrize(
+    ("sources", "chosen"),
+    [
+        ([DEB822], "http://mirror.example.com/debian"),
+        (["", ONE_LINE], "https://mirror.example.com/pub/debian"),
+        (["deb http://archive.example.com/ubuntu noble main\n"], None),
+        (["# deb http://old.example.com/debian bookworm main\n"], None),
+    ],
+    ids=["deb822", "one line", "not Debian", "commented out"],
+)
+def test_the_archive_of_the_host_is_used(sources: list[str], chosen: str | None) -> None:
+    assert archive(sources) == chosen
 
 
 def test_a_stand_in_is_never_taken_for_the_real_image() -> None:
@@ -65,18 +61,20 @@ def debian(tmp_path: Path) -> Path:
     ):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text("x")
+    # As debootstrap leaves it.
+    (root / "etc/apt/sources.list").write_text("deb http://mirror.example.com/debian bookworm main")
     return root
 
 
 def test_what_no_container_reads_is_left_out(debian: Path) -> None:
-    prepare(debian, DEFAULT_ARCHIVES)
+    prepare(debian)
     left = {str(path.relative_to(debian)) for path in debian.rglob("*") if path.is_file()}
     assert {"usr/bin/bash", "var/lib/dpkg/status"} <= left
     assert not any("usr/share" in file or file.endswith((".deb", "_Packages")) for file in left)
 
 
 def test_apt_in_a_build_asks_the_same_archives(debian: Path) -> None:
-    prepare(debian, archives([DEB822]))
+    prepare(debian)
     sources = (debian / "etc/apt/sources.list").read_text()
     assert "deb http://mirror.example.com/debian bookworm main" in sources
     assert "deb http://mirror.example.com/debian-security bookworm-security main" in sources
@@ -90,7 +88,7 @@ def test_the_certificate_authorities_of_the_host_outlive_an_update(
     (tmp_path / "local" / "company.crt").write_text("company")
     monkeypatch.setattr(base_images, "HOST_BUNDLE", tmp_path / "bundle.crt")
     monkeypatch.setattr(base_images, "LOCAL_AUTHORITIES", tmp_path / "local")
-    prepare(debian, DEFAULT_ARCHIVES)
+    prepare(debian)
     assert (debian / "etc/ssl/certs/ca-certificates.crt").read_text() == "all"
     # update-ca-certificates, which a package may run, makes the bundle from this folder.
     assert (debian / "usr/local/share/ca-certificates/company.crt").read_text() == "company"

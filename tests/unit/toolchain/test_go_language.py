@@ -21,8 +21,8 @@ def test_a_version_of_go_is_read(said: str, version: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("setting", "proxy"),
     [
-        ("", "https://proxy.golang.org"),
-        ("off", "https://proxy.golang.org"),
+        ("", go_language.DEFAULT_PROXY),
+        ("off", go_language.DEFAULT_PROXY),
         ("https://goproxy.example.com/,direct", "https://goproxy.example.com"),
         ("direct|https://goproxy.example.com", "https://goproxy.example.com"),
     ],
