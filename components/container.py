@@ -58,6 +58,8 @@ class HardenedContainerArgs:
     healthcheck: docker.ContainerHealthcheckArgs | None = None
     """For an image without one of its own."""
     terminal: bool = False
+    hostname: pulumi.Input[str] | None = None
+    """What the container calls itself; by default its id."""
 
 
 def hardened_container(
@@ -80,6 +82,7 @@ def hardened_container(
         command=list(args.command) or None,
         healthcheck=args.healthcheck,
         tty=args.terminal or None,
+        hostname=args.hostname,
         read_only=True,
         init=True,
         restart="unless-stopped",

@@ -165,6 +165,9 @@ class Tunnel(pulumi.ComponentResource):
                 environment=environment or {},
                 mounts=[files.mount] if files else [],
                 files_version=files.version if files else None,
+                # A tunnel that is replaced can go only after its connectors. The engine finds them
+                # by a plain value that comes from the tunnel; a label, one of a set, is overlooked.
+                hostname=files.version.apply(lambda version: version[:12]) if files else None,
                 user=USER,
                 entrypoint=["cloudflared"],
                 command=command,

@@ -49,8 +49,6 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0
     times: int = 1
-    lose_reply: bool = False
-    """Do what is asked, then break the connection: the caller cannot know."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +159,6 @@ class CloudflareApi:
             status, headers = refused.status, refused.headers
             answer = _failure(refused)
         self.seen.append(Seen(method, path, body, status))
-        if fault and fault.lose_reply:
-            request.close_connection = True
-            return
         content = json.dumps(answer).encode()
         request.send_response(status)
         for key, value in {"content-type": "application/json", **headers}.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import Iterator, Mapping
 
 from .conftest import ProdStack
@@ -20,6 +22,20 @@ def places_in_clear(
         for place, text in places.items()
         if value in text
     ]
+
+
+def handed_over(stack: ProdStack) -> dict[str, str]:
+    """Every secret file that a container of the stack is given, by service and name."""
+    found = {}
+    for service, container in stack.containers().items():
+        if not any(mount["Destination"] == "/run/secrets" for mount in container.attrs["Mounts"]):
+            continue
+        stream, _ = container.get_archive("/run/secrets")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+            for member in archive.getmembers():
+                if file := archive.extractfile(member):
+                    found[f"{service} {member.name}"] = file.read().decode().strip()
+    return found
 
 
 def _places(stack: ProdStack) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ def test_a_name_that_is_taken_is_told(stack: ProdStack, api: CloudflareApi) -> N
     assert failed.returncode != 0
     assert "1013" in told
     assert "You already have a tunnel with this name" in told
-    assert "Traceback" not in told
+    assert "Traceback" not in told, told.partition("Traceback")[2]
     assert api.token not in told
     assert list(api.tunnels) == [theirs]
     assert len(api.calls("POST .*/cfd_tunnel$")) == 1, "what cannot help is not tried again"
@@ -49,11 +49,12 @@ def test_a_stumbling_api_is_tried_again_and_a_refusal_is_told(
     assert "403" in told
     assert "Authentication error" in told
     assert "dns_records" in told, "the user reads which permission is missing"
-    assert "Traceback" not in told
+    assert "Traceback" not in told, told.partition("Traceback")[2]
     assert api.token not in told
     for call in (r"POST .*/cfd_tunnel$", r"PUT .*/configurations", r"POST .*/service_tokens"):
-        assert [seen.status for seen in api.calls(call)][-2:][-1] == 200, call
-        assert len(api.calls(call)) == 2, f"{call}: once in vain, once well"
+        first, second = (seen.status for seen in api.calls(call))
+        assert first >= 400, call
+        assert second == 200, f"{call}: once in vain, once well"
     assert len(api.tunnels) == 1
 
 
@@ -87,7 +88,7 @@ def test_a_bad_token_is_told_with_the_connectors_words(
     api.tunnel_token = original  # type: ignore[method-assign]
     told = failed.stdout + failed.stderr
     assert failed.returncode != 0
-    assert "exit code 255" in told
+    assert "its program ended" in told
     assert "Provided Tunnel token is not valid." in told
     assert stack.connectors(), "the connector that works goes on"
     stack.up()

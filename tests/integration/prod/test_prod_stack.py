@@ -20,12 +20,13 @@ import pytest
 from tests.doubles.cloudflare_api import CloudflareApi
 
 from .conftest import METRICS_PORT, Edge, ProdStack, address_of, wait_until
-from .secret_walk import places_in_clear
+from .secret_walk import handed_over, places_in_clear
 
 SERVERS = {"chat-interface", "phi-inference", "qwen-inference"}
 KEY = f"sk-{random.token_hex(24)}"
 SECRETS = {
     "hfToken": f"hf_{random.token_hex(16)}",
+    "ghModelsToken": f"github_pat_{random.token_hex(16)}",
     "apiKeys": json.dumps(
         {"keys": [{"name": "tests", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]}
     ),
@@ -105,9 +106,10 @@ def server_lives(stack: ProdStack) -> dict[str, tuple[str, int]]:
 def kill_connectors(stack: ProdStack, names: list[str]) -> None:
     """Each dies of SIGKILL from within, as of a crash: the engine has no hand in it."""
     for name in names:
+        wait_until(lambda name=name: answers(stack, name), f"{name} to be there")
         connector = stack.connectors()[name]
         restarts = connector.attrs["RestartCount"]
-        with pytest.raises(httpx.HTTPError):
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             httpx.post(f"http://{address_of(connector)}:{METRICS_PORT}/stand-in/die")
         wait_until(
             lambda name=name, restarts=restarts: (
@@ -115,6 +117,14 @@ def kill_connectors(stack: ProdStack, names: list[str]) -> None:
             ),
             f"{name} to have died",
         )
+
+
+def answers(stack: ProdStack, name: str) -> bool:
+    address = address_of(stack.connectors()[name])
+    try:
+        return httpx.get(f"http://{address}:{METRICS_PORT}/ready").status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def all_connected(stack: ProdStack) -> bool:
@@ -193,12 +203,18 @@ def secrets_of(stack: ProdStack, api: CloudflareApi) -> dict[str, str]:
     tunnel_tokens = {f"tunnel {id}": api.tunnel_token(id) for id in api.tunnels}
     client_secrets = {f"machine {id}": secret for id, secret in api.client_secrets.items()}
     hashes = {"key hash": hashlib.sha256(KEY.encode()).hexdigest()}
-    return {**SECRETS, **hashes, "API token": api.token, **tunnel_tokens, **client_secrets}
+    known = {**SECRETS, **hashes, "API token": api.token, **tunnel_tokens, **client_secrets}
+    # A file that is one of these already is not told twice.
+    files = {
+        name: value for name, value in handed_over(stack).items() if value not in known.values()
+    }
+    return {**known, **files}
 
 
 def test_no_secret_stands_anywhere_in_clear(up: ProdStack, api: CloudflareApi) -> None:
     secrets = secrets_of(up, api)
-    assert len(secrets) >= 6
+    files = set(handed_over(up).values())
+    assert files > {*SECRETS.values(), *map(api.tunnel_token, api.tunnels)}
     assert places_in_clear(up, secrets, {}) == []
 
 
@@ -233,11 +249,11 @@ def test_crashed_connectors_harm_no_server(up: ProdStack) -> None:
 
 
 def test_a_protected_tunnel_is_not_destroyed(up: ProdStack, api: CloudflareApi) -> None:
-    refused = up.pulumi("destroy", "--yes", "--skip-preview", check=False)
+    refused = up.pulumi("destroy", "--yes", check=False)
     assert refused.returncode != 0
     assert "protect" in refused.stdout + refused.stderr
     assert len(api.tunnels) == 1
-    assert set(up.containers()) >= SERVERS, "nothing was stopped on the way to the refusal"
+    assert set(up.containers()) >= SERVERS, "the preview refuses before anything is stopped"
 
 
 def test_a_replaced_tunnel_lets_its_connectors_go_first(
@@ -292,8 +308,8 @@ def quick_hostname(stack: ProdStack) -> str:
 
 
 def test_a_quick_tunnel_tells_where_it_is(up: ProdStack, api: CloudflareApi) -> None:
-    up.pulumi("config", "rm", "llm-stack:cloudflareTunnelToken-chat-interface")
-    up.change(tunnel={"mode": "quick"})
+    up.change(**{"cloudflareTunnelToken-chat-interface": None})
+    up.change(tunnel={"mode": "quick", "access": "public"})
     up.up()
     assert up.outputs()["publicUrls"] == {"chat-interface": f"https://{quick_hostname(up)}"}
 
@@ -315,7 +331,7 @@ def test_a_crashed_quick_tunnel_has_another_address_and_the_next_update_tells_it
 def test_a_live_stack_with_a_tunnel_is_destroyed_in_one_go(
     up: ProdStack, api: CloudflareApi, engine: docker.DockerClient
 ) -> None:
-    up.change(tunnel={"mode": "named", "replicas": 2})
+    up.change(tunnel={"mode": "named", "access": "access", "replicas": 2})
     up.up()
     assert len(up.connectors()) == 2
     (ours,) = [id for id, tunnel in api.tunnels.items() if up.name in tunnel["name"]]
