@@ -26,10 +26,10 @@ docker_host = pulumi.Config("docker").get("host")
 try:
     plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
     socket = restarter_socket(plan, docker_host)
+    registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
-registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
 workloads = {name: workload(service, plan) for name, service in plan.services.items()}
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings), registry)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pulumi
 import pulumi_docker as docker
 
 from .registry_settings import RegistrySettings
+from .schema import SettingsError
+from .settings import PROJECT
+
+# What `docker login` leaves on the machine that runs Pulumi.
+LOGIN = "~/.docker/config.json"
 
 
 def in_registry(
     registry: RegistrySettings | None, password: pulumi.Output[str] | None
 ) -> pulumi.ResourceOptions | None:
     """Options under which an image may be pushed and pulled; None where there is no registry.
+
+    Raises `SettingsError` where neither the settings nor this machine say who signs in.
 
     For images alone: what moves to another provider is replaced, and containers, networks and model
     volumes must outlive a stack's move to a registry.
@@ -39,8 +48,14 @@ def _login(
 ) -> docker.ProviderRegistryAuthArgs:
     address = f"{'http' if registry.on_this_machine else 'https'}://{registry.server}"
     if registry.username is None:
-        # What `docker login` has left on the machine that runs Pulumi.
-        return docker.ProviderRegistryAuthArgs(address=address, config_file="~/.docker/config.json")
+        if not Path(LOGIN).expanduser().exists():
+            raise SettingsError(
+                [
+                    f"{PROJECT}:registry.username: nobody is named, and {LOGIN} of this machine is "
+                    f"not there; run: docker login {registry.server}"
+                ]
+            )
+        return docker.ProviderRegistryAuthArgs(address=address, config_file=LOGIN)
     return docker.ProviderRegistryAuthArgs(
         address=address, username=registry.username, password=password
     )

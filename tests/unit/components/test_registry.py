@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.image_sources import image_names
@@ -76,6 +78,15 @@ def test_only_images_depend_on_the_registrys_provider(pushed: Graph) -> None:
             assert ("::registry::" in resource.provider) is image, resource.name
 
 
+@pytest.fixture
+def signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which `docker login` was run."""
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker" / "config.json").write_text("{}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_without_a_name_the_login_of_the_machine_counts(run_program: StackRunner) -> None:
     graph = run_program({**STACK, "registry": REGISTRY})
     (provider,) = [r for r in graph.resources if r.type == "pulumi:providers:docker"]
@@ -83,6 +94,15 @@ def test_without_a_name_the_login_of_the_machine_counts(run_program: StackRunner
     assert "username" not in provider.inputs["registryAuth"]
 
 
+def test_without_any_login_the_stack_is_refused(
+    run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(pulumi.RunError, match=r"run: docker login registry\.example\.com$"):
+        run_program({**STACK, "registry": REGISTRY})
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_a_registry_on_this_machine_is_spoken_to_as_the_engine_does(
     run_program: StackRunner,
 ) -> None:
