@@ -94,7 +94,9 @@ def test_every_resource_belongs_to_its_component(dev: Graph) -> None:
 
 
 def test_services_are_found_on_the_network_by_their_name(dev: Graph) -> None:
-    assert "name" not in dev.of("Network")["llm-network"].inputs, "an orphan of that name would block it"
+    assert "name" not in dev.of("Network")["llm-network"].inputs, (
+        "an orphan of that name would block it"
+    )
     for name, container in dev.running.items():
         assert all(n["aliases"] == [name] for n in container.inputs["networksAdvanced"]), name
 
