@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import pulumi
 import pulumi_cloudflare as cloudflare
@@ -75,12 +76,19 @@ class CloudflareTunnel(pulumi.ComponentResource):
             comment=f"Tunnel {args.label}, managed by Pulumi",
             opts=pulumi.ResourceOptions(parent=self, depends_on=before, delete_before_replace=True),
         )
-        self.token = pulumi.Output.secret(
-            cloudflare.get_zero_trust_tunnel_cloudflared_token_output(
-                account_id=named.account_id, tunnel_id=tunnel.id
-            ).token
-        )
+        answer = cloudflare.get_zero_trust_tunnel_cloudflared_token_output(
+            account_id=named.account_id, tunnel_id=tunnel.id
+        ).recover(lambda error: _no_token(args.label, error))
+        self.token = pulumi.Output.secret(answer.token)
         self.register_outputs({"token": self.token, "machine_token": self.machine_token})
+
+
+def _no_token(label: str, error: Exception) -> NoReturn:
+    """A refusal in words: what a function of a provider raises would be told as a traceback.
+
+    Such a function is also cut short when another resource of the stack fails.
+    """
+    raise pulumi.RunError(f"{label}: the tunnel's token could not be read: {error}") from None
 
 
 def ingress(hostname: str, origin: str) -> cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgs:

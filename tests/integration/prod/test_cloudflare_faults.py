@@ -58,6 +58,19 @@ def test_a_stumbling_api_is_tried_again_and_a_refusal_is_told(
     assert len(api.tunnels) == 1
 
 
+def test_a_permission_that_the_token_of_a_tunnel_needs_is_told(
+    stack: ProdStack, api: CloudflareApi
+) -> None:
+    """Reading it counts as editing: with a token that may only read, Cloudflare answers 401."""
+    api.faults = [Fault(r"GET .*/token", status=401, code=1001, message="Unauthorized", times=99)]
+    failed = stack.up(check=False)
+    told = failed.stdout + failed.stderr
+    assert failed.returncode != 0
+    assert f"llm-stack-{stack.name}-chat-interface: the tunnel's token could not be read" in told
+    assert "401" in told
+    assert "Traceback" not in told, told.partition("Traceback")[2]
+
+
 def test_the_next_update_repairs_a_half_made_stack(
     stack: ProdStack, api: CloudflareApi, edge: Edge
 ) -> None:

@@ -168,11 +168,11 @@ StackRunner = Callable[..., Graph]
 @pytest.fixture(autouse=True)
 def event_loop_of_the_program() -> Iterator[None]:
     """Pulumi runs on the current loop, and asynchronous tests leave none behind."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    asyncio.set_event_loop(None)
-    loop.close()
+    # A runner ends what still runs when it closes: outputs that nobody waited for.
+    with asyncio.Runner() as runner:
+        asyncio.set_event_loop(runner.get_loop())
+        yield
+        asyncio.set_event_loop(None)
 
 
 @pytest.fixture
