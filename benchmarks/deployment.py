@@ -1,0 +1,410 @@
+"""What deploying costs: `python -m benchmarks.deployment [--services 1 5 20 100]`.
+
+For each number of services, in one run on this machine's engine: preview, first update, preview and
+update without a change, and destroy. Beside it stand a program without a resource (what Pulumi
+itself takes) and Docker Compose with the same containers, made from what the engine says of ours.
+Every service answers with the tiny model; images are built before the clock starts. Prints Markdown
+tables and removes what it made. Needs `. toolchain/activate`, and for the comparison `docker compose`
+or the program that --compose names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import docker
+import yaml
+from docker.models.containers import Container
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("__main__.py", "Pulumi.yaml", "components", "app", "docker", "logs")
+PROGRAM = "pulumi-language-python-exec"
+REPEATS = 3
+SAMPLE_SECONDS = 0.02
+EMPTY_PROGRAM = "import pulumi\n\npulumi.export('nothing', True)\n"
+MODEL = {
+    "description": "tiny",
+    "path": "/opt/models/tiny.gguf",
+    "context": 512,
+    "slots": 1,
+    "threads": 1,
+}
+
+
+@dataclass
+class Timing:
+    """What one command took."""
+
+    seconds: float
+    program_bytes: int
+    """Most memory that the Python program held."""
+
+
+@dataclass
+class Row:
+    """All figures of one stack."""
+
+    name: str
+    resources: int = 0
+    containers: int = 0
+    timings: dict[str, list[Timing]] = field(default_factory=dict)
+
+    def seconds(self, command: str) -> float:
+        return median(timing.seconds for timing in self.timings[command])
+
+    @property
+    def memory(self) -> int:
+        return max(timing.program_bytes for timings in self.timings.values() for timing in timings)
+
+
+class Project:
+    """A Pulumi project of the benchmark's own, with its state beside it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.stack = f"bench-{secrets.token_hex(3)}"
+        self.program = directory / "program"
+        self.program.mkdir()
+        state, passphrase = directory / "state", directory / "passphrase"
+        state.mkdir()
+        passphrase.write_text(secrets.token_hex(16), encoding="utf-8")
+        self._environment = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": state.as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+        shutil.copy2(ROOT / "Pulumi.yaml", self.program)
+        (self.program / ".venv").symlink_to(ROOT / ".venv")
+
+    def run(self, *command: str) -> Timing:
+        """Run pulumi, and look how much memory the program takes meanwhile."""
+        arguments = ["pulumi", *command, "--stack", self.stack, "--non-interactive"]
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            arguments,
+            cwd=self.program,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        with _memory_of_program(self.program) as most:
+            output, _ = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"{' '.join(arguments)} failed:\n{output}")
+        return Timing(time.perf_counter() - started, most())
+
+    def init(self) -> None:
+        self.run("stack", "init")
+
+    def export(self) -> dict[str, Any]:
+        exported: dict[str, Any] = json.loads(
+            subprocess.check_output(
+                ["pulumi", "stack", "export", "--stack", self.stack],
+                cwd=self.program,
+                env=self._environment,
+            )
+        )
+        return exported
+
+
+@contextlib.contextmanager
+def _memory_of_program(directory: Path) -> Iterator[Callable[[], int]]:
+    """The most memory of the Python process that runs the program of a project."""
+    done = threading.Event()
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        while not done.wait(SAMPLE_SECONDS):
+            for process in Path("/proc").iterdir():
+                with contextlib.suppress(OSError, ValueError):
+                    if process.name.isdigit() and _runs_program(process, directory):
+                        most = max(most, _peak(process))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield lambda: most
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _runs_program(process: Path, directory: Path) -> bool:
+    return (
+        PROGRAM.encode() in (process / "cmdline").read_bytes()
+        and (process / "cwd").resolve() == directory.resolve()
+    )
+
+
+def _peak(process: Path) -> int:
+    status = (process / "status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def catalogue(services: int) -> dict[str, Any]:
+    """A chat and as many models as make up the number."""
+    models = {f"model-{number:03}": MODEL for number in range(1, services)}
+    inference = {
+        f"{model}-inference": {
+            "kind": "inference",
+            "description": model,
+            "model": model,
+            "memory": "512MiB",
+            "cpus": 1,
+        }
+        for model in models
+    }
+    chat = {"kind": "chat", "description": "chat", "memory": "512MiB", "cpus": 1}
+    return {"models": models, "services": {"chat-interface": chat, **inference}}
+
+
+def our_project(directory: Path) -> Project:
+    """A copy of this project."""
+    project = Project(directory)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("node_modules", "__pycache__", "*.log")
+            shutil.copytree(source, project.program / part, ignore=ignored)
+        else:
+            shutil.copy2(source, project.program)
+    config = {
+        "llm-stack:services": "all",
+        # The restarter's right is a socket, which a comparison had better not hand around.
+        "llm-stack:monitor": {"restarts": False},
+    }
+    project.init()
+    path = project.program / f"Pulumi.{project.stack}.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    path.write_text(yaml.safe_dump({**content, "config": config}), encoding="utf-8")
+    return project
+
+
+def write_catalogue(project: Project, services: int) -> None:
+    text = yaml.safe_dump(catalogue(services), sort_keys=False)
+    (project.program / "services.yaml").write_text(text, encoding="utf-8")
+
+
+def life(project: Project, name: str, meanwhile: Callable[[Row], None] | None = None) -> Row:
+    """A stack from its first preview to its end."""
+    row = Row(name)
+
+    def timed(label: str, *command: str, times: int = 1) -> None:
+        row.timings[label] = [project.run(*command) for _ in range(times)]
+        print(f"    {name}: {label} {row.seconds(label):.1f} s", flush=True)
+
+    timed("preview", "preview")
+    timed("up", "up", "--yes", "--skip-preview")
+    row.resources = len(project.export()["deployment"]["resources"])
+    timed("preview again", "preview", "--expect-no-changes", times=REPEATS)
+    timed("up again", "up", "--yes", "--skip-preview", "--expect-no-changes", times=REPEATS)
+    if meanwhile:
+        meanwhile(row)
+    timed("destroy", "destroy", "--yes", "--skip-preview")
+    return row
+
+
+@dataclass(frozen=True)
+class ComposeService:
+    """One of our containers, as Docker Compose would declare it."""
+
+    name: str
+    definition: dict[str, Any]
+
+
+def as_compose(container: Container, folder: Path) -> ComposeService:
+    """The same image, limits, hardening, settings and files."""
+    name = container.labels["llm-stack.service"]
+    config, host = container.attrs["Config"], container.attrs["HostConfig"]
+    volumes = []
+    for mount in container.attrs["Mounts"]:
+        if mount["RW"]:
+            volumes.append(f"{name}-{Path(mount['Destination']).name}:{mount['Destination']}")
+            continue
+        files = folder / name / Path(mount["Destination"]).name
+        files.mkdir(parents=True)
+        chunks, _ = container.get_archive(f"{mount['Destination']}/.")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            archive.extractall(files, filter="data")
+        volumes.append(f"{files}:{mount['Destination']}:ro")
+    return ComposeService(
+        name,
+        {
+            "image": container.attrs["Image"],
+            "user": config["User"],
+            "environment": config["Env"],
+            "read_only": True,
+            "init": True,
+            "restart": "unless-stopped",
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true"],
+            "mem_limit": host["Memory"],
+            "memswap_limit": host["MemorySwap"],
+            "cpus": host["NanoCpus"] / 1e9,
+            "tmpfs": ["/tmp:rw,noexec,nosuid,nodev,size=64m"],
+            "logging": {"driver": "json-file", "options": host["LogConfig"]["Config"]},
+            "stop_grace_period": f"{config['StopTimeout']}s",
+            "volumes": volumes,
+        },
+    )
+
+
+class Compose:
+    """The same containers under Docker Compose."""
+
+    def __init__(self, program: Sequence[str], folder: Path, containers: list[Container]) -> None:
+        services = [as_compose(container, folder) for container in containers]
+        named = {
+            volume.partition(":")[0]: None
+            for service in services
+            for volume in service.definition["volumes"]
+            if not volume.startswith("/")
+        }
+        content = {
+            "services": {service.name: service.definition for service in services},
+            "volumes": named,
+        }
+        file = folder / "compose.yaml"
+        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        project = f"bench-{secrets.token_hex(3)}"
+        self._command = [*program, "--project-name", project, "--file", str(file)]
+
+    def run(self, *command: str) -> Timing:
+        started = time.perf_counter()
+        arguments = [*self._command, *command]
+        result = subprocess.run(arguments, capture_output=True, text=True)
+        if result.returncode:
+            raise SystemExit(f"{' '.join(arguments)} failed:\n{result.stdout}{result.stderr}")
+        return Timing(time.perf_counter() - started, 0)
+
+    def life(self, name: str) -> Row:
+        row = Row(name)
+        try:
+            row.timings["up"] = [self.run("up", "--detach", "--wait")]
+            row.timings["up again"] = [self.run("up", "--detach", "--wait") for _ in range(REPEATS)]
+        finally:
+            row.timings["destroy"] = [self.run("down", "--volumes")]
+        print(f"    {name}: up {row.seconds('up'):.1f} s", flush=True)
+        return row
+
+
+def compose_program(named: str | None) -> list[str] | None:
+    """Docker Compose, where there is one."""
+    for program in ([named],) if named else (["docker", "compose"], ["docker-compose"]):
+        if not shutil.which(program[0]):
+            continue
+        asked = subprocess.run([*program, "version"], capture_output=True, text=True)
+        if asked.returncode == 0:
+            print(f"Compared with: {asked.stdout.strip().splitlines()[0]}", flush=True)
+            return list(program)
+    print("No Docker Compose here: nothing to compare with.", flush=True)
+    return None
+
+
+def stack_containers(engine: docker.DockerClient, stack: str) -> list[Container]:
+    found = engine.containers.list(filters={"label": f"llm-stack.stack={stack}"})
+    return [container for container in found if "llm-stack.service" in container.labels]
+
+
+def remove_volumes(engine: docker.DockerClient, stack: str) -> None:
+    """Model volumes outlive their stack."""
+    for volume in engine.volumes.list(filters={"label": f"llm-stack.stack={stack}"}):
+        volume.remove(force=True)
+
+
+def measure(sizes: Sequence[int], compose: Sequence[str] | None, directory: Path) -> Iterator[Row]:
+    """The floor, then each size, with Compose right after it on the same containers."""
+    engine = docker.from_env()
+    (directory / "empty").mkdir()
+    empty = Project(directory / "empty")
+    (empty.program / "__main__.py").write_text(EMPTY_PROGRAM, encoding="utf-8")
+    empty.init()
+    yield life(empty, "empty program")
+    (directory / "ours").mkdir()
+    ours = our_project(directory / "ours")
+    write_catalogue(ours, 2)
+    print("    building the images", flush=True)
+    try:
+        ours.run("up", "--yes", "--skip-preview")
+        ours.run("destroy", "--yes", "--skip-preview")
+        for size in sizes:
+            write_catalogue(ours, size)
+            folder = directory / f"compose-{size}"
+            folder.mkdir()
+            made: list[Compose] = []
+
+            def look(row: Row, folder: Path = folder, made: list[Compose] = made) -> None:
+                containers = stack_containers(engine, ours.stack)
+                row.containers = len(containers)
+                if compose:
+                    for container in containers:
+                        engine.images.get(container.attrs["Image"]).tag(
+                            f"llm-stack-kept-{ours.stack}", container.attrs["Image"][7:19]
+                        )
+                    made.append(Compose(compose, folder, containers))
+
+            yield life(ours, f"this project, {size}", look)
+            remove_volumes(engine, ours.stack)
+            for one in made:
+                yield one.life(f"compose, {size}")
+    finally:
+        ours.run("destroy", "--yes", "--skip-preview")
+        remove_volumes(engine, ours.stack)
+        for image in engine.images.list(name=f"llm-stack-kept-{ours.stack}"):
+            for tag in image.tags:
+                engine.images.remove(tag)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Seconds, the program's memory, and the share of what Pulumi takes by itself."""
+    commands = ("preview", "up", "preview again", "up again", "destroy")
+    lines = [
+        f"| stack | containers | resources | {' | '.join(commands)} | program MB |",
+        f"|---|---:|---:|{'---:|' * len(commands)}---:|",
+    ]
+    for row in rows:
+        times = (f"{row.seconds(c):.1f}" if c in row.timings else "-" for c in commands)
+        memory = f"{row.memory / 1e6:.0f}" if row.memory else "-"
+        lines.append(
+            f"| {row.name} | {row.containers or '-'} | {row.resources or '-'} "
+            f"| {' | '.join(times)} | {memory} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--services", type=int, nargs="+", default=[1, 5, 20, 100])
+    parser.add_argument("--compose", help="the program of Docker Compose, if not on PATH")
+    options = parser.parse_args()
+    compose = compose_program(options.compose)
+    with tempfile.TemporaryDirectory(prefix="llm-stack-bench-") as directory:
+        rows = list(measure(options.services, compose, Path(directory)))
+    print(f"\nSeconds; of what is done again, the median of {REPEATS}.\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
