@@ -6,15 +6,17 @@ from pathlib import Path
 import pulumi
 
 from components.catalog import load_catalog
+from components.docker_orchestrator import DockerOrchestrator
 from components.image import ServiceImage, image_args
 from components.monitor import Monitor, MonitorArgs, monitor_config
-from components.network import StackNetwork, StackNetworkArgs
-from components.plan import CONNECTOR, MONITOR, RESTARTER, make_plan
+from components.orchestrator_settings import SwarmSettings
+from components.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
 from components.registry import in_registry
 from components.restarter import Restarter, RestarterArgs, restarter_socket
 from components.schema import SettingsError
 from components.service_stack import ServiceStack, ServiceStackArgs
 from components.settings import load_settings
+from components.swarm_orchestrator import SwarmOrchestrator
 from components.tunnel import Tunnel, TunnelArgs
 from components.workload import workload
 
@@ -35,7 +37,12 @@ images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings), registry)
     for image in sorted({*plan.own_images, *(work.image for work in workloads.values())})
 }
-network = StackNetwork("llm-network", StackNetworkArgs(stack=stack))
+orchestrator = (
+    SwarmOrchestrator(plan.settings.swarm or SwarmSettings(), registry, docker_host)
+    if plan.on_swarm
+    else DockerOrchestrator(images[CARRIER].reference, docker_host)
+)
+network = orchestrator.network("llm-network", stack)
 
 services = {
     name: ServiceStack(
@@ -45,11 +52,11 @@ services = {
             service=service,
             workload=workloads[name],
             image=images[workloads[name].image].reference,
-            carrier_image=images["carrier"].reference,
-            network=network.network_name,
+            network=network.reference,
             host_port=plan.host_port(name),
+            replicas=plan.replicas(name),
             protect=plan.protect,
-            docker_host=docker_host,
+            orchestrator=orchestrator,
         ),
     )
     for name, service in plan.services.items()
@@ -62,10 +69,9 @@ tunnels = {
             plan=tunnel,
             origin=services[name].url,
             image=plan.settings.tunnel.image or images[CONNECTOR].reference,
-            carrier_image=images["carrier"].reference,
-            network=network.network_name,
+            network=network.reference,
             protect=plan.protect,
-            docker_host=docker_host,
+            orchestrator=orchestrator,
         ),
         opts=pulumi.ResourceOptions(depends_on=[services[name]]),
     )
@@ -79,8 +85,7 @@ restarter = (
             services=plan.restartable,
             socket=socket,
             image=images[RESTARTER].reference,
-            carrier_image=images["carrier"].reference,
-            docker_host=docker_host,
+            orchestrator=orchestrator,
         ),
     )
     if socket
@@ -92,11 +97,10 @@ monitor = Monitor(
         stack=stack,
         config=monitor_config(plan),
         image=images[MONITOR].reference,
-        carrier_image=images["carrier"].reference,
-        network=network.network_name,
+        network=network.reference,
         host_port=plan.host_port(MONITOR),
         restarter=restarter,
-        docker_host=docker_host,
+        orchestrator=orchestrator,
     ),
 )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .catalog import AnyService, Catalog, InferenceService, Model
 from .image_sources import image_names
+from .orchestrator_settings import OrchestratorKind, orchestrator_problems
 from .registry_settings import registry_problems
 from .schema import SettingsError, choices
 from .settings import PROJECT, StackSecrets, StackSettings
@@ -65,12 +66,34 @@ class Plan:
     @property
     def own_images(self) -> tuple[str, ...]:
         """Images that the stack builds beside those of its services."""
-        images = [CARRIER, MONITOR]
-        if self.settings.monitor.restarts:
+        images = [MONITOR]
+        if not self.on_swarm:
+            images.append(CARRIER)
+        if self.restarts:
             images.append(RESTARTER)
         if self.tunnels and self.settings.tunnel.image is None:
             images.append(CONNECTOR)
         return tuple(images)
+
+    @property
+    def on_swarm(self) -> bool:
+        """Whether a Swarm runs the stack, and not one engine."""
+        return self.settings.orchestrator is OrchestratorKind.SWARM
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the stack has a restarter; a Swarm itself starts anew what is unhealthy."""
+        return self.settings.monitor.restarts and not self.on_swarm
+
+    def replicas(self, name: str) -> int | None:
+        """How many of a service run; None for one without a number."""
+        count = self.settings.replicas.get(name, 1)
+        return count if count > 1 else None
+
+    def addresses(self, name: str) -> list[str]:
+        """The names on the network of each replica of a service."""
+        count = self.replicas(name)
+        return [f"{name}-{number}" for number in range(1, count + 1)] if count else [name]
 
     @property
     def restartable(self) -> tuple[str, ...]:
@@ -103,6 +126,15 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
             *_ensure_host_ports_are_free(settings.host_ports),
             *_ensure_host_ports_have_a_service(settings.host_ports, enabled),
             *_ensure_stand_in_needs_no_hub(settings.stand_in_model, catalog),
+            *orchestrator_problems(
+                settings.orchestrator,
+                settings.replicas,
+                settings.swarm,
+                services=enabled,
+                placeable=(*enabled, *(f"{name}-tunnel" for name in enabled), MONITOR),
+                registry_given=settings.registry is not None,
+                host_ports=settings.host_ports,
+            ),
             *registry_problems(
                 settings.registry,
                 settings.image_digests,
@@ -123,6 +155,7 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
             tokens=secrets.tunnel_tokens,
             cloudflare_account=secrets.cloudflare_account,
             api_keys=secrets.api_keys is not None,
+            one_engine=settings.orchestrator is OrchestratorKind.DOCKER,
         )
     ]
     if problems:

@@ -13,6 +13,7 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import Field
 
 from .catalog import ModelName, Name, Port
+from .orchestrator_settings import OrchestratorKind, Replicas, SwarmSettings
 from .registry_settings import Digest, RegistrySettings
 from .schema import CamelModel, SettingsError, choices, validate
 from .tunnel_settings import TunnelSettings, is_tunnel_token
@@ -46,6 +47,9 @@ class StackSettings(CamelModel):
     """Everything that is not secret."""
 
     services: tuple[Name, ...] | Literal["all"]
+    orchestrator: OrchestratorKind = OrchestratorKind.DOCKER
+    replicas: dict[Name, Replicas] = Field(default_factory=dict)
+    swarm: SwarmSettings | None = None
     host_ports: dict[Name, Port] = Field(default_factory=dict)
     stand_in_model: ModelName | None = None
     base_images: BaseImages = BaseImages()

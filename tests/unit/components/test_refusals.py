@@ -77,8 +77,8 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, hostPorts, imageDigests, monitor, protect, registry, services, "
-        "standInModel, tunnel",
+        "allowed: baseImages, hostPorts, imageDigests, monitor, orchestrator, protect, registry, "
+        "replicas, services, standInModel, swarm, tunnel",
     ),
     (
         {"standInModel": "phi-3-mini"},

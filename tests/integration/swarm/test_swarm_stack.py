@@ -1,0 +1,248 @@
+"""A stack's life on a Swarm of three nodes, under a client that asks every 50 ms throughout."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import PROJECT_ROOT
+from tests.integration.registry_server import RegistryServer
+
+from .conftest import (
+    CONNECTOR,
+    IMAGES,
+    PATIENCE,
+    TEAM,
+    TOKEN,
+    Client,
+    Images,
+    SwarmStack,
+    start_client,
+)
+from .rig import Node, Swarm, wait_for
+
+REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
+SERVICES = {*REPLICATED, "monitor"}
+MINI = (
+    "  mini-inference:\n    kind: inference\n    description: Small\n"
+    "    model: tiny\n    memory: 512MiB\n    cpus: 1\n"
+)
+
+
+@pytest.fixture(scope="module")
+def stack(
+    swarm: Swarm,
+    registry: RegistryServer,
+    images: Images,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[SwarmStack]:
+    digests = {name: images.build_own(name) for name in IMAGES}
+    connector = images.build(CONNECTOR, str(PROJECT_ROOT / "tests/doubles/cloudflared"))
+    stack = SwarmStack(tmp_path_factory.mktemp("stack"), swarm.manager.client(), swarm=swarm)
+    catalogue = stack.project / "services.yaml"
+    catalogue.write_text(catalogue.read_text(encoding="utf-8") + MINI, encoding="utf-8")
+    stack.begin(
+        registry,
+        digests,
+        tunnel={
+            "mode": "named",
+            "access": "access",
+            "replicas": 2,
+            "image": f"{registry.address}/{TEAM}/{CONNECTOR}@{connector}",
+        },
+    )
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture(scope="module")
+def client(stack: SwarmStack, swarm: Swarm) -> Client:
+    image = stack.services()["chat-interface"].attrs["Spec"]["TaskTemplate"]["ContainerSpec"]
+    return start_client(swarm, stack.outputs()["network"], image["Image"], stack.name)
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """What was measured, for whoever reads the run with -s, and for its report."""
+
+    def tell(text: str) -> None:
+        record_property("figures", text)
+        print(f"\n  {text}")
+
+    return tell
+
+
+def failed(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [answer for answer in answers if answer["problem"]]
+
+
+def counted(answers: list[dict[str, Any]]) -> str:
+    """How many of each kind, and the slowest request."""
+    kinds = {kind: [a for a in answers if a["kind"] == kind] for kind in ("request", "stream")}
+    slowest = max((a["seconds"] for a in kinds["request"]), default=0)
+    return (
+        f"{len(kinds['request'])} requests and {len(kinds['stream'])} streams, "
+        f"{len(failed(answers))} failed, slowest request {slowest:.1f} s"
+    )
+
+
+def containers(swarm: Swarm, stack: SwarmStack) -> Iterator[Any]:
+    """All containers of the stack, whichever node they run on."""
+    for node in swarm.nodes:
+        yield from node.client().containers.list(filters={"label": f"llm-stack.stack={stack.name}"})
+
+
+def test_replicas_run_on_different_nodes(stack: SwarmStack, swarm: Swarm) -> None:
+    assert stack.services().keys() == SERVICES
+    for name in REPLICATED:
+        assert len(set(stack.running_on(name))) == 2, name
+    assert stack.running_on("monitor") == [swarm.manager.name]
+
+
+def test_every_container_is_hardened_and_found_by_its_labels(
+    stack: SwarmStack, swarm: Swarm
+) -> None:
+    found = list(containers(swarm, stack))
+    assert {container.labels["llm-stack.service"] for container in found} == SERVICES
+    assert len(found) == 7
+    for container in found:
+        config, host = container.attrs["Config"], container.attrs["HostConfig"]
+        name = container.name
+        assert config["User"].partition(":")[0] in {"10001", "65532"}, name
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"], name
+        assert host["Memory"] > 0, name
+        assert host["NanoCpus"] > 0, name
+        assert host["Init"], name
+        assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}, name
+        assert [limit["Name"] for limit in host["Ulimits"]] == ["nproc"], "as docs/swarm.md asks"
+        status = container.exec_run(["cat", "/proc/self/status"]).output.decode()
+        assert re.search(r"NoNewPrivs:\s1\n", status), "as docs/swarm.md asks of the engines"
+        assert re.search(r"CapBnd:\s0+\n", status), name
+
+
+def test_the_token_is_a_secret_of_the_swarm_and_nowhere_else(
+    stack: SwarmStack, swarm: Swarm
+) -> None:
+    shown = [service.attrs for service in stack.services().values()]
+    shown += [container.attrs for container in containers(swarm, stack)]
+    assert TOKEN not in str(shown)
+    assert TOKEN not in stack.pulumi("stack", "export").stdout
+
+
+def test_nothing_changes_without_a_change(stack: SwarmStack) -> None:
+    stack.pulumi("preview", "--expect-no-changes")
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    stack.pulumi("preview", "--expect-no-changes")
+
+
+def test_an_update_of_the_chat_fails_no_request_and_cuts_no_stream(
+    stack: SwarmStack,
+    client: Client,
+    images: Images,
+    tmp_path: Path,
+    figures: Callable[[str], None],
+) -> None:
+    before = {task["ID"] for task in stack.running("chat-interface")}
+    digest = images.build_on("chat", "chat", tmp_path, "ENV VERSION=2")
+    stack.change(images={"chat": digest})
+    with client.watched() as answers:
+        began = time.monotonic()
+        stack.up()
+        took = time.monotonic() - began
+    after = stack.running("chat-interface")
+    assert len(after) == 2
+    assert not before & {task["ID"] for task in after}
+    assert all(digest in task["Spec"]["ContainerSpec"]["Image"] for task in after)
+    figures(f"update of the chat in {took:.0f} s: {counted(answers)}")
+    assert failed(answers) == []
+
+
+def test_a_broken_version_is_taken_back_and_the_update_tells_why(
+    stack: SwarmStack,
+    client: Client,
+    images: Images,
+    tmp_path: Path,
+    figures: Callable[[str], None],
+) -> None:
+    before = {task["ID"] for task in stack.running("chat-interface")}
+    broken = images.build_on(
+        "chat",
+        "chat",
+        tmp_path,
+        'ENTRYPOINT ["python3", "-c", "import sys; sys.exit(\'no such moon\')"]',
+    )
+    good = stack.change(images={"chat": broken})
+    with client.watched() as answers:
+        began = time.monotonic()
+        refused = stack.up(check=False)
+        took = time.monotonic() - began
+    assert refused.returncode != 0
+    assert re.search(r"chat-interface-\w+: its new version failed", refused.stdout), refused.stdout
+    assert "no such moon" in refused.stdout, "the task's own words"
+    again = stack.up(check=False)
+    assert again.returncode != 0, "what failed once must not pass for good the next time"
+    assert {task["ID"] for task in stack.running("chat-interface")} == before, "the old one serves"
+    figures(f"broken version refused in {took:.0f} s: {counted(answers)}")
+    assert failed(answers) == []
+    stack.change(images=good)
+    stack.up()
+    stack.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_node_that_dies_costs_only_what_was_running_on_it(
+    stack: SwarmStack, swarm: Swarm, client: Client, figures: Callable[[str], None]
+) -> None:
+    dying = victim(stack, swarm)
+    with client.watched() as answers:
+        died = time.time()
+        dying.die()
+        recovered = wait_for(lambda: all_elsewhere(stack, dying), PATIENCE, "tasks elsewhere")
+    figures(
+        f"a node dies: {counted(answers)}; "
+        f"all replicas on the other nodes after {recovered - died:.0f} s"
+    )
+    # In flight when it died: at most a request each 50 ms for as long as one takes, and the streams.
+    lost = [a for a in failed(answers) if a["asked"] < died]
+    later = [a for a in failed(answers) if a["asked"] >= died]
+    assert len(lost) <= 10, lost
+    assert later == []
+
+
+def victim(stack: SwarmStack, swarm: Swarm) -> Node:
+    """A worker that serves."""
+    busy = stack.running_on("chat-interface") + stack.running_on("mini-inference")
+    return max(swarm.workers, key=lambda node: busy.count(node.name))
+
+
+def all_elsewhere(stack: SwarmStack, dead: Node) -> float | None:
+    """When it is seen that every replica runs, and none where nothing runs any more."""
+    nodes = [stack.running_on(name) for name in REPLICATED]
+    whole = all(len(found) == 2 and dead.name not in found for found in nodes)
+    return time.time() if whole else None
+
+
+def test_destroy_leaves_nothing_but_volumes(stack: SwarmStack, client: Client) -> None:
+    client.stop()
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    engine = stack.engine
+    label = {"label": f"llm-stack.stack={stack.name}"}
+    assert engine.services.list(filters=label) == []
+    assert engine.networks.list(filters=label) == []
+    assert engine.secrets.list(filters=label) == []
+    assert engine.configs.list(filters=label) == []
+    wait_for(
+        lambda: not engine.containers.list(all=True, filters=label), PATIENCE, "the last container"
+    )
+    assert {volume.name for volume in engine.volumes.list(filters=label)} <= {
+        f"{stack.name}-mini-inference-models",
+        f"{stack.name}-monitor-history",
+    }
