@@ -75,7 +75,7 @@ class Monitor(pulumi.ComponentResource):
                 ],
                 memory=128 * MEBIBYTE,
                 cpus=0.5,
-                stop_grace=10,
+                stop_grace=20,
                 mounts=[Mount(volume=history, path=STATE_DIRECTORY, read_only=False)],
                 files=files,
                 port=PORT,

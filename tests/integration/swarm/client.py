@@ -15,7 +15,9 @@ import aiohttp
 URL = "http://chat-interface:8080/v1/chat/completions"
 PAUSE = 0.05
 STREAMS = 2
-QUESTION = {"model": "tiny", "messages": [{"role": "user", "content": "Say something."}]}
+# Well below the 20 s that a stopped chat gives its streams.
+STREAM_SECONDS = 12
+MESSAGES = [{"role": "user", "content": "Say something."}]
 # Much more than an answer takes: a busy machine is no failure.
 PATIENCE = aiohttp.ClientTimeout(total=30)
 
@@ -28,15 +30,17 @@ def session() -> aiohttp.ClientSession:
 
 async def ask(client: aiohttp.ClientSession) -> str:
     """One short answer; returns what is wrong with it."""
-    async with client.post(URL, json={**QUESTION, "max_tokens": 1}) as answer:
+    body = {"model": "tiny", "messages": MESSAGES, "max_tokens": 1}
+    async with client.post(URL, json=body) as answer:
         text = await answer.text()
         return "" if answer.status == 200 else f"{answer.status}: {text[:200]}"
 
 
 async def stream(client: aiohttp.ClientSession) -> str:
-    """One long answer, to its end."""
-    body = {**QUESTION, "stream": True, "max_tokens": 400, "ignore_eos": True}
-    last = b""
+    """One long answer, as long as it lasts or is wanted."""
+    body = {"model": "slow", "messages": MESSAGES, "stream": True}
+    body |= {"max_tokens": 1900, "ignore_eos": True}
+    last, until = b"", time.monotonic() + STREAM_SECONDS
     async with client.post(URL, json=body) as answer:
         if answer.status != 200:
             return f"{answer.status}: {(await answer.text())[:200]}"
@@ -44,6 +48,8 @@ async def stream(client: aiohttp.ClientSession) -> str:
             last = line.strip() or last
             if b'"error"' in line:
                 return line.decode()[:200]
+            if time.monotonic() > until:
+                return ""
     return "" if last == b"data: [DONE]" else f"ended with {last[:100]!r}"
 
 

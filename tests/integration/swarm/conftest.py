@@ -114,7 +114,7 @@ class SwarmStack(StackUnderTest):
         assert self.swarm is not None
         self.configure(
             orchestrator="swarm",
-            services=["chat-interface", "mini-inference"],
+            services=["chat-interface", "mini-inference", "slow-inference"],
             replicas={"chat-interface": 2, "mini-inference": 2},
             # This kernel may lack the IPsec that encryption between nodes needs.
             swarm={"encrypted": False},

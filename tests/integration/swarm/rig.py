@@ -88,7 +88,8 @@ class Node:
             *("sh", "-ec", ISOLATED, self.name, "docker-init", "-s", "--", "dockerd"),
             *("--host", self.socket, "--data-root", f"{self.folder}/data"),
             *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/docker.pid"),
-            *("--cgroup-parent", f"/{self.name}", *HARDENING),
+            # Nobody listens there, which says at once that a name is unknown.
+            *("--cgroup-parent", f"/{self.name}", "--dns", gateway, *HARDENING),
             log="dockerd.log",
         )
 

@@ -27,11 +27,20 @@ from .conftest import (
 from .rig import Node, Swarm, wait_for
 
 REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
-SERVICES = {*REPLICATED, "monitor"}
-MINI = (
-    "  mini-inference:\n    kind: inference\n    description: Small\n"
-    "    model: tiny\n    memory: 512MiB\n    cpus: 1\n"
-)
+SERVICES = {*REPLICATED, "monitor", "slow-inference"}
+# One model that answers at once, and the same with a tenth of a processor, for long streams.
+SLOW_MODEL = """
+  slow:
+    description: As tiny
+    path: /opt/models/tiny.gguf
+    context: 2048
+    slots: 2
+    threads: 1
+"""
+MODEL_SERVICES = """
+  mini-inference: {kind: inference, description: Small, model: tiny, memory: 512MiB, cpus: 1}
+  slow-inference: {kind: inference, description: Slow, model: slow, memory: 512MiB, cpus: 0.1}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +54,8 @@ def stack(
     connector = images.build(CONNECTOR, str(PROJECT_ROOT / "tests/doubles/cloudflared"))
     stack = SwarmStack(tmp_path_factory.mktemp("stack"), swarm.manager.client(), swarm=swarm)
     catalogue = stack.project / "services.yaml"
-    catalogue.write_text(catalogue.read_text(encoding="utf-8") + MINI, encoding="utf-8")
+    models, services = catalogue.read_text(encoding="utf-8").split("\nservices:\n")
+    catalogue.write_text(f"{models}{SLOW_MODEL}\nservices:\n{services}{MODEL_SERVICES}")
     stack.begin(
         registry,
         digests,
@@ -112,7 +122,7 @@ def test_every_container_is_hardened_and_found_by_its_labels(
 ) -> None:
     found = list(containers(swarm, stack))
     assert {container.labels["llm-stack.service"] for container in found} == SERVICES
-    assert len(found) == 7
+    assert len(found) == 8
     for container in found:
         config, host = container.attrs["Config"], container.attrs["HostConfig"]
         name = container.name
@@ -244,5 +254,6 @@ def test_destroy_leaves_nothing_but_volumes(stack: SwarmStack, client: Client) -
     )
     assert {volume.name for volume in engine.volumes.list(filters=label)} <= {
         f"{stack.name}-mini-inference-models",
+        f"{stack.name}-slow-inference-models",
         f"{stack.name}-monitor-history",
     }
