@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pulumi
 
+from components.build_engine import ensure_builds_reach_the_engine
 from components.catalog import load_catalog
 from components.docker_orchestrator import DockerOrchestrator
 from components.image import ServiceImage, image_args
@@ -29,13 +30,16 @@ try:
     plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
     socket = restarter_socket(plan, docker_host)
     registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
+    workloads = {name: workload(service, plan) for name, service in plan.services.items()}
+    used = {*plan.own_images, *(work.image for work in workloads.values())}
+    built = used - plan.settings.image_digests.keys()
+    ensure_builds_reach_the_engine(built, docker_host, f"Pulumi.{stack}.yaml")
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
-workloads = {name: workload(service, plan) for name, service in plan.services.items()}
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings), registry)
-    for image in sorted({*plan.own_images, *(work.image for work in workloads.values())})
+    for image in sorted(used)
 }
 orchestrator = (
     SwarmOrchestrator(plan.settings.swarm or SwarmSettings(), registry, docker_host)

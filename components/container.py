@@ -48,6 +48,7 @@ class HardenedContainerArgs:
     """Name of the service: its alias on the network, and its label."""
     image: pulumi.Input[str]
     networks: Sequence[pulumi.Input[str]]
+    """Each by `StackNetwork.reference`."""
     memory: int
     """Bytes; swap is not granted on top."""
     cpus: float

@@ -109,8 +109,10 @@ async def _failure_while_waiting(container: Container, resource: pulumi.Resource
 
 
 def engine(host: str | None) -> docker.DockerClient:
-    """A client of the engine that the provider talks to."""
-    return docker.DockerClient(base_url=host) if host else docker.from_env()
+    """A client of the engine that the provider talks to; over SSH by the machine's own `ssh`."""
+    if host is None:
+        return docker.from_env(use_ssh_client=True)
+    return docker.DockerClient(base_url=host, use_ssh_client=True)
 
 
 def is_healthy(attrs: dict[str, Any]) -> bool:

@@ -37,7 +37,10 @@ class MonitorSettings(CamelModel):
     """How the monitor watches."""
 
     interval: int = Field(default=30, ge=1, le=3600, description="seconds between two checks")
-    restarts: bool = Field(default=True, description="whether what stays unhealthy is restarted")
+    restarts: bool = Field(
+        default=True,
+        description="whether what stays unhealthy is restarted; a Swarm does so itself",
+    )
     socket_group: int | None = Field(
         default=None, ge=0, description="id of the group of the engine's socket, if not seen here"
     )

@@ -155,7 +155,7 @@ async def _failure_while_waiting(watch: Watch, resource: pulumi.Resource) -> Fai
         if failure := failure_of(watch.status, watch.tasks, waited):
             if failure.task is None:
                 everything = await asyncio.to_thread(tasks_of, watch.service)
-                task = newest_failure(everything, watch.known)
+                task = newest_failure(everything)
                 return Failure(f"{failure.reason}: {reason_of(task)}", task) if task else failure
             return failure
         state = progress(watch.tasks, watch.replicas)
@@ -197,9 +197,9 @@ def failure_of(status: dict[str, Any], tasks: Sequence[Task], waited: float) -> 
     return None
 
 
-def newest_failure(tasks: Sequence[Task], known: frozenset[str]) -> Task | None:
-    """The task that failed last, of any version."""
-    failed = [t for t in tasks if t["Status"]["State"] in FAILED and t["ID"] not in known]
+def newest_failure(tasks: Sequence[Task]) -> Task | None:
+    """The task that failed last, of any version: after it the Swarm went back."""
+    failed = [task for task in tasks if task["Status"]["State"] in FAILED]
     return max(failed, key=lambda task: str(task["Status"]["Timestamp"]), default=None)
 
 

@@ -13,7 +13,7 @@ from .orchestrator_settings import SwarmSettings
 from .plan import MONITOR
 from .swarm_files import SwarmFiles
 from .swarm_gate import SwarmGate, SwarmGateArgs
-from .swarm_service import Placement, hardened_service
+from .swarm_service import WATCHED, Placement, hardened_service
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class SwarmOrchestrator:
                 service_id=service.id,
                 version=version,
                 replicas=args.replicas or 1,
-                timeout=start_timeout,
+                # An update replaces one task after another, and watches the last one for a while.
+                timeout=start_timeout * (args.replicas or 1) + WATCHED,
                 docker_host=self.host,
             ),
             pulumi.ResourceOptions(parent=opts.parent),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ TOKEN = base64.b64encode(
 
 @pytest.fixture(scope="module")
 def swarm() -> Iterator[Swarm]:
+    if os.geteuid():
+        pytest.skip("only root may make the network namespaces of a Swarm's nodes")
     with running_swarm(3) as swarm:
         yield swarm
 

@@ -28,6 +28,9 @@ from .rig import Node, Swarm, wait_for
 
 REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
 SERVICES = {*REPLICATED, "monitor", "slow-inference"}
+# The bound that docs/swarm.md states: requests of a client that asks 20 times a second.
+LOST_WITH_A_NODE = 20
+FORGOTTEN_SECONDS = 10
 # One model that answers at once, and the same with a tenth of a processor, for long streams.
 SLOW_MODEL = """
   slow:
@@ -220,11 +223,10 @@ def test_a_node_that_dies_costs_only_what_was_running_on_it(
         f"a node dies: {counted(answers)}; "
         f"all replicas on the other nodes after {recovered - died:.0f} s"
     )
-    # In flight when it died: at most a request each 50 ms for as long as one takes, and the streams.
-    lost = [a for a in failed(answers) if a["asked"] < died]
-    later = [a for a in failed(answers) if a["asked"] >= died]
-    assert len(lost) <= 10, lost
-    assert later == []
+    lost = failed(answers)
+    # What it was answering, and what met a connection to it: less than a second's requests.
+    assert len(lost) <= LOST_WITH_A_NODE, lost
+    assert all(answer["asked"] < died + FORGOTTEN_SECONDS for answer in lost), lost
 
 
 def victim(stack: SwarmStack, swarm: Swarm) -> Node:

@@ -15,7 +15,7 @@ from components.plan import Plan, make_plan
 from components.schema import SettingsError
 from components.settings import load_settings
 
-from .conftest import PROJECT_ROOT
+from .conftest import PROJECT_ROOT, StackRunner
 
 Planner = Callable[..., Plan]
 
@@ -105,6 +105,30 @@ SETTINGS = [
         "Pulumi.dev.yaml: llm-stack:services: Field required",
     ),
 ]
+
+ELSEWHERE = "ssh://deploy@berlin.example.com"
+
+
+def test_images_that_would_be_built_on_another_engine_are_refused(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {
+        "services": ["chat-interface"],
+        "monitor": {"restarts": False},
+        "docker:host": ELSEWHERE,
+    }
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program(config, stack="berlin")
+    assert str(refusal.value) == (
+        "Pulumi.berlin.yaml: docker:host: images would be built on another engine, as DOCKER_HOST of "
+        f"this shell does not name the same; found '{ELSEWHERE}', run: export "
+        f"DOCKER_HOST={ELSEWHERE}, or say in llm-stack:imageDigests which the registry holds of "
+        "carrier, chat, monitor"
+    )
+    monkeypatch.setenv("DOCKER_HOST", ELSEWHERE)
+    assert "chat-interface" in run_program(config, stack="berlin").running
+
 
 CATALOGUE = [
     (
