@@ -7,6 +7,7 @@ import pulumi
 
 from components.catalog import load_catalog
 from components.image import ServiceImage, image_args
+from components.kept_versions import KeptVersions, KeptVersionsArgs, ensure_pins_are_held
 from components.monitor import Monitor, MonitorArgs, monitor_config
 from components.network import StackNetwork, StackNetworkArgs
 from components.plan import CONNECTOR, MONITOR, RESTARTER, make_plan
@@ -27,6 +28,8 @@ try:
     plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
     socket = restarter_socket(plan, docker_host)
     registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
+    if registry is None:
+        ensure_pins_are_held(plan.settings.image_digests, docker_host, f"Pulumi.{stack}.yaml")
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
@@ -99,6 +102,20 @@ monitor = Monitor(
         docker_host=docker_host,
     ),
 )
+if plan.settings.keep_versions:
+    KeptVersions(
+        "versions",
+        KeptVersionsArgs(
+            stack=stack,
+            images={name: image.reference for name, image in images.items()},
+            keep=plan.settings.keep_versions,
+            docker_host=docker_host,
+        ),
+        opts=pulumi.ResourceOptions(
+            depends_on=[*services.values(), *tunnels.values(), monitor]
+            + ([restarter] if restarter else [])
+        ),
+    )
 
 pulumi.export("network", network.network_name)
 pulumi.export("urls", {name: service.host_url for name, service in services.items()})

@@ -77,7 +77,7 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, hostPorts, imageDigests, monitor, protect, registry, services, "
+        "allowed: baseImages, hostPorts, imageDigests, keepVersions, monitor, protect, registry, services, "
         "standInModel, tunnel",
     ),
     (
