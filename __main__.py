@@ -9,6 +9,7 @@ from components.build_engine import ensure_builds_reach_the_engine
 from components.catalog import load_catalog
 from components.docker_orchestrator import DockerOrchestrator
 from components.image import ServiceImage, image_args
+from components.kept_versions import KeptVersions, KeptVersionsArgs, ensure_pins_are_held
 from components.monitor import Monitor, MonitorArgs, monitor_config
 from components.orchestrator_settings import SwarmSettings
 from components.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
@@ -34,6 +35,8 @@ try:
     used = {*plan.own_images, *(work.image for work in workloads.values())}
     built = used - plan.settings.image_digests.keys()
     ensure_builds_reach_the_engine(built, docker_host, f"Pulumi.{stack}.yaml")
+    if registry is None:
+        ensure_pins_are_held(plan.settings.image_digests, docker_host, f"Pulumi.{stack}.yaml")
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
@@ -107,6 +110,20 @@ monitor = Monitor(
         orchestrator=orchestrator,
     ),
 )
+if plan.settings.keep_versions:
+    KeptVersions(
+        "versions",
+        KeptVersionsArgs(
+            stack=stack,
+            images={name: image.reference for name, image in images.items()},
+            keep=plan.settings.keep_versions,
+            docker_host=docker_host,
+        ),
+        opts=pulumi.ResourceOptions(
+            depends_on=[*services.values(), *tunnels.values(), monitor]
+            + ([restarter] if restarter else [])
+        ),
+    )
 
 pulumi.export("network", network.network_name)
 pulumi.export("urls", {name: service.host_url for name, service in services.items()})

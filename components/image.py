@@ -1,4 +1,4 @@
-"""An image of the stack: built by the engine, built and pushed, or pulled by its digest."""
+"""An image of the stack: built here, built and pushed, or given by its digest."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ class ServiceImageArgs:
     push: bool = False
     """Whether the image goes to the registry that `repository` names."""
     digest: str | None = None
-    """Of an image that the registry already holds: then nothing is built here."""
+    """Of an image that the registry holds, or the engine where there is none: nothing is built."""
 
 
 class ServiceImage(pulumi.ComponentResource):
     """One image, built again only when its context, Dockerfile or arguments change.
 
     Its tag is the digest of its sources, so that a preview names exactly the images that change.
-    What went to a registry stays there, and on the engine, when the stack moves on: a way back.
+    What went to a registry stays there, and on the engine, when the stack moves on. What was only
+    built goes, unless components/kept_versions.py has named it too.
     """
 
     reference: pulumi.Output[str]
@@ -50,7 +51,9 @@ class ServiceImage(pulumi.ComponentResource):
         super().__init__("llm-stack:index:ServiceImage", name, None, opts)
         self._name, self._args = name, args
         if args.digest:
-            self.reference = self._pulled(args.digest)
+            self.reference = (
+                self._pulled(args.digest) if args.push else pulumi.Output.from_input(args.digest)
+            )
         else:
             built = self._built()
             self.reference = self._pushed(built) if args.push else built.image_id

@@ -124,7 +124,7 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
             *_ensure_services_are_named_once(enabled),
             *_ensure_names_are_free(enabled),
             *_ensure_host_ports_are_free(settings.host_ports),
-            *_ensure_host_ports_have_a_service(settings.host_ports, enabled),
+            *_ensure_host_ports_have_a_service(settings.host_ports, catalog),
             *_ensure_stand_in_needs_no_hub(settings.stand_in_model, catalog),
             *orchestrator_problems(
                 settings.orchestrator,
@@ -197,10 +197,11 @@ def _ensure_host_ports_are_free(ports: dict[str, int]) -> list[str]:
     ]
 
 
-def _ensure_host_ports_have_a_service(ports: dict[str, int], enabled: tuple[str, ...]) -> list[str]:
-    open_to = (*enabled, MONITOR)
+def _ensure_host_ports_have_a_service(ports: dict[str, int], catalog: Catalog) -> list[str]:
+    """A service that is off keeps its port: turning it on again is one setting."""
+    open_to = (*catalog.services, MONITOR)
     return [
-        f"hostPorts.{name}: this stack runs no such service; found {port}, {choices(name, open_to)}"
+        f"hostPorts.{name}: there is no such service; found {port}, {choices(name, open_to)}"
         for name, port in ports.items()
         if name not in open_to
     ]

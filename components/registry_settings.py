@@ -58,8 +58,6 @@ def registry_problems(
         if name not in known
     ]
     if registry is None:
-        if digests:
-            problems.append("imageDigests: no registry is named; set registry.server first")
         if password_given:
             problems.append("registryPassword: no registry is named; set registry.server first")
     elif registry.username and not password_given:

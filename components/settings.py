@@ -60,7 +60,10 @@ class StackSettings(CamelModel):
     tunnel: TunnelSettings = TunnelSettings()
     registry: RegistrySettings | None = None
     image_digests: dict[Name, Digest] = Field(
-        default_factory=dict, description="images that the registry holds and nothing builds"
+        default_factory=dict, description="images that are there already, and nothing builds"
+    )
+    keep_versions: int = Field(
+        default=0, ge=0, le=50, description="earlier versions that stay on the engine"
     )
     protect: bool | None = Field(
         default=None, description="whether tunnels and models refuse to be deleted"

@@ -1,4 +1,4 @@
-"""The commands of `./dev`: up, down, install, test and doctor."""
+"""The commands of `./dev`: up, down, rollback, install, test and doctor."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .progress import Progress
 from .project import DEV_STACK, Project
 from .pulumi_programs import PulumiPrograms
 from .python_environment import PythonEnvironment
+from .rollback import Rollback
 from .stack import DevStack
 from .steps import SetupStep, ensure
 
@@ -47,6 +48,8 @@ def main(args: Sequence[str]) -> int:
                 return up(project, progress)
             case "down":
                 return down(project, progress, volumes=options.volumes)
+            case "rollback":
+                return rollback(project, progress, options.stack, options.images)
             case "install":
                 return install(project, progress)
             case "test":
@@ -74,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     for name, text in (
         ("up", "install what is missing, bring the dev stack up, wait until its chat answers"),
         ("down", "take the dev stack down; its model volumes stay"),
+        ("rollback", "bring the images of the version that served before back, and run them"),
         ("install", "install what pulumi needs, and nothing else: no engine, no stack"),
         ("test", "run format, lint, type checks and all tests; further arguments go to pytest"),
         ("doctor", "say what is there and what would be done about the rest; change nothing"),
@@ -84,6 +88,16 @@ def parser() -> argparse.ArgumentParser:
         if name == "down":
             command.add_argument(
                 "--volumes", action="store_true", help="remove the model volumes too"
+            )
+        if name == "rollback":
+            command.add_argument(
+                "--stack", default=DEV_STACK, metavar="NAME", help="another one than %(default)s"
+            )
+            command.add_argument(
+                "images",
+                nargs="*",
+                metavar="IMAGE",
+                help="such as chat; all that differ by default",
             )
         if name == "test":
             command.add_argument("--help", action="help", help="show this; pytest's own: -h")
@@ -166,6 +180,15 @@ def down(project: Project, progress: Progress, *, volumes: bool) -> int:
         progress.say(f"Removed the volumes {', '.join(kept)}.")
     elif kept:
         progress.say(f"Kept the volumes {', '.join(kept)}; ./dev down --volumes removes them.")
+    return 0
+
+
+def rollback(project: Project, progress: Progress, stack: str, images: Sequence[str]) -> int:
+    """Go back to the version before the one that the stack's state names."""
+    with progress.step(f"Rollback of {stack}") as step:
+        step.doing("looking for the version that served before")
+        Rollback(project, progress, stack).run(images)
+        step.done("the version before serves")
     return 0
 
 

@@ -11,11 +11,10 @@ from typing import Any
 
 from . import containers, model_hub
 from .build_logs import BuildLogTail
-from .environment import pulumi_environment, with_docker_host
 from .errors import SetupError
-from .processes import Answer, ask, follow_code
 from .progress import Progress, Step
 from .project import DEV_STACK, Project
+from .pulumi_command import PulumiCommand
 
 CONTAINER = "docker:index/container:Container"
 # What to ask docker about, and only what nothing is lost with.
@@ -23,16 +22,6 @@ KINDS = {
     CONTAINER: "container",
     "docker:index/network:Network": "network",
     "docker:index/volume:Volume": "volume",
-}
-
-# What the engine says when two checkouts have a stack of the same name on it.
-HINTS = {
-    "is using its referenced image": (
-        " Containers of another checkout run on the same image: take its stack down first."
-    ),
-    "port is already allocated": (
-        " Another container has that port: see docker ps, or change llm-stack:hostPorts."
-    ),
 }
 
 
@@ -103,14 +92,13 @@ class DevStack:
     def __init__(self, project: Project, progress: Progress) -> None:
         self._project = project
         self._progress = progress
-        self._environment = with_docker_host(pulumi_environment(project))
-        self._pulumi = project.bin / "pulumi"
+        self._pulumi = PulumiCommand(project, progress, DEV_STACK)
         self._stand_in_mark = project.state / "stand-in-model"
 
     def select(self, step: Step) -> None:
         """Make `dev` the stack of plain pulumi commands here, and create it where it is new."""
         self._release_abandoned_lock(step)
-        answer = self._ask("stack", "select", DEV_STACK, "--create")
+        answer = self._pulumi.ask("stack", "select", DEV_STACK, "--create")
         if not answer.ok:
             raise SetupError(f"pulumi cannot select the stack {DEV_STACK}:\n{answer.err.strip()}")
         if "created stack" in (answer.out + answer.err).lower():
@@ -126,7 +114,7 @@ class DevStack:
         hub = model_hub.endpoint()
         if model_hub.reachable():
             if configured and self._stand_in_mark.exists():
-                self._must("config", "rm", model_hub.STAND_IN_KEY, "--stack", DEV_STACK)
+                self._pulumi.must("config", "rm", model_hub.STAND_IN_KEY)
                 self._stand_in_mark.unlink()
                 step.done(f"{hub} answers again: the models of the catalogue are served")
             else:
@@ -139,7 +127,7 @@ class DevStack:
             step.already(told.format(configured))
             return
         model = model_hub.STAND_IN_MODEL
-        self._must("config", "set", model_hub.STAND_IN_KEY, model, "--stack", DEV_STACK)
+        self._pulumi.must("config", "set", model_hub.STAND_IN_KEY, model)
         self._stand_in_mark.write_text(model, encoding="utf-8")
         step.done(told.format(model))
 
@@ -147,18 +135,16 @@ class DevStack:
         """Run `pulumi up`, showing what it and the builds print; raises `SetupError`."""
         refresh = self._mend()
         with BuildLogTail(self._project.build_logs, self._progress.say):
-            self._run("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
+            self._pulumi.run("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
 
     def destroy(self) -> None:
         """Run `pulumi destroy`; raises `SetupError`."""
         self._mend()
-        self._run("destroy", "--yes", "--skip-preview", "--refresh")
+        self._pulumi.run("destroy", "--yes", "--skip-preview", "--refresh")
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs."""
-        outputs: dict[str, Any] = json.loads(
-            self._must("stack", "output", "--json", "--stack", DEV_STACK).out
-        )
+        outputs: dict[str, Any] = json.loads(self._pulumi.must("stack", "output", "--json").out)
         return outputs
 
     def containers(self) -> list[containers.Container]:
@@ -169,7 +155,7 @@ class DevStack:
     @property
     def exists(self) -> bool:
         """Whether the stack was ever created."""
-        return self._ask("stack", "export", "--stack", DEV_STACK).ok
+        return self._pulumi.ask("stack", "export", "--stack", DEV_STACK).ok
 
     def _mend(self) -> bool:
         """Clear what a cut-off run left; whether the state must be refreshed against the engine."""
@@ -179,46 +165,17 @@ class DevStack:
             for kind, name in state.half_made:
                 if containers.remove(kind, name):
                     self._progress.say(f"      removed {name}, which was not finished")
-            self._run("refresh", "--yes", "--clear-pending-creates", "--skip-preview")
+            self._pulumi.run("refresh", "--yes", "--clear-pending-creates", "--skip-preview")
             return False
         present = {container.id for container in containers.list_containers()}
         return not state.container_ids <= present
 
     def _state(self) -> StackState:
-        export = self._must("stack", "export", "--stack", DEV_STACK)
-        return StackState.from_export(json.loads(export.out))
+        return StackState.from_export(self._pulumi.export())
 
     def _release_abandoned_lock(self, step: Step) -> None:
         folder = self._project.pulumi_state / ".pulumi" / "locks"
         locks = [Lock.read(path) for path in folder.rglob("*.json")]
         if locks and all(abandoned(lock) for lock in locks):
             step.say("Releasing the lock of a pulumi that is gone.")
-            self._must("cancel", "--yes", "--stack", DEV_STACK)
-
-    def _run(self, command: str, *args: str) -> None:
-        color = "always" if self._progress.terminal else "never"
-        options = ["--stack", DEV_STACK, "--non-interactive", "--color", color]
-        code, tail = follow_code(
-            [self._pulumi, command, *args, *options],
-            log=self._project.step_logs / "pulumi.log",
-            env=self._environment,
-            cwd=self._project.root,
-            on_line=lambda line: self._progress.say(f"      {line}") if line else None,
-        )
-        if code:
-            hint = next((hint for sign, hint in HINTS.items() if sign in "\n".join(tail)), "")
-            raise SetupError(f"pulumi {command} failed with exit code {code}.{hint}")
-
-    def _must(self, *args: str) -> Answer:
-        answer = self._ask(*args)
-        if not answer.ok:
-            raise SetupError(f"pulumi {' '.join(args)} failed:\n{answer.err.strip()}")
-        return answer
-
-    def _ask(self, *args: str) -> Answer:
-        return ask(
-            [self._pulumi, *args, "--non-interactive"],
-            env=self._environment,
-            cwd=self._project.root,
-            timeout=120,
-        )
+            self._pulumi.must("cancel", "--yes")

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,8 +147,31 @@ class StackUnderTest:
             volume.remove(force=True)
         for network in self.engine.networks.list(filters=label):
             network.remove()
-        for image in self.engine.images.list(filters={"reference": f"llm-stack-{self.name}/*"}):
-            self.engine.images.remove(image.tags[0], force=True)
+        self.forget_versions()
+
+    def forget_versions(self) -> None:
+        """Take away the names that the stack gave to images; those of a registry stay."""
+        prefix = f"llm-stack-{self.name}/"
+        for image in self.engine.images.list(filters={"reference": f"{prefix}*"}):
+            for tag in image.tags:
+                if tag.startswith(prefix):
+                    self.engine.images.remove(tag, force=True)
+
+
+def rollback(
+    stack: StackUnderTest, *images: str, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run `./dev rollback`; a failure shows all that it printed."""
+    result = subprocess.run(
+        [sys.executable, "-m", "toolchain", "rollback", "--stack", stack.name, *images],
+        cwd=stack.project,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+    )
+    if check and result.returncode:
+        pytest.fail(f"rollback:\n{result.stdout}\n{result.stderr}")
+    return result
 
 
 def copy_project(target: Path) -> None:
@@ -165,6 +189,8 @@ def copy_project(target: Path) -> None:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
     (target / ".venv").symlink_to(PROJECT_ROOT / ".venv")
+    (target / ".state").mkdir()
+    (target / ".state" / "bin").symlink_to(PROJECT_ROOT / ".state" / "bin")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 import docker
 import pytest
 
-from .conftest import StackUnderTest
+from .conftest import StackUnderTest, rollback
 from .registry_server import USER, RegistryServer, running_registry
 
 # The images of a stack that runs the chat and no model.
@@ -59,6 +59,7 @@ def configure(
             "platforms": [*platforms],
         },
         imageDigests={**(image_digests or {})},
+        keepVersions=1,
     )
     stack.pulumi("config", "set", "--secret", "registryPassword", registry.password)
 
@@ -116,11 +117,27 @@ def test_the_password_is_nowhere_in_clear(pushed: StackUnderTest, registry: Regi
     assert registry.password in revealed
 
 
+def test_the_way_back_runs_what_was_pushed_before_by_its_digest(pushed: StackUnderTest) -> None:
+    before = pushed.containers()["chat-interface"].attrs["Config"]["Image"]
+    source = pushed.project / "app" / "chat" / "__init__.py"
+    good = source.read_text(encoding="utf-8")
+    source.write_text(good + "# another version\n", encoding="utf-8")
+    pushed.up()
+    assert pushed.containers()["chat-interface"].attrs["Config"]["Image"] != before
+    rollback(pushed)
+    assert pushed.containers()["chat-interface"].attrs["Config"]["Image"] == before
+    source.write_text(good, encoding="utf-8")
+    pushed.pulumi("config", "rm", "llm-stack:imageDigests")
+    pushed.up()
+    assert pushed.containers()["chat-interface"].attrs["Config"]["Image"] == before
+
+
 def test_a_host_without_the_images_pulls_them_by_digest_and_builds_nothing(
     pushed: StackUnderTest, registry: RegistryServer, engine: docker.DockerClient
 ) -> None:
     given = digests(pushed)
     pushed.pulumi("destroy", "--yes", "--skip-preview")
+    pushed.forget_versions()
     for image in IMAGES:
         engine.images.remove(
             f"{registry.address}/team/{pushed.name}/{image}@{given[image]}", force=True

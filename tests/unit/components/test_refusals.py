@@ -70,15 +70,16 @@ SETTINGS = [
         "65535; found 80800",
     ),
     (
-        {"hostPorts": {"llama-inference": 8001}},
-        "Pulumi.dev.yaml: llm-stack:hostPorts.llama-inference: this stack runs no such service; "
-        "found 8001, did you mean 'phi-inference'? allowed: chat-interface, monitor, phi-inference",
+        {"hostPorts": {"lama-inference": 8001}},
+        "Pulumi.dev.yaml: llm-stack:hostPorts.lama-inference: there is no such service; "
+        "found 8001, did you mean 'llama-inference'? allowed: chat-interface, llama-inference, "
+        "monitor, phi-inference, qwen-inference",
     ),
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, hostPorts, imageDigests, monitor, orchestrator, protect, registry, "
-        "replicas, services, standInModel, swarm, tunnel",
+        "allowed: baseImages, hostPorts, imageDigests, keepVersions, monitor, orchestrator, protect, "
+        "registry, replicas, services, standInModel, swarm, tunnel",
     ),
     (
         {"standInModel": "phi-3-mini"},

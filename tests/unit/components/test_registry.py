@@ -140,12 +140,6 @@ KNOWN = ("carrier", "chat", "cloudflared", "inference", "monitor", "restarter")
         ),
         (None, {}, True, "registryPassword: no registry is named; set registry.server first"),
         (
-            None,
-            {"chat": DIGEST},
-            False,
-            "imageDigests: no registry is named; set registry.server first",
-        ),
-        (
             REGISTRY,
             {"chatt": DIGEST},
             False,

@@ -1,0 +1,321 @@
+"""Every command of the README and of the pages for operators, run as it stands there, on one stack."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import PROJECT_ROOT, StackUnderTest, free_port
+from .documentation import commands
+
+PAGES = ("README.md", "docs/operating.md", "docs/backup.md", "docs/troubleshooting.md")
+# Documented, but not run here, and why.
+ELSEWHERE = {
+    "./dev up": "would replace this machine's own dev stack",
+    "./dev down": "would take this machine's own dev stack down",
+    "./dev down --volumes": "would remove this machine's own models",
+    "./dev test": "runs this very test",
+    "./dev install": "has to be run before any test",
+    "./dev rollback": "test_rollback.py",
+    "./dev rollback --stack prod chat": "test_rollback.py",
+    "git pull": "Git's own, and needs a remote",
+    "systemctl start docker": "the engine runs already, and not by systemd everywhere",
+    "python3 -m toolchain.adopt prod import.json "
+    "chat-interface-tunnel-cloudflare-tunnel=<account id>/<tunnel id>": "needs an account",
+}
+# Stand before the real programs: they keep a command from waiting for a person, and from touching
+# another stack of this engine, and change nothing else.
+PULUMI = """\
+#!/bin/sh
+case "$1" in
+    up | destroy) exec {pulumi} "$@" --non-interactive --yes --skip-preview ;;
+    cancel) exec {pulumi} "$@" --non-interactive --yes ;;
+esac
+exec {pulumi} "$@" --non-interactive
+"""
+DOCKER = """\
+#!/bin/bash
+command=$1 && shift
+case "$command" in
+    ps) exec {docker} ps --filter label=llm-stack.stack={stack} "$@" ;;
+    stats) exec {docker} stats --no-stream "$@" ;;
+    logs) [ "$1" != -f ] || shift ;;
+esac
+exec {docker} "$command" "$@"
+"""
+TAIL = """\
+#!/bin/sh
+shift
+exec {tail} "$@"
+"""
+
+
+class Shell:
+    """A shell in a checkout with one stack, as an operator has it."""
+
+    def __init__(self, stack: StackUnderTest) -> None:
+        self.stack = stack
+        shims = stack.directory / "shims"
+        shims.mkdir()
+        for name, text in (("pulumi", PULUMI), ("docker", DOCKER), ("tail", TAIL)):
+            real = shutil.which(name)
+            (shims / name).write_text(text.format(stack=stack.name, **{name: real}))
+            (shims / name).chmod(0o755)
+        self.environment = {**stack.environment, "PATH": f"{shims}:{os.environ['PATH']}"}
+        self.values = {
+            "dev import.json": f"{stack.name} import.json",
+            "--create dev": f"--create {stack.name}",
+            "Pulumi.dev.yaml": f"Pulumi.{stack.name}.yaml",
+            "llm-stack.stack=dev": f"llm-stack.stack={stack.name}",
+            "llm-stack-dev/": f"llm-stack-{stack.name}/",
+            "<somewhere else>": str(stack.directory / "backup"),
+            "<commit>": "HEAD~1",
+            "<image>": "chat",
+        }
+
+    def __call__(self, command: str) -> str:
+        """Run a command of the pages; gives what it printed."""
+        for text, value in self.values.items():
+            command = command.replace(text, value)
+        result = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=self.stack.project,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        # What `doctor` finds to be missing is a matter of the machine.
+        if result.returncode and command != "./dev doctor":
+            pytest.fail(f"{command}:\n{result.stdout}\n{result.stderr}")
+        return result.stdout
+
+    def git(self, *args: str) -> None:
+        who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+        subprocess.run(
+            ["git", *who, *args], cwd=self.stack.project, check=True, capture_output=True
+        )
+
+
+@pytest.fixture(scope="module")
+def run(stack: StackUnderTest) -> Shell:
+    (stack.directory / "backup").mkdir()
+    return Shell(stack)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def history_of_the_checkout(run: Shell) -> None:
+    """Two commits of which the older one has another monitor, and no other settings."""
+    page = run.stack.project / "app" / "monitor" / "__init__.py"
+    now = page.read_text(encoding="utf-8")
+    page.write_text(now + "# older\n", encoding="utf-8")
+    run.git("init", "--quiet")
+    run.git("add", "--all")
+    run.git("commit", "--quiet", "--message", "Older")
+    page.write_text(now, encoding="utf-8")
+    run.git("commit", "--quiet", "--all", "--message", "Now")
+    chat, monitor = free_port(), free_port()
+    run.stack.configure(
+        services=["chat-interface", "phi-inference"],
+        hostPorts={"chat-interface": chat, "monitor": monitor},
+        monitor={"interval": 2},
+        standInModel="tiny",
+    )
+    run.values["127.0.0.1:8080"] = f"127.0.0.1:{chat}"
+
+
+def calls() -> Iterator[str]:
+    """The commands that this file runs."""
+    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "run":
+            (argument,) = node.args
+            assert isinstance(argument, ast.Constant)
+            yield argument.value
+
+
+def test_every_documented_command_is_run_here_or_known_to_be_run_elsewhere() -> None:
+    documented = {command for page in PAGES for command in commands(PROJECT_ROOT / page)}
+    assert documented == {*calls(), *ELSEWHERE}
+
+
+def test_up_and_a_look_around(run: Shell) -> None:
+    run(". toolchain/activate")
+    run("pulumi preview")
+    run("pulumi up")
+    services = {"chat-interface", "phi-inference", "monitor", "restarter"}
+    assert set(run.stack.containers()) == services
+    for line in (
+        run("docker ps"),
+        run("docker ps --filter label=llm-stack.stack=dev"),
+        run("docker ps -a --filter label=llm-stack.stack=dev"),
+    ):
+        assert all(service in line for service in services)
+    assert "phi-inference" in run("docker stats $(docker ps -qf label=llm-stack.stack=dev)")
+    assert '"healthy"' in run(
+        "docker inspect --format '{{json .State.Health}}' "
+        "$(docker ps -qf label=llm-stack.service=phi-inference)"
+    )
+    assert "phi-3-mini" in run("curl -s 127.0.0.1:8080/v1/models")
+    assert "phi-3-mini" in run("curl -s 127.0.0.1:8080/status")
+    assert "docker:index/container:Container" in run("pulumi stack --show-urns")
+    assert "phi-inference-models" in run("docker volume ls --filter label=llm-stack.stack=dev")
+    assert "Docker Engine" in run("./dev doctor")
+
+
+def test_logs(run: Shell) -> None:
+    assert run("docker logs -f $(docker ps -qf label=llm-stack.service=phi-inference)")
+    assert run("docker logs --tail 50 $(docker ps -aqf label=llm-stack.service=phi-inference)")
+    run.values["<container>"] = run.stack.containers()["monitor"].name or ""
+    assert run("docker logs <container>")
+    assert run("tail -f logs/inference.log")
+    assert run("tail -f logs/<image>.log")
+
+
+def test_restart_and_stop_of_one(run: Shell) -> None:
+    before = run.stack.containers()["phi-inference"].attrs["State"]["StartedAt"]
+    run("docker restart $(docker ps -qf label=llm-stack.service=phi-inference)")
+    assert run.stack.containers()["phi-inference"].attrs["State"]["StartedAt"] > before
+    run("docker stop $(docker ps -qf label=llm-stack.service=phi-inference)")
+    assert run.stack.containers()["phi-inference"].status == "exited"
+    run("pulumi up --refresh")
+    assert run.stack.containers()["phi-inference"].status == "running"
+
+
+def monitors_file(run: Shell, name: str) -> bytes:
+    """A file of the monitor's volume."""
+    chunks, _ = run.stack.containers()["monitor"].get_archive(f"/var/lib/monitor/{name}")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        return content(archive, name)
+
+
+def content(archive: tarfile.TarFile, name: str) -> bytes:
+    file = archive.extractfile(name)
+    assert file
+    return file.read()
+
+
+def test_what_was_backed_up_is_restored_after_all_was_lost(run: Shell) -> None:
+    run("pulumi stack export --file stack.json")
+    run(
+        "docker run --rm --volumes-from $(docker ps -aqf label=llm-stack.service=monitor) "
+        "--entrypoint tar $(docker inspect --format '{{.Image}}' "
+        "$(docker ps -aqf label=llm-stack.service=monitor)) -c -C /var/lib/monitor . > history.tar"
+    )
+    run("cp Pulumi.dev.yaml stack.json history.tar <somewhere else>")
+    assert set(os.listdir(run.stack.directory / "backup")) == {
+        f"Pulumi.{run.stack.name}.yaml",
+        "stack.json",
+        "history.tar",
+    }
+    with tarfile.open(run.stack.project / "history.tar") as archive:
+        kept = content(archive, "./state.json")
+    run("pulumi destroy")
+    assert not run.stack.containers()
+    lose_the_state(run)
+    run("pulumi stack select --create dev")
+    run("pulumi stack import --file stack.json")
+    run("pulumi up --refresh")
+    run("docker stop $(docker ps -qf label=llm-stack.service=monitor)")
+    run(
+        "docker run --rm -i --volumes-from $(docker ps -aqf label=llm-stack.service=monitor) "
+        "--entrypoint tar $(docker inspect --format '{{.Image}}' "
+        "$(docker ps -aqf label=llm-stack.service=monitor)) -x -C /var/lib/monitor < history.tar"
+    )
+    assert monitors_file(run, "state.json") == kept
+    run("docker start $(docker ps -aqf label=llm-stack.service=monitor)")
+    run.stack.pulumi("preview", "--expect-no-changes")
+
+
+def lose_the_state(run: Shell) -> None:
+    state = run.stack.directory / "state"
+    shutil.rmtree(state)
+    state.mkdir()
+
+
+def test_what_runs_is_taken_into_a_new_state(run: Shell) -> None:
+    label = {"label": f"llm-stack.stack={run.stack.name}"}
+    engine = run.stack.engine
+    networks = {network.id for network in engine.networks.list(filters=label)}
+    volumes = {volume.name for volume in engine.volumes.list(filters=label)}
+    containers = set(run.stack.containers())
+    lose_the_state(run)
+    run("pulumi stack select --create dev")
+    run("pulumi preview --import-file import.json")
+    found = run("python3 -m toolchain.adopt dev import.json")
+    assert "phi-inference-models" not in found.partition("makes anew")[2]
+    run("pulumi import --file import.json --yes --protect=false --generate-code=false")
+    run("pulumi up")
+    assert {network.id for network in engine.networks.list(filters=label)} == networks
+    assert {volume.name for volume in engine.volumes.list(filters=label)} == volumes
+    assert set(run.stack.containers()) == containers
+    assert len(engine.containers.list(filters=label)) == len(containers), "no second one is left"
+    run.stack.pulumi("preview", "--expect-no-changes")
+
+
+def created_services(run: Shell) -> set[str]:
+    return {
+        name.partition("::")[2]
+        for name, step in run.stack.planned_changes().items()
+        if "ServiceStack::" in name and step == "create"
+    }
+
+
+def test_which_services_run_is_a_setting(run: Shell) -> None:
+    own = {"monitor", "restarter"}
+    run("pulumi config set --path 'services[2]' qwen-inference")
+    assert created_services(run) == {"qwen-inference"}
+    run("pulumi config rm --path 'services[2]'")
+    run.stack.pulumi("preview", "--expect-no-changes")
+    run("pulumi config set services all")
+    assert created_services(run) == {"qwen-inference", "llama-inference"}
+    run("pulumi config set --path services '[\"phi-inference\"]'")
+    run("pulumi up")
+    assert set(run.stack.containers()) == own | {"phi-inference"}
+    run("pulumi config set --path services '[\"chat-interface\"]'")
+    run("pulumi up")
+    assert set(run.stack.containers()) == own | {"chat-interface"}
+
+
+def test_connectors_are_scaled_by_a_setting(run: Shell) -> None:
+    """What comes of it on a stack with tunnels is shown by tests/integration/prod."""
+    run("pulumi config set --path llm-stack:tunnel.replicas 3")
+    run("pulumi preview")
+    run.stack.pulumi("config", "rm", "llm-stack:tunnel")
+
+
+def test_back_by_git_and_what_is_kept_of_versions(run: Shell) -> None:
+    run("pulumi config set keepVersions 3")
+    run("pulumi up")
+    before = run.stack.containers()["monitor"].attrs["Image"]
+    run("git checkout <commit> && pulumi up")
+    assert run.stack.containers()["monitor"].attrs["Image"] != before
+    assert run("docker image ls 'llm-stack-dev/*:served-*'").count("/monitor") == 2
+
+
+def test_what_is_left_can_be_removed_by_its_label_and_made_anew(run: Shell) -> None:
+    run("docker rm -f $(docker ps -aqf label=llm-stack.stack=dev)")
+    assert not run.stack.containers(running=False)
+    run("pulumi cancel")
+    lose_the_state(run)
+    run.stack.pulumi("stack", "init", run.stack.name)
+    run("pulumi up")
+    assert set(run.stack.containers()) == {"chat-interface", "monitor", "restarter"}
+
+
+def test_the_end(run: Shell) -> None:
+    run("pulumi destroy")
+    assert not run.stack.containers(running=False)
+    run(
+        "docker image rm $(docker image ls --format '{{.Repository}}:{{.Tag}}' "
+        "'llm-stack-dev/*:served-*')"
+    )
+    images = run.stack.engine.images.list(filters={"reference": f"llm-stack-{run.stack.name}/*"})
+    assert images == []

@@ -1,0 +1,131 @@
+"""Back to the version that served before, and forward again, by the documented commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import docker
+import httpx
+import pytest
+
+from .conftest import PROJECT_ROOT, StackUnderTest, free_port, rollback
+
+# The answer of the chat's health check, in its source.
+SAID = '{"status": "ok"}'
+
+
+@pytest.fixture(scope="module")
+def kept(stack: StackUnderTest) -> StackUnderTest:
+    """The chat in its first version, in a stack that keeps one earlier version."""
+    stack.configure(
+        services=["chat-interface"],
+        hostPorts={"chat-interface": free_port()},
+        monitor={"interval": 2, "restarts": False},
+        keepVersions=1,
+    )
+    edit(stack, "version-1")
+    stack.up()
+    return stack
+
+
+@pytest.fixture(scope="module")
+def chat(kept: StackUnderTest) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=kept.outputs()["urls"]["chat-interface"], timeout=60) as client:
+        yield client
+
+
+def edit(stack: StackUnderTest, version: str) -> None:
+    """Change one line of the chat's program, so that its answers tell its version."""
+    source = PROJECT_ROOT / "app" / "chat" / "routes.py"
+    text = source.read_text(encoding="utf-8")
+    assert SAID in text
+    target = stack.project / "app" / "chat" / "routes.py"
+    target.write_text(text.replace(SAID, f'{{"status": "{version}"}}'), encoding="utf-8")
+
+
+def serving(chat: httpx.Client) -> str:
+    version: str = chat.get("/health").raise_for_status().json()["status"]
+    return version
+
+
+def versions(stack: StackUnderTest) -> set[str]:
+    """Names of the chat's images that have served."""
+    images = stack.engine.images.list(
+        filters={"reference": f"llm-stack-{stack.name}/chat:served-*"}
+    )
+    return {tag for image in images for tag in image.tags if ":served-" in tag}
+
+
+def test_there_is_no_way_back_from_the_first_version(kept: StackUnderTest) -> None:
+    refused = rollback(kept, check=False)
+    assert refused.returncode == 1
+    assert "No earlier version of these images is kept" in refused.stdout
+
+
+def test_one_command_brings_the_version_before_back(
+    kept: StackUnderTest, chat: httpx.Client
+) -> None:
+    assert serving(chat) == "version-1"
+    edit(kept, "version-2")
+    kept.up()
+    assert serving(chat) == "version-2"
+    monitor = kept.containers()["monitor"].id
+    told = rollback(kept).stdout
+    assert serving(chat) == "version-1"
+    assert kept.containers()["monitor"].id == monitor, "what did not change is not touched"
+    assert f"pulumi config rm --path 'llm-stack:imageDigests.chat' --stack {kept.name}" in told
+    kept.pulumi("preview", "--expect-no-changes")
+    kept.pulumi("config", "rm", "--path", "llm-stack:imageDigests.chat")
+
+
+def test_a_version_that_never_served_is_no_way_back(
+    kept: StackUnderTest, chat: httpx.Client
+) -> None:
+    broken = kept.project / "app" / "chat" / "__main__.py"
+    good = broken.read_text(encoding="utf-8")
+    broken.write_text("raise SystemExit('broken')\n", encoding="utf-8")
+    failed = kept.up(check=False)
+    assert failed.returncode != 0
+    assert "broken" in failed.stdout
+    rollback(kept, "chat")
+    assert serving(chat) == "version-2"
+    broken.write_text(good, encoding="utf-8")
+
+
+def test_without_its_pin_the_stack_moves_on_and_the_oldest_version_goes(
+    kept: StackUnderTest, chat: httpx.Client
+) -> None:
+    before = versions(kept)
+    kept.pulumi("config", "rm", "llm-stack:imageDigests")
+    edit(kept, "version-3")
+    kept.up()
+    kept.pulumi("preview", "--expect-no-changes")
+    assert serving(chat) == "version-3"
+    after = versions(kept)
+    assert len(after) == 2, "the one that serves, and one before it"
+    assert len(after - before) == 1
+    assert max(before) in after
+
+
+def test_a_pin_that_the_engine_does_not_hold_is_refused(kept: StackUnderTest) -> None:
+    before = {name: container.id for name, container in kept.containers().items()}
+    missing = "sha256:" + "0" * 64
+    kept.pulumi("config", "set", "--path", "llm-stack:imageDigests.chat", missing)
+    refused = kept.up(check=False)
+    assert refused.returncode != 0
+    assert (
+        f"Pulumi.{kept.name}.yaml: llm-stack:imageDigests.chat: the engine holds no such image"
+        in refused.stdout + refused.stderr
+    )
+    assert {name: container.id for name, container in kept.containers().items()} == before
+    kept.pulumi("config", "rm", "llm-stack:imageDigests")
+
+
+def test_only_kept_versions_outlive_the_stack(
+    kept: StackUnderTest, engine: docker.DockerClient
+) -> None:
+    kept.pulumi("destroy", "--yes", "--skip-preview")
+    left = engine.images.list(filters={"reference": f"llm-stack-{kept.name}/*"})
+    tags = {tag for image in left for tag in image.tags if f"llm-stack-{kept.name}/" in tag}
+    assert tags
+    assert all(":served-" in tag for tag in tags), tags

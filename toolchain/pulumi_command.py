@@ -1,0 +1,69 @@
+"""Runs pulumi on one stack: quietly for an answer, or with its output shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .environment import pulumi_environment, with_docker_host
+from .errors import SetupError
+from .processes import Answer, ask, follow_code
+from .progress import Progress
+from .project import Project
+
+# What the engine says when two checkouts have a stack of the same name on it.
+HINTS = {
+    "is using its referenced image": (
+        " Containers of another checkout run on the same image: take its stack down first."
+    ),
+    "port is already allocated": (
+        " Another container has that port: see docker ps, or change llm-stack:hostPorts."
+    ),
+}
+
+
+class PulumiCommand:
+    """The `pulumi` of one checkout, in its settings."""
+
+    def __init__(self, project: Project, progress: Progress, stack: str) -> None:
+        self._project = project
+        self._progress = progress
+        self._stack = stack
+        self._pulumi = project.bin / "pulumi"
+        self.environment = with_docker_host(pulumi_environment(project))
+
+    def ask(self, *args: str) -> Answer:
+        """Run a short command that names its stack itself."""
+        return ask(
+            [self._pulumi, *args, "--non-interactive"],
+            env=self.environment,
+            cwd=self._project.root,
+            timeout=120,
+        )
+
+    def must(self, *args: str) -> Answer:
+        """Run a short command on the stack; raises `SetupError` where it fails."""
+        answer = self.ask(*args, "--stack", self._stack)
+        if not answer.ok:
+            raise SetupError(f"pulumi {' '.join(args)} failed:\n{answer.err.strip()}")
+        return answer
+
+    def export(self) -> dict[str, Any]:
+        """The stack's state; raises `SetupError` where there is none."""
+        exported: dict[str, Any] = json.loads(self.must("stack", "export").out)
+        return exported
+
+    def run(self, command: str, *args: str) -> None:
+        """Run a long command on the stack, its lines shown; raises `SetupError`."""
+        color = "always" if self._progress.terminal else "never"
+        options = ["--stack", self._stack, "--non-interactive", "--color", color]
+        code, tail = follow_code(
+            [self._pulumi, command, *args, *options],
+            log=self._project.step_logs / "pulumi.log",
+            env=self.environment,
+            cwd=self._project.root,
+            on_line=lambda line: self._progress.say(f"      {line}") if line else None,
+        )
+        if code:
+            hint = next((hint for sign, hint in HINTS.items() if sign in "\n".join(tail)), "")
+            raise SetupError(f"pulumi {command} failed with exit code {code}.{hint}")
