@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 
+from .discovery import Watcher, follow
 from .fleet import Fleet
 from .pool import ModelPool
 from .replica import Health, Replica, State
@@ -17,11 +18,14 @@ _log = logging.getLogger(__name__)
 
 async def watch_health(fleet: Fleet, upstream: Upstream, settings: HealthChecks) -> None:
     """Ask until cancelled; each replica in a task of its own, so that none delays another."""
+
+    def watcher(pool: ModelPool) -> Watcher:
+        return lambda replica: _watch(replica, pool, upstream, settings)
+
     async with asyncio.TaskGroup() as tasks:
         for pool in fleet:
-            for replica in pool.replicas:
-                if replica.health_url is not None:
-                    tasks.create_task(_watch(replica, pool, upstream, settings))
+            for site in pool.sites:
+                tasks.create_task(follow(site, pool, watcher(pool), settings))
 
 
 async def _watch(

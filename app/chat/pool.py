@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from .openai_errors import ApiError
 from .prefix_affinity import PrefixTable
-from .replica import Health, Replica, State
+from .replica import NOT_ASKED, Health, Replica, State
 from .settings import StandIn
+from .site import Site
 
 _NOTHING_TRIED: frozenset[Replica] = frozenset()
 # Until a model has answered once, this is how long an answer is taken to last.
@@ -69,6 +71,7 @@ class ModelPool:
     replicas: Sequence[Replica]
     longest_line: int
     clock: Callable[[], float]
+    sites: Sequence[Site] = ()
     line: deque[Ticket] = field(default_factory=deque)
     prefixes: PrefixTable[Replica] = field(default_factory=PrefixTable)
     _turn: int = 0
@@ -132,6 +135,24 @@ class ModelPool:
             # Its owner may have gone before reading that it was turned away.
             ticket.granted.exception()
         ticket.granted.cancel()
+
+    def change(self, gone: Collection[Replica], new: Sequence[Replica]) -> None:
+        """Take replicas in and out. What leaves gets no further request, and ends those it has.
+
+        A new one has to be ready before it gets a request, unless nobody else answers.
+        """
+        replicas = [replica for replica in self.replicas if replica not in gone]
+        for replica in new:
+            names = {other.name for other in replicas}
+            numbered = (f"{self.card.id}-{number}" for number in count(1))
+            replica.name = next(name for name in numbered if name not in names)
+            unknown = replica.health.state is State.UNKNOWN
+            if unknown and any(other.answers for other in replicas):
+                replica.health = Health(State.LOADING, NOT_ASKED)
+            replicas.append(replica)
+        # Another list: somebody may be reading the old one.
+        self.replicas = replicas
+        self.dispatch()
 
     def dispatch(self) -> None:
         """Give free slots to those who wait; called whenever something may have become free."""

@@ -126,6 +126,7 @@ class HealthChecks(Strict):
     interval_when_down: float = Field(default=1, gt=0)
     timeout: float = Field(default=3, gt=0)
     failures: int = Field(default=3, ge=1, description="in a row, until a replica counts as down")
+    names_interval: float = Field(default=1, gt=0, description="between two looks for addresses")
 
 
 class GatewaySettings(Strict):

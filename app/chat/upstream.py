@@ -7,6 +7,7 @@ time (`python -m benchmarks.gateway_clients` measures both).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import aiohttp
 
 from . import sse
 from .openai_errors import ApiError
-from .replica import Health, Replica, State
+from .replica import NAME_NOT_KNOWN, Health, Replica, State
 
 # llama-server closes idle connections after 5 s; a connection is not used again shortly before.
 _KEEP_IDLE_SECONDS = 4.0
@@ -81,6 +82,8 @@ class Upstream:
         Raises UpstreamFailure.
         """
         headers = {"content-type": "application/json", "x-request-id": request_id}
+        if replica.host is not None:
+            headers["host"] = replica.host
         if replica.token is not None:
             headers["authorization"] = f"Bearer {replica.token}"
         try:
@@ -103,7 +106,7 @@ class Upstream:
         """What the replica's health address says; never raises for a replica in trouble."""
         assert replica.health_url is not None
         try:
-            async with asyncio.timeout(seconds), self._session.get(replica.health_url) as response:
+            async with asyncio.timeout(seconds), self._ask(replica, replica.health_url) as response:
                 content = await response.content.read(_LONGEST_ERROR_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Health(State.DOWN, _reason(error))
@@ -113,6 +116,12 @@ class Upstream:
         if response.status == 503 and b"oading" in content:
             return Health(State.LOADING, "the model is being loaded")
         return Health(State.DOWN, f"its health check answered {response.status}")
+
+    def _ask(
+        self, replica: Replica, url: str
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = {"host": replica.host} if replica.host is not None else None
+        return self._session.get(url, headers=headers)
 
 
 def unreachable(replica: Replica, error: Exception) -> UpstreamFailure:
@@ -201,7 +210,7 @@ def _reason(error: Exception) -> str:
     """Why a connection failed, without the address that the library's own words contain."""
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return "its name is not known on the network"
+            return NAME_NOT_KNOWN
         case aiohttp.ServerTimeoutError() | TimeoutError():
             return "it does not answer in time"
         case aiohttp.ClientConnectorError():
