@@ -80,8 +80,7 @@ def _local_pool(
     model: ModelSettings, settings: GatewaySettings, clock: Callable[[], float]
 ) -> ModelPool:
     sites = [
-        Site(url, model.slots, lambda: CircuitBreaker(settings.breaker, clock))
-        for url in model.replicas
+        Site(url, model, lambda: CircuitBreaker(settings.breaker, clock)) for url in model.replicas
     ]
     card = ModelCard(
         id=model.id,

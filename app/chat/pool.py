@@ -64,7 +64,8 @@ class ModelPool:
     """Hands out the slots of a model's replicas, first come first served.
 
     A slot is never left free while somebody waits for it. Among the free ones, the replica that
-    knows the conversation is preferred, then the least busy one.
+    knows the conversation is preferred, then the least busy one. A replica that is draining gets
+    requests only while no other one answers: it still can, and its successor may not yet.
     """
 
     card: ModelCard
@@ -179,11 +180,13 @@ class ModelPool:
             return 0
 
     def _choose(self, ticket: Ticket) -> Replica | None:
-        free = [replica for replica in self.replicas if replica.has_room]
         # A replica that failed this request gets it again only when no other one answers.
         others = [replica for replica in self.replicas if replica not in ticket.tried]
-        if any(replica.answers for replica in others):
-            free = [replica for replica in free if replica in others]
+        candidates = others if any(replica.answers for replica in others) else self.replicas
+        staying = [replica for replica in candidates if not replica.draining]
+        if any(replica.answers for replica in staying):
+            candidates = staying
+        free = [replica for replica in candidates if replica.has_room]
         if not free:
             return None
         known = self.prefixes.find(ticket.prompt) if len(free) > 1 else None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from .circuit_breaker import CircuitBreaker
 from .replica import Replica
+from .settings import ModelSettings
 
 # Two addresses of one server.
 _LOOPBACK = "localhost"
@@ -20,12 +21,14 @@ class Site:
     to tell the state of.
     """
 
-    def __init__(self, url: str, slots: int, make_breaker: Callable[[], CircuitBreaker]) -> None:
+    def __init__(
+        self, url: str, model: ModelSettings, make_breaker: Callable[[], CircuitBreaker]
+    ) -> None:
         self._url = urlsplit(url)
-        self._slots = slots
+        self._model = model
         self._make_breaker = make_breaker
         self._found: dict[str, Replica] = {}
-        self.unresolved = self._replica(url)
+        self.unresolved = self._replica(self._url.hostname or "", None)
 
     @property
     def name(self) -> str | None:
@@ -56,16 +59,21 @@ class Site:
             new = [self.unresolved]
         for address in wanted:
             if address not in self._found:
-                self._found[address] = self._replica(_at(self._url, address), self._url.netloc)
+                self._found[address] = self._replica(address, self._url.netloc)
                 new.append(self._found[address])
         return gone, new
 
-    def _replica(self, url: str, host: str | None = None) -> Replica:
+    def _replica(self, address: str, host: str | None) -> Replica:
+        at = f"[{address}]" if ":" in address else address
+        port = f":{self._url.port}" if self._url.port else ""
+        url = self._url._replace(netloc=f"{at}{port}").geturl()
+        status_port = self._model.status_port
         return Replica(
             name="",
             api_url=f"{url}/v1",
             health_url=f"{url}/health",
-            slots=self._slots,
+            status_url=f"http://{at}:{status_port}/" if status_port else None,
+            slots=self._model.slots,
             breaker=self._make_breaker(),
             host=host,
         )
@@ -77,9 +85,3 @@ def _is_literal(host: str) -> bool:
     except ValueError:
         return host == _LOOPBACK
     return True
-
-
-def _at(url: SplitResult, address: str) -> str:
-    """The same URL at an address in place of the name."""
-    host = f"[{address}]" if ":" in address else address
-    return url._replace(netloc=host if url.port is None else f"{host}:{url.port}").geturl()

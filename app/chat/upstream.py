@@ -112,10 +112,18 @@ class Upstream:
             return Health(State.DOWN, _reason(error))
         if response.status == 200:
             return Health(State.READY)
-        # llama-server answers 503 with "Loading model" until it can be used.
-        if response.status == 503 and b"oading" in content:
+        if _loads(response.status, content):
             return Health(State.LOADING, "the model is being loaded")
         return Health(State.DOWN, f"its health check answered {response.status}")
+
+    async def is_draining(self, replica: Replica, seconds: float) -> bool | None:
+        """Whether the replica says that it is about to end; None where it says nothing."""
+        assert replica.status_url is not None
+        try:
+            async with asyncio.timeout(seconds), self._ask(replica, replica.status_url) as response:
+                return b"draining" in await response.content.read(_LONGEST_ERROR_BYTES)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
 
     def _ask(
         self, replica: Replica, url: str
@@ -194,7 +202,7 @@ def _refusal(
     if 400 <= status < 500 or status == _NOT_SUPPORTED:
         wrong = public_error(status, error_object(content))
         return UpstreamFailure(wrong, Retry.NOWHERE, blame=False)
-    if status == 503 and b"oading" in content:
+    if _loads(status, content):
         replica.health = Health(State.LOADING, "the model is being loaded")
         replica.doubt.set()
         loading = ApiError(503, "the model is being loaded", code="model_loading", retry_after=5)
@@ -204,6 +212,11 @@ def _refusal(
     message = f"the model server failed (status {status})"
     failed = ApiError(502, message, code="upstream_failed", retry_after=2)
     return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500)
+
+
+def _loads(status: int, content: bytes) -> bool:
+    """llama-server answers so until it can be used, and its container while it fetches a model."""
+    return status == 503 and b'"unavailable_error"' in content
 
 
 def _reason(error: Exception) -> str:

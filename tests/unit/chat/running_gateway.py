@@ -42,6 +42,7 @@ def settings(*replicas: str, slots: int = 2, **more: Any) -> GatewaySettings:
                 "interval": 0.1,
                 "interval_when_down": 0.02,
                 "names_interval": 0.02,
+                "draining_interval": 0.02,
                 "timeout": 5,
             },
             **more,

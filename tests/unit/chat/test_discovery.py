@@ -59,13 +59,13 @@ def port_of(server: ModelServer) -> int:
     return urlsplit(server.url).port or 0
 
 
-async def replicas(client: httpx.AsyncClient) -> dict[str, str]:
-    """The replicas' states by name."""
+async def replicas(client: httpx.AsyncClient, field: str = "state") -> dict[str, object]:
+    """What the status tells of each replica, by name."""
     (model,) = (await client.get("/status")).json()["models"]
-    return {replica["name"]: replica["state"] for replica in model["replicas"]}
+    return {replica["name"]: replica[field] for replica in model["replicas"]}
 
 
-async def until(client: httpx.AsyncClient, wanted: dict[str, str]) -> None:
+async def until(client: httpx.AsyncClient, wanted: dict[str, object]) -> None:
     async with asyncio.timeout(10):
         while await replicas(client) != wanted:
             pass
@@ -97,7 +97,7 @@ async def test_a_new_address_gets_requests_only_once_it_is_ready(
 ) -> None:
     names.addresses = [OLD]
     await until(client, {"m-1": "ready"})
-    new.health = (503, {"error": {"message": "Loading model"}})
+    new.health = (503, {"error": {"message": "Loading model", "type": "unavailable_error"}})
     names.addresses = [OLD, NEW]
     await until(client, {"m-1": "ready", "m-2": "loading"})
     for _ in range(4):
@@ -158,6 +158,46 @@ async def test_a_resolver_that_misses_one_question_changes_nothing(
     monkeypatch.setattr(discovery, "resolve", now_and_then)
     while asked.qsize() < 10:
         assert await replicas(client) == {"m-1": "ready"}
+
+
+async def test_a_replica_that_drains_keeps_what_it_has_and_gets_no_more(
+    names: Names, server: ModelServer, new: ModelServer
+) -> None:
+    word = "ok"
+
+    async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f'HTTP/1.1 200 OK\r\n\r\n{{"status": "{word}"}}'.encode())
+        writer.close()
+
+    names.addresses = [OLD, NEW]
+    status = await asyncio.start_server(tell, OLD, 0)
+    configured = settings(f"http://phi-inference:{port_of(server)}", slots=4)
+    model = configured.models[0].model_copy(
+        update={"status_port": status.sockets[0].getsockname()[1]}
+    )
+    async with (
+        status,
+        running(configured.model_copy(update={"models": (model,)})) as url,
+        client_of(url) as client,
+    ):
+        await until(client, {"m-1": "ready", "m-2": "ready"})
+        server.behaviour = gate = Gate()
+        started = asyncio.create_task(ask(client))
+        await server.wait_for(1)
+        word = "draining"
+        async with asyncio.timeout(10):
+            while not (await replicas(client, "draining"))["m-1"]:
+                pass
+        for _ in range(4):
+            await ask(client)
+        assert len(new.asked) == 4
+        gate.opened.set()
+        assert await started == b"".join(HELLO)
+        word = "ok"
+        async with asyncio.timeout(10):
+            while (await replicas(client, "draining"))["m-1"]:
+                pass
 
 
 async def test_an_address_needs_no_resolver(names: Names, server: ModelServer) -> None:
