@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 
 import pulumi
 
-from .catalog import AnyService, ChatService, InferenceService
+from .catalog import STATUS_PORT, AnyService, ChatService, InferenceService
 from .plan import Plan
 
 MODELS_DIRECTORY = "/models"
+# Seconds that running answers may take when their container is replaced or stopped.
+DRAIN_SECONDS = 120
+# Until Docker kills what has not ended: long enough for an end in order after the time to drain.
+STOP_GRACE = DRAIN_SECONDS + 15
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,11 @@ def workload(service: AnyService, plan: Plan) -> Workload:
 
 
 def _chat(plan: Plan) -> Workload:
-    gateway = json.dumps({"models": [*_gateway_models(plan)]}, indent=2, sort_keys=True)
-    # Longer than an answer usually takes, so that an update lets the streams it finds run out.
+    gateway = {"models": [*_gateway_models(plan)], "drain_seconds": DRAIN_SECONDS}
     return Workload(
         image="chat",
-        stop_grace=60,
-        config_files={"gateway.json": gateway},
+        stop_grace=STOP_GRACE,
+        config_files={"gateway.json": json.dumps(gateway, indent=2, sort_keys=True)},
         secret_files=_present(
             {
                 "api_keys.json": plan.secrets.api_keys,
@@ -70,6 +73,7 @@ def _gateway_models(plan: Plan) -> list[dict[str, object]]:
                 "context": loaded.context,
                 "slots": loaded.slots,
                 "replicas": urls,
+                "status_port": STATUS_PORT,
                 "stand_in": {"model": stand_in.name, "reason": stand_in.reason}
                 if stand_in
                 else None,
@@ -90,7 +94,7 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
     }
     return Workload(
         image="inference",
-        stop_grace=30,
+        stop_grace=STOP_GRACE,
         environment={
             "MODEL_NAME": service.model,
             "MODELS_DIR": MODELS_DIRECTORY,
@@ -98,6 +102,8 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
             "SLOTS": str(model.slots),
             "THREADS": str(model.threads or service.threads),
             "PORT": str(service.port),
+            "STATUS_PORT": str(STATUS_PORT),
+            "DRAIN_SECONDS": str(DRAIN_SECONDS),
             **{key: value for key, value in source.items() if value is not None},
         },
         secret_files=_present({"hf_token": plan.secrets.hf_token}),
