@@ -73,7 +73,7 @@ def hardened_service(
         endpoint_spec={"mode": "dnsrr"},
         update_config={
             "parallelism": 1,
-            "order": "start-first",
+            "order": "stop-first" if args.recreate else "start-first",
             "failure_action": "rollback",
             "monitor": go_duration(WATCHED),
             "max_failure_ratio": "0.0",

@@ -72,7 +72,10 @@ class Container:
         numbers = (self.port, self.status_port, seconds)
         command = [sys.executable, "-IS", "-c", RUN, str(Path(drain.__file__).parent)]
         return subprocess.Popen(
-            [*command, *map(str, numbers), *engine], stdout=subprocess.PIPE, text=True
+            [*command, *map(str, numbers), *engine],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     @contextlib.contextmanager
@@ -85,7 +88,8 @@ class Container:
                 self.until(lambda: drain.busy(self.port) is False and self.was_asked())
                 yield process
             finally:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def answer(self, busy: bool) -> None:
         (self.folder / "slots").write_text(slots(False, busy))
