@@ -93,6 +93,10 @@ def figures(record_property: Callable[[str, object], None]) -> Callable[[str], N
     return tell
 
 
+def failed_of(answers: list[dict[str, Any]], kind: str) -> int:
+    return len([answer for answer in failed(answers) if answer["kind"] == kind])
+
+
 def failed(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [answer for answer in answers if answer["problem"]]
 
@@ -102,8 +106,9 @@ def counted(answers: list[dict[str, Any]]) -> str:
     kinds = {kind: [a for a in answers if a["kind"] == kind] for kind in ("request", "stream")}
     slowest = max((a["seconds"] for a in kinds["request"]), default=0)
     return (
-        f"{len(kinds['request'])} requests and {len(kinds['stream'])} streams, "
-        f"{len(failed(answers))} failed, slowest request {slowest:.1f} s"
+        f"{len(kinds['request'])} requests, {failed_of(answers, 'request')} failed; "
+        f"{len(kinds['stream'])} streams, {failed_of(answers, 'stream')} failed; "
+        f"slowest request {slowest:.1f} s"
     )
 
 
