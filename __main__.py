@@ -10,6 +10,7 @@ from components.catalog import load_catalog
 from components.docker_orchestrator import DockerOrchestrator
 from components.image import ServiceImage, image_args
 from components.kept_versions import KeptVersions, KeptVersionsArgs, ensure_pins_are_held
+from components.memory import warn_of_memory
 from components.monitor import Monitor, MonitorArgs, monitor_config
 from components.orchestrator_settings import SwarmSettings
 from components.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
@@ -40,6 +41,7 @@ try:
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
+warn_of_memory(plan, docker_host)
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings), registry)
     for image in sorted(used)
@@ -62,6 +64,7 @@ services = {
             network=network.reference,
             host_port=plan.host_port(name),
             replicas=plan.replicas(name),
+            recreate=plan.recreates(name),
             protect=plan.protect,
             orchestrator=orchestrator,
         ),

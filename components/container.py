@@ -63,6 +63,8 @@ class HardenedContainerArgs:
     port: int | None = None
     host_port: int | None = None
     """A port on 127.0.0.1 that leads to `port`."""
+    recreate: bool = False
+    """Whether the old container goes before the new one starts, as with a host port."""
     user: str = USER
     groups: Sequence[str] = ()
     """Ids of further groups."""
@@ -140,7 +142,7 @@ def hardened_container(
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
-                delete_before_replace=args.host_port is not None,
+                delete_before_replace=args.recreate or args.host_port is not None,
                 # The provider takes a changed health check for done without doing anything.
                 replace_on_changes=["healthcheck"],
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .catalog import AnyService, Catalog, InferenceService, Model
@@ -108,6 +109,10 @@ class Plan:
             return self.settings.protect
         return any(not isinstance(tunnel.kind, QuickTunnel) for tunnel in self.tunnels.values())
 
+    def recreates(self, name: str) -> bool:
+        """Whether an update stops a service before it starts the new version."""
+        return self.settings.updates.get(name) == "recreate" or self.host_port(name) is not None
+
     def host_port(self, name: str) -> int | None:
         """The port on 127.0.0.1 that leads to a service, if the stack opens one."""
         return self.settings.host_ports.get(name)
@@ -125,6 +130,7 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
             *_ensure_names_are_free(enabled),
             *_ensure_host_ports_are_free(settings.host_ports),
             *_ensure_host_ports_have_a_service(settings.host_ports, catalog),
+            *_ensure_updates_have_a_service(settings.updates, enabled),
             *_ensure_stand_in_needs_no_hub(settings.stand_in_model, catalog),
             *orchestrator_problems(
                 settings.orchestrator,
@@ -204,6 +210,16 @@ def _ensure_host_ports_have_a_service(ports: dict[str, int], catalog: Catalog) -
         f"hostPorts.{name}: there is no such service; found {port}, {choices(name, open_to)}"
         for name, port in ports.items()
         if name not in open_to
+    ]
+
+
+def _ensure_updates_have_a_service(
+    updates: Mapping[str, str], enabled: tuple[str, ...]
+) -> list[str]:
+    return [
+        f"updates.{name}: this stack runs no such service; found {way!r}, {choices(name, enabled)}"
+        for name, way in updates.items()
+        if name not in enabled
     ]
 
 

@@ -26,6 +26,8 @@ class ServiceStackArgs:
     orchestrator: Orchestrator
     replicas: int | None = None
     """None for one without a number."""
+    recreate: bool = False
+    """Whether an update stops the old container before it starts the new one."""
     protect: bool = False
     """Whether the model volume refuses to be deleted."""
 
@@ -66,6 +68,7 @@ class ServiceStack(pulumi.ComponentResource):
                 replicas=args.replicas,
                 port=args.service.port,
                 host_port=args.host_port,
+                recreate=args.recreate,
             ),
             args.service.start_timeout,
             opts=pulumi.ResourceOptions(parent=self),

@@ -65,6 +65,10 @@ class StackSettings(CamelModel):
     keep_versions: int = Field(
         default=0, ge=0, le=50, description="earlier versions that stay on the engine"
     )
+    updates: dict[Name, Literal["start-first", "recreate"]] = Field(
+        default_factory=dict,
+        description="whether the new container starts before or after the old one goes",
+    )
     protect: bool | None = Field(
         default=None, description="whether tunnels and models refuse to be deleted"
     )

@@ -79,7 +79,17 @@ SETTINGS = [
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
         "allowed: baseImages, hostPorts, imageDigests, keepVersions, monitor, orchestrator, protect, "
-        "registry, replicas, services, standInModel, swarm, tunnel",
+        "registry, replicas, services, standInModel, swarm, tunnel, updates",
+    ),
+    (
+        {"updates": {"phi-inference": "stop-first"}},
+        "Pulumi.dev.yaml: llm-stack:updates.phi-inference: Input should be 'start-first' or "
+        "'recreate'; found 'stop-first'",
+    ),
+    (
+        {"updates": {"qwen-inference": "recreate"}},
+        "Pulumi.dev.yaml: llm-stack:updates.qwen-inference: this stack runs no such service; found "
+        "'recreate', did you mean 'phi-inference'? allowed: chat-interface, phi-inference",
     ),
     (
         {"standInModel": "phi-3-mini"},
@@ -157,6 +167,11 @@ CATALOGUE = [
         "services.yaml: services.phi-inference.model: the catalogue has no such model; found "
         "'phi-4-mini', did you mean 'phi-3-mini'? allowed: llama-3.2-3b, phi-3-mini, qwen2.5-1.5b, "
         "tiny",
+    ),
+    (
+        ("model: phi-3-mini", "port: 8001\n    model: phi-3-mini"),
+        "services.yaml:{line}: services.phi-inference.port: is where the container tells its status; "
+        "allowed: any other port; found 8001",
     ),
     (
         ("kind: chat", "kind: chatbot"),
