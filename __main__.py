@@ -6,6 +6,7 @@ from pathlib import Path
 import pulumi
 
 from components.catalog import load_catalog
+from components.gpu import ensure_gpus_can_be_had
 from components.image import ServiceImage, image_args
 from components.kept_versions import KeptVersions, KeptVersionsArgs, ensure_pins_are_held
 from components.monitor import Monitor, MonitorArgs, monitor_config
@@ -27,6 +28,7 @@ docker_host = pulumi.Config("docker").get("host")
 try:
     plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
     socket = restarter_socket(plan, docker_host)
+    ensure_gpus_can_be_had(plan, docker_host)
     registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
     if registry is None:
         ensure_pins_are_held(plan.settings.image_digests, docker_host, f"Pulumi.{stack}.yaml")

@@ -71,6 +71,7 @@ class ServiceStack(pulumi.ComponentResource):
                 files_version=_joined([mounted.version for mounted in mounted]),
                 port=args.service.port,
                 host_port=args.host_port,
+                gpus=args.workload.gpus,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 
 import pulumi
 
-from .catalog import AnyService, ChatService, InferenceService
+from .catalog import AnyService, ChatService, ContainerService, InferenceService
+from .image_sources import CUDA_INFERENCE
 from .plan import Plan
 
 MODELS_DIRECTORY = "/models"
+# llama-server reads its option --n-gpu-layers from here.
+N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Workload:
     config_files: Mapping[str, str] = field(default_factory=dict)
     secret_files: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     keeps_models: bool = False
+    gpus: str | None = None
 
 
 def workload(service: AnyService, plan: Plan) -> Workload:
@@ -34,6 +38,12 @@ def workload(service: AnyService, plan: Plan) -> Workload:
             return _chat(plan)
         case InferenceService():
             return _inference(service, plan)
+        case ContainerService():
+            return Workload(
+                image=service.image,
+                stop_grace=service.stop_grace,
+                environment=service.environment,
+            )
 
 
 def _chat(plan: Plan) -> Workload:
@@ -89,7 +99,7 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
         "MODEL_SHA256_UNKNOWN": None if model.sha256 else "true",
     }
     return Workload(
-        image="inference",
+        image=CUDA_INFERENCE if service.gpus else "inference",
         stop_grace=30,
         environment={
             "MODEL_NAME": service.model,
@@ -99,10 +109,21 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
             "THREADS": str(model.threads or service.threads),
             "PORT": str(service.port),
             **{key: value for key, value in source.items() if value is not None},
+            **_gpu_environment(service),
         },
         secret_files=_present({"hf_token": plan.secrets.hf_token}),
         keeps_models=True,
+        gpus=service.gpus,
     )
+
+
+def _gpu_environment(service: InferenceService) -> dict[str, str]:
+    """llama-server takes every layer that fits by itself; a number is handed through to it."""
+    if service.gpus is None:
+        return {}
+    layers = {} if service.gpu_layers is None else {N_GPU_LAYERS: str(service.gpu_layers)}
+    # Without it NVIDIA's runtime mounts the libraries for nvidia-smi only.
+    return {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility", **layers}
 
 
 def _present(files: Mapping[str, pulumi.Output[str] | None]) -> dict[str, pulumi.Output[str]]:

@@ -42,9 +42,9 @@ def sourced(shell: str, project: Project, environ: dict[str, str]) -> dict[str, 
     assert result.stderr == ""
     lines = result.stdout.split("\0")
     variables = dict(line.split("=", 1) for line in lines if "=" in line)
-    return {
-        name: variables[name] for name in variables if name not in {"_", "PWD", "SHLVL", "OLDPWD"}
-    }
+    # What shells set by themselves; zsh also looks up who it runs for.
+    own = {"_", "PWD", "SHLVL", "OLDPWD", "HOME", "LOGNAME"}
+    return {name: value for name, value in variables.items() if name not in own}
 
 
 @pytest.mark.parametrize("shell", SHELLS)
