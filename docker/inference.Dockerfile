@@ -62,14 +62,16 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=engine-source /src/llama /src/llama
 # The driver's libcuda is not here but on the host, whose runtime brings it into the container. What
-# else the backend needs lies beside it, where the loader looks first.
+# else the backend needs lies beside it, where the loader looks first. What CMake found in another
+# CUDA_IMAGE is forgotten.
 RUN --mount=type=cache,id=llama-cuda-build,target=/src/build,sharing=locked \
-    cmake -S /src/llama -B /src/build -G Ninja \
+    rm -f /src/build/CMakeCache.txt \
+ && cmake -S /src/llama -B /src/build -G Ninja \
       -DCMAKE_BUILD_TYPE=Release \
       -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN' \
       -DBUILD_SHARED_LIBS=ON -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_CCACHE=OFF \
-      -DGGML_CUDA=ON "-DCMAKE_CUDA_ARCHITECTURES=${CUDA_ARCHITECTURES}" \
-      -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+      -DGGML_CUDA=ON -DGGML_CUDA_NCCL=OFF "-DCMAKE_CUDA_ARCHITECTURES=${CUDA_ARCHITECTURES}" \
+      -DLLAMA_OPENSSL=OFF -DLLAMA_SUBPROCESS=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
       -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF \
  && ninja -C /src/build ggml-cuda \
  && mkdir /opt/cuda \
