@@ -69,6 +69,7 @@ class ServiceStack(pulumi.ComponentResource):
                 port=args.service.port,
                 host_port=args.host_port,
                 recreate=args.recreate,
+                gpus=args.workload.gpus,
             ),
             args.service.start_timeout,
             opts=pulumi.ResourceOptions(parent=self),

@@ -31,6 +31,8 @@ class BaseImages(CamelModel):
     python: str = "python:3.11-slim"
     ubuntu: str = "ubuntu:24.04"
     cloudflared: str = "cloudflare/cloudflared:2026.8.2"
+    # Its C library must not be newer than that of `python`, where what it compiles will run.
+    cuda: str = "nvidia/cuda:12.8.1-devel-ubuntu22.04"
 
 
 class MonitorSettings(CamelModel):
