@@ -6,7 +6,7 @@ from typing import Any
 
 import docker
 
-from .health_gate import engine
+from .engine import engine
 from .plan import Plan
 from .schema import SettingsError
 

@@ -268,6 +268,14 @@ def created_services(run: Shell) -> set[str]:
     }
 
 
+def test_a_service_can_be_made_to_go_before_its_new_version(run: Shell) -> None:
+    """What comes of it is shown by test_updates.py and by the unit tests."""
+    run("pulumi config set --path 'llm-stack:updates.phi-inference' recreate")
+    run("pulumi preview")
+    run("pulumi config rm --path 'llm-stack:updates.phi-inference'")
+    run.stack.pulumi("preview", "--expect-no-changes")
+
+
 def test_which_services_run_is_a_setting(run: Shell) -> None:
     own = {"monitor", "restarter"}
     run("pulumi config set --path 'services[2]' qwen-inference")
