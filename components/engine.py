@@ -1,4 +1,4 @@
-"""The Docker engine that the provider talks to, asked directly for what the provider does not tell."""
+"""The Docker engine that the provider talks to, asked for what the provider does not tell."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ def engine(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> docker.D
 
 
 async def asked(question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
-    """The answer of a function that waits for the engine, without keeping the program from going on."""
+    """The answer of a function that waits for the engine, while the program goes on."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_THREADS, partial(question, *args, **options))

@@ -64,10 +64,6 @@ class StackSettings(CamelModel):
     image_digests: dict[Name, Digest] = Field(
         default_factory=dict, description="images that are there already, and nothing builds"
     )
-    updates: dict[Name, Literal["start-first", "recreate"]] = Field(
-        default_factory=dict,
-        description="whether the new container starts before or after the old one goes",
-    )
     keep_versions: int = Field(
         default=0, ge=0, le=50, description="earlier versions that stay on the engine"
     )
