@@ -8,6 +8,7 @@ import pulumi
 from components.build_engine import ensure_builds_reach_the_engine
 from components.catalog import load_catalog
 from components.docker_orchestrator import DockerOrchestrator
+from components.gpu import ensure_gpus_can_be_had
 from components.image import ServiceImage, image_args
 from components.kept_versions import KeptVersions, KeptVersionsArgs, ensure_pins_are_held
 from components.memory import warn_of_memory
@@ -31,6 +32,7 @@ docker_host = pulumi.Config("docker").get("host")
 try:
     plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
     socket = restarter_socket(plan, docker_host)
+    ensure_gpus_can_be_had(plan, docker_host)
     registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
     workloads = {name: workload(service, plan) for name, service in plan.services.items()}
     used = {*plan.own_images, *(work.image for work in workloads.values())}

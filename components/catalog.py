@@ -27,6 +27,8 @@ STATUS_PORT = 8001
 # What llama-server needs beside the weights that it maps: buffers, bookkeeping, itself.
 MODEL_OVERHEAD = 256 * MEBIBYTE
 
+MOST_GPUS = 16
+
 
 def _parse_memory(value: object) -> int:
     allowed = "allowed: a number with MiB or GiB, such as 512MiB or 4GiB, at least 64MiB"
@@ -52,6 +54,18 @@ def _name(pattern: str, allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _parse_gpus(value: object) -> str:
+    """Docker's own spelling: `all`, or how many."""
+    if value == "all" or (type(value) is int and 1 <= value <= MOST_GPUS):
+        return str(value)
+    raise PydanticCustomError(
+        "gpus",
+        "is no number of GPUs; {allowed}",
+        {"allowed": f"allowed: all, or 1 to {MOST_GPUS}"},
+    )
+
+
+Gpus = Annotated[str, BeforeValidator(_parse_gpus)]
 Memory = Annotated[int, BeforeValidator(_parse_memory)]
 # A label of DNS, since the service is found under it; Docker refuses names of one letter.
 Name = Annotated[
@@ -134,6 +148,10 @@ class InferenceService(Service):
     port: Port = 8000
     model: ModelName
     threads: int = Field(default=0, ge=0, le=256, description="0 takes what `cpus` allows")
+    gpus: Gpus | None = Field(default=None, description="then the CUDA engine runs it")
+    gpu_layers: int | None = Field(
+        default=None, ge=0, le=999, description="of the model on the GPU; None for all that fit"
+    )
     start_timeout: int = Field(default=1800, ge=1)
 
     @field_validator("port")
@@ -145,8 +163,36 @@ class InferenceService(Service):
             )
         return port
 
+    @model_validator(mode="after")
+    def _layers_need_a_gpu(self) -> InferenceService:
+        if self.gpu_layers is not None and self.gpus is None:
+            raise PydanticCustomError(
+                "gpu_layers",
+                "gpu_layers: {layers} without a GPU; allowed: with gpus: all, or a number of them",
+                {"layers": self.gpu_layers},
+            )
+        return self
 
-AnyService = Annotated[ChatService | InferenceService, Field(discriminator="kind")]
+
+class ContainerService(Service):
+    """A program that the stack knows nothing of: a sidecar such as a Redis, or one of your own."""
+
+    kind: Literal["container"]
+    image: Name = Field(description="built by docker/<image>.Dockerfile")
+    port: Port
+    health: str = Field(
+        default="tcp",
+        pattern=r"^(tcp|/\S*)$",
+        description="what the monitor asks: a path by HTTP, or tcp for a connection",
+    )
+    environment: dict[str, str] = Field(default_factory=dict)
+    stop_grace: int = Field(default=10, ge=1, le=600, description="seconds to end after SIGTERM")
+    start_timeout: int = Field(default=120, ge=1)
+
+
+AnyService = Annotated[
+    ChatService | InferenceService | ContainerService, Field(discriminator="kind")
+]
 
 
 class Catalog(StrictModel):

@@ -64,7 +64,7 @@ class HardenedContainerArgs:
     host_port: int | None = None
     """A port on 127.0.0.1 that leads to `port`."""
     recreate: bool = False
-    """Whether the old one goes before the new one starts, as with a host port."""
+    """Whether the old container goes before the new one starts, as with a host port."""
     user: str = USER
     groups: Sequence[str] = ()
     """Ids of further groups."""
@@ -74,6 +74,8 @@ class HardenedContainerArgs:
     healthcheck: docker.ContainerHealthcheckArgs | None = None
     """For an image without one of its own."""
     terminal: bool = False
+    gpus: str | None = None
+    """`all`, or how many; needs an engine with NVIDIA's runtime."""
     hostname: pulumi.Input[str] | None = None
     """What the container calls itself; by default its id."""
 
@@ -100,6 +102,7 @@ def hardened_container(
         healthcheck=args.healthcheck,
         tty=args.terminal or None,
         hostname=args.hostname,
+        gpus=args.gpus,
         read_only=True,
         init=True,
         restart="unless-stopped",

@@ -10,6 +10,8 @@ from .build_context import context_digest
 from .settings import BaseImages
 
 DOCKERFILES = Path("docker")
+# The inference image with one more backend, from the same Dockerfile.
+CUDA_INFERENCE = "inference-cuda"
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,17 @@ class ImageSources:
 
 
 def image_names() -> list[str]:
-    """Every image that this project can build."""
+    """Every image that this project can build and that runs anywhere."""
     return sorted(path.stem for path in DOCKERFILES.glob("*.Dockerfile"))
 
 
 def image_sources(image: str, base_images: BaseImages) -> ImageSources:
-    """`app/<image>` and `docker/<image>.Dockerfile`, but for images without a program of ours."""
+    """`app/<image>` and `docker/<image>.Dockerfile`, but for images without a program of ours.
+
+    Those have nothing of the project in their context.
+    """
     context, build_args = Path("app") / image, {"BASE_IMAGE": base_images.python}
+    dockerfile = DOCKERFILES / f"{image}.Dockerfile"
     match image:
         case "carrier":
             context, build_args = DOCKERFILES, {}
@@ -45,4 +51,9 @@ def image_sources(image: str, base_images: BaseImages) -> ImageSources:
             }
         case "monitor":
             build_args = {"BASE_IMAGE": base_images.ubuntu}
-    return ImageSources(context, DOCKERFILES / f"{image}.Dockerfile", build_args)
+        case "inference-cuda":
+            context, dockerfile = Path("app") / "inference", DOCKERFILES / "inference.Dockerfile"
+            build_args |= {"ENGINE": "cuda", "CUDA_IMAGE": base_images.cuda}
+        case _ if not context.is_dir():
+            context, build_args = DOCKERFILES, {"BASE_IMAGE": base_images.ubuntu}
+    return ImageSources(context, dockerfile, build_args)

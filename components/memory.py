@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import docker
 import pulumi
 
 from .catalog import MEBIBYTE
-from .health_gate import engine
+from .engine import engine
 from .plan import Plan
 from .settings import PROJECT
 
@@ -16,18 +18,21 @@ GIBIBYTE = 1024 * MEBIBYTE
 
 
 def warn_of_memory(plan: Plan, docker_host: str | None) -> None:
-    """Say it where an update could run out of memory; nothing where no engine can be asked."""
-    if plan.on_swarm:
-        # It places by what is reserved on each node, and waits where nothing is left.
-        return
-    memory = engine_memory(docker_host)
+    """Say it where an update could run out of memory; nothing where no engine can be asked.
+
+    A Swarm looks for a node with room by itself.
+    """
+    memory = None if plan.on_swarm else engine_memory(docker_host)
     warning = memory_warning(plan, memory) if memory else None
     if warning:
         pulumi.log.warn(warning)
 
 
 def engine_memory(docker_host: str | None) -> int | None:
-    """Bytes of memory that the engine's machine has; None where that cannot be found out."""
+    """Bytes of memory that the engine's machine has; None where it is not to be found out."""
+    if (docker_host or os.environ.get("DOCKER_HOST", "")).startswith("ssh://"):
+        # A connection of its own, which Docker's client leaves open where it fails.
+        return None
     try:
         client = engine(docker_host, ASK_SECONDS)
     except docker.errors.DockerException:

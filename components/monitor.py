@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from .catalog import MEBIBYTE, InferenceService
+from .catalog import MEBIBYTE, AnyService, ChatService, ContainerService
 from .container import HardenedContainerArgs, Mount
 from .orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator, VolumeArgs
 from .plan import MONITOR, RESTARTER, Plan
@@ -94,10 +94,9 @@ def monitor_config(plan: Plan) -> str:
     services = [
         {
             "name": address,
-            "kind": service.kind,
-            "url": f"http://{address}:{service.port}",
+            **_question(address, service),
             # A chat whose models are down is not at fault, and restarting it helps nobody.
-            "depends_on": [] if isinstance(service, InferenceService) else models,
+            "depends_on": models if isinstance(service, ChatService) else [],
             "start_grace": service.start_timeout,
         }
         for name, service in plan.services.items()
@@ -124,3 +123,13 @@ def monitor_config(plan: Plan) -> str:
         "services": services,
     }
     return json.dumps(config, indent=2, sort_keys=True)
+
+
+def _question(name: str, service: AnyService) -> dict[str, str]:
+    """What the monitor asks of a service, and where."""
+    address = f"{name}:{service.port}"
+    if not isinstance(service, ContainerService):
+        return {"kind": service.kind, "url": f"http://{address}"}
+    if service.health == "tcp":
+        return {"kind": "tcp", "url": f"tcp://{address}"}
+    return {"kind": "http", "url": f"http://{address}{service.health}"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .catalog import AnyService, Catalog, InferenceService, Model
-from .image_sources import image_names
+from .catalog import AnyService, Catalog, ContainerService, InferenceService, Model
+from .image_sources import CUDA_INFERENCE, image_names
 from .orchestrator_settings import OrchestratorKind, orchestrator_problems
 from .registry_settings import registry_problems
 from .schema import SettingsError, choices
@@ -145,13 +145,15 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
                 settings.registry,
                 settings.image_digests,
                 password_given=secrets.registry_password is not None,
-                images=image_names(),
+                images=[*image_names(), CUDA_INFERENCE],
             ),
         )
     ]
     if problems:
         raise SettingsError(problems)
     services = {name: catalog.services[name] for name in enabled}
+    if problems := [*_ensure_dockerfiles_are_there(services)]:
+        raise SettingsError(problems)
     problems = [
         f"{source}: {PROJECT}:{problem}"
         for problem in tunnel_problems(
@@ -177,6 +179,16 @@ def _ensure_services_are_known(enabled: tuple[str, ...], catalog: Catalog) -> li
         for at, name in enumerate(enabled)
         if name not in catalog.services
     ]
+
+
+def _ensure_dockerfiles_are_there(services: dict[str, AnyService]) -> Iterator[str]:
+    known = image_names()
+    for name, service in services.items():
+        if isinstance(service, ContainerService) and service.image not in known:
+            yield (
+                f"services.yaml: services.{name}.image: docker/ has no Dockerfile of this name; "
+                f"found {service.image!r}, {choices(service.image, known)}"
+            )
 
 
 def _ensure_services_are_named_once(enabled: tuple[str, ...]) -> list[str]:

@@ -110,7 +110,7 @@ def _explain(problem: ErrorDetails) -> str:
 
 def _user_location(problem: ErrorDetails) -> Location:
     """The keys as they stand in the file, without what pydantic adds for unions and for keys."""
-    added = {"chat", "inference", "[key]"}
+    added = {"chat", "inference", "container", "[key]"}
     location = problem["loc"]
     return tuple(part for at, part in enumerate(location) if at < 2 or part not in added)
 

@@ -27,7 +27,7 @@ class ServiceStackArgs:
     replicas: int | None = None
     """None for one without a number."""
     recreate: bool = False
-    """Whether an update stops the old one before it starts the new one."""
+    """Whether an update stops the old container before it starts the new one."""
     protect: bool = False
     """Whether the model volume refuses to be deleted."""
 
@@ -69,6 +69,7 @@ class ServiceStack(pulumi.ComponentResource):
                 port=args.service.port,
                 host_port=args.host_port,
                 recreate=args.recreate,
+                gpus=args.workload.gpus,
             ),
             args.service.start_timeout,
             opts=pulumi.ResourceOptions(parent=self),

@@ -31,6 +31,8 @@ class BaseImages(CamelModel):
     python: str = "python:3.11-slim"
     ubuntu: str = "ubuntu:24.04"
     cloudflared: str = "cloudflare/cloudflared:2026.8.2"
+    # Its C library must not be newer than that of `python`, where what it compiles will run.
+    cuda: str = "nvidia/cuda:12.8.1-devel-ubuntu22.04"
 
 
 class MonitorSettings(CamelModel):
@@ -62,12 +64,12 @@ class StackSettings(CamelModel):
     image_digests: dict[Name, Digest] = Field(
         default_factory=dict, description="images that are there already, and nothing builds"
     )
+    keep_versions: int = Field(
+        default=0, ge=0, le=50, description="earlier versions that stay on the engine"
+    )
     updates: dict[Name, Literal["start-first", "recreate"]] = Field(
         default_factory=dict,
         description="whether the new container starts before or after the old one goes",
-    )
-    keep_versions: int = Field(
-        default=0, ge=0, le=50, description="earlier versions that stay on the engine"
     )
     protect: bool | None = Field(
         default=None, description="whether tunnels and models refuse to be deleted"

@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import docker
 import pulumi
 from docker.models.services import Service
 
-from .health_gate import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy, engine
+from .engine import asked, engine
+from .health_gate import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy
 
 # A log is fetched from the nodes, of which one may be dead.
 LOG_SECONDS = 10
@@ -80,8 +81,8 @@ async def wait_until_converged(
     """
     client = engine(args.docker_host)
     try:
-        service = await asyncio.to_thread(client.services.get, service_id)
-        watch = await asyncio.to_thread(_begin, service, args.replicas)
+        service = await asked(client.services.get, service_id)
+        watch = await asked(_begin, service, args.replicas)
         try:
             async with asyncio.timeout(args.timeout):
                 failure = await _failure_while_waiting(watch, resource)
@@ -89,7 +90,7 @@ async def wait_until_converged(
             failure = Failure(f"not running after {args.timeout} s", watch.newest)
         if failure:
             said = await _last_lines(service, failure.task)
-            await asyncio.to_thread(_back_out, service)
+            await asked(_back_out, watch)
             raise NotHealthy(f"{service.name}: {failure.reason}\n{said}")
     finally:
         client.close()
@@ -111,7 +112,9 @@ class Watch:
     replicas: int
     known: frozenset[str]
     """Tasks that had failed before this update, and say nothing about it."""
-    status: dict[str, Any]
+    never_ran: bool
+    """Whether it has no version that ever worked."""
+    status: dict[str, Any] = field(default_factory=dict)
     tasks: Sequence[Task] = ()
     """Those of the present version, newest first."""
 
@@ -133,14 +136,15 @@ class Watch:
 def _begin(service: Service, replicas: int) -> Watch:
     """Know what failed before; a service that an earlier update stopped is started again."""
     known: frozenset[str] = frozenset()
-    stopped = service.attrs["Spec"]["Mode"]["Replicated"].get("Replicas") == 0
-    if stopped or "PreviousSpec" in service.attrs:
+    stopped = _replicas(service.attrs["Spec"]) == 0
+    updated = "PreviousSpec" in service.attrs
+    if stopped or updated:
         known = frozenset(
             task["ID"] for task in tasks_of(service) if task["Status"]["State"] in FAILED
         )
     if stopped:
         service.scale(replicas)
-    return Watch(service, replicas, known, {})
+    return Watch(service, replicas, known, never_ran=stopped or not updated)
 
 
 async def _failure_while_waiting(watch: Watch, resource: pulumi.Resource) -> Failure | None:
@@ -148,13 +152,13 @@ async def _failure_while_waiting(watch: Watch, resource: pulumi.Resource) -> Fai
     started = time.monotonic()
     told = ""
     while True:
-        await asyncio.to_thread(watch.look)
+        await asked(watch.look)
         waited = time.monotonic() - started
         if has_converged(watch.status, watch.tasks, watch.replicas):
             return None
         if failure := failure_of(watch.status, watch.tasks, waited):
             if failure.task is None:
-                everything = await asyncio.to_thread(tasks_of, watch.service)
+                everything = await asked(tasks_of, watch.service)
                 task = newest_failure(everything)
                 return Failure(f"{failure.reason}: {reason_of(task)}", task) if task else failure
             return failure
@@ -237,7 +241,7 @@ async def _last_lines(service: Service, task: Task | None) -> str:
     if task is not None:
         with contextlib.suppress(TimeoutError, docker.errors.APIError):
             async with asyncio.timeout(LOG_SECONDS):
-                return await asyncio.to_thread(_log_of, service, task["ID"])
+                return await asked(_log_of, service, task["ID"])
     return ""
 
 
@@ -249,29 +253,33 @@ def _log_of(service: Service, task_id: str) -> str:
     return "\n".join([line.partition(" ")[2] for line in mine][-LAST_LINES:])
 
 
-def _back_out(service: Service) -> None:
+def _back_out(watch: Watch) -> None:
     """Leave the version before running, or nothing where there is none."""
+    service = watch.service
     service.reload()
     status = service.attrs.get("UpdateStatus") or {}
     if str(status.get("State", "")).startswith("rollback"):
         return
-    previous = service.attrs.get("PreviousSpec")
-    if status.get("State") in {"updating", "paused"} and previous:
-        assert service.client is not None, "it came from a client"
-        service.client.api.update_service(
-            service.id,
-            service.version,
-            previous["TaskTemplate"],
-            name=previous["Name"],
-            labels=previous.get("Labels"),
-            mode=docker.types.ServiceMode("replicated", _replicas(previous)),
-            update_config=previous.get("UpdateConfig"),
-            rollback_config=previous.get("RollbackConfig"),
-            endpoint_spec=previous.get("EndpointSpec"),
-        )
-    elif previous is None:
+    if watch.never_ran:
         service.scale(0)
+    elif status.get("State") in {"updating", "paused"}:
+        _roll_back(service)
+
+
+def _roll_back(service: Service) -> None:
+    """What `docker service rollback` does, for which Docker's library has no function.
+
+    The Swarm remembers that it went back, so that the next update does not take this for success.
+    """
+    assert service.client is not None, "it came from a client"
+    api = service.client.api
+    answer = api.post(
+        f"{api.base_url}/v{api.api_version}/services/{service.id}/update",
+        params={"version": service.version, "rollback": "previous"},
+        json=service.attrs["Spec"],
+    )
+    answer.raise_for_status()
 
 
 def _replicas(spec: dict[str, Any]) -> int:
-    return int(spec["Mode"]["Replicated"]["Replicas"])
+    return int(spec["Mode"]["Replicated"].get("Replicas", 1))

@@ -36,8 +36,8 @@ def hardened_service(
 ) -> tuple[docker.Service, pulumi.Output[str]]:
     """Declare the service; nothing waits here. Returns it with a digest of all that it runs.
 
-    A task that is replaced stays until its successor is healthy. When a version fails, Swarm goes
-    back to the one before it.
+    A task that is replaced stays until its successor is healthy, unless it is to be recreated.
+    When a version fails, Swarm goes back to the one before it.
     """
     task: docker.ServiceTaskSpecArgsDict = {
         "container_spec": _container(args),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from .catalog import AnyService, InferenceService
+from .catalog import AnyService, ChatService
 from .schema import choices
 from .tunnel_settings import (
     Access,
@@ -64,7 +64,7 @@ class _Wish:
     """What the settings ask for one service, once stack and service are joined."""
 
     service: str
-    inference: bool
+    gateway: bool
     mode: TunnelMode
     access: Access | None
     people: People
@@ -150,7 +150,7 @@ def _wish(
     label = name.removesuffix("-interface").removesuffix("-inference")
     return _Wish(
         service=name,
-        inference=isinstance(service, InferenceService),
+        gateway=isinstance(service, ChatService),
         mode=mode,
         access=access,
         people=own.people or settings.people,
@@ -256,15 +256,15 @@ def _possible_access(wish: _Wish) -> list[str]:
     """Only the gateway knows keys; Access is tied to a name, and where a token is given it is for
     whoever made that tunnel to set it up."""
     possible = [Access.ACCESS] if wish.mode is TunnelMode.NAMED else []
-    if not wish.inference:
+    if wish.gateway:
         possible += [Access.KEY, Access.PUBLIC]
     return [access.value for access in possible]
 
 
 _WHY_NOT = {
     Access.ACCESS: "Cloudflare Access needs a name of one's own, which a quick tunnel has not",
-    Access.KEY: "an inference service asks nobody for a key",
-    Access.PUBLIC: "an inference service has no limits of its own",
+    Access.KEY: "only the gateway asks for a key",
+    Access.PUBLIC: "only the gateway has limits of its own",
 }
 
 

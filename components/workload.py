@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 
 import pulumi
 
-from .catalog import STATUS_PORT, AnyService, ChatService, InferenceService
+from .catalog import (
+    STATUS_PORT,
+    AnyService,
+    ChatService,
+    ContainerService,
+    InferenceService,
+)
+from .image_sources import CUDA_INFERENCE
 from .plan import Plan
 
 MODELS_DIRECTORY = "/models"
@@ -16,6 +23,8 @@ MODELS_DIRECTORY = "/models"
 DRAIN_SECONDS = 120
 # Until Docker kills what has not ended: long enough for an end in order after the time to drain.
 STOP_GRACE = DRAIN_SECONDS + 15
+# llama-server reads its option --n-gpu-layers from here.
+N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Workload:
     config_files: Mapping[str, str] = field(default_factory=dict)
     secret_files: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     keeps_models: bool = False
+    gpus: str | None = None
 
 
 def workload(service: AnyService, plan: Plan) -> Workload:
@@ -38,6 +48,12 @@ def workload(service: AnyService, plan: Plan) -> Workload:
             return _chat(plan)
         case InferenceService():
             return _inference(service, plan)
+        case ContainerService():
+            return Workload(
+                image=service.image,
+                stop_grace=service.stop_grace,
+                environment=service.environment,
+            )
 
 
 def _chat(plan: Plan) -> Workload:
@@ -93,7 +109,7 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
         "MODEL_SHA256_UNKNOWN": None if model.sha256 else "true",
     }
     return Workload(
-        image="inference",
+        image=CUDA_INFERENCE if service.gpus else "inference",
         stop_grace=STOP_GRACE,
         environment={
             "MODEL_NAME": service.model,
@@ -105,10 +121,21 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
             "STATUS_PORT": str(STATUS_PORT),
             "DRAIN_SECONDS": str(DRAIN_SECONDS),
             **{key: value for key, value in source.items() if value is not None},
+            **_gpu_environment(service),
         },
         secret_files=_present({"hf_token": plan.secrets.hf_token}),
         keeps_models=True,
+        gpus=service.gpus,
     )
+
+
+def _gpu_environment(service: InferenceService) -> dict[str, str]:
+    """llama-server takes every layer that fits by itself; a number is handed through to it."""
+    if service.gpus is None:
+        return {}
+    layers = {} if service.gpu_layers is None else {N_GPU_LAYERS: str(service.gpu_layers)}
+    # Without it NVIDIA's runtime mounts the libraries for nvidia-smi only.
+    return {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility", **layers}
 
 
 def _present(files: Mapping[str, pulumi.Output[str] | None]) -> dict[str, pulumi.Output[str]]:

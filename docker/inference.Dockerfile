@@ -1,7 +1,8 @@
 # The inference image: fetches a model, then serves it with llama.cpp's llama-server.
-# Build context: app/inference. An engine for another processor (CUDA, say) is one more stage beside
-# engine-cpu that starts from engine-source; the runtime stage stays as it is.
+# Build context: app/inference. ENGINE is cpu, or cuda for both; CUDA_IMAGE is fetched for cuda only.
 ARG BASE_IMAGE=python:3.11-slim
+ARG CUDA_IMAGE=nvidia/cuda:12.8.1-devel-ubuntu22.04
+ARG ENGINE=cpu
 
 # ---- builder: compiler and Python build tools --------------------------------------------------
 FROM ${BASE_IMAGE} AS builder
@@ -53,6 +54,37 @@ RUN --mount=type=cache,id=llama-server-build,target=/src/build,sharing=locked \
  && cp -a /src/build/bin/llama-server /src/build/bin/lib*.so* /opt/llama/ \
  && strip --strip-unneeded /opt/llama/*
 
+# ---- cuda-backend: the one library by which the same llama-server uses GPUs -----------------------
+FROM ${CUDA_IMAGE} AS cuda-backend
+ARG CUDA_ARCHITECTURES="75-virtual;80-virtual;86-real;89-real;90-virtual"
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cmake g++ ninja-build \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=engine-source /src/llama /src/llama
+# The driver's libcuda is not here but on the host, whose runtime brings it into the container. What
+# else the backend needs lies beside it, where the loader looks first. What CMake found in another
+# CUDA_IMAGE is forgotten.
+RUN --mount=type=cache,id=llama-cuda-build,target=/src/build,sharing=locked \
+    rm -f /src/build/CMakeCache.txt \
+ && cmake -S /src/llama -B /src/build -G Ninja \
+      -DCMAKE_BUILD_TYPE=Release \
+      -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN' \
+      -DBUILD_SHARED_LIBS=ON -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_CCACHE=OFF \
+      -DGGML_CUDA=ON -DGGML_CUDA_NCCL=OFF "-DCMAKE_CUDA_ARCHITECTURES=${CUDA_ARCHITECTURES}" \
+      -DLLAMA_OPENSSL=OFF -DLLAMA_SUBPROCESS=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+      -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF \
+ && ninja -C /src/build ggml-cuda \
+ && mkdir /opt/cuda \
+ && cp -a /src/build/bin/libggml-cuda.so* /opt/cuda/ \
+ && strip --strip-unneeded /opt/cuda/libggml-cuda.so \
+ && cp -L /usr/local/cuda/lib64/libcudart.so.?? /usr/local/cuda/lib64/libcublas.so.?? \
+      /usr/local/cuda/lib64/libcublasLt.so.?? /opt/cuda/
+
+FROM engine-cpu AS engine-cuda
+COPY --from=cuda-backend /opt/cuda /opt/llama
+
+FROM engine-${ENGINE} AS engine
+
 # ---- tiny-model: a small model for stacks that reach no model hub --------------------------------
 FROM builder AS tiny-model
 COPY tiny_gguf.py /src/inference/
@@ -80,7 +112,7 @@ RUN --mount=type=tmpfs,target=/var/cache/apt --mount=type=tmpfs,target=/var/lib/
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin inference \
  && install -d -o 10001 -g 10001 /models
 COPY --from=python-packages /opt/venv /opt/venv
-COPY --from=engine-cpu /opt/llama /opt/llama
+COPY --from=engine /opt/llama /opt/llama
 COPY --from=tiny-model /opt/models /opt/models
 COPY *.py /opt/app/inference/
 # The engine's threads wait for each other many times per word. Where another busy program shares the

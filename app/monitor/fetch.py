@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import time
@@ -86,6 +87,23 @@ class Fetcher:
     ) -> Answer:
         """POST JSON or bytes to an address within so many seconds; raises NoAnswer."""
         return await self._ask("POST", url, within, json=json, data=data, headers=headers)
+
+    async def connect(self, host: str, port: int, within: float) -> float:
+        """Connect, and close at once; gives the seconds it took, or raises NoAnswer."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(within):
+                _, writer = await asyncio.open_connection(host, port)
+        except TimeoutError:
+            text = f"no connection within {within:g} s"
+            raise NoAnswer("timeout", text, unreachable=True) from None
+        except OSError as error:
+            raise _not_connected(error) from None
+        seconds = time.monotonic() - started
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return seconds
 
     async def _ask(
         self,

@@ -40,6 +40,8 @@ class Prober:
                 return await self._chat(service)
             if service.kind is Kind.CONNECTOR:
                 return await self._connector(service)
+            if service.kind is Kind.TCP:
+                return await self._tcp(service)
             answer = await self._fetcher.get(service.address, service.timeout)
         except NoAnswer as fault:
             return Verdict(State.DOWN, fault.code, str(fault), unreachable=fault.unreachable)
@@ -56,6 +58,12 @@ class Prober:
             reason = f"not ready: {detail(ready)}"
             return Verdict(State.DOWN, "not_ready", reason, alive.latency, excusable=True)
         return alive if verdict.state is State.OK else verdict
+
+    async def _tcp(self, service: Service) -> Verdict:
+        """Whether somebody listens; what was said to it, its own health check knows better."""
+        host, port = service.url.host or "", service.url.port or 0
+        seconds = await self._fetcher.connect(host, port, service.timeout)
+        return Verdict(State.OK, "ok", "accepts connections", seconds)
 
     async def _connector(self, service: Service) -> Verdict:
         """cloudflared's `/ready`: 200 with the number of edge connections, or 503."""

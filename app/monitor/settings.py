@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AnyUrl,
     AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
     HttpUrl,
+    UrlConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -27,6 +29,7 @@ DEFAULT_SERVER_URL = "http://localhost:8080/health"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 30)]
+TcpUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["tcp"], host_required=True)]
 Scalar = str | int | float | bool | None
 
 
@@ -38,6 +41,7 @@ class Kind(StrEnum):
     """What a service is, which decides the questions that are put to it."""
 
     HTTP = "http"
+    TCP = "tcp"
     INFERENCE = "inference"
     CHAT = "chat"
     CONNECTOR = "connector"
@@ -124,14 +128,15 @@ class Alerts(Strict):
 class Service(Strict):
     """One watched service, or one replica of it.
 
-    `url` is the whole address for kind `http`, and the base address for the others, whose
-    paths are known. `service` and `replica` name the container for the restarter where they
-    differ from `name`. What is left out here comes from the stack-wide settings.
+    `url` is the whole address for kind `http`, `tcp://host:port` for kind `tcp`, and the base
+    address for the others, whose paths are known. `service` and `replica` name the container for
+    the restarter where they differ from `name`. What is left out here comes from the stack-wide
+    settings.
     """
 
     name: Name
     kind: Kind = Kind.HTTP
-    url: HttpUrl
+    url: HttpUrl | TcpUrl
     service: Name | None = None
     replica: Name | None = None
     depends_on: tuple[Name, ...] = ()
@@ -142,6 +147,15 @@ class Service(Strict):
     judgement: Judgement | None = None
     restart: bool = True
     paused_until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def url_fits_the_kind(self) -> Self:
+        """Refuse an address that the kind's questions cannot be put to."""
+        if (self.kind is Kind.TCP) != (self.url.scheme == "tcp"):
+            raise ValueError(f"url: {self.url} does not fit kind {self.kind.value}")
+        if self.url.port is None:
+            raise ValueError(f"url: {self.url} names no port")
+        return self
 
     @property
     def address(self) -> str:

@@ -23,6 +23,14 @@ def commands(page: Path) -> Iterator[str]:
             yield code
 
 
+def files(page: Path) -> dict[str, str]:
+    """By path: the content of each file that a page gives, named before its block."""
+    text = page.read_text(encoding="utf-8")
+    named = r"`([\w./-]+\.(?:py|Dockerfile))`[^`]*?:\n\n```\w+\n(.*?)^```$"
+    found = re.findall(named, text, re.MULTILINE | re.DOTALL)
+    return dict(found)
+
+
 def blocks(page: Path, language: str) -> list[str]:
     """The code blocks of a page in a language, in order."""
     found = FENCE.findall(page.read_text(encoding="utf-8"))

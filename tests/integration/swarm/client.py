@@ -1,7 +1,8 @@
 """A client inside the Swarm: asks the chat every 50 ms, and always has long answers streaming.
 
 Runs as a service of the tests' own from the chat's image, whose Python and aiohttp it uses. Prints a
-line of JSON for each answer: when it was asked for, what kind, how long it took, what went wrong.
+line of JSON for each answer: when it was asked for, what kind, how long it took, what went wrong; and
+one of kind "began" for each stream that it opens.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ URL = "http://chat-interface:8080/v1/chat/completions"
 PAUSE = 0.05
 STREAMS = 2
 # Well below the 20 s that a stopped chat gives its streams.
-STREAM_SECONDS = 12
+STREAM_SECONDS = 8
 MESSAGES = [{"role": "user", "content": "Say something."}]
 # Much more than an answer takes: a busy machine is no failure.
 PATIENCE = aiohttp.ClientTimeout(total=30)
@@ -66,6 +67,8 @@ async def told(kind: str, client: aiohttp.ClientSession, question: Any) -> None:
 
 async def stream_on(client: aiohttp.ClientSession) -> None:
     while True:
+        record = {"asked": time.time(), "kind": "began", "seconds": 0, "problem": ""}
+        print(json.dumps(record), flush=True)
         await told("stream", client, stream)
         await asyncio.sleep(PAUSE)
 

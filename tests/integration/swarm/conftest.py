@@ -22,6 +22,7 @@ from components.settings import BaseImages
 from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
 from tests.integration.registry_server import MANIFEST, USER, RegistryServer, running_registry
 
+from .client import STREAMS
 from .rig import Swarm, running_swarm, wait_for
 
 TEAM = "team/llm-stack"
@@ -174,7 +175,10 @@ class Client:
     container: Any
 
     def stop(self) -> None:
+        engine = self.container.client
         self.service.remove()
+        mine = {"id": self.container.id}
+        wait_for(lambda: not engine.containers.list(filters=mine), PATIENCE, "the client's end")
 
     def answers(self) -> list[dict[str, Any]]:
         lines = self.container.logs(stderr=False).decode().splitlines()
@@ -189,13 +193,15 @@ class Client:
         ended = time.time()
 
         def streamed_on() -> bool:
-            # Each stream that was open at the end has come to its own.
-            later = [a for a in self.answers() if a["asked"] > ended]
-            return len([a for a in later if a["kind"] == "stream"]) >= 2
+            # Where the next one has begun, the one that was open at the end has come to its own.
+            later = [a for a in self.answers() if a["kind"] == "began" and a["asked"] > ended]
+            return len(later) >= STREAMS
 
         wait_for(streamed_on, PATIENCE, "the end of the streams")
         found += [
-            a for a in self.answers() if began <= a["asked"] + a["seconds"] and a["asked"] <= ended
+            a
+            for a in self.answers()
+            if a["kind"] != "began" and began <= a["asked"] + a["seconds"] and a["asked"] <= ended
         ]
 
 
@@ -210,6 +216,8 @@ def start_client(swarm: Swarm, network: str, image: str, stack: str) -> Client:
         name=f"client-of-{stack}",
         networks=[network],
         constraints=["node.role==manager"],
+        # Python alone would not hear that it is to stop.
+        init=True,
         endpoint_spec=docker.types.EndpointSpec(mode="dnsrr"),
         healthcheck={"Test": ["NONE"]},
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +95,10 @@ def figures(record_property: Callable[[str, object], None]) -> Callable[[str], N
     return tell
 
 
+def failed_of(answers: list[dict[str, Any]], kind: str) -> int:
+    return len([answer for answer in failed(answers) if answer["kind"] == kind])
+
+
 def failed(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [answer for answer in answers if answer["problem"]]
 
@@ -102,8 +108,9 @@ def counted(answers: list[dict[str, Any]]) -> str:
     kinds = {kind: [a for a in answers if a["kind"] == kind] for kind in ("request", "stream")}
     slowest = max((a["seconds"] for a in kinds["request"]), default=0)
     return (
-        f"{len(kinds['request'])} requests and {len(kinds['stream'])} streams, "
-        f"{len(failed(answers))} failed, slowest request {slowest:.1f} s"
+        f"{len(kinds['request'])} requests, {failed_of(answers, 'request')} failed; "
+        f"{len(kinds['stream'])} streams, {failed_of(answers, 'stream')} failed; "
+        f"slowest request {slowest:.1f} s"
     )
 
 
@@ -149,6 +156,33 @@ def test_the_token_is_a_secret_of_the_swarm_and_nowhere_else(
     shown += [container.attrs for container in containers(swarm, stack)]
     assert TOKEN not in str(shown)
     assert TOKEN not in stack.pulumi("stack", "export").stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("docker service ls --filter label=llm-stack.stack=$STACK", "chat-interface"),
+        (
+            "docker service ps $(docker service ls -qf label=llm-stack.service=mini-inference)",
+            "mini-inference",
+        ),
+        (
+            "docker service logs --tail 50 "
+            "$(docker service ls -qf label=llm-stack.service=mini-inference)",
+            "llama",
+        ),
+        ("docker logs $(docker ps -qf label=llm-stack.service=monitor)", "started"),
+        ("docker node ls", "Ready"),
+    ],
+)
+def test_documented_commands_find_what_runs(
+    stack: SwarmStack, swarm: Swarm, command: str, said: str
+) -> None:
+    """Those of docs/swarm.md, with another service's name."""
+    shell = {**os.environ, "DOCKER_HOST": swarm.manager.socket, "STACK": stack.name}
+    result = subprocess.run(["sh", "-c", command], env=shell, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert said in result.stdout + result.stderr
 
 
 def test_nothing_changes_without_a_change(stack: SwarmStack) -> None:

@@ -140,8 +140,8 @@ REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
     (
         CLOUDFLARE,
         {**NAMED, "services": {"phi-inference": {"mode": "named"}}},
-        "Pulumi.prod.yaml: llm-stack:tunnel.services.phi-inference.access: an inference service "
-        "has no limits of its own; found 'public', allowed: access",
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.phi-inference.access: "
+        "only the gateway has limits of its own; found 'public', allowed: access",
     ),
     (
         {},

@@ -176,7 +176,7 @@ CATALOGUE = [
     (
         ("kind: chat", "kind: chatbot"),
         "services.yaml:{line}: services.chat-interface: Input tag 'chatbot' found using 'kind' does "
-        "not match any of the expected tags: 'chat', 'inference'",
+        "not match any of the expected tags: 'chat', 'inference', 'container'",
     ),
     (
         ("  qwen-inference:", "  phi-inference:"),

@@ -177,3 +177,12 @@ async def test_loading_a_model_is_no_failure_and_asks_for_nothing_more(prober: P
     async with serving(health=LOADING, slots=LOADING) as fake:
         assert (await check(prober, fake, Kind.INFERENCE)).state is State.LOADING
         assert fake.asked == ["/slots", "/health"]
+
+
+async def test_a_port_that_accepts_connections_is_well(prober: Prober) -> None:
+    async with serving() as fake:
+        address = fake.url.replace("http:", "tcp:")
+        verdict = await check(prober, fake, Kind.TCP, url=address)
+        assert (verdict.state, verdict.code) == (State.OK, "ok")
+    verdict = await check(prober, fake, Kind.TCP, url=address)
+    assert (verdict.state, verdict.code) == (State.DOWN, "refused")

@@ -102,3 +102,18 @@ def test_a_faulty_environment_is_refused(key: str) -> None:
 
 def test_no_secret_fits_into_the_configuration() -> None:
     assert "url" not in Settings.model_fields["alerts"].annotation.model_fields  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"kind": "tcp"}, "http://a:1/ does not fit kind tcp"),
+        ({"url": "tcp://a:1"}, "tcp://a:1 does not fit kind http"),
+        ({"kind": "tcp", "url": "tcp://a"}, "tcp://a names no port"),
+    ],
+)
+def test_an_address_must_fit_its_kind(
+    tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    with pytest.raises(SettingsError, match=told):
+        load(write(tmp_path, services=[service(**changes)]))

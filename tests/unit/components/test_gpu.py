@@ -1,0 +1,149 @@
+"""Services that ask for GPUs: what runs them, and what is refused before anything changes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import docker
+import pulumi
+import pytest
+
+from components import gpu
+from components.catalog import Catalog, load_catalog
+from components.gpu import has_gpus
+from components.image_sources import CUDA_INFERENCE, image_sources
+from components.schema import SettingsError
+from components.settings import BaseImages
+
+from .conftest import PROJECT_ROOT, Graph, StackRunner
+
+ENTRY = "    model: phi-3-mini\n"
+STACK = {"services": ["phi-inference", "qwen-inference"], "monitor": {"socketGroup": 999}}
+
+
+class Engine:
+    """Tells of itself what a test says."""
+
+    def __init__(self, **info: Any) -> None:
+        self._info = info
+
+    def info(self) -> dict[str, Any]:
+        return self._info
+
+    def close(self) -> None: ...
+
+
+def catalogue(tmp_path: Path, more: str) -> Catalog:
+    text = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "services.yaml"
+    path.write_text(text.replace(ENTRY, ENTRY + more, 1), encoding="utf-8")
+    return load_catalog(path)
+
+
+Run = Any
+
+
+@pytest.fixture
+def run_with_gpus(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    def run(more: str, engine: Any) -> Graph:
+        known = catalogue(tmp_path, more)
+        monkeypatch.setattr("components.catalog.load_catalog", lambda path: known)
+        monkeypatch.setattr(gpu, "engine", engine)
+        return run_program(STACK)
+
+    return run
+
+
+def nvidia(host: str | None) -> Engine:
+    return Engine(Runtimes={"runc": {}, "nvidia": {}})
+
+
+def test_a_service_with_gpus_runs_the_cuda_engine(run_with_gpus: Run) -> None:
+    graph = run_with_gpus("    gpus: all\n    gpu_layers: 20\n", nvidia)
+    phi, qwen = graph.running["phi-inference"].inputs, graph.running["qwen-inference"].inputs
+    assert phi["gpus"] == "all"
+    assert "LLAMA_ARG_N_GPU_LAYERS=20" in phi["envs"]
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in phi["envs"]
+    assert phi["image"] == "sha256:inference-cuda-build"
+    build = graph.of("RemoteImage")["inference-cuda-build"].inputs["build"]
+    assert build["dockerfile"] == "../../docker/inference.Dockerfile"
+    assert build["buildArgs"]["ENGINE"] == "cuda"
+    assert build["buildArgs"]["CUDA_IMAGE"].startswith("nvidia/cuda:")
+    assert "gpus" not in qwen, "the others stay on processors"
+    assert qwen["image"] == "sha256:inference-build"
+    assert not [env for env in qwen["envs"] if "GPU" in env or "NVIDIA" in env]
+
+
+def test_a_number_of_gpus_is_handed_on(run_with_gpus: Run) -> None:
+    graph = run_with_gpus("    gpus: 2\n", nvidia)
+    assert graph.running["phi-inference"].inputs["gpus"] == "2"
+
+
+def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_with_gpus("    gpus: 1\n", lambda host: Engine(Runtimes={"runc": {}}))
+    assert str(refusal.value) == (
+        "services.yaml: services.phi-inference.gpus: the engine cannot hand out GPUs; found '1' "
+        "and the runtimes runc, allowed: an engine with NVIDIA's container toolkit, or no gpus"
+    )
+
+
+def test_an_engine_that_is_not_reached_is_left_to_the_provider(run_with_gpus: Run) -> None:
+    def no_engine(host: str | None) -> None:
+        raise docker.errors.DockerException
+
+    assert run_with_gpus("    gpus: 1\n", no_engine).running["phi-inference"].inputs["gpus"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("info", "found"),
+    [
+        ({"Runtimes": {"runc": {}, "nvidia": {}}}, True),
+        ({"Runtimes": None, "DiscoveredDevices": [{"ID": "nvidia.com/gpu=0"}]}, True),
+        ({"Runtimes": {"runc": {}}, "DiscoveredDevices": None}, False),
+    ],
+)
+def test_what_an_engine_with_gpus_says_of_itself(info: dict[str, Any], found: bool) -> None:
+    assert has_gpus(info) is found
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            "    gpus: 0\n",
+            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; found 0",
+        ),
+        (
+            "    gpus: some\n",
+            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; "
+            "found 'some'",
+        ),
+        (
+            "    gpus: yes\n",
+            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; "
+            "found True",
+        ),
+        (
+            "    gpu_layers: 20\n",
+            "services.phi-inference: gpu_layers: 20 without a GPU; allowed: with gpus: all, or a "
+            "number of them",
+        ),
+    ],
+)
+def test_a_bad_request_is_refused_with_its_line(tmp_path: Path, more: str, told: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        catalogue(tmp_path, more)
+    assert re.sub(r"^services\.yaml:\d+: ", "", str(refusal.value)) == told
+
+
+def test_the_cuda_image_comes_from_the_same_dockerfile_and_only_it_changes_with_its_base() -> None:
+    other = BaseImages(cuda="nvidia/cuda:13.0.0-devel-ubuntu22.04")
+    cuda = image_sources(CUDA_INFERENCE, BaseImages())
+    assert cuda.dockerfile == image_sources("inference", BaseImages()).dockerfile
+    assert cuda.digest != image_sources(CUDA_INFERENCE, other).digest
+    assert (
+        image_sources("inference", BaseImages()).digest == image_sources("inference", other).digest
+    )
