@@ -4,7 +4,7 @@ For each number of services, in one run on this machine's engine: preview, first
 update without a change, and destroy. Beside it stand a program without a resource (what Pulumi
 itself takes) and Docker Compose with the same containers, made from what the engine says of ours.
 Every service answers with the tiny model; images are built before the clock starts. Prints Markdown
-tables and removes what it made. Needs `. toolchain/activate`, and for the comparison `docker compose`
+tables and removes what it made. Needs `. toolchain/activate`, and for the comparison Docker Compose
 or the program that --compose names.
 """
 

@@ -3,7 +3,7 @@
 A fast fake model server (a process of its own) streams tokens at the pace of a model; the same
 clients read them directly, through the gateway, and through LiteLLM proxy, which is installed for
 this into an environment of its own. Prints a Markdown table and writes a plot and the raw figures
-to benchmarks/results/. Needs Linux (/proc), uv, and matplotlib for the plot.
+to benchmarks/results/. Needs Linux (/proc), and matplotlib for the plot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -184,13 +183,10 @@ def _litellm(server: int, installed: Path | None) -> Iterator[Target]:
 
 
 def _install_litellm(folder: Path) -> Path:
-    uv = shutil.which("uv")
-    if uv is None:
-        sys.exit("uv is not on the PATH: LiteLLM is installed by it (or use --without-litellm)")
     environment = folder / "venv"
-    subprocess.run([uv, "venv", "--quiet", "--python", "3.11", environment], check=True)
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, LITELLM], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", LITELLM], check=True)
     return environment / "bin" / "litellm"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
+from importlib.metadata import version
 
 import pulumi
 import pulumi_cloudflare as cloudflare
@@ -76,19 +76,28 @@ class CloudflareTunnel(pulumi.ComponentResource):
             comment=f"Tunnel {args.label}, managed by Pulumi",
             opts=pulumi.ResourceOptions(parent=self, depends_on=before, delete_before_replace=True),
         )
-        answer = cloudflare.get_zero_trust_tunnel_cloudflared_token_output(
-            account_id=named.account_id, tunnel_id=tunnel.id
-        ).recover(lambda error: _no_token(args.label, error))
-        self.token = pulumi.Output.secret(answer.token)
+        self.token = pulumi.Output.secret(
+            tunnel.id.apply(lambda tunnel_id: _token(args.label, named.account_id, tunnel_id))
+        )
         self.register_outputs({"token": self.token, "machine_token": self.machine_token})
 
 
-def _no_token(label: str, error: Exception) -> NoReturn:
-    """A refusal in words: what a function of a provider raises would be told as a traceback.
+async def _token(label: str, account_id: str, tunnel_id: str) -> str:
+    """Read a tunnel's token; raises `RunError`, also where another resource's failure ends that.
 
-    Such a function is also cut short when another resource of the stack fails.
+    Not by the SDK's own function: what that raises would end the program with a traceback.
     """
-    raise pulumi.RunError(f"{label}: the tunnel's token could not be read: {error}") from None
+    try:
+        answer: dict[str, str] = await pulumi.runtime.invoke_async(
+            "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken",
+            {"accountId": account_id, "tunnelId": tunnel_id},
+            # As the SDK's functions ask, so that the same default provider answers.
+            pulumi.InvokeOptions(version=version("pulumi-cloudflare")),
+        )
+    except Exception as error:
+        message = f"{label}: the tunnel's token could not be read: {error}"
+        raise pulumi.RunError(message) from None
+    return answer["token"]
 
 
 def ingress(hostname: str, origin: str) -> cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgs:

@@ -196,12 +196,12 @@ def connector_url(connector: str) -> str:
 def quick_address(log: list[str]) -> str:
     """The address in a quick tunnel's log: the last one, as each start is given another.
 
-    Raises `RuntimeError` where the log tells none.
+    Raises `RunError` where the log tells none.
     """
     # The framed line of `RunQuickTunnel` in cloudflared's quick_tunnel.go.
     found = re.findall(r"\|\s+(https://[^\s|]+)\s+\|", "\n".join(log))
     if not found:
-        raise RuntimeError(
+        raise pulumi.RunError(
             "the quick tunnel's connector has logged no address; "
             "start it anew: docker restart <its container>, then pulumi up"
         )

@@ -1,4 +1,4 @@
-"""Programs that the tests run beside the stack: two linters' helpers, and a registry."""
+"""Programs that the tests run beside the stack: linters' helpers, a registry, and Prometheus."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from .steps import Finding
 
 # Their names in Debian too.
 LINTERS = ("shellcheck", "jq")
-REGISTRY = "docker-registry"
+# Programs by their package. Installed, they would be started at once, open to the network and to
+# everybody; so the packages are only unpacked.
+SERVERS = {
+    "docker-registry": ("docker-registry",),
+    "prometheus": ("prometheus", "promtool"),
+}
+PROGRAMS = (*LINTERS, *(program for programs in SERVERS.values() for program in programs))
 
 
 class CheckingPrograms:
-    """shellcheck and jq as the system's packages; the registry from its package, not installed.
-
-    Installed, it would be started at once, open to the network and to everybody.
-    """
+    """shellcheck and jq as the system's packages; servers from theirs, not installed."""
 
     title = "Programs of the tests"
 
@@ -34,45 +37,47 @@ class CheckingPrograms:
     def find(self) -> Finding:
         missing = self._missing()
         if missing:
-            return Finding(False, f"getting {', '.join(missing)}")
-        return Finding(True, ", ".join((*LINTERS, REGISTRY)))
+            return Finding(False, f"getting {', '.join(sorted(missing))}")
+        return Finding(True, ", ".join(PROGRAMS))
 
     def make(self, step: Step) -> str:
         missing = self._missing()
-        packages = [name for name in missing if name in LINTERS]
+        packages = [name for name in LINTERS if name in missing]
         if packages:
             debian.install(packages, purpose=" and ".join(packages), log=self._log, step=step)
-        if REGISTRY in missing:
-            self._unpack_registry(step)
+        for package, programs in SERVERS.items():
+            if not missing.isdisjoint(programs):
+                self._unpack(package, step)
         return self.find().what
 
-    def _missing(self) -> list[str]:
+    def _missing(self) -> set[str]:
         path = f"{self._project.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        return [name for name in (*LINTERS, REGISTRY) if shutil.which(name, path=path) is None]
+        return {name for name in PROGRAMS if shutil.which(name, path=path) is None}
 
-    def _unpack_registry(self, step: Step) -> None:
+    def _unpack(self, package: str, step: Step) -> None:
+        programs = SERVERS[package]
         if not debian.here():
             raise SetupError(
-                f"{REGISTRY} (CNCF Distribution) is missing, and this system does not use apt. "
+                f"{' and '.join(programs)} is missing, and this system does not use apt. "
                 "Put it on PATH, then run this again."
             )
-        folder = self._project.cache / REGISTRY
-        program = folder / "usr" / "bin" / REGISTRY
-        if not program.exists():
-            step.doing(f"unpacking {REGISTRY} from its package")
+        folder = self._project.cache / package
+        if not folder.exists():
+            step.doing(f"unpacking {package} from its package")
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-                self._download(Path(temporary))
+                self._download(package, Path(temporary))
                 unpacked = Path(temporary) / "unpacked"
-                (package,) = Path(temporary).glob("*.deb")
-                follow(["dpkg-deb", "--extract", package, unpacked], log=self._log)
+                (archive,) = Path(temporary).glob("*.deb")
+                follow(["dpkg-deb", "--extract", archive, unpacked], log=self._log)
                 unpacked.rename(folder)
         self._project.bin.mkdir(parents=True, exist_ok=True)
-        link = self._project.bin / REGISTRY
-        link.unlink(missing_ok=True)
-        link.symlink_to(program)
+        for program in programs:
+            link = self._project.bin / program
+            link.unlink(missing_ok=True)
+            link.symlink_to(folder / "usr" / "bin" / program)
 
-    def _download(self, folder: Path) -> None:
+    def _download(self, package: str, folder: Path) -> None:
         if debian.is_root():
             follow(["apt-get", "update", "-q"], log=self._log)
-        follow(["apt-get", "download", REGISTRY], log=self._log, cwd=folder)
+        follow(["apt-get", "download", package], log=self._log, cwd=folder)

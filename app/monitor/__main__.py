@@ -70,7 +70,8 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(fetcher.close)
         prober = Prober(fetcher)
         client = RestarterClient(settings.restarts, fetcher) if settings.restarts.enabled else None
-        history = History([s.name for s in settings.services], settings.state_dir, time.time)
+        intervals = {one.name: settings.interval_of(one) for one in settings.services}
+        history = History(intervals, settings.state_dir, time.time)
         alerter = Alerter(settings.alerts, settings.stack, settings.state_dir, fetcher)
         watch = Watch(
             settings,

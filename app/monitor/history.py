@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,11 @@ NOTES_KEPT = 12
 SAVE_INCIDENTS_EVERY = 20.0
 SAVE_ROLLUPS_EVERY = 300.0
 
+# A monitor that was away, or a check that was late, says nothing of more than this many intervals.
+LONGEST_SPAN = 2
+# What a service that has never served yet is allowed to be without being called down.
+COMING_UP = (State.UNKNOWN, State.STARTING, State.LOADING)
+
 # From best to worst; a bucket shows the worst state seen in it.
 RANKS = (
     State.OK,
@@ -48,18 +53,19 @@ RANK = {state: rank for rank, state in enumerate(RANKS)}
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """What was seen in a span of time; `begins` in seconds since the epoch, latency in seconds.
-    Without a check it was not watched, and `worst` is None."""
+    Without a check it was not watched, and `worst` is None. Time counts, not checks: a service
+    that fails is asked more often."""
 
     begins: float
-    checks: int = 0
-    good: int = 0
+    watched: float = 0.0
+    good: float = 0.0
     worst: State | None = None
     latency: float | None = None
 
     @property
     def lost(self) -> float:
-        """The share of the checks that failed."""
-        return 1 - self.good / self.checks if self.checks else 0.0
+        """The share of the time in which requests were not answered."""
+        return 1 - self.good / self.watched if self.watched else 0.0
 
 
 class Ring:
@@ -69,32 +75,33 @@ class Ring:
         self._span = span
         self._size = size
         self._last = 0
-        self._checks = array("H", bytes(2 * size))
-        self._good = array("H", bytes(2 * size))
+        self._watched = array("f", bytes(4 * size))
+        self._good = array("f", bytes(4 * size))
+        # 0 where nothing was seen, else one more than the rank.
         self._worst = array("B", bytes(size))
         self._latency = array("f", bytes(4 * size))
 
-    def add(self, at: float, *, good: bool, rank: int, latency: float | None) -> None:
-        """Count a check."""
+    def add(
+        self, at: float, *, seconds: float, good: bool, rank: int, latency: float | None
+    ) -> None:
+        """Take in a check, which speaks for the seconds before it; 0 for none of them."""
         self._turn(at)
         place = self._last % self._size
-        if self._checks[place] == 0xFFFF:
-            return
-        self._checks[place] += 1
-        self._worst[place] = max(self._worst[place], rank)
-        if good:
-            self._good[place] += 1
+        self._watched[place] += seconds
+        self._worst[place] = max(self._worst[place], rank + 1)
+        if good and seconds:
+            self._good[place] += seconds
             if latency is not None:
-                count = self._good[place]
-                self._latency[place] += (latency - self._latency[place]) / count
+                share = seconds / self._good[place]
+                self._latency[place] += (latency - self._latency[place]) * share
 
     def _turn(self, at: float) -> None:
         """Go on to the span of this time, and empty those in between."""
         index = int(at) // self._span
         for passed in range(max(self._last + 1, index - self._size + 1), index + 1):
             place = passed % self._size
-            self._checks[place] = self._good[place] = self._worst[place] = 0
-            self._latency[place] = 0.0
+            self._watched[place] = self._good[place] = self._latency[place] = 0.0
+            self._worst[place] = 0
         self._last = max(self._last, index)
 
     def buckets(self, now: float) -> Iterator[Bucket]:
@@ -103,25 +110,25 @@ class Ring:
         for index in range(last - self._size + 1, last + 1):
             place, begins = index % self._size, float(index * self._span)
             kept = self._last - self._size < index <= self._last
-            if not kept or not self._checks[place]:
+            if not kept or not self._worst[place]:
                 yield Bucket(begins)
                 continue
             yield Bucket(
                 begins,
-                self._checks[place],
+                self._watched[place],
                 self._good[place],
-                RANKS[self._worst[place]],
+                RANKS[self._worst[place] - 1],
                 self._latency[place] if self._good[place] else None,
             )
 
     def uptime(self, now: float) -> float | None:
-        """The share of good checks up to now, from 0 to 1; None where there was none."""
+        """The share of the time in which requests were answered, from 0 to 1; None before any."""
         self._turn(now)
-        checks = sum(self._checks)
-        return sum(self._good) / checks if checks else None
+        watched = sum(self._watched)
+        return sum(self._good) / watched if watched else None
 
     def _arrays(self) -> tuple[array[int] | array[float], ...]:
-        return (self._checks, self._good, self._worst, self._latency)
+        return (self._watched, self._good, self._worst, self._latency)
 
     def pack(self) -> tuple[int, str]:
         """The content as plain data."""
@@ -184,13 +191,22 @@ class Record:
     day: Ring = field(default_factory=lambda: Ring(QUARTER, QUARTERS))
     months: Ring = field(default_factory=lambda: Ring(DAY, DAYS))
     incidents: list[Incident] = field(default_factory=list)
+    counted_at: float | None = None
+    """When a check was last taken in."""
+    has_served: bool = False
 
 
 class History:
-    """The histories of all services, and their files."""
+    """The histories of all services, and their files.
 
-    def __init__(self, names: list[str], state_dir: Path, clock: Callable[[], float]) -> None:
-        self.records = {name: Record() for name in names}
+    :param intervals: by service, the seconds between two checks while nothing is wrong.
+    """
+
+    def __init__(
+        self, intervals: Mapping[str, float], state_dir: Path, clock: Callable[[], float]
+    ) -> None:
+        self.records = {name: Record() for name in intervals}
+        self._longest = {name: LONGEST_SPAN * seconds for name, seconds in intervals.items()}
         self._clock = clock
         self._incidents = Store(
             state_dir / "incidents.json", TypeAdapter(dict[str, list[Incident]])
@@ -207,13 +223,23 @@ class History:
             if name in self.records:
                 self.records[name].day.unpack(*day)
                 self.records[name].months.unpack(*months)
+                served = self.records[name].months.uptime(self._clock())
+                self.records[name].has_served = bool(served)
 
     def count(self, service: Service, memory: Memory) -> None:
         """Take in a check."""
         record, good = self.records[service.name], can_serve(memory)
         at = memory.checked_at or self._clock()
+        record.has_served |= good
+        since = at - (record.counted_at or 0.0)
+        seconds = min(max(since, 0.0), self._longest[service.name])
+        if memory.state in COMING_UP and not record.has_served:
+            seconds = 0.0
+        record.counted_at = at
         for ring in (record.day, record.months):
-            ring.add(at, good=good, rank=RANK[memory.state], latency=memory.latency)
+            ring.add(
+                at, seconds=seconds, good=good, rank=RANK[memory.state], latency=memory.latency
+            )
 
     def hear(self, service: Service, event: Event) -> None:
         """Take in an event."""

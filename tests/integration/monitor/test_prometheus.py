@@ -1,7 +1,4 @@
-"""The files for Prometheus and Grafana, loaded by Prometheus itself and by its promtool.
-
-Debian: `apt-get install --no-install-recommends prometheus`.
-"""
+"""The files for Prometheus and Grafana, loaded by Prometheus itself and by its promtool."""
 
 from __future__ import annotations
 
@@ -25,10 +22,6 @@ from .rig import FakeSpec, Rig, wait_for
 FOLDER = Path(__file__).parents[3] / "docs" / "monitoring"
 RULES = FOLDER / "alerts.rules.yml"
 DASHBOARD = json.loads((FOLDER / "grafana-dashboard.json").read_text())
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)"
-)
 
 
 def promtool(*words: str, text: str | None = None) -> None:
@@ -146,8 +139,6 @@ def query(url: str, expression: str) -> list[Any]:
 def test_a_real_prometheus_scrapes_the_monitor_and_answers_the_dashboard(
     rig: Rig, tmp_path: Path
 ) -> None:
-    if shutil.which("prometheus") is None:
-        pytest.skip("prometheus is not installed")
     target = rig._address(rig.monitor, rig.network.name) + ":8090"
     with prometheus(tmp_path, target) as url:
         wait_for(lambda: query(url, "up == 1") or None, lambda: "the monitor was not scraped")

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from typing import Any
 
+import grpc
+import pulumi
 import pytest
 import yaml
 
 from components.tunnel import quick_address
 from components.tunnel_settings import is_tunnel_token
 
-from .conftest import PROJECT_ROOT, TUNNEL_TOKEN, Graph, StackRunner
+from .conftest import PROJECT_ROOT, TUNNEL_TOKEN, Graph, RecordingMocks, StackRunner
 
 ACCOUNT, ZONE = "a" * 32, "b" * 32
 CLOUDFLARE = {"cloudflare:apiToken": "t" * 40}
@@ -26,6 +28,16 @@ NAMED = {
     "access": "public",
 }
 SERVICES = ["chat-interface", "phi-inference", "qwen-inference"]
+
+
+class CutShort(grpc.RpcError):
+    """What the SDK meets when the engine ends a function of a provider."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
+    def details(self) -> str:
+        return "the client connection is closing"
 
 
 def tunnel_token(tunnel: str = "6ff42ae2-765d-4adf-8112-31c55c1551ef") -> str:
@@ -45,6 +57,19 @@ def named(run_program: StackRunner) -> Graph:
 
 def connectors(graph: Graph) -> dict[str, Any]:
     return {name: r.inputs for name, r in graph.running.items() if "-tunnel-" in name}
+
+
+def test_a_token_that_cannot_be_read_is_told_in_words(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(mocks: RecordingMocks, args: object) -> dict[str, Any]:
+        raise CutShort
+
+    monkeypatch.setattr(RecordingMocks, "call", refuse)
+    with pytest.raises(
+        pulumi.RunError, match=r"llm-stack-prod-chat-interface: the tunnel's token could not be"
+    ):
+        run_program(stack(), CLOUDFLARE, stack="prod")
 
 
 def test_only_public_services_have_a_tunnel(named: Graph) -> None:
@@ -203,7 +228,7 @@ def test_a_quick_tunnel_tells_the_address_of_its_last_start(run_program: StackRu
 
 
 def test_a_quick_tunnel_that_tells_no_address_is_no_address() -> None:
-    with pytest.raises(RuntimeError, match="has logged no address"):
+    with pytest.raises(pulumi.RunError, match="has logged no address"):
         quick_address(["ERR failed to request quick Tunnel: https://api.trycloudflare.com"])
 
 

@@ -26,7 +26,7 @@ OK, DOWN = RANK[State.OK], RANK[State.DOWN]
 
 
 def history(folder: Path) -> History:
-    return History(["phi"], folder, lambda: NOW)
+    return History({"phi": 30.0}, folder, lambda: NOW)
 
 
 def event(happening: Happening, at: float = NOW) -> Event:
@@ -36,10 +36,10 @@ def event(happening: Happening, at: float = NOW) -> Event:
 def test_a_ring_knows_share_worst_state_and_mean_latency_of_each_span() -> None:
     ring = Ring(QUARTER, QUARTERS)
     for latency in (0.1, 0.3):
-        ring.add(NOW, good=True, rank=OK, latency=latency)
-    ring.add(NOW, good=False, rank=DOWN, latency=9.0)
+        ring.add(NOW, seconds=30, good=True, rank=OK, latency=latency)
+    ring.add(NOW, seconds=30, good=False, rank=DOWN, latency=9.0)
     last = list(ring.buckets(NOW))[-1]
-    assert (last.checks, last.good, last.worst) == (3, 2, State.DOWN)
+    assert (last.watched, last.good, last.worst) == (90, 60, State.DOWN)
     assert last.latency == pytest.approx(0.2)
     assert ring.uptime(NOW) == pytest.approx(2 / 3)
 
@@ -47,25 +47,52 @@ def test_a_ring_knows_share_worst_state_and_mean_latency_of_each_span() -> None:
 def test_what_is_older_than_the_ring_is_forgotten_and_gaps_are_gaps() -> None:
     ring = Ring(DAY, DAYS)
     for day in (0, 1, 5, 92):
-        ring.add(NOW + day * DAY, good=True, rank=OK, latency=None)
+        ring.add(NOW + day * DAY, seconds=1, good=True, rank=OK, latency=None)
     buckets = list(ring.buckets(NOW + 92 * DAY))
-    watched = [index for index, bucket in enumerate(buckets) if bucket.checks]
+    watched = [index for index, bucket in enumerate(buckets) if bucket.watched]
     assert len(buckets) == DAYS
     assert watched == [2, 89], "day 5 and day 92"
 
 
 def test_a_clock_that_steps_back_loses_nothing() -> None:
     ring = Ring(QUARTER, QUARTERS)
-    ring.add(NOW, good=True, rank=OK, latency=None)
-    ring.add(NOW - 10_000, good=True, rank=OK, latency=None)
-    assert sum(bucket.checks for bucket in ring.buckets(NOW)) == 2
+    ring.add(NOW, seconds=1, good=True, rank=OK, latency=None)
+    ring.add(NOW - 10_000, seconds=1, good=True, rank=OK, latency=None)
+    assert sum(bucket.watched for bucket in ring.buckets(NOW)) == 2
 
 
-def test_a_span_with_very_many_checks_stays_within_its_counter() -> None:
-    ring = Ring(DAY, DAYS)
-    for _ in range(70_000):
-        ring.add(NOW, good=True, rank=OK, latency=None)
-    assert ring.uptime(NOW) == 1
+def seen(state: State, at: float) -> Memory:
+    return replace(Memory(), state=state, checked_at=at)
+
+
+def test_uptime_is_a_share_of_time_however_often_a_failing_service_is_asked(
+    tmp_path: Path,
+) -> None:
+    past = history(tmp_path)
+    for offset in range(0, 600, 30):
+        past.count(PHI, seen(State.OK, NOW + offset))
+    for offset in range(570, 601, 5):
+        past.count(PHI, seen(State.DOWN, NOW + offset))
+    # Ten minutes good (the first check speaks for a minute before it), and half a minute down.
+    assert past.records["phi"].months.uptime(NOW + 600) == pytest.approx(630 / 660)
+
+
+def test_a_monitor_that_was_away_counts_nothing_for_that_time(tmp_path: Path) -> None:
+    past = history(tmp_path)
+    past.count(PHI, seen(State.OK, NOW))
+    past.count(PHI, seen(State.DOWN, NOW + 100_000))
+    assert past.records["phi"].months.uptime(NOW + 100_000) == pytest.approx(1 / 2)
+
+
+def test_coming_up_for_the_first_time_is_no_outage_and_a_later_start_is(tmp_path: Path) -> None:
+    past = history(tmp_path)
+    past.count(PHI, seen(State.STARTING, NOW))
+    past.count(PHI, seen(State.LOADING, NOW + 30))
+    assert past.records["phi"].day.uptime(NOW + 30) is None
+    assert [b.worst for b in past.records["phi"].day.buckets(NOW + 30)][-1] is State.LOADING
+    past.count(PHI, seen(State.OK, NOW + 60))
+    past.count(PHI, seen(State.STARTING, NOW + 90))
+    assert past.records["phi"].day.uptime(NOW + 90) == pytest.approx(1 / 2)
 
 
 def test_an_incident_runs_from_failure_to_recovery_with_its_restarts(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Site:
             {"stack": "dev", "state_dir": folder, "services": services}
         )
         self.watch = Watch(self.settings, None)  # type: ignore[arg-type]
-        self.history = History(names, folder, time.time)
+        self.history = History(dict.fromkeys(names, 30.0), folder, time.time)
         self.fetcher = Fetcher.create()
         alerter = Alerter(self.settings.alerts, "dev", folder, self.fetcher)
         exposition = Exposition(self.watch, alerter)

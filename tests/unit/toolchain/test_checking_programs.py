@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from toolchain import checking_programs, debian
-from toolchain.checking_programs import CheckingPrograms
+from toolchain.checking_programs import PROGRAMS, CheckingPrograms
 from toolchain.errors import SetupError
 from toolchain.progress import Step
 from toolchain.project import Project
@@ -31,18 +31,19 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_programs_on_path_are_taken(project: Project, path: Path) -> None:
-    for name in ("shellcheck", "jq", "docker-registry"):
+    for name in PROGRAMS:
         program(path, name)
     assert CheckingPrograms(project).find().ready
 
 
 def test_what_is_missing_is_named(project: Project, path: Path) -> None:
-    program(path, "jq")
+    for name in ("jq", "prometheus", "promtool"):
+        program(path, name)
     finding = CheckingPrograms(project).find()
-    assert (finding.ready, finding.what) == (False, "getting shellcheck, docker-registry")
+    assert (finding.ready, finding.what) == (False, "getting docker-registry, shellcheck")
 
 
-def test_the_registry_is_unpacked_and_never_installed(
+def test_servers_are_unpacked_and_never_installed(
     project: Project, path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("shellcheck", "jq"):
@@ -53,16 +54,18 @@ def test_the_registry_is_unpacked_and_never_installed(
         words = [str(arg) for arg in args]
         ran.append(words)
         if "download" in words:
-            (options["cwd"] / "docker-registry_2.8_amd64.deb").touch()
+            (options["cwd"] / f"{words[-1]}_2.8_amd64.deb").touch()
         if "--extract" in words:
-            program(Path(words[-1]) / "usr" / "bin", "docker-registry")
+            for name in checking_programs.SERVERS[Path(words[-2]).name.partition("_")[0]]:
+                program(Path(words[-1]) / "usr" / "bin", name)
 
     monkeypatch.setattr(checking_programs, "follow", follow)
     monkeypatch.setattr(debian, "here", lambda: True)
     monkeypatch.setattr(debian, "is_root", lambda: False)
     CheckingPrograms(project).make(step)
-    assert [words[1] for words in ran] == ["download", "--extract"]
-    assert (project.bin / "docker-registry").resolve().is_relative_to(project.cache)
+    assert [words[1] for words in ran] == ["download", "--extract"] * 2
+    for name in ("docker-registry", "prometheus", "promtool"):
+        assert (project.bin / name).resolve().is_relative_to(project.cache)
     assert CheckingPrograms(project).find().ready
 
 

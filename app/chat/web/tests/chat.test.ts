@@ -24,13 +24,13 @@ async function failureOf(response: Response | Error): Promise<ChatError["failure
 }
 
 test("place in the queue, text, end and usage", async () => {
-  const body = `: queue {"position": 3, "length": 5}\n\n: keep-alive\n\n${delta("Hi")}${FINISH}data: {"choices":[],"usage":{"completion_tokens":9}}\n\ndata: [DONE]\n\n`;
+  const body = `: queue {"position": 3, "length": 5}\n\n: keep-alive\n\n${delta("Hi")}${FINISH}data: {"choices":[],"usage":{"completion_tokens":9},"timings":{"predicted_per_second":41.5}}\n\ndata: [DONE]\n\n`;
   expect(await collect(new Response(body))).toEqual([
     { kind: "queue", position: 3 },
     { kind: "queue", position: null },
     { kind: "delta", text: "Hi", reasoning: "", model: "m" },
     { kind: "finish", reason: "stop" },
-    { kind: "usage", tokens: 9 },
+    { kind: "usage", tokens: 9, tokensPerSecond: 41.5 },
   ]);
 });
 

@@ -7,7 +7,7 @@ export type ChatEvent =
   | { kind: "queue"; position: number | null }
   | { kind: "delta"; text: string; reasoning: string; model: string | null }
   | { kind: "finish"; reason: string }
-  | { kind: "usage"; tokens: number };
+  | { kind: "usage"; tokens: number; tokensPerSecond: number | null };
 
 export class ChatError extends Error {
   constructor(readonly failure: Failure) {
@@ -25,6 +25,8 @@ interface Chunk {
     finish_reason?: string | null;
   }[];
   usage?: { completion_tokens?: number } | null;
+  /** llama-server's own clock, which no buffer on the way can hurry or delay. */
+  timings?: { predicted_per_second?: number };
   error?: { message?: string; type?: string; code?: string | number };
 }
 
@@ -101,7 +103,9 @@ function* chunkEvents(data: string): Generator<ChatEvent> {
   if (text || reasoning) yield { kind: "delta", text, reasoning, model: chunk.model ?? null };
   if (choice?.finish_reason) yield { kind: "finish", reason: choice.finish_reason };
   const tokens = chunk.usage?.completion_tokens;
-  if (typeof tokens === "number") yield { kind: "usage", tokens };
+  if (typeof tokens === "number") {
+    yield { kind: "usage", tokens, tokensPerSecond: chunk.timings?.predicted_per_second ?? null };
+  }
 }
 
 const failed = (kind: FailureKind, message: string, retryAfter: number | null = null): ChatError =>

@@ -22,6 +22,8 @@ import { apiKey, rememberModels } from "./preferences";
 
 const KEEP_EVERY_MS = 1000;
 const HIDDEN_FLUSH_MS = 250;
+// Tokens that came closer together came in one piece: their times say nothing of the model.
+const SHORTEST_TIMED = 0.05;
 
 /** An answer while it arrives. The signals change at most once a frame, however fast the tokens come. */
 export class Arriving {
@@ -40,6 +42,7 @@ export class Arriving {
   servedBy: string | null = null;
   finish: string | null = null;
   private usage: number | null = null;
+  private serverRate: number | null = null;
   private chunks = 0;
   private readonly startedAt = performance.now();
   private firstAt: number | null = null;
@@ -62,7 +65,10 @@ export class Arriving {
   take(event: ChatEvent): void {
     if (event.kind === "queue") this.queue.value = event.position;
     else if (event.kind === "finish") this.finish = event.reason;
-    else if (event.kind === "usage") this.usage = event.tokens;
+    else if (event.kind === "usage") {
+      this.usage = event.tokens;
+      this.serverRate = event.tokensPerSecond;
+    }
     else {
       this.lastAt = performance.now();
       this.firstAt ??= this.lastAt;
@@ -96,8 +102,7 @@ export class Arriving {
     return {
       firstTokenMs: this.firstAt === null ? null : this.firstAt - this.startedAt,
       tokens,
-      // The first token's time is the prompt's: the rate is that of the tokens after it.
-      tokensPerSecond: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+      tokensPerSecond: this.serverRate ?? (seconds >= SHORTEST_TIMED ? (tokens - 1) / seconds : null),
       totalMs: this.lastAt - this.startedAt,
     };
   }
