@@ -5,18 +5,22 @@ from pathlib import Path
 
 import pulumi
 
+from components.build_engine import ensure_builds_reach_the_engine
 from components.catalog import load_catalog
+from components.docker_orchestrator import DockerOrchestrator
 from components.gpu import ensure_gpus_can_be_had
 from components.image import ServiceImage, image_args
 from components.kept_versions import KeptVersions, KeptVersionsArgs, ensure_pins_are_held
+from components.memory import warn_of_memory
 from components.monitor import Monitor, MonitorArgs, monitor_config
-from components.network import StackNetwork, StackNetworkArgs
-from components.plan import CONNECTOR, MONITOR, RESTARTER, make_plan
+from components.orchestrator_settings import SwarmSettings
+from components.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
 from components.registry import in_registry
 from components.restarter import Restarter, RestarterArgs, restarter_socket
 from components.schema import SettingsError
 from components.service_stack import ServiceStack, ServiceStackArgs
 from components.settings import load_settings
+from components.swarm_orchestrator import SwarmOrchestrator
 from components.tunnel import Tunnel, TunnelArgs
 from components.workload import workload
 
@@ -30,17 +34,26 @@ try:
     socket = restarter_socket(plan, docker_host)
     ensure_gpus_can_be_had(plan, docker_host)
     registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
+    workloads = {name: workload(service, plan) for name, service in plan.services.items()}
+    used = {*plan.own_images, *(work.image for work in workloads.values())}
+    built = used - plan.settings.image_digests.keys()
+    ensure_builds_reach_the_engine(built, docker_host, f"Pulumi.{stack}.yaml")
     if registry is None:
         ensure_pins_are_held(plan.settings.image_digests, docker_host, f"Pulumi.{stack}.yaml")
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
-workloads = {name: workload(service, plan) for name, service in plan.services.items()}
+warn_of_memory(plan, docker_host)
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings), registry)
-    for image in sorted({*plan.own_images, *(work.image for work in workloads.values())})
+    for image in sorted(used)
 }
-network = StackNetwork("llm-network", StackNetworkArgs(stack=stack))
+orchestrator = (
+    SwarmOrchestrator(plan.settings.swarm or SwarmSettings(), registry, docker_host)
+    if plan.on_swarm
+    else DockerOrchestrator(images[CARRIER].reference, docker_host)
+)
+network = orchestrator.network("llm-network", stack)
 
 services = {
     name: ServiceStack(
@@ -50,11 +63,12 @@ services = {
             service=service,
             workload=workloads[name],
             image=images[workloads[name].image].reference,
-            carrier_image=images["carrier"].reference,
-            network=network.network_name,
+            network=network.reference,
             host_port=plan.host_port(name),
+            replicas=plan.replicas(name),
+            recreate=plan.recreates(name),
             protect=plan.protect,
-            docker_host=docker_host,
+            orchestrator=orchestrator,
         ),
     )
     for name, service in plan.services.items()
@@ -67,10 +81,9 @@ tunnels = {
             plan=tunnel,
             origin=services[name].url,
             image=plan.settings.tunnel.image or images[CONNECTOR].reference,
-            carrier_image=images["carrier"].reference,
-            network=network.network_name,
+            network=network.reference,
             protect=plan.protect,
-            docker_host=docker_host,
+            orchestrator=orchestrator,
         ),
         opts=pulumi.ResourceOptions(depends_on=[services[name]]),
     )
@@ -84,8 +97,7 @@ restarter = (
             services=plan.restartable,
             socket=socket,
             image=images[RESTARTER].reference,
-            carrier_image=images["carrier"].reference,
-            docker_host=docker_host,
+            orchestrator=orchestrator,
         ),
     )
     if socket
@@ -97,11 +109,10 @@ monitor = Monitor(
         stack=stack,
         config=monitor_config(plan),
         image=images[MONITOR].reference,
-        carrier_image=images["carrier"].reference,
-        network=network.network_name,
+        network=network.reference,
         host_port=plan.host_port(MONITOR),
         restarter=restarter,
-        docker_host=docker_host,
+        orchestrator=orchestrator,
     ),
 )
 if plan.settings.keep_versions:

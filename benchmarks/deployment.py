@@ -157,8 +157,9 @@ def _runs_program(process: Path, directory: Path) -> bool:
 
 def _peak(process: Path) -> int:
     status = (process / "status").read_text(encoding="utf-8")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+    # One that has just ended holds nothing any more.
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) * 1024 if lines else 0
 
 
 def catalogue(services: int) -> dict[str, Any]:

@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ByteSize,
+    Field,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from .schema import SettingsError, StrictModel, choices, load_yaml
@@ -14,6 +22,8 @@ from .schema import SettingsError, StrictModel, choices, load_yaml
 MEBIBYTE = 1024**2
 # Docker refuses a container limit below 6 MiB; no service of ours starts in less than this.
 LEAST_MEMORY = 64 * MEBIBYTE
+# Where every inference container tells whether it is draining.
+STATUS_PORT = 8001
 # What llama-server needs beside the weights that it maps: buffers, bookkeeping, itself.
 MODEL_OVERHEAD = 256 * MEBIBYTE
 
@@ -143,6 +153,15 @@ class InferenceService(Service):
         default=None, ge=0, le=999, description="of the model on the GPU; None for all that fit"
     )
     start_timeout: int = Field(default=1800, ge=1)
+
+    @field_validator("port")
+    @classmethod
+    def _is_not_the_status_port(cls, port: int) -> int:
+        if port == STATUS_PORT:
+            raise PydanticCustomError(
+                "port", "is where the container tells its status; allowed: any other port"
+            )
+        return port
 
     @model_validator(mode="after")
     def _layers_need_a_gpu(self) -> InferenceService:

@@ -29,6 +29,17 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Files:
+    """Files for a container, in the form in which whoever runs it takes them."""
+
+    version: pulumi.Output[str]
+    """Another value whenever a content changes; tells nothing about the contents."""
+    mounts: Sequence[Mount] = ()
+    secrets: Sequence[docker.ServiceTaskSpecContainerSpecSecretArgsDict] = ()
+    configs: Sequence[docker.ServiceTaskSpecContainerSpecConfigArgsDict] = ()
+
+
+@dataclass(frozen=True)
 class HardenedContainerArgs:
     """What differs between the containers of a stack."""
 
@@ -37,6 +48,7 @@ class HardenedContainerArgs:
     """Name of the service: its alias on the network, and its label."""
     image: pulumi.Input[str]
     networks: Sequence[pulumi.Input[str]]
+    """Each by `StackNetwork.reference`."""
     memory: int
     """Bytes; swap is not granted on top."""
     cpus: float
@@ -44,11 +56,15 @@ class HardenedContainerArgs:
     """Seconds between SIGTERM and SIGKILL, long enough to finish what is being answered."""
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mount] = ()
-    files_version: pulumi.Input[str] | None = None
-    """Changes when mounted files change, so that the container starts anew with them."""
+    files: Sequence[Files] = ()
+    """A container starts anew when one of them changes."""
+    replicas: int | None = None
+    """How many of it, numbered from 1; None for one without a number."""
     port: int | None = None
     host_port: int | None = None
     """A port on 127.0.0.1 that leads to `port`."""
+    recreate: bool = False
+    """Whether the old container goes before the new one starts, as with a host port."""
     user: str = USER
     groups: Sequence[str] = ()
     """Ids of further groups."""
@@ -73,8 +89,9 @@ def hardened_container(
     containers cannot hold the same port, and the old one goes first.
     """
     labels = [stack_label(args.stack), service_label(args.service)]
-    if args.files_version is not None:
-        labels.append({"label": "llm-stack.files", "value": args.files_version})
+    if args.files:
+        version = pulumi.Output.all(*(files.version for files in args.files)).apply(",".join)
+        labels.append({"label": "llm-stack.files", "value": version})
     return docker.Container(
         name,
         image=args.image,
@@ -110,7 +127,7 @@ def hardened_container(
                 container_path=mount.path,
                 read_only=mount.read_only,
             )
-            for mount in args.mounts
+            for mount in (*(m for files in args.files for m in files.mounts), *args.mounts)
         ],
         networks_advanced=[
             docker.ContainerNetworksAdvancedArgs(name=network, aliases=[args.service])
@@ -128,7 +145,7 @@ def hardened_container(
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
-                delete_before_replace=args.host_port is not None,
+                delete_before_replace=args.recreate or args.host_port is not None,
                 # The provider takes a changed health check for done without doing anything.
                 replace_on_changes=["healthcheck"],
             ),

@@ -16,14 +16,15 @@ RUNTIME = "nvidia"
 def ensure_gpus_can_be_had(plan: Plan, docker_host: str | None) -> None:
     """See that the engine has what GPU services need; raises `SettingsError` where it has not.
 
-    Of an engine that cannot be reached the provider complains.
+    Of an engine that cannot be reached the provider complains. A Swarm's nodes cannot be asked from
+    here.
     """
     asking = {name: one.gpus for name, one in plan.inference_services.items() if one.gpus}
-    if not asking:
+    if not asking or plan.on_swarm:
         return
     try:
         client = engine(docker_host)
-    except docker.errors.DockerException:
+    except (docker.errors.DockerException, OSError):
         return
     try:
         info = client.info()

@@ -9,6 +9,7 @@ from typing import Any
 
 import docker
 import pulumi
+from docker.constants import DEFAULT_TIMEOUT_SECONDS
 from docker.models.containers import Container
 
 LAST_LINES = 15
@@ -17,6 +18,8 @@ POLL_SECONDS = 1.0
 CHECK_TIMED_OUT = -1
 # A container that is healthy sooner needs no words.
 PROGRESS_SECONDS = 5.0
+# What never served has nothing to finish.
+STOP_SECONDS = 10
 
 
 class NotHealthy(Exception):
@@ -84,7 +87,7 @@ async def wait_until_healthy(
             failure = f"not healthy after {args.timeout} s"
         if failure:
             said = await asyncio.to_thread(last_lines, container, LAST_LINES)
-            await asyncio.to_thread(container.stop)
+            await asyncio.to_thread(container.stop, timeout=STOP_SECONDS)
             raise NotHealthy(f"{container.name}: {failure}\n{said}")
     finally:
         client.close()
@@ -108,9 +111,14 @@ async def _failure_while_waiting(container: Container, resource: pulumi.Resource
         await asyncio.sleep(POLL_SECONDS)
 
 
-def engine(host: str | None) -> docker.DockerClient:
-    """A client of the engine that the provider talks to."""
-    return docker.DockerClient(base_url=host) if host else docker.from_env()
+def engine(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> docker.DockerClient:
+    """A client of the engine that the provider talks to; over SSH by the machine's own `ssh`.
+
+    :param timeout: seconds for each answer.
+    """
+    if host is None:
+        return docker.from_env(timeout=timeout, use_ssh_client=True)
+    return docker.DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
 
 
 def is_healthy(attrs: dict[str, Any]) -> bool:

@@ -6,13 +6,10 @@ import json
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_docker as docker
 
 from .catalog import MEBIBYTE, AnyService, ChatService, ContainerService
-from .container import HardenedContainerArgs, Mount, hardened_container
-from .health_gate import HealthGate, HealthGateArgs
-from .labels import service_label, stack_label
-from .mounted_files import CONFIG_DIRECTORY, SECRETS_DIRECTORY, MountedFiles, MountedFilesArgs
+from .container import HardenedContainerArgs, Mount
+from .orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator, VolumeArgs
 from .plan import MONITOR, RESTARTER, Plan
 from .restarter import PORT as RESTARTER_PORT
 from .restarter import TOKEN_FILE, Restarter
@@ -34,12 +31,11 @@ class MonitorArgs:
     config: str
     """Content of monitor.json."""
     image: pulumi.Input[str]
-    carrier_image: pulumi.Input[str]
     network: pulumi.Input[str]
     host_port: int | None
+    orchestrator: Orchestrator
     restarter: Restarter | None
     """Who restarts what stays unhealthy; without one the monitor only tells."""
-    docker_host: str | None = None
 
 
 class Monitor(pulumi.ComponentResource):
@@ -55,16 +51,8 @@ class Monitor(pulumi.ComponentResource):
         mine = pulumi.ResourceOptions(parent=self)
         secrets = {TOKEN_FILE: args.restarter.token} if args.restarter else {}
         files = [
-            MountedFiles(
-                f"{name}-{role}",
-                MountedFilesArgs(
-                    stack=args.stack,
-                    service=MONITOR,
-                    carrier_image=args.carrier_image,
-                    directory=directory,
-                    files=content,
-                ),
-                mine,
+            args.orchestrator.files(
+                f"{name}-{role}", FilesArgs(args.stack, MONITOR, directory, content), mine
             )
             for role, directory, content in (
                 ("config", CONFIG_DIRECTORY, {"monitor.json": args.config}),
@@ -72,15 +60,10 @@ class Monitor(pulumi.ComponentResource):
             )
             if content
         ]
-        history = docker.Volume(
-            f"{name}-history",
-            labels=[
-                docker.VolumeLabelArgs(**stack_label(args.stack)),
-                docker.VolumeLabelArgs(**service_label(MONITOR)),
-            ],
-            opts=mine,
+        history = args.orchestrator.volume(
+            f"{name}-history", VolumeArgs(args.stack, MONITOR, kept=False), mine
         )
-        container = hardened_container(
+        args.orchestrator.run(
             name,
             HardenedContainerArgs(
                 stack=args.stack,
@@ -92,23 +75,14 @@ class Monitor(pulumi.ComponentResource):
                 ],
                 memory=128 * MEBIBYTE,
                 cpus=0.5,
-                stop_grace=10,
-                mounts=[
-                    *(mounted.mount for mounted in files),
-                    Mount(volume=history.name, path=STATE_DIRECTORY, read_only=False),
-                ],
-                files_version=pulumi.Output.all(*(m.version for m in files)).apply(",".join),
+                stop_grace=20,
+                mounts=[Mount(volume=history, path=STATE_DIRECTORY, read_only=False)],
+                files=files,
                 port=PORT,
                 host_port=args.host_port,
             ),
+            START_TIMEOUT,
             opts=mine,
-        )
-        HealthGate(
-            f"{name}-gate",
-            HealthGateArgs(
-                container_id=container.id, timeout=START_TIMEOUT, docker_host=args.docker_host
-            ),
-            mine,
         )
         self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
         self.register_outputs({"host_url": self.host_url})
@@ -116,23 +90,24 @@ class Monitor(pulumi.ComponentResource):
 
 def monitor_config(plan: Plan) -> str:
     """What the monitor is told of every service: address, kind, grace, what it depends on."""
-    models = list(plan.inference_services)
+    models = [address for name in plan.inference_services for address in plan.addresses(name)]
     services = [
         {
-            "name": name,
-            **_question(name, service),
+            "name": address,
+            **_question(address, service),
             # A chat whose models are down is not at fault, and restarting it helps nobody.
             "depends_on": models if isinstance(service, ChatService) else [],
             "start_grace": service.start_timeout,
         }
         for name, service in plan.services.items()
+        for address in plan.addresses(name)
     ]
     services += [
         {
             "name": connector,
             "kind": "connector",
             "url": connector_url(connector),
-            "depends_on": [tunnel.service],
+            "depends_on": plan.addresses(tunnel.service),
             "start_grace": TUNNEL_START_TIMEOUT,
         }
         for tunnel in plan.tunnels.values()
@@ -142,7 +117,7 @@ def monitor_config(plan: Plan) -> str:
         "stack": plan.stack,
         "interval": plan.settings.monitor.interval,
         "restarts": {
-            "enabled": plan.settings.monitor.restarts,
+            "enabled": plan.restarts,
             "url": f"http://{RESTARTER}:{RESTARTER_PORT}",
         },
         "services": services,

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import pulumi
 import pulumi_docker as docker
 
 from .container import USER, Mount
 from .labels import service_label, stack_label
-
-CONFIG_DIRECTORY = "/run/config"
-SECRETS_DIRECTORY = "/run/secrets"
-
-
-@dataclass(frozen=True)
-class MountedFilesArgs:
-    """`files` maps a name to its content; `directory` is where the container finds them."""
-
-    stack: str
-    service: str
-    carrier_image: pulumi.Input[str]
-    directory: str
-    files: Mapping[str, pulumi.Input[str]]
+from .orchestrator import FilesArgs
 
 
 class MountedFiles(pulumi.ComponentResource):
@@ -38,7 +22,11 @@ class MountedFiles(pulumi.ComponentResource):
     """Another value whenever a content changes; tells nothing about the contents."""
 
     def __init__(
-        self, name: str, args: MountedFilesArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: FilesArgs,
+        carrier_image: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("llm-stack:index:MountedFiles", name, None, opts)
         labels = [stack_label(args.stack), service_label(args.service)]
@@ -49,7 +37,7 @@ class MountedFiles(pulumi.ComponentResource):
         )
         carrier = docker.Container(
             f"{name}-carrier",
-            image=args.carrier_image,
+            image=carrier_image,
             user=USER,
             start=False,
             must_run=False,

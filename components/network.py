@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 import pulumi_docker as docker
@@ -16,13 +17,19 @@ class StackNetworkArgs:
 
     stack: str
     internal: bool = False
+    driver: Literal["bridge", "overlay"] = "bridge"
+    """An overlay reaches over all nodes of a Swarm."""
+    encrypted: bool = False
+    """Of an overlay: what goes from node to node."""
 
 
 class StackNetwork(pulumi.ComponentResource):
-    """A bridge network of the stack's own; containers find each other on it by service name."""
+    """A network of the stack's own; containers find each other on it by service name."""
 
     network_name: pulumi.Output[str]
     """With a suffix of its own: what an interrupted update left behind is not in the way."""
+    reference: pulumi.Output[str]
+    """What whoever is to join it is told: an overlay's id, else the name."""
 
     def __init__(
         self, name: str, args: StackNetworkArgs, opts: pulumi.ResourceOptions | None = None
@@ -30,10 +37,12 @@ class StackNetwork(pulumi.ComponentResource):
         super().__init__("llm-stack:index:StackNetwork", name, None, opts)
         network = docker.Network(
             name,
-            driver="bridge",
+            driver=args.driver,
             internal=args.internal,
+            options={"encrypted": "true"} if args.encrypted else None,
             labels=[docker.NetworkLabelArgs(**stack_label(args.stack))],
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.network_name = network.name
+        self.reference = network.id if args.driver == "overlay" else network.name
         self.register_outputs({"network_name": self.network_name})

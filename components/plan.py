@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .catalog import AnyService, Catalog, ContainerService, InferenceService, Model
 from .image_sources import CUDA_INFERENCE, image_names
+from .orchestrator_settings import OrchestratorKind, orchestrator_problems
 from .registry_settings import registry_problems
 from .schema import SettingsError, choices
 from .settings import PROJECT, StackSecrets, StackSettings
@@ -66,12 +67,34 @@ class Plan:
     @property
     def own_images(self) -> tuple[str, ...]:
         """Images that the stack builds beside those of its services."""
-        images = [CARRIER, MONITOR]
-        if self.settings.monitor.restarts:
+        images = [MONITOR]
+        if not self.on_swarm:
+            images.append(CARRIER)
+        if self.restarts:
             images.append(RESTARTER)
         if self.tunnels and self.settings.tunnel.image is None:
             images.append(CONNECTOR)
         return tuple(images)
+
+    @property
+    def on_swarm(self) -> bool:
+        """Whether a Swarm runs the stack, and not one engine."""
+        return self.settings.orchestrator is OrchestratorKind.SWARM
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the stack has a restarter; a Swarm itself starts anew what is unhealthy."""
+        return self.settings.monitor.restarts and not self.on_swarm
+
+    def replicas(self, name: str) -> int | None:
+        """How many of a service run; None for one without a number."""
+        count = self.settings.replicas.get(name, 1)
+        return count if count > 1 else None
+
+    def addresses(self, name: str) -> list[str]:
+        """The names on the network of each replica of a service."""
+        count = self.replicas(name)
+        return [f"{name}-{number}" for number in range(1, count + 1)] if count else [name]
 
     @property
     def restartable(self) -> tuple[str, ...]:
@@ -85,6 +108,10 @@ class Plan:
         if self.settings.protect is not None:
             return self.settings.protect
         return any(not isinstance(tunnel.kind, QuickTunnel) for tunnel in self.tunnels.values())
+
+    def recreates(self, name: str) -> bool:
+        """Whether an update stops a service before it starts the new version."""
+        return self.settings.updates.get(name) == "recreate" or self.host_port(name) is not None
 
     def host_port(self, name: str) -> int | None:
         """The port on 127.0.0.1 that leads to a service, if the stack opens one."""
@@ -103,7 +130,17 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
             *_ensure_names_are_free(enabled),
             *_ensure_host_ports_are_free(settings.host_ports),
             *_ensure_host_ports_have_a_service(settings.host_ports, catalog),
+            *_ensure_updates_have_a_service(settings.updates, enabled),
             *_ensure_stand_in_needs_no_hub(settings.stand_in_model, catalog),
+            *orchestrator_problems(
+                settings.orchestrator,
+                settings.replicas,
+                settings.swarm,
+                services=enabled,
+                placeable=(*enabled, *(f"{name}-tunnel" for name in enabled), MONITOR),
+                registry_given=settings.registry is not None,
+                host_ports=settings.host_ports,
+            ),
             *registry_problems(
                 settings.registry,
                 settings.image_digests,
@@ -126,6 +163,7 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
             tokens=secrets.tunnel_tokens,
             cloudflare_account=secrets.cloudflare_account,
             api_keys=secrets.api_keys is not None,
+            one_engine=settings.orchestrator is OrchestratorKind.DOCKER,
         )
     ]
     if problems:
@@ -184,6 +222,16 @@ def _ensure_host_ports_have_a_service(ports: dict[str, int], catalog: Catalog) -
         f"hostPorts.{name}: there is no such service; found {port}, {choices(name, open_to)}"
         for name, port in ports.items()
         if name not in open_to
+    ]
+
+
+def _ensure_updates_have_a_service(
+    updates: Mapping[str, str], enabled: tuple[str, ...]
+) -> list[str]:
+    return [
+        f"updates.{name}: this stack runs no such service; found {way!r}, {choices(name, enabled)}"
+        for name, way in updates.items()
+        if name not in enabled
     ]
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import pulumi
 
 from .catalog import MEBIBYTE
-from .container import HardenedContainerArgs, Mount, hardened_container
+from .container import HardenedContainerArgs, Mount
 from .docker_socket import DockerSocket, docker_socket
 from .generated_secret import GeneratedSecret
-from .health_gate import HealthGate, HealthGateArgs
-from .mounted_files import CONFIG_DIRECTORY, SECRETS_DIRECTORY, MountedFiles, MountedFilesArgs
 from .network import StackNetwork, StackNetworkArgs
+from .orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator
 from .plan import Plan
 
 PORT = 8070
@@ -32,19 +31,18 @@ class RestarterArgs:
     services: tuple[str, ...]
     socket: DockerSocket
     image: pulumi.Input[str]
-    carrier_image: pulumi.Input[str]
-    docker_host: str | None = None
+    orchestrator: Orchestrator
 
 
 def restarter_socket(plan: Plan, docker_host: str | None) -> DockerSocket | None:
-    """The socket that the restarter is given; None where the stack wants no restarts.
+    """The socket that the restarter is given; None where the stack has no restarter.
 
     Raises `SettingsError` where the socket's group can't be known.
     """
-    monitor = plan.settings.monitor
-    if not monitor.restarts:
+    if not plan.restarts:
         return None
-    return docker_socket(docker_host, monitor.socket_group, f"Pulumi.{plan.stack}.yaml")
+    group = plan.settings.monitor.socket_group
+    return docker_socket(docker_host, group, f"Pulumi.{plan.stack}.yaml")
 
 
 class Restarter(pulumi.ComponentResource):
@@ -71,23 +69,15 @@ class Restarter(pulumi.ComponentResource):
         self.network_name = network.network_name
         config = json.dumps({"stack": args.stack, "services": list(args.services)}, indent=2)
         files = [
-            MountedFiles(
-                f"{name}-{role}",
-                MountedFilesArgs(
-                    stack=args.stack,
-                    service=name,
-                    carrier_image=args.carrier_image,
-                    directory=directory,
-                    files=content,
-                ),
-                mine,
+            args.orchestrator.files(
+                f"{name}-{role}", FilesArgs(args.stack, name, directory, content), mine
             )
             for role, directory, content in (
                 ("config", CONFIG_DIRECTORY, {f"{name}.json": config}),
                 ("secrets", SECRETS_DIRECTORY, {TOKEN_FILE: self.token}),
             )
         ]
-        container = hardened_container(
+        args.orchestrator.run(
             name,
             HardenedContainerArgs(
                 stack=args.stack,
@@ -98,19 +88,10 @@ class Restarter(pulumi.ComponentResource):
                 cpus=0.25,
                 stop_grace=10,
                 groups=[str(args.socket.group)],
-                mounts=[
-                    *(mounted.mount for mounted in files),
-                    Mount(host_path=args.socket.path, path=SOCKET_IN_CONTAINER),
-                ],
-                files_version=pulumi.Output.all(*(m.version for m in files)).apply(",".join),
+                mounts=[Mount(host_path=args.socket.path, path=SOCKET_IN_CONTAINER)],
+                files=files,
             ),
+            START_TIMEOUT,
             opts=mine,
-        )
-        HealthGate(
-            f"{name}-gate",
-            HealthGateArgs(
-                container_id=container.id, timeout=START_TIMEOUT, docker_host=args.docker_host
-            ),
-            mine,
         )
         self.register_outputs({"network_name": self.network_name})

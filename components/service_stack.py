@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_docker as docker
 
 from .catalog import AnyService
-from .container import HardenedContainerArgs, Mount, hardened_container
-from .health_gate import HealthGate, HealthGateArgs
-from .labels import service_label, stack_label
-from .mounted_files import CONFIG_DIRECTORY, SECRETS_DIRECTORY, MountedFiles, MountedFilesArgs
+from .container import Files, HardenedContainerArgs, Mount
+from .orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator, VolumeArgs
 from .workload import MODELS_DIRECTORY, Workload
 
 
@@ -24,12 +21,15 @@ class ServiceStackArgs:
     service: AnyService
     workload: Workload
     image: pulumi.Input[str]
-    carrier_image: pulumi.Input[str]
     network: pulumi.Input[str]
     host_port: int | None
+    orchestrator: Orchestrator
+    replicas: int | None = None
+    """None for one without a number."""
+    recreate: bool = False
+    """Whether an update stops the old container before it starts the new one."""
     protect: bool = False
     """Whether the model volume refuses to be deleted."""
-    docker_host: str | None = None
 
 
 class ServiceStack(pulumi.ComponentResource):
@@ -49,14 +49,10 @@ class ServiceStack(pulumi.ComponentResource):
         super().__init__("llm-stack:index:ServiceStack", name, None, opts)
         self._name, self._args = name, args
         files = [
-            self._mounted_files("config", CONFIG_DIRECTORY, args.workload.config_files),
-            self._mounted_files("secrets", SECRETS_DIRECTORY, args.workload.secret_files),
+            *self._files("config", CONFIG_DIRECTORY, args.workload.config_files),
+            *self._files("secrets", SECRETS_DIRECTORY, args.workload.secret_files),
         ]
-        mounted = [mounted for mounted in files if mounted]
-        mounts = [mounted.mount for mounted in mounted]
-        if args.workload.keeps_models:
-            mounts.append(self._model_volume())
-        container = hardened_container(
+        running = args.orchestrator.run(
             name,
             HardenedContainerArgs(
                 stack=args.stack,
@@ -67,65 +63,39 @@ class ServiceStack(pulumi.ComponentResource):
                 cpus=args.service.cpus,
                 stop_grace=args.workload.stop_grace,
                 environment=args.workload.environment,
-                mounts=mounts,
-                files_version=_joined([mounted.version for mounted in mounted]),
+                mounts=[self._model_volume()] if args.workload.keeps_models else [],
+                files=files,
+                replicas=args.replicas,
                 port=args.service.port,
                 host_port=args.host_port,
                 gpus=args.workload.gpus,
+                recreate=args.recreate,
             ),
+            args.service.start_timeout,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        gate = HealthGate(
-            f"{name}-gate",
-            HealthGateArgs(
-                container_id=container.id,
-                timeout=args.service.start_timeout,
-                docker_host=args.docker_host,
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.container_id = gate.container_id
+        self.container_id = running.id
         self.url = f"http://{name}:{args.service.port}"
         self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
-        self.container_name = container.name
+        self.container_name = running.name
         self.register_outputs({"url": self.url, "container_name": self.container_name})
 
-    def _mounted_files(
+    def _files(
         self, role: str, directory: str, files: Mapping[str, pulumi.Input[str]]
-    ) -> MountedFiles | None:
+    ) -> list[Files]:
         if not files:
-            return None
-        return MountedFiles(
-            f"{self._name}-{role}",
-            MountedFilesArgs(
-                stack=self._args.stack,
-                service=self._name,
-                carrier_image=self._args.carrier_image,
-                directory=directory,
-                files=files,
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+            return []
+        args = FilesArgs(self._args.stack, self._name, directory, files)
+        mine = pulumi.ResourceOptions(parent=self)
+        return [self._args.orchestrator.files(f"{self._name}-{role}", args, mine)]
 
     def _model_volume(self) -> Mount:
         """Gigabytes that took an hour to fetch: kept when the stack goes, found again by name."""
-        volume = docker.Volume(
+        volume = self._args.orchestrator.volume(
             f"{self._name}-models",
-            name=f"{self._args.stack}-{self._name}-models",
-            labels=[
-                docker.VolumeLabelArgs(**stack_label(self._args.stack)),
-                docker.VolumeLabelArgs(**service_label(self._name)),
-            ],
-            # A changed label or option would replace the volume, and delete the models with it.
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                protect=self._args.protect,
-                retain_on_delete=True,
-                ignore_changes=["labels", "driver", "driverOpts"],
+            VolumeArgs(
+                stack=self._args.stack, service=self._name, kept=True, protect=self._args.protect
             ),
+            pulumi.ResourceOptions(parent=self),
         )
-        return Mount(volume=volume.name, path=MODELS_DIRECTORY, read_only=False)
-
-
-def _joined(versions: list[pulumi.Output[str]]) -> pulumi.Output[str] | None:
-    return pulumi.Output.all(*versions).apply(",".join) if versions else None
+        return Mount(volume=volume, path=MODELS_DIRECTORY, read_only=False)

@@ -13,6 +13,7 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import Field
 
 from .catalog import ModelName, Name, Port
+from .orchestrator_settings import OrchestratorKind, Replicas, SwarmSettings
 from .registry_settings import Digest, RegistrySettings
 from .schema import CamelModel, SettingsError, choices, validate
 from .tunnel_settings import TunnelSettings, is_tunnel_token
@@ -38,7 +39,10 @@ class MonitorSettings(CamelModel):
     """How the monitor watches."""
 
     interval: int = Field(default=30, ge=1, le=3600, description="seconds between two checks")
-    restarts: bool = Field(default=True, description="whether what stays unhealthy is restarted")
+    restarts: bool = Field(
+        default=True,
+        description="whether what stays unhealthy is restarted; a Swarm does so itself",
+    )
     socket_group: int | None = Field(
         default=None, ge=0, description="id of the group of the engine's socket, if not seen here"
     )
@@ -48,6 +52,9 @@ class StackSettings(CamelModel):
     """Everything that is not secret."""
 
     services: tuple[Name, ...] | Literal["all"]
+    orchestrator: OrchestratorKind = OrchestratorKind.DOCKER
+    replicas: dict[Name, Replicas] = Field(default_factory=dict)
+    swarm: SwarmSettings | None = None
     host_ports: dict[Name, Port] = Field(default_factory=dict)
     stand_in_model: ModelName | None = None
     base_images: BaseImages = BaseImages()
@@ -59,6 +66,10 @@ class StackSettings(CamelModel):
     )
     keep_versions: int = Field(
         default=0, ge=0, le=50, description="earlier versions that stay on the engine"
+    )
+    updates: dict[Name, Literal["start-first", "recreate"]] = Field(
+        default_factory=dict,
+        description="whether the new container starts before or after the old one goes",
     )
     protect: bool | None = Field(
         default=None, description="whether tunnels and models refuse to be deleted"

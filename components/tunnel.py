@@ -10,9 +10,8 @@ import pulumi
 import pulumi_docker as docker
 
 from .catalog import MEBIBYTE
-from .container import HardenedContainerArgs, hardened_container
-from .health_gate import HealthGate, HealthGateArgs
-from .mounted_files import SECRETS_DIRECTORY, MountedFiles, MountedFilesArgs
+from .container import Files, HardenedContainerArgs
+from .orchestrator import SECRETS_DIRECTORY, FilesArgs, Orchestrator
 from .tunnel_plan import GivenTunnel, NamedTunnel, QuickTunnel, TunnelPlan
 
 METRICS_PORT = 20241
@@ -52,10 +51,9 @@ class TunnelArgs:
     origin: str
     """Address of the service on the stack's network."""
     image: pulumi.Input[str]
-    carrier_image: pulumi.Input[str]
     network: pulumi.Input[str]
     protect: bool
-    docker_host: str | None = None
+    orchestrator: Orchestrator
 
 
 class Tunnel(pulumi.ComponentResource):
@@ -106,25 +104,17 @@ class Tunnel(pulumi.ComponentResource):
 
     def _connect(self, token: pulumi.Input[str], before: list[pulumi.Resource]) -> None:
         """Start the connectors of a tunnel that has a token."""
-        files = MountedFiles(
+        files = self._args.orchestrator.files(
             f"{self._name}-secrets",
-            MountedFilesArgs(
-                stack=self._args.stack,
-                service=self._name,
-                carrier_image=self._args.carrier_image,
-                directory=SECRETS_DIRECTORY,
-                files={TOKEN_FILE: token},
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
+            FilesArgs(self._args.stack, self._name, SECRETS_DIRECTORY, {TOKEN_FILE: token}),
+            pulumi.ResourceOptions(parent=self),
         )
-        for connector in self._args.plan.connectors:
-            self._connector(
-                connector,
-                command=[*METRICS_FLAGS, "run"],
-                environment={"TUNNEL_TOKEN_FILE": f"{SECRETS_DIRECTORY}/{TOKEN_FILE}"},
-                files=files,
-                before=before,
-            )
+        self._run_connectors(
+            command=[*METRICS_FLAGS, "run"],
+            environment={"TUNNEL_TOKEN_FILE": f"{SECRETS_DIRECTORY}/{TOKEN_FILE}"},
+            files=files,
+            before=before,
+        )
 
     def _open_quick(self) -> pulumi.Output[str]:
         """The address, as the connector's own log tells it: Cloudflare makes it up at each start.
@@ -132,39 +122,37 @@ class Tunnel(pulumi.ComponentResource):
         A terminal keeps Docker's frame headers out of the log, whose bytes the provider would
         otherwise have to guess away line by line.
         """
-        (connector,) = self._args.plan.connectors
-        container_id = self._connector(
-            connector, command=[*METRICS_FLAGS, "--url", self._args.origin], terminal=True
+        container_id = self._run_connectors(
+            command=[*METRICS_FLAGS, "--url", self._args.origin], terminal=True
         )
         log = docker.get_logs_output(
             name=container_id, show_stdout=True, show_stderr=True, discard_headers=False
         )
         return log.logs_list_strings.apply(quick_address)
 
-    def _connector(
+    def _run_connectors(
         self,
-        name: str,
         *,
         command: list[str],
         environment: Mapping[str, str] | None = None,
-        files: MountedFiles | None = None,
+        files: Files | None = None,
         terminal: bool = False,
         before: list[pulumi.Resource] | None = None,
     ) -> pulumi.Output[str]:
-        """Declare one connector; returns its container's id, known once it is connected."""
-        container = hardened_container(
-            name,
+        """Returns the id of what runs, known once it is connected."""
+        running = self._args.orchestrator.run(
+            self._name,
             HardenedContainerArgs(
                 stack=self._args.stack,
-                service=name,
+                service=self._name,
+                replicas=self._args.plan.replicas,
                 image=self._args.image,
                 networks=[self._args.network],
                 memory=256 * MEBIBYTE,
                 cpus=1.0,
                 stop_grace=DRAIN + PATIENCE,
                 environment=environment or {},
-                mounts=[files.mount] if files else [],
-                files_version=files.version if files else None,
+                files=[files] if files else [],
                 # A tunnel that is replaced can go only after its connectors. The engine finds them
                 # by a plain value that comes from the tunnel; a label, one of a set, is overlooked.
                 hostname=files.version.apply(lambda version: version[:12]) if files else None,
@@ -174,18 +162,10 @@ class Tunnel(pulumi.ComponentResource):
                 healthcheck=CONNECTED,
                 terminal=terminal,
             ),
+            START_TIMEOUT,
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
-        gate = HealthGate(
-            f"{name}-gate",
-            HealthGateArgs(
-                container_id=container.id,
-                timeout=START_TIMEOUT,
-                docker_host=self._args.docker_host,
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        return gate.container_id
+        return running.id
 
 
 def connector_url(connector: str) -> str:

@@ -90,6 +90,7 @@ def tunnel_problems(
     tokens: Mapping[str, object],
     cloudflare_account: bool,
     api_keys: bool,
+    one_engine: bool = True,
 ) -> list[str]:
     """Everything that keeps the tunnels from being made, as `key: what is wrong; what to do`."""
     wishes = _wishes(stack, settings, services, tokens)
@@ -99,6 +100,7 @@ def tunnel_problems(
         *_ensure_stack_can_make_tunnels(settings, wishes, cloudflare_account),
         *(problem for wish in wishes for problem in _ensure_access_is_possible(wish, api_keys)),
         *_ensure_quick_tunnels_are_single(wishes),
+        *([] if one_engine else _ensure_no_quick_tunnel(wishes)),
         *_ensure_hostnames_differ(settings, wishes),
     ]
 
@@ -272,6 +274,15 @@ def _ensure_quick_tunnels_are_single(wishes: list[_Wish]) -> list[str]:
         f"found {wish.replicas}, allowed: 1"
         for wish in wishes
         if wish.mode is TunnelMode.QUICK and wish.replicas > 1
+    ]
+
+
+def _ensure_no_quick_tunnel(wishes: list[_Wish]) -> list[str]:
+    return [
+        f"{wish.key}.mode: a quick tunnel's address is read from its container's log, which may be "
+        "on any node of a Swarm; found 'quick', allowed: named, off"
+        for wish in wishes
+        if wish.mode is TunnelMode.QUICK
     ]
 
 

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 
 import pulumi
 
-from .catalog import AnyService, ChatService, ContainerService, InferenceService
+from .catalog import STATUS_PORT, AnyService, ChatService, ContainerService, InferenceService
 from .image_sources import CUDA_INFERENCE
 from .plan import Plan
 
 MODELS_DIRECTORY = "/models"
 # llama-server reads its option --n-gpu-layers from here.
 N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
+# Seconds that running answers may take when their container is replaced or stopped.
+DRAIN_SECONDS = 120
+# Until Docker kills what has not ended: long enough for an end in order after the time to drain.
+STOP_GRACE = DRAIN_SECONDS + 15
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,11 @@ def workload(service: AnyService, plan: Plan) -> Workload:
 
 
 def _chat(plan: Plan) -> Workload:
-    gateway = json.dumps({"models": [*_gateway_models(plan)]}, indent=2, sort_keys=True)
-    # Longer than an answer usually takes, so that an update lets the streams it finds run out.
+    gateway = {"models": [*_gateway_models(plan)], "drain_seconds": DRAIN_SECONDS}
     return Workload(
         image="chat",
-        stop_grace=60,
-        config_files={"gateway.json": gateway},
+        stop_grace=STOP_GRACE,
+        config_files={"gateway.json": json.dumps(gateway, indent=2, sort_keys=True)},
         secret_files=_present(
             {
                 "api_keys.json": plan.secrets.api_keys,
@@ -80,6 +83,7 @@ def _gateway_models(plan: Plan) -> list[dict[str, object]]:
                 "context": loaded.context,
                 "slots": loaded.slots,
                 "replicas": urls,
+                "status_port": STATUS_PORT,
                 "stand_in": {"model": stand_in.name, "reason": stand_in.reason}
                 if stand_in
                 else None,
@@ -100,7 +104,7 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
     }
     return Workload(
         image=CUDA_INFERENCE if service.gpus else "inference",
-        stop_grace=30,
+        stop_grace=STOP_GRACE,
         environment={
             "MODEL_NAME": service.model,
             "MODELS_DIR": MODELS_DIRECTORY,
@@ -108,8 +112,10 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
             "SLOTS": str(model.slots),
             "THREADS": str(model.threads or service.threads),
             "PORT": str(service.port),
+            "STATUS_PORT": str(STATUS_PORT),
+            "DRAIN_SECONDS": str(DRAIN_SECONDS),
             **{key: value for key, value in source.items() if value is not None},
-            **_gpu_environment(service),
+            **_gpu_environment(service, plan),
         },
         secret_files=_present({"hf_token": plan.secrets.hf_token}),
         keeps_models=True,
@@ -117,13 +123,15 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
     )
 
 
-def _gpu_environment(service: InferenceService) -> dict[str, str]:
+def _gpu_environment(service: InferenceService, plan: Plan) -> dict[str, str]:
     """llama-server takes every layer that fits by itself; a number is handed through to it."""
     if service.gpus is None:
         return {}
     layers = {} if service.gpu_layers is None else {N_GPU_LAYERS: str(service.gpu_layers)}
-    # Without it NVIDIA's runtime mounts the libraries for nvidia-smi only.
-    return {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility", **layers}
+    # A Swarm's services ask for no devices; a node whose runtime is NVIDIA's reads this instead.
+    devices = {"NVIDIA_VISIBLE_DEVICES": "all"} if plan.on_swarm else {}
+    # Without it that runtime mounts the libraries for nvidia-smi only.
+    return {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility", **devices, **layers}
 
 
 def _present(files: Mapping[str, pulumi.Output[str] | None]) -> dict[str, pulumi.Output[str]]:

@@ -67,6 +67,8 @@ def no_host_port(resource: Resource) -> Iterator[str]:
 
 def no_privileges(resource: Resource) -> Iterator[str]:
     """A container with these rights is no boundary."""
+    if added := _container_spec(resource).get("capAdds"):
+        yield f"is given the capabilities {', '.join(added)}; drop them"
     if not resource.is_a("Container"):
         return
     props = resource.props
@@ -84,7 +86,7 @@ def no_privileges(resource: Resource) -> Iterator[str]:
 def no_plain_secret(resource: Resource) -> Iterator[str]:
     """Whoever may inspect a container, or read an image's history, reads these."""
     for place, name, value in _texts(resource):
-        way_out = "hand it over as a file, see components/mounted_files.py"
+        way_out = "hand it over as a file, see FilesArgs in components/orchestrator.py"
         if value and SECRET_NAME.search(name):
             yield f"{place} {name} looks like a secret; {way_out}"
         elif SECRET_VALUE.search(value):
@@ -118,6 +120,8 @@ def no_docker_socket(resource: Resource) -> Iterator[str]:
 
 def hardened(resource: Resource) -> Iterator[str]:
     """What every container that runs is started with; see components/container.py."""
+    if resource.is_a("Service"):
+        yield from _unconfined(resource)
     if not resource.is_a("Container"):
         return
     props = resource.props
@@ -140,6 +144,24 @@ def hardened(resource: Resource) -> Iterator[str]:
         yield "may start processes without limit: set the ulimit nproc"
     if not {"max-size", "max-file"} <= set(props.get("logOpts") or ()):
         yield "may fill the disk with its log: set logOpts max-size and max-file"
+
+
+def _unconfined(resource: Resource) -> Iterator[str]:
+    """What a Swarm can be told of it; see components/swarm_service.py for what it cannot."""
+    task = resource.props.get("taskSpec") or {}
+    spec = _container_spec(resource)
+    if not spec.get("readOnly"):
+        yield "can write to its root: set readOnly"
+    if "ALL" not in (spec.get("capDrops") or ()):
+        yield "keeps capabilities: drop ALL"
+    if str(spec.get("user") or "").partition(":")[0] in {"", "0", "root"}:
+        yield "runs as root, or as whom its image says: set user"
+    limits = (task.get("resources") or {}).get("limits") or {}
+    for limit in ("memoryBytes", "nanoCpus"):
+        if not limits.get(limit):
+            yield f"has no limit: set {limit}"
+    if not {"max-size", "max-file"} <= set((task.get("logDriver") or {}).get("options") or ()):
+        yield "may fill the disk with its log: set the log driver's max-size and max-file"
 
 
 RULES = (
@@ -170,7 +192,9 @@ def _texts(resource: Resource) -> Iterator[tuple[str, str, str]]:
     if resource.is_a("RemoteImage", "RegistryImage"):
         arguments = (resource.props.get("build") or {}).get("buildArgs") or {}
         yield from (("build argument", str(n), str(v)) for n, v in arguments.items())
-    if resource.is_a("Container", "Service", "Volume", "Network"):
+    if resource.is_a("ServiceConfig"):
+        yield "config", "", str(resource.props.get("dataRaw") or "")
+    if resource.is_a("Container", "Service", "Volume", "Network", "ServiceConfig", "Secret"):
         for label in _list(resource, "labels"):
             yield "label", str(label.get("label")), str(label.get("value"))
 

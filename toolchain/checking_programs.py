@@ -1,4 +1,4 @@
-"""Programs that the tests run beside the stack: linters' helpers, a registry, and Prometheus."""
+"""Programs that the tests run beside the stack: linters, a shell, a registry, Prometheus."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .project import Project
 from .steps import Finding
 
 # Their names in Debian too.
-LINTERS = ("shellcheck", "jq")
+INSTALLED = ("shellcheck", "jq", "zsh")
 # Programs by their package. Installed, they would be started at once, open to the network and to
 # everybody; so the packages are only unpacked.
 SERVERS = {
     "docker-registry": ("docker-registry",),
     "prometheus": ("prometheus", "promtool"),
 }
-PROGRAMS = (*LINTERS, *(program for programs in SERVERS.values() for program in programs))
+PROGRAMS = (*INSTALLED, *(program for programs in SERVERS.values() for program in programs))
 
 
 class CheckingPrograms:
-    """shellcheck and jq as the system's packages; servers from theirs, not installed."""
+    """Small ones as the system's packages; servers unpacked from theirs, not installed."""
 
     title = "Programs of the tests"
 
@@ -42,7 +42,7 @@ class CheckingPrograms:
 
     def make(self, step: Step) -> str:
         missing = self._missing()
-        packages = [name for name in LINTERS if name in missing]
+        packages = [name for name in INSTALLED if name in missing]
         if packages:
             debian.install(packages, purpose=" and ".join(packages), log=self._log, step=step)
         for package, programs in SERVERS.items():

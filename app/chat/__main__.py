@@ -6,11 +6,9 @@ import logging
 import os
 import sys
 
-import uvicorn
-
 from .app import create_app
 from .json_log import log_to_stdout
-from .server import server_config
+from .server import Server, server_config
 from .settings import SettingsError, load_secrets, load_settings
 
 _HOST = "0.0.0.0"
@@ -36,7 +34,8 @@ def main() -> int:
     host = os.environ.get("HOST", _HOST)
     port = int(os.environ.get("PORT", _PORT))
     app = create_app(settings, secrets)
-    uvicorn.Server(server_config(app, host, port, settings.drain_seconds)).run()
+    config = server_config(app, host, port, settings.drain_seconds)
+    Server(config, settings.farewell_seconds).run()
     return 0
 
 

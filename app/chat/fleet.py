@@ -11,6 +11,7 @@ from .pool import ModelCard, ModelPool
 from .prefix_affinity import fingerprints
 from .replica import Health, Replica, State
 from .settings import AUTO_MODEL, GatewaySettings, ModelSettings
+from .site import Site
 
 
 class Fleet:
@@ -78,15 +79,8 @@ def build_fleet(
 def _local_pool(
     model: ModelSettings, settings: GatewaySettings, clock: Callable[[], float]
 ) -> ModelPool:
-    replicas = [
-        Replica(
-            name=f"{model.id}-{number}",
-            api_url=f"{url}/v1",
-            health_url=f"{url}/health",
-            slots=model.slots,
-            breaker=CircuitBreaker(settings.breaker, clock),
-        )
-        for number, url in enumerate(model.replicas, start=1)
+    sites = [
+        Site(url, model, lambda: CircuitBreaker(settings.breaker, clock)) for url in model.replicas
     ]
     card = ModelCard(
         id=model.id,
@@ -95,7 +89,9 @@ def _local_pool(
         stand_in=model.stand_in,
         external=False,
     )
-    return ModelPool(card, replicas, settings.limits.queue, clock)
+    pool = ModelPool(card, (), settings.limits.queue, clock, sites)
+    pool.change((), [site.unresolved for site in sites])
+    return pool
 
 
 def _github_pools(

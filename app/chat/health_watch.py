@@ -1,4 +1,4 @@
-"""Keeps asking every replica whether it can answer."""
+"""Keeps asking every replica whether it can answer, and whether it is about to end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 
+from .discovery import Watcher, follow
 from .fleet import Fleet
 from .pool import ModelPool
 from .replica import Health, Replica, State
@@ -17,14 +18,39 @@ _log = logging.getLogger(__name__)
 
 async def watch_health(fleet: Fleet, upstream: Upstream, settings: HealthChecks) -> None:
     """Ask until cancelled; each replica in a task of its own, so that none delays another."""
+
+    def watcher(pool: ModelPool) -> Watcher:
+        return lambda replica: _watch(replica, pool, upstream, settings)
+
     async with asyncio.TaskGroup() as tasks:
         for pool in fleet:
-            for replica in pool.replicas:
-                if replica.health_url is not None:
-                    tasks.create_task(_watch(replica, pool, upstream, settings))
+            for site in pool.sites:
+                tasks.create_task(follow(site, pool, watcher(pool), settings))
 
 
 async def _watch(
+    replica: Replica, pool: ModelPool, upstream: Upstream, settings: HealthChecks
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_watch_health(replica, pool, upstream, settings))
+        if replica.status_url is not None:
+            tasks.create_task(_watch_draining(replica, pool, upstream, settings))
+
+
+async def _watch_draining(
+    replica: Replica, pool: ModelPool, upstream: Upstream, settings: HealthChecks
+) -> None:
+    while True:
+        says = await upstream.is_draining(replica, settings.timeout)
+        if says is not None and says is not replica.draining:
+            replica.draining = says
+            fields = {"model": pool.card.id, "replica": replica.name}
+            _log.info("drains" if says else "drains no longer", extra={"fields": fields})
+            pool.dispatch()
+        await asyncio.sleep(settings.draining_interval)
+
+
+async def _watch_health(
     replica: Replica, pool: ModelPool, upstream: Upstream, settings: HealthChecks
 ) -> None:
     now = asyncio.get_running_loop().time

@@ -42,6 +42,7 @@ def _replica(replica: Replica) -> dict[str, Any]:
     return {
         "name": replica.name,
         **_condition(replica.trouble),
+        "draining": replica.draining,
         "slots": replica.slots,
         "busy": replica.in_flight,
         "breaker": replica.breaker.state,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from .openai_errors import ApiError
 from .prefix_affinity import PrefixTable
-from .replica import Health, Replica, State
+from .replica import NOT_ASKED, Health, Replica, State
 from .settings import StandIn
+from .site import Site
 
 _NOTHING_TRIED: frozenset[Replica] = frozenset()
 # Until a model has answered once, this is how long an answer is taken to last.
@@ -62,13 +64,15 @@ class ModelPool:
     """Hands out the slots of a model's replicas, first come first served.
 
     A slot is never left free while somebody waits for it. Among the free ones, the replica that
-    knows the conversation is preferred, then the least busy one.
+    knows the conversation is preferred, then the least busy one. A replica that is draining gets
+    requests only while no other one answers: it still can, and its successor may not yet.
     """
 
     card: ModelCard
     replicas: Sequence[Replica]
     longest_line: int
     clock: Callable[[], float]
+    sites: Sequence[Site] = ()
     line: deque[Ticket] = field(default_factory=deque)
     prefixes: PrefixTable[Replica] = field(default_factory=PrefixTable)
     _turn: int = 0
@@ -133,6 +137,24 @@ class ModelPool:
             ticket.granted.exception()
         ticket.granted.cancel()
 
+    def change(self, gone: Collection[Replica], new: Sequence[Replica]) -> None:
+        """Take replicas in and out. What leaves gets no further request, and ends those it has.
+
+        A new one has to be ready before it gets a request, unless nobody else answers.
+        """
+        replicas = [replica for replica in self.replicas if replica not in gone]
+        for replica in new:
+            names = {other.name for other in replicas}
+            numbered = (f"{self.card.id}-{number}" for number in count(1))
+            replica.name = next(name for name in numbered if name not in names)
+            unknown = replica.health.state is State.UNKNOWN
+            if unknown and any(other.answers for other in replicas):
+                replica.health = Health(State.LOADING, NOT_ASKED)
+            replicas.append(replica)
+        # Another list: somebody may be reading the old one.
+        self.replicas = replicas
+        self.dispatch()
+
     def dispatch(self) -> None:
         """Give free slots to those who wait; called whenever something may have become free."""
         if not self.line:
@@ -158,11 +180,13 @@ class ModelPool:
             return 0
 
     def _choose(self, ticket: Ticket) -> Replica | None:
-        free = [replica for replica in self.replicas if replica.has_room]
         # A replica that failed this request gets it again only when no other one answers.
         others = [replica for replica in self.replicas if replica not in ticket.tried]
-        if any(replica.answers for replica in others):
-            free = [replica for replica in free if replica in others]
+        candidates = others if any(replica.answers for replica in others) else self.replicas
+        staying = [replica for replica in candidates if not replica.draining]
+        if any(replica.answers for replica in staying):
+            candidates = staying
+        free = [replica for replica in candidates if replica.has_room]
         if not free:
             return None
         known = self.prefixes.find(ticket.prompt) if len(free) > 1 else None

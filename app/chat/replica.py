@@ -8,6 +8,10 @@ from enum import StrEnum
 
 from .circuit_breaker import BreakerState, CircuitBreaker
 
+# In the words of a user, since the page shows them.
+NAME_NOT_KNOWN = "its name is not known on the network"
+NOT_ASKED = "was not asked yet"
+
 
 class State(StrEnum):
     UNKNOWN = "unknown"
@@ -31,6 +35,8 @@ class Replica:
     :param name: what logs, metrics and the page call it; an address never leaves the gateway.
     :param api_url: the address to which `/chat/completions` is appended.
     :param health_url: asked from time to time; None for a service that cannot be asked.
+    :param status_url: tells whether the server is draining; None for one that cannot tell.
+    :param host: what a request calls the server, where its address stands in place of its name.
     """
 
     name: str
@@ -39,10 +45,14 @@ class Replica:
     slots: int
     breaker: CircuitBreaker
     token: str | None = field(default=None, repr=False)
+    status_url: str | None = None
+    host: str | None = None
     in_flight: int = 0
     # Orders equally busy replicas: the one that was used longest ago comes first.
     last_used: int = 0
-    health: Health = Health(State.UNKNOWN, "was not asked yet")
+    # It will end as soon as it has nothing to do.
+    draining: bool = False
+    health: Health = Health(State.UNKNOWN, NOT_ASKED)
     # When it last sent a piece of an answer, on the event loop's clock.
     last_heard: float = 0.0
     # Set when a request found the replica in trouble, so that it is asked again at once.

@@ -56,6 +56,9 @@ class ModelSettings(Strict):
     context: int | None = Field(default=None, ge=1, description="tokens per slot")
     slots: int = Field(default=1, ge=1, le=1024, description="parallel requests per replica")
     replicas: tuple[HttpUrl, ...] = Field(min_length=1)
+    status_port: int | None = Field(
+        default=None, ge=1, le=65535, description="where a replica tells whether it is draining"
+    )
     stand_in: StandIn | None = None
 
     @field_validator("id")
@@ -126,6 +129,8 @@ class HealthChecks(Strict):
     interval_when_down: float = Field(default=1, gt=0)
     timeout: float = Field(default=3, gt=0)
     failures: int = Field(default=3, ge=1, description="in a row, until a replica counts as down")
+    names_interval: float = Field(default=1, gt=0, description="between two looks for addresses")
+    draining_interval: float = Field(default=1, gt=0, description="whether a replica is leaving")
 
 
 class GatewaySettings(Strict):
@@ -141,7 +146,10 @@ class GatewaySettings(Strict):
         default=(), description="sites allowed to call the API"
     )
     web_root: Path = DEFAULT_WEB_ROOT
-    drain_seconds: float = Field(default=20, ge=0, description="for running answers at shutdown")
+    farewell_seconds: float = Field(
+        default=2, ge=0, le=60, description="at shutdown, for clients to let go of connections"
+    )
+    drain_seconds: float = Field(default=20, ge=0, description="then, for running answers")
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> GatewaySettings:

@@ -7,6 +7,7 @@ time (`python -m benchmarks.gateway_clients` measures both).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import aiohttp
 
 from . import sse
 from .openai_errors import ApiError
-from .replica import Health, Replica, State
+from .replica import NAME_NOT_KNOWN, Health, Replica, State
 
 # llama-server closes idle connections after 5 s; a connection is not used again shortly before.
 _KEEP_IDLE_SECONDS = 4.0
@@ -81,6 +82,8 @@ class Upstream:
         Raises UpstreamFailure.
         """
         headers = {"content-type": "application/json", "x-request-id": request_id}
+        if replica.host is not None:
+            headers["host"] = replica.host
         if replica.token is not None:
             headers["authorization"] = f"Bearer {replica.token}"
         try:
@@ -103,16 +106,30 @@ class Upstream:
         """What the replica's health address says; never raises for a replica in trouble."""
         assert replica.health_url is not None
         try:
-            async with asyncio.timeout(seconds), self._session.get(replica.health_url) as response:
+            async with asyncio.timeout(seconds), self._ask(replica, replica.health_url) as response:
                 content = await response.content.read(_LONGEST_ERROR_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Health(State.DOWN, _reason(error))
         if response.status == 200:
             return Health(State.READY)
-        # llama-server answers 503 with "Loading model" until it can be used.
-        if response.status == 503 and b"oading" in content:
+        if _loads(response.status, content):
             return Health(State.LOADING, "the model is being loaded")
         return Health(State.DOWN, f"its health check answered {response.status}")
+
+    async def is_draining(self, replica: Replica, seconds: float) -> bool | None:
+        """Whether the replica says that it is about to end; None where it says nothing."""
+        assert replica.status_url is not None
+        try:
+            async with asyncio.timeout(seconds), self._ask(replica, replica.status_url) as response:
+                return b"draining" in await response.content.read(_LONGEST_ERROR_BYTES)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return None
+
+    def _ask(
+        self, replica: Replica, url: str
+    ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = {"host": replica.host} if replica.host is not None else None
+        return self._session.get(url, headers=headers)
 
 
 def unreachable(replica: Replica, error: Exception) -> UpstreamFailure:
@@ -185,7 +202,7 @@ def _refusal(
     if 400 <= status < 500 or status == _NOT_SUPPORTED:
         wrong = public_error(status, error_object(content))
         return UpstreamFailure(wrong, Retry.NOWHERE, blame=False)
-    if status == 503 and b"oading" in content:
+    if _loads(status, content):
         replica.health = Health(State.LOADING, "the model is being loaded")
         replica.doubt.set()
         loading = ApiError(503, "the model is being loaded", code="model_loading", retry_after=5)
@@ -197,11 +214,16 @@ def _refusal(
     return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500)
 
 
+def _loads(status: int, content: bytes) -> bool:
+    """llama-server answers so until it can be used, and its container while it fetches a model."""
+    return status == 503 and b'"unavailable_error"' in content
+
+
 def _reason(error: Exception) -> str:
     """Why a connection failed, without the address that the library's own words contain."""
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return "its name is not known on the network"
+            return NAME_NOT_KNOWN
         case aiohttp.ServerTimeoutError() | TimeoutError():
             return "it does not answer in time"
         case aiohttp.ClientConnectorError():

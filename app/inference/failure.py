@@ -15,7 +15,7 @@
 | 70   | UNEXPECTED         | anything else: a fault of this program, logged with its traceback   |
 | 143  | STOPPED            | SIGTERM arrived while the model was being fetched                   |
 
-Once llama-server has taken over, the exit code is its own.
+Once llama-server runs, the exit code is its own, and 0 when the container was asked to stop.
 """
 
 from enum import IntEnum

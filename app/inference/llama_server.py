@@ -1,13 +1,15 @@
-"""Starts llama-server in place of this process.
+"""Starts llama-server, and in place of this process the small one that lets it drain.
 
 Every option is one that `llama-server --help` of the pinned version lists.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from . import drain
 from .cgroup import memory_limit_bytes, usable_cpus
 from .failure import ExitCode, Failure
 from .settings import Settings
@@ -60,17 +62,18 @@ def command(settings: Settings, model: Path, *, cpus: int, memory_bytes: int | N
 def become_llama_server(
     settings: Settings, model: Path, environment: Mapping[str, str]
 ) -> NoReturn:
-    """Replaces this process, so that signals and exit code are the engine's own.
+    """Replaces this process, whose libraries take many times the memory of `drain`.
 
     llama-server's `LLAMA_ARG_*` variables pass through; the options above win over them.
     """
-    arguments = command(settings, model, cpus=usable_cpus(), memory_bytes=memory_limit_bytes())
+    engine = command(settings, model, cpus=usable_cpus(), memory_bytes=memory_limit_bytes())
+    numbers = (settings.port, settings.status_port, settings.drain_seconds)
+    arguments = [sys.executable, "-IS", drain.__file__, *map(str, numbers), *engine]
     passed_on = {name: value for name, value in environment.items() if not name.startswith("HF_")}
-    try:
-        os.execve(ENGINE, arguments, passed_on)
-    except OSError as error:
+    if not os.access(ENGINE, os.X_OK):
         raise Failure(
             ExitCode.NO_ENGINE,
-            f"{ENGINE} cannot be started: {error.strerror}",
-            what_to_do="build the image again; this one is damaged or for another architecture",
-        ) from error
+            f"{ENGINE} cannot be started: it is not there, or no program",
+            what_to_do="build the image again; this one is damaged",
+        )
+    os.execve(sys.executable, arguments, passed_on)

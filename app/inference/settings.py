@@ -51,6 +51,10 @@ class Settings(BaseModel):
     threads: int = Field(default=0, ge=0, le=1024)
     """0 stands for every CPU that the container may use."""
     port: int = Field(default=8000, ge=1, le=65535)
+    status_port: int = Field(default=8001, ge=1, le=65535)
+    """Where the container tells whether it is draining."""
+    drain_seconds: int = Field(default=20, ge=0, le=86_400)
+    """For running answers after SIGTERM; Docker has to wait some seconds longer."""
     hf_endpoint: str = Field(default="https://huggingface.co", pattern=r"^https?://[^\s/]+")
     hf_token_file: Path = Path("/run/secrets/hf_token")
 
@@ -81,6 +85,12 @@ class Settings(BaseModel):
     @classmethod
     def _without_trailing_slash(cls, url: str) -> str:
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        if self.port == self.status_port:
+            raise ValueError("PORT and STATUS_PORT are the same; choose two")
+        return self
 
     @model_validator(mode="after")
     def _names_one_source(self) -> Self:

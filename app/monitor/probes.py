@@ -18,6 +18,9 @@ CANARY = {"prompt": "1", "n_predict": 1, "temperature": 0, "stream": False}
 
 SILENCE = Sample(busy=None, slots=None, silent=True)
 
+# llama-server's until it can be used, and its container's while it fetches a model.
+NOT_YET = "unavailable_error"
+
 LOADING_WORDS = ("loading", "starting", "downloading", "fetching")
 
 
@@ -187,8 +190,10 @@ def read_answer(slots: Answer | None) -> Sample | None:
 def judge_answer(answer: Answer, expect: Expectation) -> Verdict:
     """The verdict on one answer by its status, its body and its time."""
     word = _status_word(answer)
-    if answer.status == 503 and "loading model" in answer.text.lower():
-        return Verdict(State.LOADING, "loading", "loads its model", answer.seconds)
+    if answer.status == 503 and _error_type(answer) == NOT_YET:
+        loads = "loading model" in answer.text.lower()
+        reason = "loads its model" if loads else f"not yet: {detail(answer)}"
+        return Verdict(State.LOADING, "loading", reason, answer.seconds)
     if word in LOADING_WORDS:
         return Verdict(State.LOADING, "loading", f"says it is {word}", answer.seconds)
     if word == "draining":
@@ -229,6 +234,11 @@ def _parsed(answer: Answer) -> Any:
         return json.loads(answer.body)
     except ValueError:
         return None
+
+
+def _error_type(answer: Answer) -> object:
+    error = _member(answer, "error")
+    return error.get("type") if isinstance(error, dict) else None
 
 
 def _status_word(answer: Answer) -> str:

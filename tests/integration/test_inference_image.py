@@ -216,7 +216,8 @@ class TestServing:
         refused.value.close()
 
     def test_threads_follow_the_cpu_limit(self, served: Container) -> None:
-        [line] = [row for row in served.top()["Processes"] if "/opt/llama/llama-server" in row[-1]]
+        engine = "/opt/llama/llama-server"
+        [line] = [row for row in served.top()["Processes"] if row[-1].startswith(engine)]
         assert "--threads 1 " in line[-1]
 
     def test_every_log_line_is_json(self, served: Container) -> None:
@@ -249,7 +250,7 @@ class TestStopping:
         wait_until_healthy(container)
         container.stop(timeout=10)
         container.reload()
-        assert container.attrs["State"]["ExitCode"] != 137, "137 is the engine's SIGKILL"
+        assert container.attrs["State"]["ExitCode"] == 0
 
 
 class TestFailing:

@@ -42,7 +42,10 @@ async def test_a_model_that_is_down_is_explained_with_a_way_out(
 async def test_a_model_that_comes_up_is_noticed(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
 ) -> None:
-    alpha.server.health = (503, {"error": {"message": "Loading model"}})
+    alpha.server.health = (
+        503,
+        {"error": {"message": "Loading model", "type": "unavailable_error"}},
+    )
     async with gateway_with(served(alpha)) as address:
         chat = ChatPage(page, address)
         await chat.open()

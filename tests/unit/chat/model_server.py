@@ -92,16 +92,16 @@ class ModelServer:
             await self.arrived.wait_for(lambda: len(self.asked) >= number)
         return self.asked[number - 1]
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         app = web.Application()
         app.router.add_get("/health", self._health)
         app.router.add_post("/{path:.*}", self._generate)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        site = web.TCPSite(self._runner, host, port)
         await site.start()
         address = self._runner.addresses[0]
-        self.url = f"http://127.0.0.1:{address[1]}"
+        self.url = f"http://{host}:{address[1]}"
 
     async def stop(self) -> None:
         if self._runner is not None:
@@ -128,9 +128,9 @@ class ModelServer:
 
 
 @contextlib.asynccontextmanager
-async def model_server() -> AsyncIterator[ModelServer]:
+async def model_server(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[ModelServer]:
     server = ModelServer()
-    await server.start()
+    await server.start(port, host)
     try:
         yield server
     finally:

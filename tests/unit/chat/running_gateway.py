@@ -38,7 +38,13 @@ def settings(*replicas: str, slots: int = 2, **more: Any) -> GatewaySettings:
     return GatewaySettings.model_validate(
         {
             "models": [{"id": "m", "slots": slots, "replicas": list(replicas)}],
-            "health": {"interval": 0.1, "interval_when_down": 0.02, "timeout": 5},
+            "health": {
+                "interval": 0.1,
+                "interval_when_down": 0.02,
+                "names_interval": 0.02,
+                "draining_interval": 0.02,
+                "timeout": 5,
+            },
             **more,
         }
     )

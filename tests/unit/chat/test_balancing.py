@@ -169,6 +169,23 @@ async def test_a_replica_that_comes_back_is_given_to_those_who_wait() -> None:
     assert waiting.replica is broken
 
 
+async def test_a_draining_replica_gets_nothing_while_another_one_answers() -> None:
+    world = World(replicas=2, slots=1)
+    leaving, staying = world.pool.replicas
+    known = world.ask("hello")
+    home = known.replica
+    known.leave()
+    leaving.draining = True
+    first = world.ask("hello", "answer", "and then?")
+    assert home is leaving
+    assert first.replica is staying
+    waiting = world.ask("another")
+    assert not waiting.granted.done(), "it waits for the one that stays"
+    staying.health = Health(State.DOWN)
+    world.pool.dispatch()
+    assert waiting.replica is leaving, "it is better than nobody"
+
+
 def test_a_breaker_opens_tries_one_request_and_waits_longer_each_time() -> None:
     clock = Clock()
     breaker = CircuitBreaker(Breaker(failures=2, cool_down_seconds=10), clock)

@@ -195,7 +195,7 @@ async def test_a_model_whose_server_is_gone_is_reported_down_with_a_reason(
 
 
 async def test_a_model_that_loads_is_said_to_load(server: ModelServer) -> None:
-    server.health = (503, {"error": {"message": "Loading model"}})
+    server.health = (503, {"error": {"message": "Loading model", "type": "unavailable_error"}})
     async with running(settings(server.url)) as url, client_of(url) as client:
         response = await client.get("/v1/models")
         while response.json()["data"][0]["reason"] == "was not asked yet":

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from .model_server import HELLO, Asked, ModelServer
@@ -50,7 +51,7 @@ async def process(
     """A running gateway process and its address; its log is read, so that it never blocks."""
     config = folder / "gateway.json"
     models = [{"id": "m", "slots": slots, "replicas": replicas}]
-    config.write_text(json.dumps({"models": models, **more}))
+    config.write_text(json.dumps({"models": models, "farewell_seconds": 0.4, **more}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -144,6 +145,38 @@ async def test_a_request_to_stop_lets_running_answers_end(
         gate.opened.set()
         async with await request as response:
             assert (await response.read()).endswith(b"data: [DONE]\n\n")
+        await asyncio.wait_for(child.wait(), 10)
+
+
+@pytest.mark.parametrize("keeps_connections", [True, False])
+async def test_no_request_is_lost_until_new_connections_are_refused(
+    tmp_path: Path, server: ModelServer, keeps_connections: bool
+) -> None:
+    async with process(tmp_path, server.url, slots=1) as (child, url):
+        connector = aiohttp.TCPConnector(force_close=not keeps_connections)
+        async with aiohttp.ClientSession(url, connector=connector) as session:
+            asked = asyncio.Event()
+
+            async def ask_on() -> list[str | None]:
+                """The `Connection` header of every answer, until nobody listens."""
+                answers = []
+                while True:
+                    try:
+                        async with session.get("/health") as response:
+                            assert response.status == 200
+                            answers.append(response.headers.get("connection"))
+                    except aiohttp.ClientConnectorError:
+                        return answers
+                    asked.set()
+
+            asking = asyncio.create_task(ask_on())
+            await asked.wait()
+            child.send_signal(signal.SIGTERM)
+            answers = await asking
+        farewell = [told for told in answers if told == "close"]
+        assert len(farewell) > 10
+        if keeps_connections:
+            assert answers[-len(farewell) :] == farewell, "from then on, every one"
         await asyncio.wait_for(child.wait(), 10)
 
 

@@ -59,6 +59,12 @@ def test_what_the_program_asks_for_in_production_breaks_no_rule(run_program: Sta
     assert broken(graph.resources, "prod") == {}
 
 
+def test_on_a_swarm_it_breaks_no_rule_either(run_program: StackRunner) -> None:
+    graph = run_program({**WHOLE, "orchestrator": "swarm"}, SECRETS, stack="prod")
+    assert {"chat-interface", "chat-interface-tunnel", "monitor"} <= graph.of("Service").keys()
+    assert broken(graph.resources, "prod") == {}
+
+
 def test_dev_may_open_ports_and_breaks_no_rule(run_program: StackRunner) -> None:
     assert broken(run_program(DEV, stack="dev").resources, "dev") == {}
 
@@ -170,16 +176,43 @@ def test_a_secret_in_a_build_argument_is_found() -> None:
     assert len(rule("no-plain-secret").violations(resource)) == 1
 
 
-def test_a_service_of_a_swarm_obeys_too() -> None:
-    spec = {"image": "chat:latest", "env": {"HF_TOKEN": "x"}, "args": ["--token=x"]}
-    service = {
-        "taskSpec": {"containerSpec": spec},
-        "endpointSpec": {"ports": [{"publishedPort": 8080}]},
-    }
-    resource = Resource("docker:index/service:Service", service, "prod")
-    found = {rule.name: rule.violations(resource) for rule in RULES}
-    assert [name for name, violations in found.items() if violations] == [
-        "no-host-port",
-        "no-plain-secret",
-        "image-by-digest",
-    ]
+GOOD_SPEC = {
+    "image": "chat@sha256:" + "0" * 64,
+    "user": "10001:10001",
+    "readOnly": True,
+    "capDrops": ["ALL"],
+}
+GOOD_TASK = {
+    "resources": {"limits": {"memoryBytes": 64, "nanoCpus": 1}},
+    "logDriver": {"name": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "task", "service"),
+    [
+        ("no-host-port", {}, {}, {"endpointSpec": {"ports": [{"publishedPort": 8080}]}}),
+        ("no-privileges", {"capAdds": ["NET_ADMIN"]}, {}, {}),
+        ("no-plain-secret", {"env": {"HF_TOKEN": "x"}}, {}, {}),
+        ("no-plain-secret", {"args": ["--token=x"]}, {}, {}),
+        ("image-by-digest", {"image": "chat:latest"}, {}, {}),
+        ("no-docker-socket", {"mounts": [{"type": "bind", "source": "/run"}]}, {}, {}),
+        ("hardened", {"readOnly": False}, {}, {}),
+        ("hardened", {"capDrops": []}, {}, {}),
+        ("hardened", {"user": "root"}, {}, {}),
+        ("hardened", {}, {"resources": {"limits": {"nanoCpus": 1}}}, {}),
+        ("hardened", {}, {"logDriver": None}, {}),
+    ],
+)
+def test_a_service_of_a_swarm_obeys_too(
+    name: str, spec: dict[str, Any], task: dict[str, Any], service: dict[str, Any]
+) -> None:
+    props = {"taskSpec": {"containerSpec": {**GOOD_SPEC, **spec}, **GOOD_TASK, **task}, **service}
+    resource = Resource("docker:index/service:Service", props, "prod")
+    found = {rule.name: len(rule.violations(resource)) for rule in RULES}
+    assert found == {rule.name: int(rule.name == name) for rule in RULES}
+
+
+def test_a_token_in_a_config_of_a_swarm_is_found() -> None:
+    resource = Resource("docker:index/serviceConfig:ServiceConfig", {"dataRaw": TOKEN}, "prod")
+    assert len(rule("no-plain-secret").violations(resource)) == 1

@@ -114,6 +114,25 @@ def test_a_container_starts_beside_its_predecessor_unless_a_host_port_forbids_it
     assert dev.running["chat-interface"].delete_before_replace is True
 
 
+def test_a_service_can_be_told_to_go_before_its_new_version_starts(
+    run_program: StackRunner,
+) -> None:
+    graph = run_program({**ALL, "hostPorts": {}, "updates": {"phi-inference": "recreate"}})
+    first = {n: r.delete_before_replace for n, r in graph.running.items()}
+    assert [name for name, gone in first.items() if gone] == ["phi-inference"]
+
+
+def test_what_a_program_may_take_to_drain_ends_before_the_engine_kills_it(dev: Graph) -> None:
+    phi = dev.running["phi-inference"].inputs
+    environment = dict(pair.split("=", 1) for pair in phi["envs"])
+    assert float(environment["DRAIN_SECONDS"]) <= phi["stopTimeout"] - 10
+    [upload] = dev.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
+    gateway = json.loads(upload["content"])
+    assert gateway["drain_seconds"] <= dev.running["chat-interface"].inputs["stopTimeout"] - 10
+    ports = {str(model["status_port"]) for model in gateway["models"]}
+    assert ports == {environment["STATUS_PORT"]}
+
+
 def test_the_model_volume_outlives_the_stack_and_its_labels(dev: Graph) -> None:
     volume = dev.of("Volume")["phi-inference-models"]
     assert volume.retained

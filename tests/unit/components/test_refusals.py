@@ -15,7 +15,7 @@ from components.plan import Plan, make_plan
 from components.schema import SettingsError
 from components.settings import load_settings
 
-from .conftest import PROJECT_ROOT
+from .conftest import PROJECT_ROOT, StackRunner
 
 Planner = Callable[..., Plan]
 
@@ -78,8 +78,18 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, hostPorts, imageDigests, keepVersions, monitor, protect, registry, services, "
-        "standInModel, tunnel",
+        "allowed: baseImages, hostPorts, imageDigests, keepVersions, monitor, orchestrator, protect, "
+        "registry, replicas, services, standInModel, swarm, tunnel, updates",
+    ),
+    (
+        {"updates": {"phi-inference": "stop-first"}},
+        "Pulumi.dev.yaml: llm-stack:updates.phi-inference: Input should be 'start-first' or "
+        "'recreate'; found 'stop-first'",
+    ),
+    (
+        {"updates": {"qwen-inference": "recreate"}},
+        "Pulumi.dev.yaml: llm-stack:updates.qwen-inference: this stack runs no such service; found "
+        "'recreate', did you mean 'phi-inference'? allowed: chat-interface, phi-inference",
     ),
     (
         {"standInModel": "phi-3-mini"},
@@ -107,6 +117,30 @@ SETTINGS = [
     ),
 ]
 
+ELSEWHERE = "ssh://deploy@berlin.example.com"
+
+
+def test_images_that_would_be_built_on_another_engine_are_refused(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {
+        "services": ["chat-interface"],
+        "monitor": {"restarts": False},
+        "docker:host": ELSEWHERE,
+    }
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program(config, stack="berlin")
+    assert str(refusal.value) == (
+        "Pulumi.berlin.yaml: docker:host: images would be built on another engine, as DOCKER_HOST of "
+        f"this shell does not name the same; found '{ELSEWHERE}', run: export "
+        f"DOCKER_HOST={ELSEWHERE}, or say in llm-stack:imageDigests which the registry holds of "
+        "carrier, chat, monitor"
+    )
+    monkeypatch.setenv("DOCKER_HOST", ELSEWHERE)
+    assert "chat-interface" in run_program(config, stack="berlin").running
+
+
 CATALOGUE = [
     (
         ("memory: 512MiB", "memory: 512 elephants"),
@@ -133,6 +167,11 @@ CATALOGUE = [
         "services.yaml: services.phi-inference.model: the catalogue has no such model; found "
         "'phi-4-mini', did you mean 'phi-3-mini'? allowed: llama-3.2-3b, phi-3-mini, qwen2.5-1.5b, "
         "tiny",
+    ),
+    (
+        ("model: phi-3-mini", "port: 8001\n    model: phi-3-mini"),
+        "services.yaml:{line}: services.phi-inference.port: is where the container tells its status; "
+        "allowed: any other port; found 8001",
     ),
     (
         ("kind: chat", "kind: chatbot"),

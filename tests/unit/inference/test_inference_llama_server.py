@@ -71,6 +71,7 @@ def test_an_engine_that_cannot_be_started_is_a_failure_of_its_own(
 
 def test_tokens_in_the_environment_are_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     passed: dict[str, str] = {}
+    monkeypatch.setattr(llama_server, "ENGINE", Path("/bin/sh"))
     monkeypatch.setattr("os.execve", lambda path, arguments, env: passed.update(env))
     become_llama_server(
         settings(), Path("/m"), {"HF_TOKEN": "hf_x", "PATH": "/bin", "LLAMA_ARG_TOP_K": "1"}

@@ -13,6 +13,7 @@ from .fake import FakeService, serving
 
 OK = (200, {"status": "ok"})
 LOADING = (503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}})
+FETCHING = (503, {"error": {"message": "fetching the model: 42 %", "type": "unavailable_error"}})
 RULES = Judgement(stall_after=120, canary_every=600)
 
 
@@ -48,6 +49,7 @@ async def check(
         ((404, "no"), Expectation(), State.DOWN, "HTTP 404"),
         ((302, ""), Expectation(), State.DOWN, "HTTP 302"),
         (LOADING, Expectation(), State.LOADING, "loads its model"),
+        (FETCHING, Expectation(), State.LOADING, "not yet: HTTP 503 (fetching the model: 42 %)"),
         ((200, {"status": "loading"}), Expectation(), State.LOADING, "says it is loading"),
         ((503, {"status": "draining"}), Expectation(), State.DRAINING, "finishes"),
         ((200, "all good"), Expectation(body_contains="good"), State.OK, "HTTP 200"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from toolchain import checking_programs, debian
-from toolchain.checking_programs import PROGRAMS, CheckingPrograms
+from toolchain.checking_programs import INSTALLED, PROGRAMS, CheckingPrograms
 from toolchain.errors import SetupError
 from toolchain.progress import Step
 from toolchain.project import Project
@@ -37,7 +37,7 @@ def test_programs_on_path_are_taken(project: Project, path: Path) -> None:
 
 
 def test_what_is_missing_is_named(project: Project, path: Path) -> None:
-    for name in ("jq", "prometheus", "promtool"):
+    for name in ("jq", "zsh", "prometheus", "promtool"):
         program(path, name)
     finding = CheckingPrograms(project).find()
     assert (finding.ready, finding.what) == (False, "getting docker-registry, shellcheck")
@@ -46,7 +46,7 @@ def test_what_is_missing_is_named(project: Project, path: Path) -> None:
 def test_servers_are_unpacked_and_never_installed(
     project: Project, path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("shellcheck", "jq"):
+    for name in INSTALLED:
         program(path, name)
     ran: list[list[str]] = []
 
@@ -72,7 +72,7 @@ def test_servers_are_unpacked_and_never_installed(
 def test_a_system_without_apt_is_told_what_to_do(
     project: Project, path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("shellcheck", "jq"):
+    for name in INSTALLED:
         program(path, name)
     monkeypatch.setattr(debian, "here", lambda: False)
     with pytest.raises(SetupError, match=r"docker-registry .* Put it on PATH"):

@@ -13,7 +13,9 @@ from toolchain.environment import pulumi_environment
 from toolchain.project import Project
 
 ACTIVATE = Path(__file__).parents[3] / "toolchain" / "activate"
-SHELLS = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
+SHELLS = ("bash", "dash", "zsh")
+# What shells set by themselves.
+OWN = {"_", "PWD", "SHLVL", "OLDPWD", "HOME", "LOGNAME"}
 BARE = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///elsewhere.sock"}
 
 
@@ -42,9 +44,7 @@ def sourced(shell: str, project: Project, environ: dict[str, str]) -> dict[str, 
     assert result.stderr == ""
     lines = result.stdout.split("\0")
     variables = dict(line.split("=", 1) for line in lines if "=" in line)
-    # What shells set by themselves; zsh also looks up who it runs for.
-    own = {"_", "PWD", "SHLVL", "OLDPWD", "HOME", "LOGNAME"}
-    return {name: value for name, value in variables.items() if name not in own}
+    return {name: variables[name] for name in variables if name not in OWN}
 
 
 @pytest.mark.parametrize("shell", SHELLS)

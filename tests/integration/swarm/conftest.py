@@ -1,0 +1,231 @@
+"""A stack on a real Swarm of three nodes, its images in a registry, and a client that never stops."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import yaml
+
+from components.image_sources import image_sources
+from components.settings import BaseImages
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
+from tests.integration.registry_server import MANIFEST, USER, RegistryServer, running_registry
+
+from .client import STREAMS
+from .rig import Swarm, running_swarm, wait_for
+
+TEAM = "team/llm-stack"
+IMAGES = ("chat", "inference", "monitor")
+CONNECTOR = "connector"
+PATIENCE = 120.0
+# Of the form that Cloudflare gives out; the stand-in asks nobody whether it is known.
+TOKEN = base64.b64encode(
+    json.dumps(
+        {"a": "a" * 32, "t": "5d7b0e0c-6a5f-4c0e-9c1b-0f6a3b2c1d00", "s": "c2VjcmV0"}
+    ).encode()
+).decode()
+
+
+@pytest.fixture(scope="module")
+def swarm() -> Iterator[Swarm]:
+    if os.geteuid():
+        pytest.skip("only root may make the network namespaces of a Swarm's nodes")
+    with running_swarm(3) as swarm:
+        yield swarm
+
+
+@pytest.fixture(scope="module")
+def registry(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """One store of images that each node finds on its own loopback, as this machine does.
+
+    Only there does an engine, and the provider, speak plain HTTP with a registry.
+    """
+    folder = tmp_path_factory.mktemp("registry")
+    with running_registry(folder) as server:
+        for node in swarm.nodes:
+            node.spawn("docker-registry", "serve", folder / "registry.yml", log="registry.log")
+        yield server
+
+
+@dataclass(frozen=True)
+class Images:
+    """What this machine's engine has built and pushed."""
+
+    engine: docker.DockerClient
+    registry: RegistryServer
+    buildkit: Callable[..., Any]
+
+    def build(self, name: str, *args: str) -> str:
+        """Build, push, and return the digest; quick where the engine has built it before."""
+        repository = f"{self.registry.address}/{TEAM}/{name}"
+        self.buildkit("--quiet", "-t", repository, *args, stdout=subprocess.DEVNULL)
+        login = {"username": USER, "password": self.registry.password}
+        for line in self.engine.images.push(
+            repository, "latest", auth_config=login, stream=True, decode=True
+        ):
+            if "error" in line:
+                pytest.fail(f"push of {name}: {line['error']}")
+        with self.registry.client as client:
+            answer = client.head(f"/{TEAM}/{name}/manifests/latest", headers={"Accept": MANIFEST})
+        digest: str = answer.raise_for_status().headers["docker-content-digest"]
+        return digest
+
+    def build_own(self, name: str) -> str:
+        """An image of this project."""
+        sources = image_sources(name, BaseImages())
+        given = [f"--build-arg={key}={value}" for key, value in sources.build_args.items()]
+        dockerfile, context = PROJECT_ROOT / sources.dockerfile, PROJECT_ROOT / sources.context
+        return self.build(name, *given, "-f", str(dockerfile), str(context))
+
+    def build_on(self, name: str, base: str, folder: Path, *lines: str) -> str:
+        """Another version of an image: its last build and a few lines more."""
+        source = "\n".join([f"FROM {self.registry.address}/{TEAM}/{base}", *lines])
+        (folder / "Dockerfile").write_text(source, encoding="utf-8")
+        return self.build(name, str(folder))
+
+
+@pytest.fixture(scope="module")
+def images(
+    engine: docker.DockerClient, registry: RegistryServer, buildkit: Callable[..., Any]
+) -> Iterator[Images]:
+    yield Images(engine, registry, buildkit)
+    for image in engine.images.list():
+        for name in [*image.tags, *image.attrs["RepoDigests"]]:
+            if name.startswith(registry.address):
+                # With an image's last tag its digests go too.
+                with contextlib.suppress(docker.errors.ImageNotFound):
+                    engine.images.remove(name, force=True)
+
+
+@dataclass
+class SwarmStack(StackUnderTest):
+    """A stack whose provider talks to the manager of the rig."""
+
+    swarm: Swarm | None = None
+
+    def begin(self, registry: RegistryServer, digests: dict[str, str], **settings: Any) -> None:
+        assert self.swarm is not None
+        self.configure(
+            orchestrator="swarm",
+            services=["chat-interface", "mini-inference", "slow-inference"],
+            replicas={"chat-interface": 2, "mini-inference": 2},
+            # This kernel may lack the IPsec that encryption between nodes needs.
+            swarm={"encrypted": False},
+            monitor={"interval": 2},
+            registry={"server": registry.address, "repository": TEAM, "username": USER},
+            imageDigests=digests,
+            **settings,
+        )
+        self.change(docker_host=self.swarm.manager.socket)
+        self.pulumi("config", "set", "--secret", "registryPassword", registry.password)
+        self.pulumi("config", "set", "--secret", "cloudflareTunnelToken-chat-interface", TOKEN)
+
+    def change(
+        self, *, docker_host: str | None = None, images: dict[str, str] | None = None
+    ) -> dict[str, str]:
+        """Edit the stack's file; returns the digests that it had."""
+        path = self.project / f"Pulumi.{self.name}.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if docker_host:
+            content["config"]["docker:host"] = docker_host
+        before: dict[str, str] = content["config"]["llm-stack:imageDigests"]
+        content["config"]["llm-stack:imageDigests"] = {**before, **(images or {})}
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return before
+
+    def remove(self) -> None:
+        """Take down what is left; volumes go with their nodes."""
+        self.pulumi("cancel", "--yes", check=False)
+        self.pulumi("destroy", "--yes", "--skip-preview", check=False)
+
+    def services(self) -> dict[str, Any]:
+        """Services of this stack by their label."""
+        found = self.engine.services.list(filters={"label": f"llm-stack.stack={self.name}"})
+        return {service.attrs["Spec"]["Labels"]["llm-stack.service"]: service for service in found}
+
+    def running(self, service: str) -> list[dict[str, Any]]:
+        """The tasks of a service that run, as far as the manager knows."""
+        tasks: list[dict[str, Any]] = self.services()[service].tasks({"desired-state": "running"})
+        return [task for task in tasks if task["Status"]["State"] == "running"]
+
+    def running_on(self, service: str) -> list[str]:
+        """The node of each task that runs, by name."""
+        names = {
+            node.id: node.attrs["Description"]["Hostname"] for node in self.engine.nodes.list()
+        }
+        return sorted(names[task["NodeID"]] for task in self.running(service))
+
+
+@dataclass
+class Client:
+    """The client's service, and its log as this machine reads it."""
+
+    service: Any
+    container: Any
+
+    def stop(self) -> None:
+        engine = self.container.client
+        self.service.remove()
+        mine = {"id": self.container.id}
+        wait_for(lambda: not engine.containers.list(filters=mine), PATIENCE, "the client's end")
+
+    def answers(self) -> list[dict[str, Any]]:
+        lines = self.container.logs(stderr=False).decode().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[dict[str, Any]]]:
+        """Answers to what was asked within the block, all of them, once it has ended."""
+        found: list[dict[str, Any]] = []
+        began = time.time()
+        yield found
+        ended = time.time()
+
+        def streamed_on() -> bool:
+            # Where the next one has begun, the one that was open at the end has come to its own.
+            later = [a for a in self.answers() if a["kind"] == "began" and a["asked"] > ended]
+            return len(later) >= STREAMS
+
+        wait_for(streamed_on, PATIENCE, "the end of the streams")
+        found += [
+            a
+            for a in self.answers()
+            if a["kind"] != "began" and began <= a["asked"] + a["seconds"] and a["asked"] <= ended
+        ]
+
+
+def start_client(swarm: Swarm, network: str, image: str, stack: str) -> Client:
+    """Run it on the manager's node, which no test lets die."""
+    manager = swarm.manager.client()
+    source = Path(__file__).with_name("client.py").read_text(encoding="utf-8")
+    service = manager.services.create(
+        image,
+        command=["python3"],
+        args=["-u", "-c", source],
+        name=f"client-of-{stack}",
+        networks=[network],
+        constraints=["node.role==manager"],
+        # Python alone would not hear that it is to stop.
+        init=True,
+        endpoint_spec=docker.types.EndpointSpec(mode="dnsrr"),
+        healthcheck={"Test": ["NONE"]},
+    )
+
+    def running() -> Any:
+        found = manager.containers.list(filters={"name": f"client-of-{stack}"})
+        return found[0] if found else None
+
+    client = Client(service, wait_for(running, PATIENCE, "the client"))
+    wait_for(lambda: len(client.answers()) > 20, PATIENCE, "answers to the client")
+    return client

@@ -1,0 +1,295 @@
+"""A stack's life on a Swarm of three nodes, under a client that asks every 50 ms throughout."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import PROJECT_ROOT
+from tests.integration.registry_server import RegistryServer
+
+from .conftest import (
+    CONNECTOR,
+    IMAGES,
+    PATIENCE,
+    TEAM,
+    TOKEN,
+    Client,
+    Images,
+    SwarmStack,
+    start_client,
+)
+from .rig import Node, Swarm, wait_for
+
+REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
+SERVICES = {*REPLICATED, "monitor", "slow-inference"}
+# The bound that docs/swarm.md states: requests of a client that asks 20 times a second.
+LOST_WITH_A_NODE = 20
+FORGOTTEN_SECONDS = 10
+# One model that answers at once, and the same with a tenth of a processor, for long streams.
+SLOW_MODEL = """
+  slow:
+    description: As tiny
+    path: /opt/models/tiny.gguf
+    context: 2048
+    slots: 2
+    threads: 1
+"""
+MODEL_SERVICES = """
+  mini-inference: {kind: inference, description: Small, model: tiny, memory: 512MiB, cpus: 1}
+  slow-inference: {kind: inference, description: Slow, model: slow, memory: 512MiB, cpus: 0.1}
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(
+    swarm: Swarm,
+    registry: RegistryServer,
+    images: Images,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[SwarmStack]:
+    digests = {name: images.build_own(name) for name in IMAGES}
+    connector = images.build(CONNECTOR, str(PROJECT_ROOT / "tests/doubles/cloudflared"))
+    stack = SwarmStack(tmp_path_factory.mktemp("stack"), swarm.manager.client(), swarm=swarm)
+    catalogue = stack.project / "services.yaml"
+    models, services = catalogue.read_text(encoding="utf-8").split("\nservices:\n")
+    catalogue.write_text(f"{models}{SLOW_MODEL}\nservices:\n{services}{MODEL_SERVICES}")
+    stack.begin(
+        registry,
+        digests,
+        tunnel={
+            "mode": "named",
+            "access": "access",
+            "replicas": 2,
+            "image": f"{registry.address}/{TEAM}/{CONNECTOR}@{connector}",
+        },
+    )
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture(scope="module")
+def client(stack: SwarmStack, swarm: Swarm) -> Client:
+    image = stack.services()["chat-interface"].attrs["Spec"]["TaskTemplate"]["ContainerSpec"]
+    return start_client(swarm, stack.outputs()["network"], image["Image"], stack.name)
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """What was measured, for whoever reads the run with -s, and for its report."""
+
+    def tell(text: str) -> None:
+        record_property("figures", text)
+        print(f"\n  {text}")
+
+    return tell
+
+
+def failed_of(answers: list[dict[str, Any]], kind: str) -> int:
+    return len([answer for answer in failed(answers) if answer["kind"] == kind])
+
+
+def failed(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [answer for answer in answers if answer["problem"]]
+
+
+def counted(answers: list[dict[str, Any]]) -> str:
+    """How many of each kind, and the slowest request."""
+    kinds = {kind: [a for a in answers if a["kind"] == kind] for kind in ("request", "stream")}
+    slowest = max((a["seconds"] for a in kinds["request"]), default=0)
+    return (
+        f"{len(kinds['request'])} requests, {failed_of(answers, 'request')} failed; "
+        f"{len(kinds['stream'])} streams, {failed_of(answers, 'stream')} failed; "
+        f"slowest request {slowest:.1f} s"
+    )
+
+
+def containers(swarm: Swarm, stack: SwarmStack) -> Iterator[Any]:
+    """All containers of the stack, whichever node they run on."""
+    for node in swarm.nodes:
+        yield from node.client().containers.list(filters={"label": f"llm-stack.stack={stack.name}"})
+
+
+def test_replicas_run_on_different_nodes(stack: SwarmStack, swarm: Swarm) -> None:
+    assert stack.services().keys() == SERVICES
+    for name in REPLICATED:
+        assert len(set(stack.running_on(name))) == 2, name
+    assert stack.running_on("monitor") == [swarm.manager.name]
+
+
+def test_every_container_is_hardened_and_found_by_its_labels(
+    stack: SwarmStack, swarm: Swarm
+) -> None:
+    found = list(containers(swarm, stack))
+    assert {container.labels["llm-stack.service"] for container in found} == SERVICES
+    assert len(found) == 8
+    for container in found:
+        config, host = container.attrs["Config"], container.attrs["HostConfig"]
+        name = container.name
+        assert config["User"].partition(":")[0] in {"10001", "65532"}, name
+        assert host["ReadonlyRootfs"], name
+        assert host["CapDrop"] == ["ALL"], name
+        assert host["Memory"] > 0, name
+        assert host["NanoCpus"] > 0, name
+        assert host["Init"], name
+        assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}, name
+        assert [limit["Name"] for limit in host["Ulimits"]] == ["nproc"], "as docs/swarm.md asks"
+        status = container.exec_run(["cat", "/proc/self/status"]).output.decode()
+        assert re.search(r"NoNewPrivs:\s1\n", status), "as docs/swarm.md asks of the engines"
+        assert re.search(r"CapBnd:\s0+\n", status), name
+
+
+def test_the_token_is_a_secret_of_the_swarm_and_nowhere_else(
+    stack: SwarmStack, swarm: Swarm
+) -> None:
+    shown = [service.attrs for service in stack.services().values()]
+    shown += [container.attrs for container in containers(swarm, stack)]
+    assert TOKEN not in str(shown)
+    assert TOKEN not in stack.pulumi("stack", "export").stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("docker service ls --filter label=llm-stack.stack=$STACK", "chat-interface"),
+        (
+            "docker service ps $(docker service ls -qf label=llm-stack.service=mini-inference)",
+            "mini-inference",
+        ),
+        (
+            "docker service logs --tail 50 "
+            "$(docker service ls -qf label=llm-stack.service=mini-inference)",
+            "llama",
+        ),
+        ("docker logs $(docker ps -qf label=llm-stack.service=monitor)", "started"),
+        ("docker node ls", "Ready"),
+    ],
+)
+def test_documented_commands_find_what_runs(
+    stack: SwarmStack, swarm: Swarm, command: str, said: str
+) -> None:
+    """Those of docs/swarm.md, with another service's name."""
+    shell = {**os.environ, "DOCKER_HOST": swarm.manager.socket, "STACK": stack.name}
+    result = subprocess.run(["sh", "-c", command], env=shell, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert said in result.stdout + result.stderr
+
+
+def test_nothing_changes_without_a_change(stack: SwarmStack) -> None:
+    stack.pulumi("preview", "--expect-no-changes")
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    stack.pulumi("preview", "--expect-no-changes")
+
+
+def test_an_update_of_the_chat_fails_no_request_and_cuts_no_stream(
+    stack: SwarmStack,
+    client: Client,
+    images: Images,
+    tmp_path: Path,
+    figures: Callable[[str], None],
+) -> None:
+    before = {task["ID"] for task in stack.running("chat-interface")}
+    digest = images.build_on("chat", "chat", tmp_path, "ENV VERSION=2")
+    stack.change(images={"chat": digest})
+    with client.watched() as answers:
+        began = time.monotonic()
+        stack.up()
+        took = time.monotonic() - began
+    after = stack.running("chat-interface")
+    assert len(after) == 2
+    assert not before & {task["ID"] for task in after}
+    assert all(digest in task["Spec"]["ContainerSpec"]["Image"] for task in after)
+    figures(f"update of the chat in {took:.0f} s: {counted(answers)}")
+    assert failed(answers) == []
+
+
+def test_a_broken_version_is_taken_back_and_the_update_tells_why(
+    stack: SwarmStack,
+    client: Client,
+    images: Images,
+    tmp_path: Path,
+    figures: Callable[[str], None],
+) -> None:
+    before = {task["ID"] for task in stack.running("chat-interface")}
+    broken = images.build_on(
+        "chat",
+        "chat",
+        tmp_path,
+        'ENTRYPOINT ["python3", "-c", "import sys; sys.exit(\'no such moon\')"]',
+    )
+    good = stack.change(images={"chat": broken})
+    with client.watched() as answers:
+        began = time.monotonic()
+        refused = stack.up(check=False)
+        took = time.monotonic() - began
+    assert refused.returncode != 0
+    assert re.search(r"chat-interface-\w+: its new version failed", refused.stdout), refused.stdout
+    assert "no such moon" in refused.stdout, "the task's own words"
+    again = stack.up(check=False)
+    assert again.returncode != 0, "what failed once must not pass for good the next time"
+    assert {task["ID"] for task in stack.running("chat-interface")} == before, "the old one serves"
+    figures(f"broken version refused in {took:.0f} s: {counted(answers)}")
+    assert failed(answers) == []
+    stack.change(images=good)
+    stack.up()
+    stack.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_node_that_dies_costs_only_what_was_running_on_it(
+    stack: SwarmStack, swarm: Swarm, client: Client, figures: Callable[[str], None]
+) -> None:
+    dying = victim(stack, swarm)
+    with client.watched() as answers:
+        died = time.time()
+        dying.die()
+        recovered = wait_for(lambda: all_elsewhere(stack, dying), PATIENCE, "tasks elsewhere")
+    figures(
+        f"a node dies: {counted(answers)}; "
+        f"all replicas on the other nodes after {recovered - died:.0f} s"
+    )
+    lost = failed(answers)
+    # What it was answering, and what met a connection to it: less than a second's requests.
+    assert len(lost) <= LOST_WITH_A_NODE, lost
+    assert all(answer["asked"] < died + FORGOTTEN_SECONDS for answer in lost), lost
+
+
+def victim(stack: SwarmStack, swarm: Swarm) -> Node:
+    """A worker that serves."""
+    busy = stack.running_on("chat-interface") + stack.running_on("mini-inference")
+    return max(swarm.workers, key=lambda node: busy.count(node.name))
+
+
+def all_elsewhere(stack: SwarmStack, dead: Node) -> float | None:
+    """When it is seen that every replica runs, and none where nothing runs any more."""
+    nodes = [stack.running_on(name) for name in REPLICATED]
+    whole = all(len(found) == 2 and dead.name not in found for found in nodes)
+    return time.time() if whole else None
+
+
+def test_destroy_leaves_nothing_but_volumes(stack: SwarmStack, client: Client) -> None:
+    client.stop()
+    stack.pulumi("destroy", "--yes", "--skip-preview")
+    engine = stack.engine
+    label = {"label": f"llm-stack.stack={stack.name}"}
+    assert engine.services.list(filters=label) == []
+    assert engine.networks.list(filters=label) == []
+    assert engine.secrets.list(filters=label) == []
+    assert engine.configs.list(filters=label) == []
+    wait_for(
+        lambda: not engine.containers.list(all=True, filters=label), PATIENCE, "the last container"
+    )
+    assert {volume.name for volume in engine.volumes.list(filters=label)} <= {
+        f"{stack.name}-mini-inference-models",
+        f"{stack.name}-slow-inference-models",
+        f"{stack.name}-monitor-history",
+    }
