@@ -6,7 +6,7 @@ from typing import Any
 
 import docker
 
-from .health_gate import engine
+from .engine import engine
 from .plan import Plan
 from .schema import SettingsError
 
@@ -16,7 +16,7 @@ RUNTIME = "nvidia"
 def ensure_gpus_can_be_had(plan: Plan, docker_host: str | None) -> None:
     """See that the engine has what GPU services need; raises `SettingsError` where it has not.
 
-    Of an engine that cannot be reached the provider complains. A Swarm's nodes cannot be asked from
+    Of an engine that cannot be reached the provider complains; of a Swarm's nodes nothing is known
     here.
     """
     asking = {name: one.gpus for name, one in plan.inference_services.items() if one.gpus}

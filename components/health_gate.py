@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import docker
 import pulumi
-from docker.constants import DEFAULT_TIMEOUT_SECONDS
 from docker.models.containers import Container
+
+from .engine import asked, engine
 
 LAST_LINES = 15
 POLL_SECONDS = 1.0
@@ -77,17 +77,17 @@ async def wait_until_healthy(
     """
     client = engine(args.docker_host)
     try:
-        container = await asyncio.to_thread(client.containers.get, container_id)
+        container = await asked(client.containers.get, container_id)
         if container.status == "exited":
-            await asyncio.to_thread(container.start)
+            await asked(container.start)
         try:
             async with asyncio.timeout(args.timeout):
                 failure = await _failure_while_waiting(container, resource)
         except TimeoutError:
             failure = f"not healthy after {args.timeout} s"
         if failure:
-            said = await asyncio.to_thread(last_lines, container, LAST_LINES)
-            await asyncio.to_thread(container.stop, timeout=STOP_SECONDS)
+            said = await asked(last_lines, container, LAST_LINES)
+            await asked(container.stop, timeout=STOP_SECONDS)
             raise NotHealthy(f"{container.name}: {failure}\n{said}")
     finally:
         client.close()
@@ -98,27 +98,17 @@ async def _failure_while_waiting(container: Container, resource: pulumi.Resource
     started = time.monotonic()
     told = ""
     while True:
-        await asyncio.to_thread(container.reload)
+        await asked(container.reload)
         if is_healthy(container.attrs):
             return None
         if failure := failure_of(container.attrs):
             return failure
-        said = await asyncio.to_thread(last_lines, container, 1)
+        said = await asked(last_lines, container, 1)
         waited = time.monotonic() - started
         if said != told and waited > PROGRESS_SECONDS:
             pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", resource)
             told = said
         await asyncio.sleep(POLL_SECONDS)
-
-
-def engine(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> docker.DockerClient:
-    """A client of the engine that the provider talks to; over SSH by the machine's own `ssh`.
-
-    :param timeout: seconds for each answer.
-    """
-    if host is None:
-        return docker.from_env(timeout=timeout, use_ssh_client=True)
-    return docker.DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
 
 
 def is_healthy(attrs: dict[str, Any]) -> bool:

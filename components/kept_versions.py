@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 import docker
 import pulumi
 
-from .health_gate import engine
+from .engine import asked, engine
 from .schema import SettingsError
 
 # The tag of each image of a version, before the moment at which the version first served.
@@ -43,7 +42,7 @@ class KeptVersions(pulumi.ComponentResource):
 
         async def keep(hook: pulumi.ResourceHookArgs) -> None:
             serving = (hook.new_inputs or {})["input"]["images"]
-            await asyncio.to_thread(keep_version, serving, args)
+            await asked(keep_version, serving, args)
 
         hook = pulumi.ResourceHook(f"{name}-keep", keep)
         pulumi.Stash(

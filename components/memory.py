@@ -8,7 +8,7 @@ import docker
 import pulumi
 
 from .catalog import MEBIBYTE
-from .health_gate import engine
+from .engine import engine
 from .plan import Plan
 from .settings import PROJECT
 

@@ -13,7 +13,8 @@ import docker
 import pulumi
 from docker.models.services import Service
 
-from .health_gate import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy, engine
+from .engine import asked, engine
+from .health_gate import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy
 
 # A log is fetched from the nodes, of which one may be dead.
 LOG_SECONDS = 10
@@ -80,8 +81,8 @@ async def wait_until_converged(
     """
     client = engine(args.docker_host)
     try:
-        service = await asyncio.to_thread(client.services.get, service_id)
-        watch = await asyncio.to_thread(_begin, service, args.replicas)
+        service = await asked(client.services.get, service_id)
+        watch = await asked(_begin, service, args.replicas)
         try:
             async with asyncio.timeout(args.timeout):
                 failure = await _failure_while_waiting(watch, resource)
@@ -89,7 +90,7 @@ async def wait_until_converged(
             failure = Failure(f"not running after {args.timeout} s", watch.newest)
         if failure:
             said = await _last_lines(service, failure.task)
-            await asyncio.to_thread(_back_out, watch)
+            await asked(_back_out, watch)
             raise NotHealthy(f"{service.name}: {failure.reason}\n{said}")
     finally:
         client.close()
@@ -151,13 +152,13 @@ async def _failure_while_waiting(watch: Watch, resource: pulumi.Resource) -> Fai
     started = time.monotonic()
     told = ""
     while True:
-        await asyncio.to_thread(watch.look)
+        await asked(watch.look)
         waited = time.monotonic() - started
         if has_converged(watch.status, watch.tasks, watch.replicas):
             return None
         if failure := failure_of(watch.status, watch.tasks, waited):
             if failure.task is None:
-                everything = await asyncio.to_thread(tasks_of, watch.service)
+                everything = await asked(tasks_of, watch.service)
                 task = newest_failure(everything)
                 return Failure(f"{failure.reason}: {reason_of(task)}", task) if task else failure
             return failure
@@ -240,7 +241,7 @@ async def _last_lines(service: Service, task: Task | None) -> str:
     if task is not None:
         with contextlib.suppress(TimeoutError, docker.errors.APIError):
             async with asyncio.timeout(LOG_SECONDS):
-                return await asyncio.to_thread(_log_of, service, task["ID"])
+                return await asked(_log_of, service, task["ID"])
     return ""
 
 

@@ -8,17 +8,23 @@ from dataclasses import dataclass, field
 
 import pulumi
 
-from .catalog import STATUS_PORT, AnyService, ChatService, ContainerService, InferenceService
+from .catalog import (
+    STATUS_PORT,
+    AnyService,
+    ChatService,
+    ContainerService,
+    InferenceService,
+)
 from .image_sources import CUDA_INFERENCE
 from .plan import Plan
 
 MODELS_DIRECTORY = "/models"
-# llama-server reads its option --n-gpu-layers from here.
-N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
 # Seconds that running answers may take when their container is replaced or stopped.
 DRAIN_SECONDS = 120
 # Until Docker kills what has not ended: long enough for an end in order after the time to drain.
 STOP_GRACE = DRAIN_SECONDS + 15
+# llama-server reads its option --n-gpu-layers from here.
+N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import Mapping
 
 import aiohttp
@@ -20,6 +21,8 @@ from .request_record import RequestRecord
 from .settings import GatewaySettings
 from .token_count import TokenCount
 from .upstream import Retry, Upstream, UpstreamFailure, broken_off, reported_error, unreachable
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_DOCUMENT = 64 * 2**20
 # A deadline is moved forward at most this often, not with each of thousands of chunks a second.
@@ -132,10 +135,21 @@ class Exchange:
                 return
             except UpstreamFailure as failure:
                 tried |= {replica}
+                self._log_failure(replica, failure)
                 if attempt == self._limits.attempts or not self._may_help(failure.retry, tried):
                     raise failure.error from failure
             finally:
                 ticket.leave()
+
+    def _log_failure(self, replica: Replica, failure: UpstreamFailure) -> None:
+        fields = {
+            "request_id": self._record.request_id,
+            "model": self._pool.card.id,
+            "replica": replica.name,
+            "attempt": self._record.attempts,
+            "reason": failure.error.message,
+        }
+        _log.warning("a replica failed a request", extra={"fields": fields})
 
     def _may_help(self, retry: Retry, tried: frozenset[Replica]) -> bool:
         if retry is Retry.ELSEWHERE:

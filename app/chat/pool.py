@@ -180,12 +180,12 @@ class ModelPool:
             return 0
 
     def _choose(self, ticket: Ticket) -> Replica | None:
+        staying = [replica for replica in self.replicas if not replica.draining]
+        candidates = staying if any(replica.answers for replica in staying) else self.replicas
         # A replica that failed this request gets it again only when no other one answers.
-        others = [replica for replica in self.replicas if replica not in ticket.tried]
-        candidates = others if any(replica.answers for replica in others) else self.replicas
-        staying = [replica for replica in candidates if not replica.draining]
-        if any(replica.answers for replica in staying):
-            candidates = staying
+        others = [replica for replica in candidates if replica not in ticket.tried]
+        if any(replica.answers for replica in others):
+            candidates = others
         free = [replica for replica in candidates if replica.has_room]
         if not free:
             return None

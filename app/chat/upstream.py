@@ -87,9 +87,7 @@ class Upstream:
         if replica.token is not None:
             headers["authorization"] = f"Bearer {replica.token}"
         try:
-            response = await self._session.post(
-                replica.api_url + path, data=body, headers=headers, allow_redirects=False
-            )
+            response = await self._post(replica.api_url + path, body, headers)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise unreachable(replica, error) from error
         if response.status == 200:
@@ -101,6 +99,18 @@ class Upstream:
         finally:
             response.close()
         raise _refusal(replica, response.status, response.headers, content)
+
+    async def _post(
+        self, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> aiohttp.ClientResponse:
+        try:
+            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # llama-server closes each connection after a hundred requests, without a word. That
+            # speaks against nobody, and no token was made.
+            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
 
     async def ask_health(self, replica: Replica, seconds: float) -> Health:
         """What the replica's health address says; never raises for a replica in trouble."""

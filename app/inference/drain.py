@@ -1,9 +1,9 @@
 """Runs llama-server, and lets it end its answers before it ends: `drain.py PORT STATUS SECONDS …`.
 
 llama-server drops what it is answering as soon as it gets SIGTERM. So it gets it only when it is
-idle, or when SECONDS are over. Until then it serves on, and whoever asks the port STATUS is told
-`draining`, so that its share of new requests goes elsewhere. Its own end is the container's end,
-with its exit code.
+idle, when its answers stand still, or when SECONDS are over. Until then it serves on, and whoever
+asks the port STATUS is told `draining`, so that its share of new requests goes elsewhere. Its own
+end is the container's end, with its exit code.
 
 This process stays beside the engine for as long as that runs: it imports little, and is run as a
 script by a Python without its site packages, which keeps it at a few megabytes.
@@ -24,6 +24,8 @@ NOTICE_SECONDS = 2.0
 LOOK_SECONDS = 0.25
 LOOKS = 2
 """A request may be on its way into a slot: idle is what was idle so many times in a row."""
+STILL_SECONDS = 60.0
+"""Answers without progress for so long are not waited for; one step of a long prompt shows none."""
 ANSWER_SECONDS = 2.0
 KILL_SECONDS = 3.0
 """An idle engine ends at once. One that still answers never does: it waits for its clients."""
@@ -68,8 +70,11 @@ class Status:
         )
 
 
-def busy(port: int) -> bool:
-    """Whether the engine answers anybody; one that does not listen yet, or loads, does not."""
+def work(port: int) -> bytes | None:
+    """What the engine does, in a form that changes with every token; None for nothing.
+
+    One that does not listen yet, or loads its model, does nothing.
+    """
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(b"GET /slots HTTP/1.0\r\nHost: localhost\r\n\r\n")
@@ -77,11 +82,12 @@ def busy(port: int) -> bool:
             while piece := connection.recv(65536):
                 answer += piece
     except ConnectionRefusedError:
-        return False
+        return None
     except OSError:
         # It answers between two steps, and the step of a long prompt takes long.
-        return True
-    return b'"is_processing":true' in answer.replace(b" ", b"")
+        return b"a step"
+    slots = answer.partition(b"\r\n\r\n")[2]
+    return slots if b'"is_processing":true' in slots.replace(b" ", b"") else None
 
 
 def exit_code(child: int) -> int | None:
@@ -117,16 +123,23 @@ def run(command: list[str], port: int, status: Status, drain_seconds: float) -> 
 
 def drained(child: int, port: int, seconds: float) -> int:
     """Wait until the engine is idle, and stop it; a second wish to stop shortens the wait."""
-    begun = time.monotonic()
+    begun = moved_at = time.monotonic()
     looks = 0
+    before = None
     while looks < LOOKS and time.monotonic() < begun + seconds:
         came = signal.sigtimedwait(AWAITED, LOOK_SECONDS)
         if came and came.si_signo in ASKED_TO_STOP:
             break
         if came and (code := exit_code(child)) is not None:
             return code
-        if time.monotonic() >= begun + NOTICE_SECONDS:
-            looks = 0 if busy(port) else looks + 1
+        if time.monotonic() < begun + NOTICE_SECONDS:
+            continue
+        now = work(port)
+        looks = looks + 1 if now is None else 0
+        if now is None or now != before:
+            before, moved_at = now, time.monotonic()
+        elif time.monotonic() >= moved_at + STILL_SECONDS:
+            break
     idle = looks == LOOKS
     say("info", f"{'idle' if idle else 'still busy'}, ends after {time.monotonic() - begun:.1f} s")
     os.kill(child, signal.SIGTERM)

@@ -80,6 +80,27 @@ async def test_another_replica_answers_when_the_first_fails_before_a_token(
     assert server.asked, "the failing replica was tried as well"
 
 
+async def test_a_connection_that_the_server_closed_meanwhile_speaks_against_nobody(
+    server: ModelServer,
+) -> None:
+    used = set()
+
+    async def one_request_a_connection(asked: Asked) -> web.StreamResponse:
+        transport = asked.request.transport
+        if transport in used:
+            return await cut_at_once(asked)
+        used.add(transport)
+        return await say_hello(asked)
+
+    server.behaviour = one_request_a_connection
+    configured = settings(server.url, breaker={"failures": 1}, limits={"attempts": 1})
+    async with running(configured) as url, client_of(url) as client:
+        for _ in range(4):
+            response = await client.post("/v1/chat/completions", json=STREAM)
+            assert response.content == b"".join(HELLO)
+    assert len(server.asked) > len(used), "it was cut, and asked again"
+
+
 async def test_after_a_loss_the_next_request_goes_to_a_healthy_replica(
     server: ModelServer, other: ModelServer
 ) -> None:

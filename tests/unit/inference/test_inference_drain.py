@@ -23,6 +23,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 import drain
 drain.NOTICE_SECONDS, drain.LOOK_SECONDS, drain.KILL_SECONDS = 0.2, 0.05, 0.3
+drain.STILL_SECONDS = 2
 sys.exit(drain.main(sys.argv[2:]))
 """
 
@@ -49,8 +50,8 @@ http.server.HTTPServer(("127.0.0.1", port), Slots).serve_forever()
 """
 
 
-def slots(*busy: bool) -> str:
-    return json.dumps([{"id": at, "is_processing": one} for at, one in enumerate(busy)])
+def slots(busy: bool, tokens: int) -> str:
+    return json.dumps([{"id": 0, "is_processing": busy, "n_decoded": tokens}])
 
 
 def free_port() -> int:
@@ -72,7 +73,10 @@ class Container:
         numbers = (self.port, self.status_port, seconds)
         command = [sys.executable, "-IS", "-c", RUN, str(Path(drain.__file__).parent)]
         return subprocess.Popen(
-            [*command, *map(str, numbers), *engine], stdout=subprocess.PIPE, text=True
+            [*command, *map(str, numbers), *engine],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     @contextlib.contextmanager
@@ -82,13 +86,14 @@ class Container:
         engine = [sys.executable, "-c", ENGINE, str(self.port), str(self.folder), *more]
         with self.start(*engine, seconds=seconds) as process:
             try:
-                self.until(lambda: drain.busy(self.port) is False and self.was_asked())
+                self.until(lambda: drain.work(self.port) is None and self.was_asked())
                 yield process
             finally:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
-    def answer(self, busy: bool) -> None:
-        (self.folder / "slots").write_text(slots(False, busy))
+    def answer(self, busy: bool, tokens: int = 0) -> None:
+        (self.folder / "slots").write_text(slots(busy, tokens))
 
     def was_asked(self) -> bool:
         asked = self.folder / "asked"
@@ -126,9 +131,13 @@ def test_running_answers_end_before_the_engine_does(container: Container) -> Non
         container.answer(True)
         process.send_signal(signal.SIGTERM)
         container.until(lambda: container.status() == "draining")
-        for _ in range(5):
+        begun = time.monotonic()
+        for tokens in range(1000):
+            container.answer(True, tokens)
             container.until(container.was_asked)
-        assert process.poll() is None
+            if time.monotonic() > begun + 3:
+                break
+        assert process.poll() is None, "however long it takes, as long as there are new tokens"
         assert container.signals == [], "the engine knows nothing of it"
         container.answer(False)
         assert process.wait(20) == 0
@@ -149,6 +158,15 @@ def test_an_answer_that_takes_too_long_is_cut(container: Container) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert "still busy" in (process.stdout.read() if process.stdout else "")
+
+
+def test_answers_that_stand_still_are_not_waited_for(container: Container) -> None:
+    with container.serving() as process:
+        container.answer(True)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert 2 < time.monotonic() - begun < 15
 
 
 def test_a_second_wish_to_stop_is_followed_at_once(container: Container) -> None:
@@ -201,6 +219,6 @@ def test_an_engine_that_does_not_answer_in_time_is_busy(
     container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drain, "ANSWER_SECONDS", 0.1)
-    assert not drain.busy(container.port), "nobody listens"
+    assert drain.work(container.port) is None, "nobody listens"
     with socket.create_server(("127.0.0.1", container.port)):
-        assert drain.busy(container.port)
+        assert drain.work(container.port)

@@ -1,0 +1,35 @@
+"""The Docker engine that the provider talks to, asked for what the provider does not tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import docker
+from docker.constants import DEFAULT_TIMEOUT_SECONDS
+
+# Of our own: each of the event loop's threads waits for a resource that the engine is making. Where
+# as many wait for a gate as there are threads, none would be left by which a gate could open.
+_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="docker-engine")
+
+Answer = TypeVar("Answer")
+
+
+def engine(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> docker.DockerClient:
+    """A client of the engine; over SSH by the machine's own `ssh`.
+
+    :param host: None for the one that DOCKER_HOST names.
+    :param timeout: seconds for each answer.
+    """
+    if host is None:
+        return docker.from_env(timeout=timeout, use_ssh_client=True)
+    return docker.DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
+
+
+async def asked(question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
+    """The answer of a function that waits for the engine, while the program goes on."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_THREADS, partial(question, *args, **options))
