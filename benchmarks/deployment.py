@@ -371,9 +371,12 @@ def measure(sizes: Sequence[int], compose: Sequence[str] | None, directory: Path
     finally:
         ours.run("destroy", "--yes", "--skip-preview")
         remove_volumes(engine, ours.stack)
-        for image in engine.images.list(name=f"llm-stack-kept-{ours.stack}"):
+        kept = f"llm-stack-kept-{ours.stack}"
+        for image in engine.images.list(name=kept):
             for tag in image.tags:
-                engine.images.remove(tag)
+                # The same image may have names of other stacks.
+                if tag.startswith(f"{kept}:"):
+                    engine.images.remove(tag)
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -24,7 +24,7 @@ def ensure_gpus_can_be_had(plan: Plan, docker_host: str | None) -> None:
         return
     try:
         client = engine(docker_host)
-    except docker.errors.DockerException:
+    except (docker.errors.DockerException, OSError):
         return
     try:
         info = client.info()

@@ -121,7 +121,7 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
             "STATUS_PORT": str(STATUS_PORT),
             "DRAIN_SECONDS": str(DRAIN_SECONDS),
             **{key: value for key, value in source.items() if value is not None},
-            **_gpu_environment(service),
+            **_gpu_environment(service, plan),
         },
         secret_files=_present({"hf_token": plan.secrets.hf_token}),
         keeps_models=True,
@@ -129,13 +129,15 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
     )
 
 
-def _gpu_environment(service: InferenceService) -> dict[str, str]:
+def _gpu_environment(service: InferenceService, plan: Plan) -> dict[str, str]:
     """llama-server takes every layer that fits by itself; a number is handed through to it."""
     if service.gpus is None:
         return {}
     layers = {} if service.gpu_layers is None else {N_GPU_LAYERS: str(service.gpu_layers)}
-    # Without it NVIDIA's runtime mounts the libraries for nvidia-smi only.
-    return {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility", **layers}
+    # A Swarm's services ask for no devices; a node whose runtime is NVIDIA's reads this instead.
+    devices = {"NVIDIA_VISIBLE_DEVICES": "all"} if plan.on_swarm else {}
+    # Without it that runtime mounts the libraries for nvidia-smi only.
+    return {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility", **devices, **layers}
 
 
 def _present(files: Mapping[str, pulumi.Output[str] | None]) -> dict[str, pulumi.Output[str]]:

@@ -33,8 +33,9 @@ async def follow(site: Site, pool: ModelPool, watch: Watcher, settings: HealthCh
         while True:
             addresses = await resolve(site.name, site.port)
             misses = 0 if addresses else misses + 1
-            # A resolver may miss a question; one that never answered gets no such credit.
-            if addresses or misses >= settings.failures or not site.known:
+            # A resolver may miss questions, which speaks against no server that answers.
+            lost = misses >= settings.failures and not site.answers
+            if addresses or lost or not site.known:
                 gone, new = site.found(addresses)
                 if not addresses:
                     site.unresolved.health = Health(State.DOWN, NAME_NOT_KNOWN)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from .circuit_breaker import CircuitBreaker
-from .replica import Replica
+from .replica import Replica, State
 from .settings import ModelSettings
 
 # Two addresses of one server.
@@ -47,6 +47,11 @@ class Site:
     def known(self) -> bool:
         """Whether any address is known."""
         return bool(self._found)
+
+    @property
+    def answers(self) -> bool:
+        """Whether any of the servers was well when it was last asked."""
+        return any(replica.health.state is State.READY for replica in self._found.values())
 
     def found(self, addresses: Iterable[str]) -> tuple[list[Replica], list[Replica]]:
         """Take in the addresses that the name now stands for: which replicas go, which come."""

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "./dev install": "has to be run before any test",
     "./dev rollback": "test_rollback.py",
     "./dev rollback --stack prod chat": "test_rollback.py",
+    "docker node ls": "test_swarm_stack.py, whose stack is a Swarm's",
     "git pull": "Git's own, and needs a remote",
     "systemctl start docker": "the engine runs already, and not by systemd everywhere",
     "python3 -m toolchain.adopt prod import.json "
@@ -36,7 +37,7 @@ ELSEWHERE = {
 PULUMI = """\
 #!/bin/sh
 case "$1" in
-    up | destroy) exec {pulumi} "$@" --non-interactive --yes --skip-preview ;;
+    up | destroy | refresh) exec {pulumi} "$@" --non-interactive --yes --skip-preview ;;
     cancel) exec {pulumi} "$@" --non-interactive --yes ;;
 esac
 exec {pulumi} "$@" --non-interactive
@@ -187,6 +188,16 @@ def test_restart_and_stop_of_one(run: Shell) -> None:
     assert run.stack.containers()["phi-inference"].status == "exited"
     run("pulumi up --refresh")
     assert run.stack.containers()["phi-inference"].status == "running"
+    run("pulumi refresh")
+    run.stack.pulumi("preview", "--expect-no-changes")
+
+
+def test_how_a_service_is_updated_is_a_setting(run: Shell) -> None:
+    """What comes of it is shown by test_updates.py."""
+    run("pulumi config set --path 'llm-stack:updates.phi-inference' recreate")
+    run("pulumi preview")
+    run("pulumi config rm --path 'llm-stack:updates.phi-inference'")
+    run.stack.pulumi("config", "rm", "llm-stack:updates")
 
 
 def monitors_file(run: Shell, name: str) -> bytes:

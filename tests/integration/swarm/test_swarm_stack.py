@@ -278,7 +278,13 @@ def all_elsewhere(stack: SwarmStack, dead: Node) -> float | None:
 
 def test_destroy_leaves_nothing_but_volumes(stack: SwarmStack, client: Client) -> None:
     client.stop()
-    stack.pulumi("destroy", "--yes", "--skip-preview")
+    destroyed = stack.pulumi("destroy", "--yes", "--skip-preview", check=False)
+    if destroyed.returncode:
+        # A server that still answers a node that has died takes all of its grace, and the provider
+        # waits no longer than that: docs/troubleshooting.md has the way out.
+        assert "deadline exceeded" in destroyed.stdout, destroyed.stdout
+        stack.pulumi("refresh", "--yes", "--skip-preview")
+        stack.pulumi("destroy", "--yes", "--skip-preview")
     engine = stack.engine
     label = {"label": f"llm-stack.stack={stack.name}"}
     assert engine.services.list(filters=label) == []
