@@ -333,7 +333,7 @@ def test_the_end(run: Shell) -> None:
     run("pulumi destroy")
     assert not run.stack.containers(running=False)
     run(
-        "docker image rm $(docker image ls --format '{{.Repository}}:{{.Tag}}' "
+        "docker image rm --force $(docker image ls --format '{{.Repository}}:{{.Tag}}' "
         "'llm-stack-dev/*:served-*')"
     )
     images = run.stack.engine.images.list(filters={"reference": f"llm-stack-{run.stack.name}/*"})
