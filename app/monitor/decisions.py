@@ -7,6 +7,7 @@ the epoch. Everything remembered is plain data, so it survives a restart of the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -141,11 +142,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What surrounds a check: the time, a pause, and the dependencies that cannot serve."""
+    """What surrounds a check: the time, a pause, and how the dependencies are.
+
+    `dependencies_checked_at`: when the one that was checked longest ago was checked.
+    """
 
     now: float
     paused: bool = False
     failed_dependencies: tuple[str, ...] = ()
+    dependencies_checked_at: float = math.inf
 
 
 @dataclass(slots=True)
@@ -182,6 +187,11 @@ class Step:
 def can_serve(memory: Memory) -> bool:
     """Whether requests are answered, as far as is known."""
     return memory.state in SERVING and memory.code != "dependency"
+
+
+def in_doubt(memory: Memory) -> bool:
+    """Whether a failure of what depends on this service may be this one's."""
+    return memory.failures > 0 or not can_serve(memory)
 
 
 def remember(start_grace: float, now: float) -> Memory:
@@ -275,13 +285,21 @@ def _fail(step: Step, verdict: Verdict, policy: Policy, world: World) -> None:
         last_good=False,
         changes=_changed(memory, False, step.now, policy),
     )
-    if step.memory.failures < policy.judgement.fail_after and memory.healthy is not False:
+    if memory.healthy is not False and _undecided(step.memory, verdict, policy, world):
         step.learn(reason=f"{memory.state.value}, but the last check failed: {verdict.reason}")
         return
     if memory.healthy is not False:
         step.learn(healthy=False, healthy_since=None)
         step.tell(Happening.FAILED, verdict.reason, code=verdict.code)
     step.enter(verdict.state, verdict.reason, verdict.code)
+
+
+def _undecided(memory: Memory, verdict: Verdict, policy: Policy, world: World) -> bool:
+    """Too few failures, or ones that a dependency not looked at since they began may explain."""
+    if memory.failures < policy.judgement.fail_after:
+        return True
+    begun = memory.failing_since or world.now
+    return verdict.excusable and world.dependencies_checked_at < begun
 
 
 def _changed(memory: Memory, good: bool, now: float, policy: Policy) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ from .decisions import (
     Step,
     World,
     answered,
-    can_serve,
+    in_doubt,
     observe,
     pause,
     remember,
@@ -202,8 +203,10 @@ class Watch:
             self._ask(service)
 
     def _world(self, service: Service) -> World:
-        failed = tuple(other for other in service.depends_on if not can_serve(self.memories[other]))
-        return World(self._clock(), self.is_paused(service), failed)
+        others = {other: self.memories[other] for other in service.depends_on}
+        failed = tuple(other for other, memory in others.items() if in_doubt(memory))
+        seen = min((memory.checked_at or 0.0 for memory in others.values()), default=math.inf)
+        return World(self._clock(), self.is_paused(service), failed, seen)
 
     def is_paused(self, service: Service) -> bool:
         """Whether restarts and alerts are off for a service just now."""

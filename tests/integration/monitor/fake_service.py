@@ -16,13 +16,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 PORT = 8000
+PARENT = f"http://parent:{PORT}/health"
 MODES = (
     "ok",
     "mute",  # healthy, idle, and never makes a token
     "stuck",  # healthy, a slot busy that never advances
     "loaded",  # all slots busy and advancing
     "fail",  # answers 500
-    "not_ready",  # /ready answers 503
+    "as_parent",  # ready only while the service named "parent" answers
     "greedy",  # takes memory until it is killed
     "stubborn",  # answers 500, and does not end by SIGTERM
 )
@@ -55,7 +56,7 @@ class Fake:
         if path == "/health":
             return 200, {"status": "ok"}
         if path == "/ready":
-            ready = self.mode != "not_ready"
+            ready = self.mode != "as_parent" or answers(PARENT)
             return (200 if ready else 503), {"readyConnections": 4 if ready else 0}
         if path == "/slots":
             return 200, self.slots()
@@ -84,6 +85,14 @@ class Fake:
                 time.sleep(3600)
             self.completions += 1
         return 200, {"content": "a"}
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def eat_memory() -> None:

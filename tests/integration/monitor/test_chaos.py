@@ -221,11 +221,10 @@ def test_what_people_stop_stays_stopped(rig: Rig, row: Row) -> None:
 
 def test_a_chat_whose_model_is_down_waits_and_one_alert_is_sent(rig: Rig, row: Row) -> None:
     before = rig.started_at("chat")
+    rig.behave("chat", "as_parent")
     began = rig.behave("parent", "fail")
-    rig.behave("chat", "not_ready")
     restarted = heal(rig, row, "parent", "model down, chat not ready", began)
     assert restarted["code"] == "http_500", "the model, not the chat, is restarted"
-    rig.behave("chat", "ok")
     rig.becomes("chat", "ok")
     told = wait_for(
         lambda: found if len(found := _told(rig, "parent", began)) > 1 else None,

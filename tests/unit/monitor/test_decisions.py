@@ -4,6 +4,7 @@ A history is a list of (verdict, seconds until the next check); `Story` plays it
 of its own and a restarter that answers as told.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -18,6 +19,7 @@ from app.monitor.decisions import (
     RestartAnswer,
     World,
     answered,
+    in_doubt,
     observe,
     pause,
     remember,
@@ -56,6 +58,7 @@ class Story:
     restarts: list[float] = field(default_factory=list)
     asked: int = 0
     failed_dependencies: tuple[str, ...] = ()
+    dependencies_checked_at: float = math.inf
     paused: bool = False
 
     def __post_init__(self) -> None:
@@ -64,7 +67,7 @@ class Story:
     def see(self, *verdicts: Verdict, every: float = 5.0) -> "Story":
         for verdict in verdicts:
             paused = self.paused or self.now < self.memory.paused_until
-            world = World(self.now, paused, self.failed_dependencies)
+            world = World(self.now, paused, self.failed_dependencies, self.dependencies_checked_at)
             step = observe(self.memory, "phi", verdict, self.policy, world)
             self.memory = step.memory
             self.events += step.events
@@ -228,6 +231,29 @@ def test_a_chat_whose_models_are_down_is_neither_restarted_nor_alerted() -> None
 
 def test_a_chat_that_is_not_ready_although_its_models_are_fine_is_restarted() -> None:
     assert len(healthy().see(NOT_READY, NOT_READY, NOT_READY).restarts) == 1
+
+
+def test_a_chat_that_fails_before_its_model_was_looked_at_waits_for_that_check() -> None:
+    story = healthy()
+    story.dependencies_checked_at = story.now - 1
+    story.see(*[NOT_READY] * 5)
+    assert (story.restarts, story.alerts()) == ([], [])
+    story.dependencies_checked_at = story.now
+    story.see(NOT_READY)
+    assert len(story.restarts) == 1, "the model was looked at, and is not to blame"
+
+
+def test_a_dead_service_does_not_wait_for_a_check_of_its_dependencies() -> None:
+    story = healthy()
+    story.dependencies_checked_at = story.now - 1
+    assert len(story.see(REFUSED, REFUSED, REFUSED).restarts) == 1
+
+
+def test_a_service_is_in_doubt_from_its_first_failed_check_on() -> None:
+    story = healthy()
+    assert not in_doubt(story.memory)
+    assert in_doubt(story.see(REFUSED).memory)
+    assert not in_doubt(story.see(OK).memory)
 
 
 def test_failures_while_a_dependency_was_down_do_not_count_afterwards() -> None:

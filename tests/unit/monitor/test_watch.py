@@ -69,6 +69,22 @@ async def rounds(watch: Watch, clock: Clock, count: int) -> None:
             await asyncio.gather(*watch._tasks)
 
 
+async def test_a_chat_that_notices_first_that_its_model_is_down_is_not_blamed(
+    tmp_path: Path,
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    await rounds(watch, clock, 2)
+    clock.now += 1
+    scripted.verdicts |= {"phi": REFUSED, "chat": NOT_READY}
+    for _ in range(5):
+        await watch.check(watch.services["chat"])
+        clock.now += 5
+    await rounds(watch, clock, 5)
+    assert (watch.memories["phi"].restarts_total, watch.memories["chat"].restarts_total) == (1, 0)
+    assert watch.memories["chat"].code == "dependency"
+
+
 async def test_a_decision_is_on_disk_before_the_restarter_is_asked(tmp_path: Path) -> None:
     scripted, clock = Scripted(), Clock()
     watch = make(tmp_path, scripted, clock)
