@@ -1,4 +1,4 @@
-"""A gate in an update: opens when a container serves, else fails with the container's words."""
+"""A gate that opens when a container serves, else fails with the container's words."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pulumi
 from docker.models.containers import Container
 
 from .engine import asked, engine
+from .gate import Gate
 
 LAST_LINES = 15
 POLL_SECONDS = 1.0
@@ -35,7 +36,7 @@ class HealthGateArgs:
     docker_host: str | None = None
 
 
-class HealthGate(pulumi.ComponentResource):
+class HealthGate(Gate):
     """Waits for a new container before what depends on it, or removes its predecessor, goes on.
 
     The provider's own wait looks at creation only, waits out its whole time for a container that
@@ -49,22 +50,11 @@ class HealthGate(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: HealthGateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("llm-stack:index:HealthGate", name, None, opts)
-
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
             await wait_until_healthy((hook.new_inputs or {})["input"], args, self)
 
-        gate = pulumi.ResourceHook(f"{name}-healthy", wait)
-        passed = pulumi.Stash(
-            f"{name}-passed",
-            input=args.container_id,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                hooks=pulumi.ResourceHookBinding(before_create=[gate], before_update=[gate]),
-            ),
-        )
-        self.container_id = passed.input
-        self.register_outputs({"container_id": self.container_id})
+        super().__init__(name, args.container_id, wait, opts)
+        self.container_id = self.input
 
 
 async def wait_until_healthy(

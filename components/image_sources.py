@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .build_context import context_digest
@@ -22,7 +23,7 @@ class ImageSources:
     dockerfile: Path
     build_args: Mapping[str, str]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256; changes whenever the image has to be built again."""
         return context_digest(self.context, self.dockerfile, self.build_args)

@@ -11,6 +11,7 @@ import docker
 import pulumi
 
 from .engine import asked, engine
+from .gate import Gate
 from .schema import SettingsError
 
 # The tag of each image of a version, before the moment at which the version first served.
@@ -28,7 +29,7 @@ class KeptVersionsArgs:
     docker_host: str | None = None
 
 
-class KeptVersions(pulumi.ComponentResource):
+class KeptVersions(Gate):
     """Names what serves as `llm-stack-<stack>/<image>:served-<moment>`, and lets go of the oldest.
 
     It depends on everything that must be healthy, so a version that never served is never named. An
@@ -38,22 +39,12 @@ class KeptVersions(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: KeptVersionsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("llm-stack:index:KeptVersions", name, None, opts)
-
         async def keep(hook: pulumi.ResourceHookArgs) -> None:
             serving = (hook.new_inputs or {})["input"]["images"]
             await asked(keep_version, serving, args)
 
-        hook = pulumi.ResourceHook(f"{name}-keep", keep)
-        pulumi.Stash(
-            f"{name}-serving",
-            input={"images": dict(args.images), "keep": args.keep},
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                hooks=pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook]),
-            ),
-        )
-        self.register_outputs({})
+        serving = {"images": dict(args.images), "keep": args.keep}
+        super().__init__(name, serving, keep, opts)
 
 
 def keep_version(serving: Mapping[str, str], args: KeptVersionsArgs) -> None:

@@ -1,4 +1,4 @@
-"""A gate in an update: opens when a Swarm runs a service's new version, else tells why not."""
+"""A gate that opens when a Swarm runs a service's new version, else tells why not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ import pulumi
 from docker.models.services import Service
 
 from .engine import asked, engine
-from .health_gate import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy
+from .gate import Gate
+from .health_gate import (
+    LAST_LINES,
+    POLL_SECONDS,
+    PROGRESS_SECONDS,
+    NotHealthy,
+)
 
 # A log is fetched from the nodes, of which one may be dead.
 LOG_SECONDS = 10
@@ -38,7 +44,7 @@ class SwarmGateArgs:
     docker_host: str | None = None
 
 
-class SwarmGate(pulumi.ComponentResource):
+class SwarmGate(Gate):
     """Waits until a Swarm has moved a service to its new version; as components/health_gate.py.
 
     Swarm itself watches the new tasks and goes back to the version before when one fails. Here the
@@ -52,23 +58,13 @@ class SwarmGate(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: SwarmGateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("llm-stack:index:SwarmGate", name, None, opts)
-
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
             service_id, _, _ = str((hook.new_inputs or {})["input"]).partition("/")
             await wait_until_converged(service_id, args, self)
 
-        gate = pulumi.ResourceHook(f"{name}-converged", wait)
-        passed = pulumi.Stash(
-            f"{name}-passed",
-            input=pulumi.Output.concat(args.service_id, "/", args.version),
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                hooks=pulumi.ResourceHookBinding(before_create=[gate], before_update=[gate]),
-            ),
-        )
-        self.service_id = passed.input.apply(lambda value: str(value).partition("/")[0])
-        self.register_outputs({"service_id": self.service_id})
+        version = pulumi.Output.concat(args.service_id, "/", args.version)
+        super().__init__(name, version, wait, opts)
+        self.service_id = self.input.apply(lambda value: str(value).partition("/")[0])
 
 
 async def wait_until_converged(

@@ -114,7 +114,7 @@ def test_a_changed_source_file_changes_one_image_and_its_container(dev: StackUnd
         "RemoteImage::monitor-build",
         "Container::monitor",
         # The gate's note of which container was healthy.
-        "Stash::monitor-gate-passed",
+        "Stash::monitor-gate",
     }, planned
     dev.up()
     after = {name: container.id for name, container in dev.containers().items()}

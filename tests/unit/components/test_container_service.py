@@ -53,7 +53,7 @@ def test_one_entry_makes_a_container_that_is_watched(run_with: Run) -> None:
     assert cache["envs"] == ["SIZE=48"]
     assert cache["stopTimeout"] == 20
     assert cache["readOnly"] is True
-    assert "cache-gate-passed" in graph.of("Stash")
+    assert "cache-gate" in graph.of("Stash")
     assert watched(graph) == {"kind": "tcp", "url": "tcp://cache:6379", "depends_on": []}
 
 

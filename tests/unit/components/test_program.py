@@ -57,10 +57,10 @@ def test_every_container_is_hardened(run_program: StackRunner) -> None:
 
 
 def test_every_container_must_pass_a_gate(dev: Graph) -> None:
-    gates = {n: r for n, r in dev.of("Stash").items() if n.endswith("-gate-passed")}
-    assert set(gates) == {f"{name}-gate-passed" for name in dev.running}
+    gates = {n: r for n, r in dev.of("Stash").items() if n.endswith("-gate")}
+    assert set(gates) == {f"{name}-gate" for name in dev.running}
     for name, gate in gates.items():
-        assert gate.inputs["input"] == f"{name.removesuffix('-gate-passed')}-id"
+        assert gate.inputs["input"] == f"{name.removesuffix('-gate')}-id"
         assert len(gate.hooks) == 2, (
             f"{name}: checked when it is new and when its container changes"
         )

@@ -97,7 +97,7 @@ def test_every_service_must_pass_a_gate_that_hears_of_each_change(
     run_program: StackRunner, swarm: Graph
 ) -> None:
     gates = swarm.of("Stash")
-    assert gates.keys() == {f"{name}-gate-passed" for name in swarm.of("Service")}
+    assert gates.keys() == {f"{name}-gate" for name in swarm.of("Service")}
     assert all(len(gate.hooks) == 2 for gate in gates.values())
     before = run_program(SWARM, PASSWORD).of("Stash")
     again = run_program(SWARM, PASSWORD).of("Stash")
@@ -105,7 +105,7 @@ def test_every_service_must_pass_a_gate_that_hears_of_each_change(
     scaled = run_program({**SWARM, "replicas": replicas}, PASSWORD).of("Stash")
     changed = {n for n in before if before[n].inputs != scaled[n].inputs}
     assert {n for n in before if before[n].inputs != again[n].inputs} == set()
-    assert changed == {"chat-interface-gate-passed"}
+    assert changed == {"chat-interface-gate"}
 
 
 def test_the_network_reaches_over_all_nodes_and_is_encrypted(
