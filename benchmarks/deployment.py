@@ -2,7 +2,9 @@
 
 For each number of services, in one run on this machine's engine: preview, first update, preview and
 update without a change, and destroy. Beside it stand a program without a resource (what Pulumi
-itself takes) and Docker Compose with the same containers, made from what the engine says of ours.
+itself takes), a program that declares the same Docker resources and knows nothing else (what it and
+the provider take together), and Docker Compose with the same containers, made from what the engine
+says of ours.
 Every service answers with the tiny model; images are built before the clock starts. Prints Markdown
 tables and removes what it made. Needs `. toolchain/activate`, and for the comparison Docker Compose
 or the program that --compose names.
@@ -35,9 +37,36 @@ from docker.models.containers import Container
 ROOT = Path(__file__).parents[1]
 PARTS = ("__main__.py", "Pulumi.yaml", "components", "app", "docker", "logs")
 PROGRAM = "pulumi-language-python-exec"
-REPEATS = 3
+UP = ("up", "--yes", "--skip-preview")
+# Set on some machines, and seldom on a user's: every run would compile every module anew.
+UNCACHED = "PYTHONDONTWRITEBYTECODE"
+REPEATS = 5
 SAMPLE_SECONDS = 0.02
 EMPTY_PROGRAM = "import pulumi\n\npulumi.export('nothing', True)\n"
+PLAIN_PROGRAM = """
+import json
+import re
+
+import pulumi
+import pulumi_docker
+
+
+def given(value):
+    if isinstance(value, dict):
+        if "plaintext" in value:
+            return pulumi.Output.secret(json.loads(value["plaintext"]))
+        return {key: given(one) for key, one in value.items() if key != "__defaults"}
+    return [given(one) for one in value] if isinstance(value, list) else value
+
+
+def argument(key):
+    return re.sub("([A-Z])", lambda letter: "_" + letter[1].lower(), key)
+
+
+for kind, name, inputs in json.load(open("resources.json")):
+    values = {argument(key): value for key, value in given(inputs).items()}
+    getattr(pulumi_docker, kind)(name, **values)
+"""
 MODEL = {
     "description": "tiny",
     "path": "/opt/models/tiny.gguf",
@@ -85,7 +114,7 @@ class Project:
         state.mkdir()
         passphrase.write_text(secrets.token_hex(16), encoding="utf-8")
         self._environment = {
-            **os.environ,
+            **{key: value for key, value in os.environ.items() if key != UNCACHED},
             "PULUMI_BACKEND_URL": state.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -114,10 +143,15 @@ class Project:
     def init(self) -> None:
         self.run("stack", "init")
 
+    @property
+    def settings(self) -> Path:
+        return self.program / f"Pulumi.{self.stack}.yaml"
+
     def export(self) -> dict[str, Any]:
+        """The deployment; secrets are readable in it."""
         exported: dict[str, Any] = json.loads(
             subprocess.check_output(
-                ["pulumi", "stack", "export", "--stack", self.stack],
+                ["pulumi", "stack", "export", "--show-secrets", "--stack", self.stack],
                 cwd=self.program,
                 env=self._environment,
             )
@@ -195,10 +229,61 @@ def our_project(directory: Path) -> Project:
         "llm-stack:monitor": {"restarts": False},
     }
     project.init()
-    path = project.program / f"Pulumi.{project.stack}.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    path.write_text(yaml.safe_dump({**content, "config": config}), encoding="utf-8")
+    content = yaml.safe_load(project.settings.read_text(encoding="utf-8")) or {}
+    project.settings.write_text(yaml.safe_dump({**content, "config": config}), encoding="utf-8")
     return project
+
+
+def plain_project(directory: Path, ours: Project) -> Project:
+    """The Docker resources of a stack that is up, declared without components, gates or names of
+    ours, in a program of their own. It is given a copy of the state, and makes nothing itself.
+    """
+    project = Project(directory)
+    (project.program / "__main__.py").write_text(PLAIN_PROGRAM, encoding="utf-8")
+    for part in ("app", "docker", "logs"):
+        (project.program / part).symlink_to(ours.program / part)
+    project.init()
+    exported = ours.export()
+    stack, *others = exported["deployment"]["resources"]
+    docker_ones = [one for one in others if one["type"].startswith("docker:")]
+    provider = next(one for one in others if one["type"] == "pulumi:providers:docker")
+    root = f"urn:pulumi:{project.stack}::llm-stack::"
+    stack_urn = f"{root}pulumi:pulumi:Stack::llm-stack-{project.stack}"
+    stack |= {"urn": stack_urn, "outputs": {}}
+    provider["urn"] = f"{root}{provider['type']}::{provider['urn'].rpartition('::')[2]}"
+    declared = []
+    for one in docker_ones:
+        name = one["urn"].rpartition("::")[2]
+        one |= {"urn": f"{root}{one['type']}::{name}", "parent": stack_urn}
+        one |= {"provider": f"{provider['urn']}::{provider['id']}"}
+        one |= {"dependencies": [], "propertyDependencies": {}}
+        one |= {"protect": False, "retainOnDelete": False}
+        declared.append((one["type"].rpartition(":")[2], name, one["inputs"]))
+    salt = yaml.safe_load(project.settings.read_text(encoding="utf-8"))["encryptionsalt"]
+    exported["deployment"] |= {
+        "resources": [stack, provider, *docker_ones],
+        "secrets_providers": {"type": "passphrase", "state": {"salt": salt}},
+    }
+    (project.program / "resources.json").write_text(json.dumps(declared), encoding="utf-8")
+    state = directory / "copied.json"
+    state.write_text(json.dumps(exported), encoding="utf-8")
+    project.run("stack", "import", "--file", str(state))
+    # Seen before it is done: the containers are those of the other stack.
+    project.run("preview", "--expect-no-changes")
+    # Notes where the program declares what; nothing else is another.
+    project.run(*UP, "--expect-no-changes")
+    return project
+
+
+def again(*compared: tuple[Project, Row]) -> None:
+    """Preview and update without a change, by turns: what else the machine does meets all alike."""
+    for label, command in {"preview again": ("preview",), "up again": UP}.items():
+        for _ in range(REPEATS):
+            for project, row in compared:
+                timing = project.run(*command, "--expect-no-changes")
+                row.timings.setdefault(label, []).append(timing)
+        for _, row in compared:
+            print(f"    {row.name}: {label} {row.seconds(label):.1f} s", flush=True)
 
 
 def write_catalogue(project: Project, services: int) -> None:
@@ -206,21 +291,21 @@ def write_catalogue(project: Project, services: int) -> None:
     (project.program / "services.yaml").write_text(text, encoding="utf-8")
 
 
-def life(project: Project, name: str, meanwhile: Callable[[Row], None] | None = None) -> Row:
-    """A stack from its first preview to its end."""
+Beside = Callable[[Row], Sequence[tuple[Project, Row]]]
+
+
+def life(project: Project, name: str, beside: Beside = lambda row: ()) -> Row:
+    """A stack from its first preview to its end; `beside` names what is compared while it is up."""
     row = Row(name)
 
-    def timed(label: str, *command: str, times: int = 1) -> None:
-        row.timings[label] = [project.run(*command) for _ in range(times)]
+    def timed(label: str, *command: str) -> None:
+        row.timings[label] = [project.run(*command)]
         print(f"    {name}: {label} {row.seconds(label):.1f} s", flush=True)
 
     timed("preview", "preview")
-    timed("up", "up", "--yes", "--skip-preview")
+    timed("up", *UP)
     row.resources = len(project.export()["deployment"]["resources"])
-    timed("preview again", "preview", "--expect-no-changes", times=REPEATS)
-    timed("up again", "up", "--yes", "--skip-preview", "--expect-no-changes", times=REPEATS)
-    if meanwhile:
-        meanwhile(row)
+    again((project, row), *beside(row))
     timed("destroy", "destroy", "--yes", "--skip-preview")
     return row
 
@@ -334,40 +419,26 @@ def remove_volumes(engine: docker.DockerClient, stack: str) -> None:
 
 
 def measure(sizes: Sequence[int], compose: Sequence[str] | None, directory: Path) -> Iterator[Row]:
-    """The floor, then each size, with Compose right after it on the same containers."""
+    """The floor, then each size with what is compared to it, on the same containers."""
     engine = docker.from_env()
     (directory / "empty").mkdir()
     empty = Project(directory / "empty")
     (empty.program / "__main__.py").write_text(EMPTY_PROGRAM, encoding="utf-8")
     empty.init()
     yield life(empty, "empty program")
+    empty.run(*UP)
     (directory / "ours").mkdir()
     ours = our_project(directory / "ours")
     write_catalogue(ours, 2)
     print("    building the images", flush=True)
     try:
-        ours.run("up", "--yes", "--skip-preview")
+        ours.run(*UP)
         ours.run("destroy", "--yes", "--skip-preview")
         for size in sizes:
             write_catalogue(ours, size)
-            folder = directory / f"compose-{size}"
-            folder.mkdir()
-            made: list[Compose] = []
-
-            def look(row: Row, folder: Path = folder, made: list[Compose] = made) -> None:
-                containers = stack_containers(engine, ours.stack)
-                row.containers = len(containers)
-                if compose:
-                    for container in containers:
-                        engine.images.get(container.attrs["Image"]).tag(
-                            f"llm-stack-kept-{ours.stack}", container.attrs["Image"][7:19]
-                        )
-                    made.append(Compose(compose, folder, containers))
-
-            yield life(ours, f"this project, {size}", look)
-            remove_volumes(engine, ours.stack)
-            for one in made:
-                yield one.life(f"compose, {size}")
+            folder = directory / f"beside-{size}"
+            (folder / "plain").mkdir(parents=True)
+            yield from one_size(ours, empty, size, compose, folder, engine)
     finally:
         ours.run("destroy", "--yes", "--skip-preview")
         remove_volumes(engine, ours.stack)
@@ -377,6 +448,37 @@ def measure(sizes: Sequence[int], compose: Sequence[str] | None, directory: Path
                 # The same image may have names of other stacks.
                 if tag.startswith(f"{kept}:"):
                     engine.images.remove(tag)
+
+
+def one_size(
+    ours: Project,
+    empty: Project,
+    size: int,
+    compose: Sequence[str] | None,
+    folder: Path,
+    engine: docker.DockerClient,
+) -> list[Row]:
+    """Ours, beside it what Pulumi takes by itself and with the provider alone; then Compose."""
+    floor = Row(f"empty program, beside {size}")
+    plainly = Row(f"same resources, plainly, {size}")
+    made: list[Compose] = []
+
+    def beside(row: Row) -> Sequence[tuple[Project, Row]]:
+        containers = stack_containers(engine, ours.stack)
+        row.containers = len(containers)
+        if compose:
+            for container in containers:
+                engine.images.get(container.attrs["Image"]).tag(
+                    f"llm-stack-kept-{ours.stack}", container.attrs["Image"][7:19]
+                )
+            made.append(Compose(compose, folder, containers))
+        plain = plain_project(folder / "plain", ours)
+        plainly.resources = len(plain.export()["deployment"]["resources"])
+        return [(empty, floor), (plain, plainly)]
+
+    row = life(ours, f"this project, {size}", beside)
+    remove_volumes(engine, ours.stack)
+    return [row, floor, plainly, *(one.life(f"compose, {size}") for one in made)]
 
 
 def table(rows: Sequence[Row]) -> str:
