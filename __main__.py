@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pulumi
 
-from components.build_engine import ensure_builds_reach_the_engine
 from components.catalog import load_catalog
 from components.docker_orchestrator import DockerOrchestrator
-from components.gpu import ensure_gpus_can_be_had
 from components.image import ServiceImage, image_args
-from components.kept_versions import KeptVersions, KeptVersionsArgs, ensure_pins_are_held
-from components.memory import warn_of_memory
+from components.kept_versions import KeptVersions, KeptVersionsArgs
 from components.monitor import Monitor, MonitorArgs, monitor_config
 from components.orchestrator_settings import SwarmSettings
 from components.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
+from components.preflight import ensure_the_engine_can_run
 from components.registry import in_registry
 from components.restarter import Restarter, RestarterArgs, restarter_socket
 from components.schema import SettingsError
@@ -35,18 +33,13 @@ docker_host = pulumi.Config("docker").get("host")
 try:
     plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
     socket = restarter_socket(plan, docker_host)
-    ensure_gpus_can_be_had(plan, docker_host)
     registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
     workloads = {name: workload(service, plan) for name, service in plan.services.items()}
     used = {*plan.own_images, *(work.image for work in workloads.values())}
-    built = used - plan.settings.image_digests.keys()
-    ensure_builds_reach_the_engine(built, docker_host, f"Pulumi.{stack}.yaml")
-    if registry is None:
-        ensure_pins_are_held(plan.settings.image_digests, docker_host, f"Pulumi.{stack}.yaml")
+    ensure_the_engine_can_run(plan, used, docker_host)
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
-warn_of_memory(plan, docker_host)
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings), registry)
     for image in sorted(used)

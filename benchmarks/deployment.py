@@ -366,14 +366,17 @@ class Compose:
             for volume in service.definition["volumes"]
             if not volume.startswith("/")
         }
-        content = {
+        self.content = {
             "services": {service.name: service.definition for service in services},
             "volumes": named,
         }
-        file = folder / "compose.yaml"
-        file.write_text(yaml.safe_dump(content), encoding="utf-8")
+        self._file = folder / "compose.yaml"
+        self.write()
         project = f"bench-{secrets.token_hex(3)}"
-        self._command = [*program, "--project-name", project, "--file", str(file)]
+        self._command = [*program, "--project-name", project, "--file", str(self._file)]
+
+    def write(self) -> None:
+        self._file.write_text(yaml.safe_dump(self.content), encoding="utf-8")
 
     def run(self, *command: str) -> Timing:
         started = time.perf_counter()

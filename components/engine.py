@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -27,6 +28,22 @@ def engine(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> docker.D
     if host is None:
         return docker.from_env(timeout=timeout, use_ssh_client=True)
     return docker.DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
+
+
+@contextmanager
+def reachable_engine(
+    host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS
+) -> Iterator[docker.DockerClient | None]:
+    """A client for one question; None where no engine answers, which the provider will tell of."""
+    try:
+        client = engine(host, timeout)
+    except (docker.errors.DockerException, OSError):
+        yield None
+        return
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 async def asked(question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:

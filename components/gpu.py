@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import docker
-
-from .engine import engine
+from .engine import reachable_engine
 from .plan import Plan
 from .schema import SettingsError
 
@@ -22,15 +20,9 @@ def ensure_gpus_can_be_had(plan: Plan, docker_host: str | None) -> None:
     asking = {name: one.gpus for name, one in plan.inference_services.items() if one.gpus}
     if not asking or plan.on_swarm:
         return
-    try:
-        client = engine(docker_host)
-    except (docker.errors.DockerException, OSError):
-        return
-    try:
-        info = client.info()
-    finally:
-        client.close()
-    if not has_gpus(info):
+    with reachable_engine(docker_host) as client:
+        info = client.info() if client else None
+    if info is not None and not has_gpus(info):
         runtimes = ", ".join(sorted(info.get("Runtimes") or {})) or "none"
         raise SettingsError(
             f"services.yaml: services.{name}.gpus: the engine cannot hand out GPUs; found {gpus!r} "

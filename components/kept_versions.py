@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import docker
 import pulumi
 
-from .engine import asked, engine
+from .engine import asked, engine, reachable_engine
 from .gate import Gate
 from .schema import SettingsError
 
@@ -94,20 +94,14 @@ def ensure_pins_are_held(pins: Mapping[str, str], docker_host: str | None, sourc
     """
     if not pins:
         return
-    try:
-        client = engine(docker_host)
-    except docker.errors.DockerException:
-        return
-    try:
+    with reachable_engine(docker_host) as client:
         problems = [
             f"{source}: llm-stack:imageDigests.{name}: the engine holds no such image; found "
             f"{image!r}, allowed: an id that `docker image ls --no-trunc` shows, or none: "
             f"pulumi config rm --path llm-stack:imageDigests.{name}"
             for name, image in pins.items()
-            if not _holds(client, image)
+            if client and not _holds(client, image)
         ]
-    finally:
-        client.close()
     if problems:
         raise SettingsError(problems)
 

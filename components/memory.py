@@ -8,7 +8,7 @@ import docker
 import pulumi
 
 from .catalog import MEBIBYTE
-from .engine import engine
+from .engine import reachable_engine
 from .plan import Plan
 from .settings import PROJECT
 
@@ -33,16 +33,11 @@ def engine_memory(docker_host: str | None) -> int | None:
     if (docker_host or os.environ.get("DOCKER_HOST", "")).startswith("ssh://"):
         # A connection of its own, which Docker's client leaves open where it fails.
         return None
-    try:
-        client = engine(docker_host, ASK_SECONDS)
-    except docker.errors.DockerException:
-        return None
-    try:
-        return int(client.info().get("MemTotal", 0)) or None
-    except (docker.errors.DockerException, OSError):
-        return None
-    finally:
-        client.close()
+    with reachable_engine(docker_host, ASK_SECONDS) as client:
+        try:
+            return int(client.info().get("MemTotal", 0)) or None if client else None
+        except (docker.errors.DockerException, OSError):
+            return None
 
 
 def memory_warning(plan: Plan, memory: int) -> str | None:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +136,21 @@ class StackUnderTest:
             for container in found
             if not running or "llm-stack.service" in container.labels
         }
+
+    def becomes_healthy(self) -> dict[str, Container]:
+        """The running containers, once the engine's own checks have passed, the first of which
+        come an interval after the start."""
+        deadline = time.monotonic() + 60
+        while True:
+            containers = self.containers()
+            health = {
+                name: container.attrs["State"]["Health"]["Status"]
+                for name, container in containers.items()
+            }
+            if set(health.values()) == {"healthy"}:
+                return containers
+            assert time.monotonic() < deadline, health
+            time.sleep(0.5)
 
     def remove(self) -> None:
         """Take down what is left, even of a stack that came up half."""

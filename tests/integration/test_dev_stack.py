@@ -68,7 +68,7 @@ def test_the_page_is_served(chat: httpx.Client) -> None:
 
 
 def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) -> None:
-    containers = dev.containers()
+    containers = dev.becomes_healthy()
     assert set(containers) == {"chat-interface", "phi-inference", "monitor", "restarter"}
     for name, container in containers.items():
         config, host = container.attrs["Config"], container.attrs["HostConfig"]
@@ -83,7 +83,6 @@ def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) ->
         assert not host["Privileged"], name
         assert host["RestartPolicy"]["Name"] == "unless-stopped", name
         assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}, name
-        assert container.attrs["State"]["Health"]["Status"] == "healthy", name
         holds_socket = any("docker.sock" in m.get("Source", "") for m in container.attrs["Mounts"])
         assert holds_socket == (name == "restarter"), name
 

@@ -160,6 +160,7 @@ def test_up_and_a_look_around(run: Shell) -> None:
     ):
         assert all(service in line for service in services)
     assert "phi-inference" in run("docker stats $(docker ps -qf label=llm-stack.stack=dev)")
+    run.stack.becomes_healthy()
     assert '"healthy"' in run(
         "docker inspect --format '{{json .State.Health}}' "
         "$(docker ps -qf label=llm-stack.service=phi-inference)"

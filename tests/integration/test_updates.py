@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from docker.models.containers import Container
 
-from .conftest import StackUnderTest
+from .conftest import StackUnderTest, rollback
 
 CLIENTS = Path(__file__).with_name("steady_clients.py")
 BREAK = ("def main() -> int:\n", 'def main() -> int:\n    raise SystemExit("broken on purpose")\n')
@@ -81,7 +81,9 @@ class Run:
 @pytest.fixture(scope="module")
 def serving(stack: StackUnderTest) -> StackUnderTest:
     """A stack without host ports, whose model takes seconds for an answer of many words."""
-    stack.configure(services=[CHAT, PHI], standInModel="tiny", monitor={"interval": 2})
+    stack.configure(
+        services=[CHAT, PHI], standInModel="tiny", monitor={"interval": 2}, keepVersions=3
+    )
     catalogue = stack.project / "services.yaml"
     text = catalogue.read_text(encoding="utf-8")
     for old, new in (
@@ -98,7 +100,7 @@ def serving(stack: StackUnderTest) -> StackUnderTest:
 
 @pytest.fixture(scope="module")
 def run(serving: StackUnderTest) -> Run:
-    """Three updates, one after the other: a new chat, a new model server, a broken chat."""
+    """One after the other: a new chat, a new model server, a broken chat, and back from that."""
     updates = {}
     with clients(serving) as seen:
         for name, service, folder in (("chat", CHAT, "chat"), ("model", PHI, "inference")):
@@ -112,14 +114,14 @@ def run(serving: StackUnderTest) -> Run:
             program.write_text(good.replace(*BREAK), encoding="utf-8")
             failed = serving.up(check=False)
             program.write_text(good, encoding="utf-8")
+        # It goes with its container, and tells which replica answered which stream.
+        gateway = log_of(running(serving, CHAT))
+        with update(serving, "rollback", CHAT) as updates["rollback"]:
+            rollback(serving, "chat")
     assert failed.returncode != 0
-    containers = serving.containers()
-    gateway = {
-        line["request_id"]: line for line in log_of(containers[CHAT]) if "request_id" in line
-    }
+    answered = {line["request_id"]: line for line in gateway if "request_id" in line}
     for stream in seen["streams"]:
-        # What the first chat answered is told by its log, which has gone with it.
-        stream["replica"] = gateway.get(stream.get("request_id"), {}).get("replica")
+        stream["replica"] = answered.get(stream.get("request_id"), {}).get("replica")
     updates["model"].old_address = "phi-3-mini-1"
     run = Run(
         updates,
@@ -195,7 +197,7 @@ def log_of(container: Container) -> list[dict[str, Any]]:
     return [json.loads(line) for line in container.logs(stderr=False).splitlines()]
 
 
-@pytest.mark.parametrize("name", ["chat", "model", "broken"])
+@pytest.mark.parametrize("name", ["chat", "model", "broken", "rollback"])
 def test_no_request_and_no_stream_fails(run: Run, name: str) -> None:
     update = run.updates[name]
     requests = run.during(update, run.requests)
@@ -206,7 +208,7 @@ def test_no_request_and_no_stream_fails(run: Run, name: str) -> None:
     assert [one for one in run.during(update, run.streams) if "failure" in one] == []
 
 
-@pytest.mark.parametrize("name", ["chat", "model"])
+@pytest.mark.parametrize("name", ["chat", "model", "rollback"])
 def test_the_old_container_ended_its_streams_before_it_went(run: Run, name: str) -> None:
     update = run.updates[name]
     assert run.drained(update), "no stream was running on it: nothing was shown"

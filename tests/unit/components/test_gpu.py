@@ -10,7 +10,6 @@ import docker
 import pulumi
 import pytest
 
-from components import gpu
 from components.catalog import Catalog, load_catalog
 from components.gpu import has_gpus
 from components.image_sources import CUDA_INFERENCE, image_sources
@@ -50,13 +49,13 @@ def run_with_gpus(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.
     def run(more: str, engine: Any) -> Graph:
         known = catalogue(tmp_path, more)
         monkeypatch.setattr("components.catalog.load_catalog", lambda path: known)
-        monkeypatch.setattr(gpu, "engine", engine)
+        monkeypatch.setattr("components.engine.engine", engine)
         return run_program(STACK)
 
     return run
 
 
-def nvidia(host: str | None) -> Engine:
+def nvidia(host: str | None, timeout: int) -> Engine:
     return Engine(Runtimes={"runc": {}, "nvidia": {}})
 
 
@@ -83,7 +82,7 @@ def test_a_number_of_gpus_is_handed_on(run_with_gpus: Run) -> None:
 
 def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
-        run_with_gpus("    gpus: 1\n", lambda host: Engine(Runtimes={"runc": {}}))
+        run_with_gpus("    gpus: 1\n", lambda host, timeout: Engine(Runtimes={"runc": {}}))
     assert str(refusal.value) == (
         "services.yaml: services.phi-inference.gpus: the engine cannot hand out GPUs; found '1' "
         "and the runtimes runc, allowed: an engine with NVIDIA's container toolkit, or no gpus"
@@ -91,7 +90,7 @@ def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
 
 
 def test_an_engine_that_is_not_reached_is_left_to_the_provider(run_with_gpus: Run) -> None:
-    def no_engine(host: str | None) -> None:
+    def no_engine(host: str | None, timeout: int) -> None:
         raise docker.errors.DockerException
 
     assert run_with_gpus("    gpus: 1\n", no_engine).running["phi-inference"].inputs["gpus"] == "1"

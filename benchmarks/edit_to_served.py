@@ -1,0 +1,225 @@
+"""From a saved edit to a chat that serves it: `python -m benchmarks.edit_to_served [--compose …]`.
+
+A line of the chat's program is changed, so that its health check answers with other words; then the
+stack is updated, by `pulumi up` and by `docker compose up --build` of the same container. "served"
+is when a client first reads the new words, "done" when the command has ended. The client asks every
+20 ms: "silent" is the longest time in which nobody answered. Prints a Markdown table and removes
+what it made. Needs `. toolchain/activate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import docker
+
+from benchmarks.deployment import (
+    UP,
+    Compose,
+    compose_program,
+    our_project,
+    remove_volumes,
+    stack_containers,
+    write_catalogue,
+)
+
+CHAT = "chat-interface"
+SOURCE = Path("app/chat/routes.py")
+SAID = '{"status": "ok"}'
+EDITS = 5
+ASK_SECONDS = 0.02
+PATIENCE = 120
+
+Urls = Callable[[], list[str]]
+
+
+@dataclass
+class Edit:
+    """Seconds until an edit was served, until the command had ended, and without an answer."""
+
+    served: float
+    done: float
+    silent: float
+
+
+@dataclass
+class Client:
+    """Asks the chat's health check over and over, and notes when it said what."""
+
+    urls: Urls
+    """Where the chat answers just now; one after the other is tried."""
+    heard: list[tuple[float, str]] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        done = threading.Event()
+        thread = threading.Thread(target=self._ask, args=(done,))
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _ask(self, done: threading.Event) -> None:
+        while not done.wait(ASK_SECONDS):
+            for url in self.urls():
+                with (
+                    contextlib.suppress(OSError),
+                    urllib.request.urlopen(url, timeout=1) as answer,
+                ):
+                    self.heard.append((time.perf_counter(), answer.read().decode()))
+
+    def first(self, words: str) -> float:
+        """When the words were first heard; waits for them."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for at, said in self.heard:
+                if words in said:
+                    return at
+            time.sleep(ASK_SECONDS)
+        raise SystemExit(f"the chat did not say {words} within {PATIENCE} s")
+
+    def silence(self) -> float:
+        """The longest time between two answers."""
+        times = [at for at, _ in self.heard]
+        return max(after - before for before, after in itertools.pairwise(times))
+
+
+def change(program: Path) -> str:
+    """Change one line of the chat's program; gives the words that it will say."""
+    words = f"edit-{secrets.token_hex(4)}"
+    text = SOURCE.read_text(encoding="utf-8")
+    assert SAID in text
+    edited = text.replace(SAID, f'{{"status": "{words}"}}')
+    (program / SOURCE).write_text(edited, encoding="utf-8")
+    return words
+
+
+def edit(program: Path, urls: Urls, update: Callable[[], object]) -> Edit:
+    """Change the line, update, and see what a client gets."""
+    client = Client(urls)
+    with client.asking():
+        words = change(program)
+        saved = time.perf_counter()
+        update()
+        done = time.perf_counter()
+        served = client.first(words)
+    return Edit(served - saved, done - saved, client.silence())
+
+
+def measure(name: str, program: Path, urls: Urls, update: Callable[[], object]) -> str:
+    """A row of the table: medians over some edits."""
+    edits = []
+    for number in range(1, EDITS + 1):
+        edits.append(edit(program, urls, update))
+        print(f"    {name}, {number} of {EDITS}: {edits[-1]}", flush=True)
+    figures = zip(*((one.served, one.done, one.silent) for one in edits), strict=True)
+    return f"| {name} | {' | '.join(f'{median(of):.1f}' for of in figures)} |"
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def addresses(engine: docker.DockerClient, stack: str) -> list[str]:
+    """Of every chat that runs, as the network's name of the service leads to each."""
+    return [
+        f"http://{network['IPAddress']}:8080/health"
+        for container in stack_containers(engine, stack)
+        if container.labels["llm-stack.service"] == CHAT
+        for network in container.attrs["NetworkSettings"]["Networks"].values()
+        if network["IPAddress"]
+    ]
+
+
+def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
+    """This project without and with a port on the host, and Compose with one."""
+    engine = docker.from_env()
+    project = our_project(directory)
+    write_catalogue(project, 1)
+    port = free_port()
+    on_host = [f"http://127.0.0.1:{port}/health"]
+    stack = project.stack
+    try:
+        project.run(*UP)
+        yield measure(
+            "this project, old and new side by side",
+            project.program,
+            lambda: addresses(engine, stack),
+            lambda: project.run(*UP),
+        )
+        project.run("config", "set", "--path", f"llm-stack:hostPorts.{CHAT}", str(port))
+        project.run(*UP)
+        yield measure(
+            "this project, port on the host",
+            project.program,
+            lambda: on_host,
+            lambda: project.run(*UP),
+        )
+        if not compose:
+            return
+        (directory / "beside").mkdir()
+        containers = [
+            one
+            for one in stack_containers(engine, stack)
+            if one.labels["llm-stack.service"] == CHAT
+        ]
+        beside = Compose(compose, directory / "beside", containers)
+        service = beside.content["services"][CHAT]
+        service["ports"] = [f"127.0.0.1:{port}:8080"]
+        del service["image"]
+        service["build"] = {
+            "context": str(project.program / "app/chat"),
+            "dockerfile": str(project.program / "docker/chat.Dockerfile"),
+        }
+        beside.write()
+        project.run("destroy", "--yes", "--skip-preview")
+        try:
+            beside.run("up", "--detach", "--build")
+            yield measure(
+                "compose, port on the host",
+                project.program,
+                lambda: on_host,
+                lambda: beside.run("up", "--detach", "--build"),
+            )
+        finally:
+            beside.run("down", "--volumes", "--rmi", "local")
+    finally:
+        project.run("destroy", "--yes", "--skip-preview")
+        remove_volumes(engine, stack)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--compose", help="the program of Docker Compose, if not on PATH")
+    options = parser.parse_args()
+    os.environ["DOCKER_BUILDKIT"] = "1"
+    compose = compose_program(options.compose)
+    with tempfile.TemporaryDirectory(prefix="llm-stack-bench-") as directory:
+        table = list(rows(Path(directory), compose))
+    print(f"\nSeconds, the median of {EDITS} edits.\n")
+    print("| way | served | done | silent |\n|---|---:|---:|---:|")
+    print("\n".join(table))
+
+
+if __name__ == "__main__":
+    main()
