@@ -411,7 +411,9 @@ def compose_program(named: str | None) -> list[str] | None:
 
 
 def stack_containers(engine: docker.DockerClient, stack: str) -> list[Container]:
-    found = engine.containers.list(filters={"label": f"llm-stack.stack={stack}"})
+    # One that goes between listing and reading is no error.
+    label = {"label": f"llm-stack.stack={stack}"}
+    found = engine.containers.list(filters=label, ignore_removed=True)
     return [container for container in found if "llm-stack.service" in container.labels]
 
 

@@ -77,9 +77,10 @@ class Client:
     def _ask(self, done: threading.Event) -> None:
         while not done.wait(ASK_SECONDS):
             for url in self.urls():
+                # An address that has just gone is silent, and must not hold up the next one.
                 with (
                     contextlib.suppress(OSError),
-                    urllib.request.urlopen(url, timeout=1) as answer,
+                    urllib.request.urlopen(url, timeout=0.2) as answer,
                 ):
                     self.heard.append((time.perf_counter(), answer.read().decode()))
 
@@ -184,23 +185,26 @@ def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
         beside = Compose(compose, directory / "beside", containers)
         service = beside.content["services"][CHAT]
         service["ports"] = [f"127.0.0.1:{port}:8080"]
-        del service["image"]
         service["build"] = {
             "context": str(project.program / "app/chat"),
             "dockerfile": str(project.program / "docker/chat.Dockerfile"),
         }
         beside.write()
         project.run("destroy", "--yes", "--skip-preview")
-        try:
+        image = service["image"] = f"llm-stack-bench/{stack}"
+        built = set()
+
+        def update() -> None:
             beside.run("up", "--detach", "--build")
-            yield measure(
-                "compose, port on the host",
-                project.program,
-                lambda: on_host,
-                lambda: beside.run("up", "--detach", "--build"),
-            )
+            built.add(engine.images.get(image).id)
+
+        try:
+            update()
+            yield measure("compose, port on the host", project.program, lambda: on_host, update)
         finally:
-            beside.run("down", "--volumes", "--rmi", "local")
+            beside.run("down", "--volumes")
+            for one in built:
+                engine.images.remove(one, force=True)
     finally:
         project.run("destroy", "--yes", "--skip-preview")
         remove_volumes(engine, stack)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,20 +29,17 @@ def engine(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> docker.D
     return docker.DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
 
 
-@contextmanager
-def reachable_engine(
-    host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS
-) -> Iterator[docker.DockerClient | None]:
-    """A client for one question; None where no engine answers, which the provider will tell of."""
+def engine_info(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> dict[str, Any] | None:
+    """What the engine tells of itself; None where none answers, of which the provider complains."""
     try:
         client = engine(host, timeout)
+        try:
+            info: dict[str, Any] = client.info()
+        finally:
+            client.close()
     except (docker.errors.DockerException, OSError):
-        yield None
-        return
-    try:
-        yield client
-    finally:
-        client.close()
+        return None
+    return info
 
 
 async def asked(question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:

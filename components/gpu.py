@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .engine import reachable_engine
+from .engine import engine_info
 from .plan import Plan
 from .schema import SettingsError
 
@@ -20,8 +20,7 @@ def ensure_gpus_can_be_had(plan: Plan, docker_host: str | None) -> None:
     asking = {name: one.gpus for name, one in plan.inference_services.items() if one.gpus}
     if not asking or plan.on_swarm:
         return
-    with reachable_engine(docker_host) as client:
-        info = client.info() if client else None
+    info = engine_info(docker_host)
     if info is not None and not has_gpus(info):
         runtimes = ", ".join(sorted(info.get("Runtimes") or {})) or "none"
         raise SettingsError(

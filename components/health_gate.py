@@ -19,7 +19,7 @@ LAST_LINES = 15
 POLL_SECONDS = 0.5
 # What the engine notes as the exit code of a health check that it had to end.
 CHECK_TIMED_OUT = -1
-# After this time the engine's own checks come often enough.
+# So long the gate checks by itself; what takes longer is left to the engine's own checks.
 EARLY_SECONDS = 30.0
 # A container that is healthy sooner needs no words.
 PROGRESS_SECONDS = 5.0
@@ -54,22 +54,27 @@ class HealthGate(Gate):
     def __init__(
         self, name: str, args: HealthGateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
+        # What a resource says is told once it has an identity, which this one gets at the end.
+        teller = opts.parent if opts else None
+
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
-            await wait_until_healthy((hook.new_inputs or {})["input"], args, self)
+            await wait_until_healthy((hook.new_inputs or {})["input"], args, teller)
 
         super().__init__(name, args.container_id, wait, opts)
         self.container_id = self.input
 
 
 async def wait_until_healthy(
-    container_id: str, args: HealthGateArgs, resource: pulumi.Resource
+    container_id: str, args: HealthGateArgs, teller: pulumi.Resource | None
 ) -> None:
     """Return once the container is healthy; raises `NotHealthy` as soon as it cannot become so.
+
+    What the container says meanwhile is told in the name of `teller`.
 
     A container that fails is stopped: it would otherwise be restarted for ever, and now and then
     take requests from the one that it was to replace. The next update starts it for another try.
     """
-    client = engine(args.docker_host)
+    client = await asked(engine, args.docker_host)
     try:
         container = await asked(client.containers.get, container_id)
         if container.status == "exited":
@@ -77,7 +82,7 @@ async def wait_until_healthy(
         try:
             async with asyncio.timeout(args.timeout):
                 check = EarlyCheck(client, container)
-                failure = await _failure_while_waiting(container, check, resource)
+                failure = await _failure_while_waiting(container, check, teller)
         except TimeoutError:
             failure = f"not healthy after {args.timeout} s"
         if failure:
@@ -89,7 +94,7 @@ async def wait_until_healthy(
 
 
 async def _failure_while_waiting(
-    container: Container, check: EarlyCheck, resource: pulumi.Resource
+    container: Container, check: EarlyCheck, teller: pulumi.Resource | None
 ) -> str | None:
     """Wait for health, telling now and then what the container says; None once it is healthy."""
     started = time.monotonic()
@@ -103,9 +108,10 @@ async def _failure_while_waiting(
         waited = time.monotonic() - started
         if waited < EARLY_SECONDS and await asked(check.passes):
             return None
-        said = await asked(last_lines, container, 1)
-        if said != told and waited > PROGRESS_SECONDS:
-            pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", resource)
+        if waited > PROGRESS_SECONDS:
+            said = await asked(last_lines, container, 1)
+            if said != told:
+                pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", teller)
             told = said
         await asyncio.sleep(POLL_SECONDS)
 
@@ -114,7 +120,8 @@ class EarlyCheck:
     """Runs a container's own health check before the engine does, which first waits an interval.
 
     Engines before Docker 25 know no shorter one for the start, and later ones wait five seconds
-    (https://docs.docker.com/reference/dockerfile/#healthcheck).
+    (https://docs.docker.com/reference/dockerfile/#healthcheck). A check that hangs is not ended
+    here; the engine ends its own.
     """
 
     def __init__(self, client: DockerClient, container: Container) -> None:
@@ -132,8 +139,8 @@ class EarlyCheck:
                 self._running = self._api.exec_create(self._container.id, self._command)["Id"]
                 self._api.exec_start(self._running, detach=True)
             state = self._api.exec_inspect(self._running)
-        except APIError:
-            # The program ended meanwhile, which the engine's own account tells.
+        except (APIError, OSError):
+            # The program ended meanwhile, or the engine is slow: its own account will tell.
             self._running = None
             return False
         if not state["Running"]:
@@ -147,7 +154,7 @@ def check_command(attrs: dict[str, Any]) -> list[str] | None:
         case ["CMD", *command]:
             return command
         case ["CMD-SHELL", line]:
-            return ["/bin/sh", "-c", line]
+            return [*(attrs["Config"].get("Shell") or ["/bin/sh", "-c"]), line]
     return None
 
 

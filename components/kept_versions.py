@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import docker
 import pulumi
 
-from .engine import asked, engine, reachable_engine
+from .engine import asked, engine
 from .gate import Gate
 from .schema import SettingsError
 
@@ -92,26 +92,30 @@ def ensure_pins_are_held(pins: Mapping[str, str], docker_host: str | None, sourc
     For a stack without registry, which can fetch them from nowhere. Of an engine that cannot be
     reached the provider complains.
     """
-    if not pins:
+    held = _image_ids(docker_host) if pins else None
+    if held is None:
         return
-    with reachable_engine(docker_host) as client:
-        problems = [
-            f"{source}: llm-stack:imageDigests.{name}: the engine holds no such image; found "
-            f"{image!r}, allowed: an id that `docker image ls --no-trunc` shows, or none: "
-            f"pulumi config rm --path llm-stack:imageDigests.{name}"
-            for name, image in pins.items()
-            if client and not _holds(client, image)
-        ]
+    problems = [
+        f"{source}: llm-stack:imageDigests.{name}: the engine holds no such image; found "
+        f"{image!r}, allowed: an id that `docker image ls --no-trunc` shows, or none: "
+        f"pulumi config rm --path llm-stack:imageDigests.{name}"
+        for name, image in pins.items()
+        if image not in held
+    ]
     if problems:
         raise SettingsError(problems)
 
 
-def _holds(client: docker.DockerClient, image: str) -> bool:
+def _image_ids(docker_host: str | None) -> set[str] | None:
+    """All that the engine holds; None where none answers."""
     try:
-        client.images.get(image)
-    except docker.errors.ImageNotFound:
-        return False
-    return True
+        client = engine(docker_host)
+        try:
+            return set(client.api.images(quiet=True))
+        finally:
+            client.close()
+    except (docker.errors.DockerException, OSError):
+        return None
 
 
 def _let_go(client: docker.DockerClient, name: str) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-import docker
 import pulumi
 
 from .catalog import MEBIBYTE
-from .engine import reachable_engine
+from .engine import engine_info
 from .plan import Plan
 from .settings import PROJECT
 
@@ -33,11 +32,8 @@ def engine_memory(docker_host: str | None) -> int | None:
     if (docker_host or os.environ.get("DOCKER_HOST", "")).startswith("ssh://"):
         # A connection of its own, which Docker's client leaves open where it fails.
         return None
-    with reachable_engine(docker_host, ASK_SECONDS) as client:
-        try:
-            return int(client.info().get("MemTotal", 0)) or None if client else None
-        except (docker.errors.DockerException, OSError):
-            return None
+    info = engine_info(docker_host, ASK_SECONDS)
+    return int(info.get("MemTotal", 0)) or None if info else None
 
 
 def memory_warning(plan: Plan, memory: int) -> str | None:

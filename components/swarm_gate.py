@@ -15,12 +15,7 @@ from docker.models.services import Service
 
 from .engine import asked, engine
 from .gate import Gate
-from .health_gate import (
-    LAST_LINES,
-    POLL_SECONDS,
-    PROGRESS_SECONDS,
-    NotHealthy,
-)
+from .health_gate import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy
 
 # A log is fetched from the nodes, of which one may be dead.
 LOG_SECONDS = 10
@@ -58,9 +53,12 @@ class SwarmGate(Gate):
     def __init__(
         self, name: str, args: SwarmGateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
+        # As in components/health_gate.py: this resource has no identity before the end.
+        teller = opts.parent if opts else None
+
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
             service_id, _, _ = str((hook.new_inputs or {})["input"]).partition("/")
-            await wait_until_converged(service_id, args, self)
+            await wait_until_converged(service_id, args, teller)
 
         version = pulumi.Output.concat(args.service_id, "/", args.version)
         super().__init__(name, version, wait, opts)
@@ -68,20 +66,20 @@ class SwarmGate(Gate):
 
 
 async def wait_until_converged(
-    service_id: str, args: SwarmGateArgs, resource: pulumi.Resource
+    service_id: str, args: SwarmGateArgs, teller: pulumi.Resource | None
 ) -> None:
     """Return once all tasks run the version; raises `NotHealthy` as soon as they will not.
 
     A version that fails does not stay: Swarm takes an update back, or it is taken back here. A
     service that never had another version is stopped, and started again by the next update.
     """
-    client = engine(args.docker_host)
+    client = await asked(engine, args.docker_host)
     try:
         service = await asked(client.services.get, service_id)
         watch = await asked(_begin, service, args.replicas)
         try:
             async with asyncio.timeout(args.timeout):
-                failure = await _failure_while_waiting(watch, resource)
+                failure = await _failure_while_waiting(watch, teller)
         except TimeoutError:
             failure = Failure(f"not running after {args.timeout} s", watch.newest)
         if failure:
@@ -143,7 +141,7 @@ def _begin(service: Service, replicas: int) -> Watch:
     return Watch(service, replicas, known, never_ran=stopped or not updated)
 
 
-async def _failure_while_waiting(watch: Watch, resource: pulumi.Resource) -> Failure | None:
+async def _failure_while_waiting(watch: Watch, teller: pulumi.Resource | None) -> Failure | None:
     """Wait, telling now and then how far it is; None once all tasks run."""
     started = time.monotonic()
     told = ""
@@ -160,7 +158,7 @@ async def _failure_while_waiting(watch: Watch, resource: pulumi.Resource) -> Fai
             return failure
         state = progress(watch.tasks, watch.replicas)
         if state != told and waited > PROGRESS_SECONDS:
-            pulumi.log.info(f"waiting for the Swarm, {waited:.0f} s: {state}", resource)
+            pulumi.log.info(f"waiting for the Swarm, {waited:.0f} s: {state}", teller)
             told = state
         await asyncio.sleep(POLL_SECONDS)
 

@@ -29,9 +29,11 @@ class Container:
 
     @property
     def well(self) -> bool:
-        """Whether it does what it should now."""
+        """Whether it does what it should, as far as is known: the engine first checks it an
+        interval after its start, and calls it starting until then."""
+        unknown = self.health == "starting" and not self.restarts
         return self.service is None or (
-            self.status == "running" and self.health in {None, "healthy"}
+            self.status == "running" and (self.health in {None, "healthy"} or unknown)
         )
 
     @property

@@ -144,13 +144,13 @@ class Policy:
 class World:
     """What surrounds a check: the time, a pause, and how the dependencies are.
 
-    `dependencies_checked_at`: when the one that was checked longest ago was checked.
+    `dependencies_fine_at`: until when all dependencies are known to have been well.
     """
 
     now: float
     paused: bool = False
     failed_dependencies: tuple[str, ...] = ()
-    dependencies_checked_at: float = math.inf
+    dependencies_fine_at: float = math.inf
 
 
 @dataclass(slots=True)
@@ -189,9 +189,9 @@ def can_serve(memory: Memory) -> bool:
     return memory.state in SERVING and memory.code != "dependency"
 
 
-def in_doubt(memory: Memory) -> bool:
-    """Whether a failure of what depends on this service may be this one's."""
-    return memory.failures > 0 or not can_serve(memory)
+def fine_at(memory: Memory) -> float:
+    """When a service was last seen well, or the beginning of time where its last check failed."""
+    return memory.checked_at or 0.0 if memory.failures == 0 else 0.0
 
 
 def remember(start_grace: float, now: float) -> Memory:
@@ -295,11 +295,10 @@ def _fail(step: Step, verdict: Verdict, policy: Policy, world: World) -> None:
 
 
 def _undecided(memory: Memory, verdict: Verdict, policy: Policy, world: World) -> bool:
-    """Too few failures, or ones that a dependency not looked at since they began may explain."""
-    if memory.failures < policy.judgement.fail_after:
+    """Too few failures, or ones that a dependency not seen well since they began may explain."""
+    if memory.failures < policy.judgement.fail_after or memory.failing_since is None:
         return True
-    begun = memory.failing_since or world.now
-    return verdict.excusable and world.dependencies_checked_at < begun
+    return verdict.excusable and world.dependencies_fine_at < memory.failing_since
 
 
 def _changed(memory: Memory, good: bool, now: float, policy: Policy) -> tuple[float, ...]:

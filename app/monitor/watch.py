@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -22,7 +23,8 @@ from .decisions import (
     Step,
     World,
     answered,
-    in_doubt,
+    can_serve,
+    fine_at,
     observe,
     pause,
     remember,
@@ -103,6 +105,7 @@ class Watch:
         self._turn = asyncio.Semaphore(PARALLEL_CHECKS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._eager: set[str] = set()
+        self._hurry = {name: asyncio.Event() for name in self.services}
         self._dirty = False
         self.state_writable = True
         self._store = Store(settings.state_dir / "state.json", TypeAdapter(dict[str, Memory]))
@@ -159,7 +162,11 @@ class Watch:
             pace = self._pace(service)
             if pace == interval:
                 pace, shift = pace + shift, 0.0
-            await asyncio.sleep(max(0.05, pace - (time.monotonic() - begun)))
+            hurry = self._hurry[service.name]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.05, pace - (time.monotonic() - begun))):
+                    await hurry.wait()
+            hurry.clear()
 
     def _pace(self, service: Service) -> float:
         """Seconds until the next check: fewer for a while where something is undecided, unless
@@ -168,7 +175,8 @@ class Watch:
         judgement = self.settings.judgement_of(service)
         interval = self.settings.interval_of(service)
         settled = memory.healthy is True and memory.failures == 0 and memory.state in SERVING
-        recent = self._clock() - max(memory.since, memory.last_restart_at or 0.0) < EAGER_TIME
+        begun = max(memory.since, memory.last_restart_at or 0.0, memory.failing_since or 0.0)
+        recent = self._clock() - begun < EAGER_TIME
         if settled or not recent:
             self._eager.discard(service.name)
             return interval
@@ -199,14 +207,23 @@ class Watch:
             for listener in self._check_listeners:
                 listener(service, step.memory)
         self._detail(service, verdict)
+        if verdict.excusable:
+            self._hasten(service)
         if any(event.happening is Happening.RESTART_ASKED for event in step.events):
             self._ask(service)
 
     def _world(self, service: Service) -> World:
         others = {other: self.memories[other] for other in service.depends_on}
-        failed = tuple(other for other, memory in others.items() if in_doubt(memory))
-        seen = min((memory.checked_at or 0.0 for memory in others.values()), default=math.inf)
-        return World(self._clock(), self.is_paused(service), failed, seen)
+        failed = tuple(other for other, memory in others.items() if not can_serve(memory))
+        fine = min((fine_at(memory) for memory in others.values()), default=math.inf)
+        return World(self._clock(), self.is_paused(service), failed, fine)
+
+    def _hasten(self, service: Service) -> None:
+        """Check at once the dependencies that may explain why a service can't serve."""
+        since = self.memories[service.name].failing_since
+        for other in service.depends_on:
+            if since is not None and fine_at(self.memories[other]) < since:
+                self._hurry[other].set()
 
     def is_paused(self, service: Service) -> bool:
         """Whether restarts and alerts are off for a service just now."""

@@ -97,6 +97,11 @@ def test_the_check_of_a_container_is_read_as_the_engine_reads_it(
     assert check_command({"Config": {"Healthcheck": {"Test": test} if test else None}}) == command
 
 
+def test_a_check_runs_in_the_shell_of_its_image() -> None:
+    config = {"Healthcheck": {"Test": ["CMD-SHELL", "true"]}, "Shell": ["/bin/bash", "-c"]}
+    assert check_command({"Config": config}) == ["/bin/bash", "-c", "true"]
+
+
 class Execs:
     """An engine's commands inside a container: begun, running, and then ended with a code."""
 

@@ -6,6 +6,7 @@ import docker
 import pulumi
 import pytest
 
+from components import kept_versions
 from components.kept_versions import ensure_pins_are_held, superfluous
 
 from .conftest import Graph, StackRunner
@@ -40,13 +41,14 @@ def test_by_default_nothing_is_kept(run_program: StackRunner) -> None:
 
 
 class Engine:
-    """Holds no image."""
+    """Holds another image."""
 
     def __init__(self) -> None:
-        self.images = self
+        self.api = self
 
-    def get(self, reference: str) -> None:
-        raise docker.errors.ImageNotFound(reference)
+    def images(self, *, quiet: bool) -> list[str]:
+        assert quiet, "ids are enough"
+        return ["sha256:" + "1" * 64]
 
     def close(self) -> None: ...
 
@@ -54,7 +56,7 @@ class Engine:
 def test_a_pin_that_the_engine_does_not_hold_is_refused(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.engine.engine", lambda host, timeout: Engine())
+    monkeypatch.setattr(kept_versions, "engine", lambda host: Engine())
     with pytest.raises(pulumi.RunError) as refusal:
         run_program({**STACK, "imageDigests": {"chat": PIN}})
     assert str(refusal.value) == (
@@ -67,10 +69,10 @@ def test_a_pin_that_the_engine_does_not_hold_is_refused(
 def test_an_engine_that_is_not_reached_is_left_to_the_provider(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def no_engine(host: str | None, timeout: int) -> None:
+    def no_engine(host: str | None) -> None:
         raise docker.errors.DockerException
 
-    monkeypatch.setattr("components.engine.engine", no_engine)
+    monkeypatch.setattr(kept_versions, "engine", no_engine)
     ensure_pins_are_held({"chat": PIN}, None, "Pulumi.test.yaml")
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Coroutine
+from typing import Any, cast
 
+import pulumi
 import pytest
 
 from .conftest import Graph, StackRunner
@@ -64,6 +68,31 @@ def test_every_container_must_pass_a_gate(dev: Graph) -> None:
         assert len(gate.hooks) == 2, (
             f"{name}: checked when it is new and when its container changes"
         )
+
+
+def test_a_gate_speaks_in_the_name_of_its_service(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own name is not known before it has opened: nothing would be told until then."""
+    hooks: dict[str, pulumi.ResourceHook] = {}
+    tellers: list[pulumi.Resource | None] = []
+
+    class Hook(pulumi.ResourceHook):
+        def __init__(self, name: str, func: pulumi.ResourceHookFunction) -> None:
+            super().__init__(name, func)
+            hooks[name] = self
+
+    async def wait(container_id: str, args: object, teller: pulumi.Resource | None) -> None:
+        tellers.append(teller)
+
+    monkeypatch.setattr(pulumi, "ResourceHook", Hook)
+    monkeypatch.setattr("components.health_gate.wait_until_healthy", wait)
+    run_program(DEV)
+    waiting = hooks["phi-inference-gate"].callback(
+        pulumi.ResourceHookArgs("", "", "phi-inference-gate", "", new_inputs={"input": "id"})
+    )
+    asyncio.run(cast(Coroutine[Any, Any, None], waiting))
+    assert [type(teller).__name__ for teller in tellers] == ["ServiceStack"]
 
 
 def test_carriers_never_run_and_never_reach_a_network(dev: Graph) -> None:

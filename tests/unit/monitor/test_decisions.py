@@ -19,7 +19,7 @@ from app.monitor.decisions import (
     RestartAnswer,
     World,
     answered,
-    in_doubt,
+    fine_at,
     observe,
     pause,
     remember,
@@ -58,7 +58,7 @@ class Story:
     restarts: list[float] = field(default_factory=list)
     asked: int = 0
     failed_dependencies: tuple[str, ...] = ()
-    dependencies_checked_at: float = math.inf
+    dependencies_fine_at: float = math.inf
     paused: bool = False
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Story:
     def see(self, *verdicts: Verdict, every: float = 5.0) -> "Story":
         for verdict in verdicts:
             paused = self.paused or self.now < self.memory.paused_until
-            world = World(self.now, paused, self.failed_dependencies, self.dependencies_checked_at)
+            world = World(self.now, paused, self.failed_dependencies, self.dependencies_fine_at)
             step = observe(self.memory, "phi", verdict, self.policy, world)
             self.memory = step.memory
             self.events += step.events
@@ -235,25 +235,35 @@ def test_a_chat_that_is_not_ready_although_its_models_are_fine_is_restarted() ->
 
 def test_a_chat_that_fails_before_its_model_was_looked_at_waits_for_that_check() -> None:
     story = healthy()
-    story.dependencies_checked_at = story.now - 1
+    story.dependencies_fine_at = story.now - 1
     story.see(*[NOT_READY] * 5)
     assert (story.restarts, story.alerts()) == ([], [])
-    story.dependencies_checked_at = story.now
+    story.dependencies_fine_at = story.now
     story.see(NOT_READY)
     assert len(story.restarts) == 1, "the model was looked at, and is not to blame"
 
 
 def test_a_dead_service_does_not_wait_for_a_check_of_its_dependencies() -> None:
     story = healthy()
-    story.dependencies_checked_at = story.now - 1
+    story.dependencies_fine_at = story.now - 1
     assert len(story.see(REFUSED, REFUSED, REFUSED).restarts) == 1
 
 
-def test_a_service_is_in_doubt_from_its_first_failed_check_on() -> None:
+def test_a_service_is_fine_until_its_first_failed_check() -> None:
     story = healthy()
-    assert not in_doubt(story.memory)
-    assert in_doubt(story.see(REFUSED).memory)
-    assert not in_doubt(story.see(OK).memory)
+    assert fine_at(story.memory) == story.now - 5
+    assert fine_at(story.see(REFUSED).memory) == 0
+    assert fine_at(story.see(OK).memory) == story.now - 5
+
+
+def test_a_model_that_only_stumbled_does_not_reset_what_was_seen_of_the_chat() -> None:
+    story = healthy().see(NOT_READY, NOT_READY)
+    story.dependencies_fine_at = 0.0
+    story.see(NOT_READY)
+    assert (story.restarts, story.memory.state) == ([], State.OK)
+    story.dependencies_fine_at = story.now
+    story.see(NOT_READY)
+    assert len(story.restarts) == 1
 
 
 def test_failures_while_a_dependency_was_down_do_not_count_afterwards() -> None:

@@ -25,12 +25,19 @@ class Scripted:
         self.asked: list[tuple[str, Pending]] = []
         self.before_answer: Callable[[], None] = lambda: None
         self.answer = RestartAnswer(Outcome.RESTARTED)
+        self.checked: asyncio.Queue[str] = asyncio.Queue()
 
     async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+        self.checked.put_nowait(service.name)
         verdict = self.verdicts.get(service.name, OK)
         if isinstance(verdict, Exception):
             raise verdict
         return verdict
+
+    async def checks(self, name: str) -> None:
+        """Wait until a service is checked."""
+        while await self.checked.get() != name:
+            pass
 
     async def restart(self, service: Service, pending: Pending) -> RestartAnswer:
         self.asked.append((service.name, pending))
@@ -83,6 +90,38 @@ async def test_a_chat_that_notices_first_that_its_model_is_down_is_not_blamed(
     await rounds(watch, clock, 5)
     assert (watch.memories["phi"].restarts_total, watch.memories["chat"].restarts_total) == (1, 0)
     assert watch.memories["chat"].code == "dependency"
+
+
+async def test_a_model_that_may_explain_a_failing_chat_is_checked_at_once(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock, interval=3600)
+    await rounds(watch, clock, 2)
+    scripted.checked = asyncio.Queue()
+    following = asyncio.create_task(watch.run())
+    try:
+        async with asyncio.timeout(10):
+            await scripted.checks("phi")
+            clock.now += 1
+            scripted.verdicts["chat"] = NOT_READY
+            await watch.check(watch.services["chat"])
+            await scripted.checks("phi")
+    finally:
+        following.cancel()
+
+
+async def test_what_was_well_for_long_is_checked_more_often_from_its_first_failure_on(
+    tmp_path: Path,
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock, interval=30)
+    phi = watch.services["phi"]
+    await rounds(watch, clock, 2)
+    clock.now += 3600
+    await watch.check(phi)
+    assert watch._pace(phi) == 30
+    scripted.verdicts["phi"] = REFUSED
+    await watch.check(phi)
+    assert watch._pace(phi) == Judgement().retry_interval
 
 
 async def test_a_decision_is_on_disk_before_the_restarter_is_asked(tmp_path: Path) -> None:

@@ -117,16 +117,21 @@ def test_a_service_that_keeps_ending_ends_the_wait(
     [
         ("running", "healthy", True),
         ("running", None, True),
-        ("running", "starting", False),
+        ("running", "starting", True),
         ("running", "unhealthy", False),
         ("exited", None, False),
     ],
 )
-def test_a_service_is_well_when_it_runs_and_is_healthy(
+def test_a_service_is_well_when_it_runs_and_is_not_known_to_be_ill(
     status: str, health: str | None, well: bool
 ) -> None:
-    container = read_container(described(Status=status, Health={"Status": health}))
-    assert container.well is well
+    started_once = described(Status=status, Health={"Status": health}) | {"RestartCount": 0}
+    assert read_container(started_once).well is well
+
+
+def test_a_service_that_is_started_over_and_over_is_not_well() -> None:
+    crashing = described(Status="running", Health={"Status": "starting"}) | {"RestartCount": 2}
+    assert not read_container(crashing).well
 
 
 def test_a_container_that_only_carries_files_need_not_run() -> None:
