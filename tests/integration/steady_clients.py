@@ -68,7 +68,7 @@ class Clients:
         except OSError:
             connection = self._connection()
             connection.connect()
-            self._server = connection.sock.getpeername()[0]
+        self._server = connection.sock.getpeername()[0]
         return connection
 
     def _connection(self) -> Connection:

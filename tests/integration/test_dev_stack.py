@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import docker
@@ -28,9 +29,18 @@ def dev(stack: StackUnderTest) -> StackUnderTest:
     return stack
 
 
+def wait_for_model(chat: httpx.Client, model: str) -> None:
+    """Until the gateway, which looks every second, has seen what the update has seen answer."""
+    deadline = time.monotonic() + 30
+    while chat.get(f"/v1/models/{model}").json().get("state") != "ready":
+        assert time.monotonic() < deadline, model
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def chat(dev: StackUnderTest) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=dev.outputs()["urls"]["chat-interface"], timeout=60) as client:
+        wait_for_model(client, "phi-3-mini")
         yield client
 
 
@@ -147,6 +157,7 @@ def test_a_version_that_cannot_start_fails_at_once_and_the_old_one_serves_on(
     assert chat.post("/v1/chat/completions", json={**QUESTION, "max_tokens": 4}).status_code == 200
     catalogue.write_text(good, encoding="utf-8")
     dev.up()
+    wait_for_model(chat, "phi-3-mini")
     assert chat.post("/v1/chat/completions", json={**QUESTION, "max_tokens": 4}).status_code == 200
     dev.pulumi("preview", "--expect-no-changes")
 
@@ -163,6 +174,7 @@ def test_one_catalogue_entry_adds_a_service(dev: StackUnderTest, chat: httpx.Cli
     dev.up()
     after = {name: container.id for name, container in dev.containers().items()}
     assert after["phi-inference"] == before["phi-inference"], "a new service touches no other model"
+    wait_for_model(chat, "tiny")
     answer = chat.post("/v1/chat/completions", json={**QUESTION, "model": "tiny", "max_tokens": 4})
     assert answer.status_code == 200, answer.text
 

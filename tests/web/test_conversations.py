@@ -24,6 +24,7 @@ async def test_a_reload_keeps_the_conversation(chat: ChatPage, alpha: ScriptedMo
     await expect(chat.listed("Why is the sky blue?")).to_have_attribute("aria-current", "page")
     await chat.ask("And at dusk?")
     await expect(chat.answers).to_have_count(2)
+    await expect(chat.button("Send")).to_be_visible()
     assert [message["content"] for message in alpha.requests[1]["messages"]] == [
         "Why is the sky blue?",
         "**Blue**, mostly.",
@@ -156,8 +157,10 @@ async def test_an_export_brings_conversations_back_and_holds_no_key(
     content = (await _export_all(chat)).read_text()
     assert "sk-secret-of-mine" not in content
     await _act(chat, "Export me", "Delete")
+    await chat.button("Dismiss").click()
     await _import(chat, content)
     await expect(chat.notice).to_contain_text("Imported 1 conversation.")
+    await chat.button("Dismiss").click()
     await chat.listed("Export me").click()
     await expect(chat.answers).to_contain_text("An answer to keep.")
     await _import(chat, content)

@@ -232,6 +232,15 @@ async def test_what_is_built_stays_while_the_answer_grows(
     await expect(first).to_have_attribute("data-mark", "kept")
 
 
+# A wheel's scrolling goes on for some frames.
+AT_REST = """async element => {
+    for (let before = -1; before !== element.scrollTop; ) {
+        before = element.scrollTop;
+        await new Promise(next => setTimeout(next, 200));
+    }
+}"""
+
+
 async def test_the_view_follows_the_end_until_the_reader_scrolls_up(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
@@ -244,6 +253,7 @@ async def test_the_view_follows_the_end_until_the_reader_scrolls_up(
     to_end = chat.button("Go to the newest text")
     await expect(to_end).to_be_visible()
     place = "element => element.scrollTop"
+    await chat.page.locator(".thread").evaluate(AT_REST)
     before = await chat.page.locator(".thread").evaluate(place)
     await answer.say(*(f"- Point {number}\n" for number in range(80, 120)))
     await expect(chat.page.get_by_text("Point 119")).to_be_attached()

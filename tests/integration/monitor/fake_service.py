@@ -46,7 +46,10 @@ class Fake:
         assert mode in MODES, mode
         self.mode = mode
         if mode == "greedy":
-            threading.Thread(target=eat_memory, daemon=True).start()
+            # Once this has been answered.
+            eating = threading.Timer(0.5, eat_memory)
+            eating.daemon = True
+            eating.start()
 
     def get(self, path: str) -> tuple[int, Any]:
         if time.monotonic() < self.ready_at:
@@ -130,7 +133,7 @@ def terminate(number: int, frame: object) -> None:
 
 def main() -> int:
     if sys.argv[1:] == ["check"]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=1) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=3) as answer:
             return 0 if answer.status == 200 else 1
     if os.environ.get("BROKEN"):
         return 1

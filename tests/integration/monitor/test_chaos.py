@@ -15,18 +15,21 @@ from typing import Any
 import pytest
 
 from .conftest import MakeRig
-from .rig import FakeSpec, Rig, at, lines, wait_for
+from .rig import JUDGEMENT, FakeSpec, Rig, at, lines, wait_for
 
 Row = Callable[..., None]
 
 SPECS = {
     "killed": FakeSpec(),
-    "kept": FakeSpec(policy="unless-stopped"),
+    # Docker on a busy machine may need seconds to start it again.
+    "kept": FakeSpec(
+        policy="unless-stopped", config={"judgement": {**JUDGEMENT, "fail_after": 10}}
+    ),
     "hung": FakeSpec(checked_by_docker=True),
     "mute": FakeSpec(),
     "stuck": FakeSpec(),
     "slow": FakeSpec(
-        environment={"START_DELAY": "4", "LOADING": "4"},
+        environment={"START_DELAY": "12", "LOADING": "6"},
         config={"start_grace": 60},
         after_monitor=True,
     ),
@@ -114,7 +117,7 @@ def test_a_slow_start_is_waited_for(rig: Rig, row: Row) -> None:
     )
     began = at(changes[0])
     row(
-        "slow start (4 s silent, 4 s loading)",
+        "slow start (12 s silent, 6 s loading)",
         began=began,
         detected=None,
         recovered=at(changes[2]),

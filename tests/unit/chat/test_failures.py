@@ -93,8 +93,13 @@ async def test_a_connection_that_the_server_closed_meanwhile_speaks_against_nobo
         return await say_hello(asked)
 
     server.behaviour = one_request_a_connection
-    configured = settings(server.url, breaker={"failures": 1}, limits={"attempts": 1})
+    # A health check in between would have connections of its own.
+    configured = settings(
+        server.url, health={"interval": 60}, breaker={"failures": 1}, limits={"attempts": 1}
+    )
     async with running(configured) as url, client_of(url) as client:
+        while (await client.get("/ready")).status_code != 200:
+            pass
         for _ in range(4):
             response = await client.post("/v1/chat/completions", json=STREAM)
             assert response.content == b"".join(HELLO)
@@ -270,7 +275,7 @@ async def test_a_replica_that_sends_tokens_is_not_down_though_its_health_check_h
             await asyncio.sleep(0.01)
 
     server.behaviour = chatter
-    health = {"interval": 0.01, "interval_when_down": 0.01, "timeout": 1.1, "failures": 1}
+    health = {"interval": 0.01, "interval_when_down": 0.01, "timeout": 3, "failures": 1}
     async with (
         running(settings(server.url, health=health)) as url,
         client_of(url) as client,

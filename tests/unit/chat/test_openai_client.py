@@ -223,9 +223,10 @@ async def test_a_clients_time_out_ends_the_models_work(
         raise AssertionError
 
     server.behaviour = never
-    with pytest.raises(openai.APITimeoutError):
-        await client.chat.completions.create(model="m", messages=HI, timeout=0.2)
+    asking = asyncio.create_task(client.chat.completions.create(model="m", messages=HI, timeout=2))
     asked = await server.wait_for(1)
+    with pytest.raises(openai.APITimeoutError):
+        await asking
     await asyncio.wait_for(asked.abandoned.wait(), 5)
 
 

@@ -152,7 +152,7 @@ async def test_a_request_to_stop_lets_running_answers_end(
 async def test_no_request_is_lost_until_new_connections_are_refused(
     tmp_path: Path, server: ModelServer, keeps_connections: bool
 ) -> None:
-    async with process(tmp_path, server.url, slots=1) as (child, url):
+    async with process(tmp_path, server.url, slots=1, farewell_seconds=1.5) as (child, url):
         connector = aiohttp.TCPConnector(force_close=not keeps_connections)
         async with aiohttp.ClientSession(url, connector=connector) as session:
             asked = asyncio.Event()
