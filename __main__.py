@@ -1,5 +1,6 @@
 """The stack, top to bottom: settings, images, network, services, tunnels, monitor."""
 
+import atexit
 import gc
 import signal
 from pathlib import Path
@@ -25,8 +26,9 @@ from components.workload import workload
 
 # When a resource fails, the engine interrupts this program, which has nothing to add to that.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
-# What is declared lives as long as this program does: there is nothing to collect, only to search.
+# All that is declared lives to the end: there is nothing to collect, only to search, even then.
 gc.disable()
+atexit.register(gc.freeze)
 
 stack = pulumi.get_stack()
 docker_host = pulumi.Config("docker").get("host")

@@ -189,9 +189,9 @@ def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
             "context": str(project.program / "app/chat"),
             "dockerfile": str(project.program / "docker/chat.Dockerfile"),
         }
-        beside.write()
         project.run("destroy", "--yes", "--skip-preview")
         image = service["image"] = f"llm-stack-bench/{stack}"
+        beside.write()
         built = set()
 
         def update() -> None:

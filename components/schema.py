@@ -82,7 +82,9 @@ def load_yaml(model: type[Model], path: Path) -> Model:
     """
     name = path.name
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        loader = yaml.CSafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        content = loader.construct_document(root) if root else None
     except OSError as error:
         raise SettingsError([f"{name}: cannot be read: {error.strerror}"]) from None
     except yaml.MarkedYAMLError as error:
@@ -92,7 +94,7 @@ def load_yaml(model: type[Model], path: Path) -> Model:
     if repeated:
         raise SettingsError(repeated)
     try:
-        return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return model.model_validate(content)
     except ValidationError as error:
         raise SettingsError(
             f"{name}:{_line(root, problem)}: {_explain(problem)}" for problem in error.errors()
