@@ -82,7 +82,7 @@ def load_yaml(model: type[Model], path: Path) -> Model:
     """
     name = path.name
     try:
-        loader = yaml.CSafeLoader(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
         content = loader.construct_document(root) if root else None
     except OSError as error:
