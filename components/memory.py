@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pulumi
 
 from .catalog import MEBIBYTE
+from .docker_socket import DEFAULT_SOCKET
 from .engine import engine_info
 from .plan import Plan
 from .settings import PROJECT
@@ -29,7 +31,11 @@ def warn_of_memory(plan: Plan, docker_host: str | None) -> None:
 
 def engine_memory(docker_host: str | None) -> int | None:
     """Bytes of memory that the engine's machine has; None where it is not to be found out."""
-    if (docker_host or os.environ.get("DOCKER_HOST", "")).startswith("ssh://"):
+    host = docker_host or os.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+    if sys.platform == "linux" and host == f"unix://{DEFAULT_SOCKET}":
+        # The engine's machine is this one, and need not be asked.
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if host.startswith("ssh://"):
         # A connection of its own, which Docker's client leaves open where it fails.
         return None
     info = engine_info(docker_host, ASK_SECONDS)

@@ -51,3 +51,10 @@ def test_an_engine_that_is_not_there_is_no_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["ssh://nobody@127.0.0.1:1", "tcp://127.0.0.1:1"])
 def test_neither_is_one_that_cannot_be_reached(host: str) -> None:
     assert engine_memory(host) is None
+
+
+def test_the_engine_of_this_machine_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr("components.memory.engine_info", lambda host, timeout: {"MemTotal": 1})
+    assert (engine_memory(None) or 0) > GIBIBYTE // 4
+    assert engine_memory("tcp://127.0.0.1:1") == 1
