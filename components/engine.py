@@ -29,17 +29,25 @@ def engine(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> docker.D
     return docker.DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
 
 
-def engine_info(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> dict[str, Any] | None:
-    """What the engine tells of itself; None where none answers, of which the provider complains."""
+def answer_of(
+    host: str | None,
+    question: Callable[[docker.DockerClient], Answer],
+    timeout: int = DEFAULT_TIMEOUT_SECONDS,
+) -> Answer | None:
+    """What the engine answers; None where none does, of which the provider complains."""
     try:
         client = engine(host, timeout)
         try:
-            info: dict[str, Any] = client.info()
+            return question(client)
         finally:
             client.close()
     except (docker.errors.DockerException, OSError):
         return None
-    return info
+
+
+def engine_info(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> dict[str, Any] | None:
+    """What the engine tells of itself; None where none answers."""
+    return answer_of(host, lambda client: dict(client.info()), timeout)
 
 
 async def asked(question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import docker
 import pulumi
 
-from .engine import asked, engine
+from .engine import answer_of, asked, engine
 from .gate import Gate
 from .schema import SettingsError
 
@@ -92,7 +92,9 @@ def ensure_pins_are_held(pins: Mapping[str, str], docker_host: str | None, sourc
     For a stack without registry, which can fetch them from nowhere. Of an engine that cannot be
     reached the provider complains.
     """
-    held = _image_ids(docker_host) if pins else None
+    if not pins:
+        return
+    held = answer_of(docker_host, lambda client: set(client.api.images(quiet=True)))
     if held is None:
         return
     problems = [
@@ -104,18 +106,6 @@ def ensure_pins_are_held(pins: Mapping[str, str], docker_host: str | None, sourc
     ]
     if problems:
         raise SettingsError(problems)
-
-
-def _image_ids(docker_host: str | None) -> set[str] | None:
-    """All that the engine holds; None where none answers."""
-    try:
-        client = engine(docker_host)
-        try:
-            return set(client.api.images(quiet=True))
-        finally:
-            client.close()
-    except (docker.errors.DockerException, OSError):
-        return None
 
 
 def _let_go(client: docker.DockerClient, name: str) -> None:

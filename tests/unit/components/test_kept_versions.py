@@ -6,7 +6,6 @@ import docker
 import pulumi
 import pytest
 
-from components import kept_versions
 from components.kept_versions import ensure_pins_are_held, superfluous
 
 from .conftest import Graph, StackRunner
@@ -56,7 +55,7 @@ class Engine:
 def test_a_pin_that_the_engine_does_not_hold_is_refused(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_versions, "engine", lambda host: Engine())
+    monkeypatch.setattr("components.engine.engine", lambda host, timeout: Engine())
     with pytest.raises(pulumi.RunError) as refusal:
         run_program({**STACK, "imageDigests": {"chat": PIN}})
     assert str(refusal.value) == (
@@ -69,10 +68,10 @@ def test_a_pin_that_the_engine_does_not_hold_is_refused(
 def test_an_engine_that_is_not_reached_is_left_to_the_provider(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def no_engine(host: str | None) -> None:
+    def no_engine(host: str | None, timeout: int) -> None:
         raise docker.errors.DockerException
 
-    monkeypatch.setattr(kept_versions, "engine", no_engine)
+    monkeypatch.setattr("components.engine.engine", no_engine)
     ensure_pins_are_held({"chat": PIN}, None, "Pulumi.test.yaml")
 
 
