@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 
-from .docker_socket import DEFAULT_SOCKET
+from .docker_socket import shell_host
 from .schema import SettingsError
 
 
@@ -16,7 +15,7 @@ def ensure_builds_reach_the_engine(
 
     Whatever `docker:host` says, BuildKit is reached by way of the Docker client's own settings.
     """
-    builder = os.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
+    builder = shell_host()
     if docker_host and built and builder != docker_host:
         raise SettingsError(
             [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from .schema import SettingsError
 from .settings import PROJECT
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
+DEFAULT_HOST = f"unix://{DEFAULT_SOCKET}"
+
+
+def shell_host() -> str:
+    """The engine that Docker's own client talks to: what DOCKER_HOST names, else the default."""
+    return os.environ.get("DOCKER_HOST") or DEFAULT_HOST
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sys
 import pulumi
 
 from .catalog import MEBIBYTE
-from .docker_socket import DEFAULT_SOCKET
+from .docker_socket import DEFAULT_HOST, shell_host
 from .engine import engine_info
 from .plan import Plan
 from .settings import PROJECT
@@ -31,8 +31,8 @@ def warn_of_memory(plan: Plan, docker_host: str | None) -> None:
 
 def engine_memory(docker_host: str | None) -> int | None:
     """Bytes of memory that the engine's machine has; None where it is not to be found out."""
-    host = docker_host or os.environ.get("DOCKER_HOST") or f"unix://{DEFAULT_SOCKET}"
-    if sys.platform == "linux" and host == f"unix://{DEFAULT_SOCKET}":
+    host = docker_host or shell_host()
+    if sys.platform == "linux" and host == DEFAULT_HOST:
         # The engine's machine is this one, and need not be asked.
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if host.startswith("ssh://"):
