@@ -1,8 +1,10 @@
 """What it costs to watch many services: `python -m benchmarks.monitor [--services 500] …`
 
 The real monitor runs in a process of its own, against a server in another process that answers
-for all services. CPU time and memory are the monitor's alone, as Linux counts them in /proc, taken
-after every service has been checked once. Prints one row for each mix of services.
+for all services, each at a port of its own: as in a stack, no check finds the connection or the
+resolved name of another service's check. CPU time and memory are the monitor's alone, as Linux
+counts them in /proc, taken after every service has been checked once. Prints one row for each mix
+of services.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ MIXES = (
 )
 
 
-async def _serve(port: int) -> None:
+async def _serve(ports: range) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
@@ -74,19 +76,20 @@ async def _serve(port: int) -> None:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", port)
-    await server.serve_forever()
+    for port in ports:
+        await asyncio.start_server(handle, "127.0.0.1", port)
+    await asyncio.Event().wait()
 
 
-def _answer_for_all(port: int) -> None:
-    asyncio.run(_serve(port))
+def _answer_for_all(ports: range) -> None:
+    asyncio.run(_serve(ports))
 
 
 def _config(mix: Mix, count: int, interval: float, port: int, state: str) -> dict[str, Any]:
     services = []
     for number in range(count):
         kind = mix.kinds[number % len(mix.kinds)]
-        url = "http://127.0.0.1:1" if kind == "refused" else f"http://127.0.0.1:{port}"
+        url = f"http://localhost:{1 if kind == 'refused' else port + 1 + number}"
         kind = "http" if kind == "refused" else kind
         url += "/health" if kind == "http" else ""
         services.append({"name": f"service-{number}", "kind": kind, "url": url, "start_grace": 0})
@@ -96,7 +99,7 @@ def _config(mix: Mix, count: int, interval: float, port: int, state: str) -> dic
         "services": services,
         "restarts": {"enabled": False},
         "host": "127.0.0.1",
-        "port": port + 1,
+        "port": port,
         "state_dir": state,
         "admin_socket": f"{state}/admin.sock",
     }
@@ -148,11 +151,11 @@ def measure(mix: Mix, options: argparse.Namespace, port: int) -> str:
         with _monitor(config, Path(folder)) as pid:
             # The first checks come faster, and include a one-token test of each model.
             settled = time.monotonic() + max(15.0, options.interval * options.settle)
-            while _checks(port + 1) < options.services or time.monotonic() < settled:
+            while _checks(port) < options.services or time.monotonic() < settled:
                 time.sleep(0.5)
-            cpu, checks, begun = _cpu_seconds(pid), _checks(port + 1), time.monotonic()
+            cpu, checks, begun = _cpu_seconds(pid), _checks(port), time.monotonic()
             time.sleep(options.seconds)
-            cpu, checks = _cpu_seconds(pid) - cpu, _checks(port + 1) - checks
+            cpu, checks = _cpu_seconds(pid) - cpu, _checks(port) - checks
             passed = time.monotonic() - begun
             share, each = 100 * cpu / passed, 1000 * cpu / max(1, checks)
             return (
@@ -169,8 +172,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="measured, after settling")
     parser.add_argument("--settle", type=float, default=1.5, help="intervals before measuring")
     options = parser.parse_args()
-    port = 20_000 + os.getpid() % 20_000
-    server = multiprocessing.Process(target=_answer_for_all, args=(port,), daemon=True)
+    port = 20_000 + os.getpid() % 10_000
+    ports = range(port + 1, port + 1 + options.services)
+    server = multiprocessing.Process(target=_answer_for_all, args=(ports,), daemon=True)
     server.start()
     print(f"{options.services} services, each every {options.interval:g} s")
     print(f"{'services':<32} {'checks/s':>9} {'ms/check':>9} {'% core':>9} {'RSS MiB':>8}")
