@@ -10,7 +10,7 @@ import pytest
 from app.monitor.decisions import Event, Happening, Outcome, Pending, RestartAnswer
 from app.monitor.settings import Judgement, Service, Settings
 from app.monitor.states import State, Verdict
-from app.monitor.watch import Watch
+from app.monitor.watch import TICK, Watch, tick_at
 
 OK = Verdict(State.OK, "ok", "HTTP 200")
 REFUSED = Verdict(State.DOWN, "refused", "connection refused")
@@ -122,6 +122,12 @@ async def test_what_was_well_for_long_is_checked_more_often_from_its_first_failu
     scripted.verdicts["phi"] = REFUSED
     await watch.check(phi)
     assert watch._pace(phi) == Judgement().retry_interval
+
+
+def test_checks_share_awakenings_and_keep_their_interval() -> None:
+    """A check begins a little after its tick, and must not lose another tick each time."""
+    begun = [100.003, 99.6, 100.2]
+    assert [tick_at(at + 30, TICK) for at in begun] == [130.0, 129.5, 130.0]
 
 
 async def test_a_decision_is_on_disk_before_the_restarter_is_asked(tmp_path: Path) -> None:
