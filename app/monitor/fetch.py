@@ -9,8 +9,11 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import aiohttp
+from pydantic_core import from_json
 
 ANSWER_LIMIT = 256 * 1024
 """Bytes read of an answer; the rest is dropped."""
@@ -20,7 +23,7 @@ ANSWER_LIMIT = 256 * 1024
 KEEP_ALIVE = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """What came back. `seconds` is the time from asking to the last byte; `retry_after` the
     number of seconds after which the server wants to be asked again, where it says one."""
@@ -34,6 +37,16 @@ class Answer:
     def text(self) -> str:
         """The body as text, with what is no UTF-8 replaced."""
         return self.body.decode(errors="replace")
+
+    @cached_property
+    def content(self) -> Any:
+        """The object or array that the body is in JSON; None where it is neither."""
+        if not self.body.startswith((b"{", b"[")):
+            return None
+        try:
+            return from_json(self.body)
+        except ValueError:
+            return None
 
 
 class NoAnswer(Exception):

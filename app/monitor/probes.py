@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
 
 from .fetch import Answer, Fetcher, NoAnswer
 from .progress import Progress, Sample, judge, read_counter, read_slots
@@ -182,7 +180,7 @@ def read_answer(slots: Answer | None) -> Sample | None:
     if slots is None or slots.status != 200:
         return None
     try:
-        return read_slots(json.loads(slots.body))
+        return read_slots(slots.content)
     except ValueError:
         return None
 
@@ -218,22 +216,13 @@ def _failed(answer: Answer, code: str, reason: str) -> Verdict:
 
 def detail(answer: Answer) -> str:
     """The status of a refusing answer, and the reason that its body gives, if any."""
-    parsed = _parsed(answer)
+    content = answer.content
     said: object = None
-    if isinstance(parsed, dict):
-        error = parsed.get("error")
+    if isinstance(content, dict):
+        error = content.get("error")
         said = error.get("message") if isinstance(error, dict) else error
-        said = said or parsed.get("reason") or parsed.get("status")
+        said = said or content.get("reason") or content.get("status")
     return f"HTTP {answer.status}" + (f" ({str(said)[:120]})" if said else "")
-
-
-def _parsed(answer: Answer) -> Any:
-    if not answer.body.startswith((b"{", b"[")):
-        return None
-    try:
-        return json.loads(answer.body)
-    except ValueError:
-        return None
 
 
 def _error_type(answer: Answer) -> object:
@@ -247,12 +236,12 @@ def _status_word(answer: Answer) -> str:
 
 
 def _member(answer: Answer, key: str) -> object:
-    parsed = _parsed(answer)
-    return parsed.get(key) if isinstance(parsed, dict) else None
+    content = answer.content
+    return content.get(key) if isinstance(content, dict) else None
 
 
 def _at(answer: Answer, path: str) -> object:
-    found = _parsed(answer)
+    found = answer.content
     for part in path.split("."):
         if isinstance(found, dict):
             found = found.get(part)

@@ -86,10 +86,7 @@ def signed(token: bytes, method: str, path: str, body: bytes, now: float) -> Map
 
 def read_answer(answer: Answer) -> RestartAnswer:
     """The outcome that an answer of the restarter tells."""
-    try:
-        data = json.loads(answer.body)
-    except ValueError:
-        data = None
+    data = answer.content
     if not isinstance(data, dict):
         return RestartAnswer(Outcome.REFUSED, f"the restarter answered HTTP {answer.status}")
     if answer.status != 200:
