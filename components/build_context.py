@@ -4,19 +4,71 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from docker.utils import exclude_paths
+from pathspec import PathSpec
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 
-def context_files(context: Path) -> Iterator[Path]:
+@dataclass(frozen=True)
+class IgnoreRules:
+    """The rules of a `.dockerignore`.
+
+    Its patterns are those of a `.gitignore`, but all begin at the context, and what lies in an
+    ignored directory may be taken again
+    (https://docs.docker.com/build/concepts/context/#dockerignore-files).
+    """
+
+    spec: PathSpec[GitIgnoreSpecPattern]
+    taken_again: tuple[str, ...]
+    """Paths that begin with `!`, without it."""
+
+    @classmethod
+    def parse(cls, text: str) -> IgnoreRules:
+        """Read the lines of a `.dockerignore`."""
+        lines = [line.strip() for line in text.splitlines() if not line.startswith("#")]
+        rules = [
+            (line.startswith("!"), posixpath.normpath("/" + line.lstrip("! /")))
+            for line in lines
+            if line
+        ]
+        patterns = [f"!{path}" if again else path for again, path in rules if path != "/"]
+        return cls(
+            PathSpec.from_lines(GitIgnoreSpecPattern, patterns),
+            tuple(path[1:] for again, path in rules if again),
+        )
+
+    def ignore(self, path: str) -> bool:
+        """Whether a path of the context is not sent."""
+        return self.spec.match_file(path)
+
+    def ignore_all_of(self, folder: str) -> bool:
+        """Whether nothing is taken again of a folder that is ignored: as in Docker, that needs a
+        rule which begins with the folder's own path."""
+        return not any(f"{path}/".startswith(f"{folder}/") for path in self.taken_again)
+
+
+def context_files(context: Path) -> list[Path]:
     """Paths of all that the engine would be sent (`.dockerignore` honoured), in a fixed order."""
     ignore = context / ".dockerignore"
-    patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.exists() else []
-    rules = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
-    return (Path(path) for path in sorted(exclude_paths(str(context), rules)) if path)
+    rules = IgnoreRules.parse(ignore.read_text(encoding="utf-8") if ignore.exists() else "")
+    return [Path(path) for path in sorted(_sent(context, "", rules))]
+
+
+def _sent(context: Path, folder: str, rules: IgnoreRules) -> Iterator[str]:
+    with os.scandir(context / folder) as entries:
+        for entry in entries:
+            path = f"{folder}{entry.name}"
+            ignored = rules.ignore(path)
+            if not ignored:
+                yield path
+            inside = entry.is_dir(follow_symlinks=False)
+            if inside and not (ignored and rules.ignore_all_of(path)):
+                yield from _sent(context, f"{path}/", rules)
 
 
 def context_digest(context: Path, dockerfile: Path, build_args: Mapping[str, str]) -> str:

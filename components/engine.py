@@ -1,4 +1,8 @@
-"""The Docker engine that the provider talks to, asked for what the provider does not tell."""
+"""The Docker engine that the provider talks to, asked for what the provider does not tell.
+
+Docker's client takes longer to import than all of this project. An update that changes nothing
+asks the engine nothing, so nothing that is imported at each run imports the client.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import docker
-from docker.constants import DEFAULT_TIMEOUT_SECONDS
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+# Seconds, as in Docker's client.
+ANSWER_TIMEOUT = 60
 
 # Of our own: each of the event loop's threads waits for a resource that the engine is making. Where
 # as many wait for a gate as there are threads, none would be left by which a gate could open.
@@ -18,34 +25,38 @@ _THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="docker-engine")
 Answer = TypeVar("Answer")
 
 
-def engine(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> docker.DockerClient:
+def engine(host: str | None, timeout: int = ANSWER_TIMEOUT) -> DockerClient:
     """A client of the engine; over SSH by the machine's own `ssh`.
 
     :param host: None for the one that DOCKER_HOST names.
     :param timeout: seconds for each answer.
     """
+    from docker import DockerClient
+
     if host is None:
-        return docker.from_env(timeout=timeout, use_ssh_client=True)
-    return docker.DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
+        return DockerClient.from_env(timeout=timeout, use_ssh_client=True)
+    return DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
 
 
 def answer_of(
     host: str | None,
-    question: Callable[[docker.DockerClient], Answer],
-    timeout: int = DEFAULT_TIMEOUT_SECONDS,
+    question: Callable[[DockerClient], Answer],
+    timeout: int = ANSWER_TIMEOUT,
 ) -> Answer | None:
     """What the engine answers; None where none does, of which the provider complains."""
+    from docker.errors import DockerException
+
     try:
         client = engine(host, timeout)
         try:
             return question(client)
         finally:
             client.close()
-    except (docker.errors.DockerException, OSError):
+    except (DockerException, OSError):
         return None
 
 
-def engine_info(host: str | None, timeout: int = DEFAULT_TIMEOUT_SECONDS) -> dict[str, Any] | None:
+def engine_info(host: str | None, timeout: int = ANSWER_TIMEOUT) -> dict[str, Any] | None:
     """What the engine tells of itself; None where none answers."""
     return answer_of(host, lambda client: dict(client.info()), timeout)
 

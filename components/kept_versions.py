@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-import docker
 import pulumi
 
-from .engine import answer_of, asked, engine
+from .engine import answer_of, asked
 from .gate import Gate
 from .schema import SettingsError
-
-# The tag of each image of a version, before the moment at which the version first served.
-SERVED = "served-"
-MOMENT = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -40,50 +33,14 @@ class KeptVersions(Gate):
         self, name: str, args: KeptVersionsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         async def keep(hook: pulumi.ResourceHookArgs) -> None:
+            # Not before it is needed: it brings Docker's client along (see components/engine.py).
+            from .served_versions import keep_version
+
             serving = (hook.new_inputs or {})["input"]["images"]
-            await asked(keep_version, serving, args)
+            await asked(keep_version, serving, args.stack, args.keep, args.docker_host)
 
         serving = {"images": dict(args.images), "keep": args.keep}
         super().__init__(name, serving, keep, opts)
-
-
-def keep_version(serving: Mapping[str, str], args: KeptVersionsArgs) -> None:
-    """Name the images that serve, unless they are a version that has its names already."""
-    client = engine(args.docker_host)
-    try:
-        images = {name: client.images.get(reference) for name, reference in serving.items()}
-        ids = {name: str(image.id) for name, image in images.items()}
-        known = named_versions(client, args.stack)
-        if ids not in known.values():
-            moment = datetime.now(UTC).strftime(MOMENT)
-            known[moment] = ids
-            for name, image in images.items():
-                image.tag(_repository(args.stack, name), SERVED + moment)
-        for moment in superfluous(known, ids, args.keep):
-            for name in known[moment]:
-                _let_go(client, f"{_repository(args.stack, name)}:{SERVED}{moment}")
-    finally:
-        client.close()
-
-
-def superfluous(
-    versions: Mapping[str, Mapping[str, str]], serving: Mapping[str, str], keep: int
-) -> list[str]:
-    """Moments of the versions beyond the `keep` newest ones beside the one that serves."""
-    others = sorted(moment for moment, ids in versions.items() if ids != serving)
-    return others[: max(0, len(others) - keep)]
-
-
-def named_versions(client: docker.DockerClient, stack: str) -> dict[str, dict[str, str]]:
-    """By moment: the engine's id of each image of a version."""
-    versions: dict[str, dict[str, str]] = defaultdict(dict)
-    for image in client.images.list(filters={"reference": _repository(stack, f"*:{SERVED}*")}):
-        for tag in image.tags:
-            repository, _, version = tag.rpartition(":")
-            if repository.startswith(_repository(stack, "")) and version.startswith(SERVED):
-                name = repository.removeprefix(_repository(stack, ""))
-                versions[version.removeprefix(SERVED)][name] = str(image.id)
-    return dict(versions)
 
 
 def ensure_pins_are_held(pins: Mapping[str, str], docker_host: str | None, source: str) -> None:
@@ -106,18 +63,3 @@ def ensure_pins_are_held(pins: Mapping[str, str], docker_host: str | None, sourc
     ]
     if problems:
         raise SettingsError(problems)
-
-
-def _let_go(client: docker.DockerClient, name: str) -> None:
-    try:
-        client.images.remove(name)
-    except docker.errors.ImageNotFound:
-        return
-    except docker.errors.APIError as error:
-        # A container uses it, and it has no other name.
-        if error.status_code != 409:
-            raise
-
-
-def _repository(stack: str, image: str) -> str:
-    return f"llm-stack-{stack}/{image}"

@@ -11,7 +11,7 @@ import pytest
 
 from components.build_context import context_digest, context_files
 
-IGNORE = """
+IGNORE_SOME = """
 # a comment
 *.log
 !keep.log
@@ -20,6 +20,24 @@ cache/
 docs/*.md
 !docs/README.md
 /only-at-root
+./pkg/../with?space.txt
+"""
+
+TAKE_SOME = """
+*
+!*.py
+!pkg/*
+pkg/cache/
+!docs
+docs/[a-h]*.md
+**/*.log
+!pkg/deep/debug.log
+"""
+
+TAKE_ONE_KIND = """
+**
+!**/main.*
+!//cache
 """
 
 FILES = [
@@ -45,14 +63,19 @@ def context(tmp_path: Path) -> Path:
     for name in FILES:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name, encoding="utf-8")
-    (root / ".dockerignore").write_text(IGNORE, encoding="utf-8")
+    (root / ".dockerignore").write_text(IGNORE_SOME, encoding="utf-8")
     (root / "link").symlink_to("main.py")
     return root
 
 
+@pytest.mark.parametrize("rules", [IGNORE_SOME, TAKE_SOME, TAKE_ONE_KIND])
 def test_the_files_are_those_that_the_engine_gets(
-    context: Path, tmp_path: Path, buildkit: Callable[..., subprocess.CompletedProcess[str]]
+    rules: str,
+    context: Path,
+    tmp_path: Path,
+    buildkit: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
+    (context / ".dockerignore").write_text(rules, encoding="utf-8")
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text("FROM scratch\nCOPY . /\n", encoding="utf-8")
     archive = tmp_path / "sent.tar"

@@ -9,7 +9,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from components.health_gate import EarlyCheck, check_command, failure_of, is_healthy
+from components.container_health import EarlyCheck, check_command, failure_of, is_healthy
 
 
 def container(

@@ -6,7 +6,8 @@ import docker
 import pulumi
 import pytest
 
-from components.kept_versions import ensure_pins_are_held, superfluous
+from components.kept_versions import ensure_pins_are_held
+from components.served_versions import superfluous
 
 from .conftest import Graph, StackRunner
 

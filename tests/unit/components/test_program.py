@@ -86,7 +86,7 @@ def test_a_gate_speaks_in_the_name_of_its_service(
         tellers.append(teller)
 
     monkeypatch.setattr(pulumi, "ResourceHook", Hook)
-    monkeypatch.setattr("components.health_gate.wait_until_healthy", wait)
+    monkeypatch.setattr("components.container_health.wait_until_healthy", wait)
     run_program(DEV)
     waiting = hooks["phi-inference-gate"].callback(
         pulumi.ResourceHookArgs("", "", "phi-inference-gate", "", new_inputs={"input": "id"})

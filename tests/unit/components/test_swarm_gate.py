@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.swarm_gate import (
+from components.swarm_convergence import (
     NO_NODE_SECONDS,
     Failure,
     failure_of,
