@@ -72,7 +72,7 @@ def _body(service: Service, pending: Pending) -> bytes:
 
 def signed(token: bytes, method: str, path: str, body: bytes, now: float) -> Mapping[str, str]:
     """The headers that let a request through the restarter's gate, once."""
-    timestamp, nonce = f"{now:.3f}", secrets.token_urlsafe(24)
+    timestamp, nonce = f"{now:.6f}", secrets.token_urlsafe(24)
     digest = hashlib.sha256(body).hexdigest()
     text = "\n".join((timestamp, nonce, method, path, digest))
     signature = hmac.new(token, text.encode(), hashlib.sha256).hexdigest()
