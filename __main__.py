@@ -20,7 +20,6 @@ from components.restarter import Restarter, RestarterArgs, restarter_socket
 from components.schema import SettingsError
 from components.service_stack import ServiceStack, ServiceStackArgs
 from components.settings import load_settings
-from components.stack_outputs import export
 from components.swarm_orchestrator import SwarmOrchestrator
 from components.tunnel import Tunnel, TunnelArgs
 from components.workload import workload
@@ -129,13 +128,9 @@ if plan.settings.keep_versions:
         ),
     )
 
-export(
-    {
-        "network": network.network_name,
-        "urls": {name: service.host_url for name, service in services.items()},
-        "publicUrls": {name: tunnel.url for name, tunnel in tunnels.items()},
-        "machineTokens": {name: tunnel.machine_token for name, tunnel in tunnels.items()},
-        "containers": {name: service.container_name for name, service in services.items()},
-        "monitorUrl": monitor.host_url,
-    }
-)
+pulumi.export("network", network.network_name)
+pulumi.export("urls", {name: service.host_url for name, service in services.items()})
+pulumi.export("publicUrls", {name: tunnel.url for name, tunnel in tunnels.items()})
+pulumi.export("machineTokens", {name: tunnel.machine_token for name, tunnel in tunnels.items()})
+pulumi.export("containers", {name: service.container_name for name, service in services.items()})
+pulumi.export("monitorUrl", monitor.host_url)

@@ -196,7 +196,6 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         exports: dict[str, Any] = {}
         # Without an engine there is no stack to export from.
         monkeypatch.setattr(pulumi, "export", exports.__setitem__)
-        monkeypatch.setattr(pulumi, "run", lambda wait: None)
 
         def program() -> pulumi.Output[None]:
             runpy.run_path("__main__.py")
