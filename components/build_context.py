@@ -5,69 +5,94 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import PathSpec
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+import pulumi
+
+_TOKEN = re.compile(r"\*\*/?|\\.|.", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class IgnoreRules:
-    """The rules of a `.dockerignore`.
+class IgnoreRule:
+    """A line of a `.dockerignore`, as Docker reads it (github.com/moby/patternmatcher).
 
-    Its patterns are those of a `.gitignore`, but all begin at the context, and what lies in an
-    ignored directory may be taken again
-    (https://docs.docker.com/build/concepts/context/#dockerignore-files).
+    Docker's library for Python reads them too, but takes longer to import than all of this project.
     """
 
-    spec: PathSpec[GitIgnoreSpecPattern]
-    taken_again: tuple[str, ...]
-    """Paths that begin with `!`, without it."""
+    again: bool
+    """Whether it takes again, by `!`, what a rule before it ignores."""
+    path: str
+    matches: re.Pattern[str]
+    """Of a path that the rule names, or that lies in a directory that it names."""
 
-    @classmethod
-    def parse(cls, text: str) -> IgnoreRules:
-        """Read the lines of a `.dockerignore`."""
-        lines = [line.strip() for line in text.splitlines() if not line.startswith("#")]
-        rules = [
-            (line.startswith("!"), posixpath.normpath("/" + line.lstrip("! /")))
-            for line in lines
-            if line
-        ]
-        patterns = [f"!{path}" if again else path for again, path in rules if path != "/"]
-        return cls(
-            PathSpec.from_lines(GitIgnoreSpecPattern, patterns),
-            tuple(path[1:] for again, path in rules if again),
-        )
+    def may_name_a_path_in(self, folder: str) -> bool:
+        """Whether it can name a path in a folder without naming the folder."""
+        return "**" in self.path or self.path.count("/") > folder.count("/")
 
-    def ignore(self, path: str) -> bool:
-        """Whether a path of the context is not sent."""
-        return self.spec.match_file(path)
 
-    def ignore_all_of(self, folder: str) -> bool:
-        """Whether nothing is taken again of a folder that is ignored: as in Docker, that needs a
-        rule which begins with the folder's own path."""
-        return not any(f"{path}/".startswith(f"{folder}/") for path in self.taken_again)
+def ignore_rules(text: str) -> list[IgnoreRule]:
+    """The rules of a `.dockerignore`; raises re.error for one that is no pattern."""
+    rules = []
+    for line in text.removeprefix("\ufeff").split("\n"):
+        rule = "" if line.startswith("#") else line.strip()
+        path = rule.removeprefix("!").strip()
+        if path:
+            path = posixpath.normpath(path).lstrip("/")
+            matches = re.compile(f"(?:{_expression(path)})(?:/.*)?", re.DOTALL)
+            rules.append(IgnoreRule(rule.startswith("!"), path, matches))
+    return rules
+
+
+def _expression(path: str) -> str:
+    """The pattern of a path as a regular expression."""
+    parts = []
+    for token in _TOKEN.finditer(path):
+        match token[0]:
+            case "*":
+                parts.append("[^/]*")
+            case "?":
+                parts.append("[^/]")
+            case "**" | "**/":
+                parts.append("(?:.*/)?" if token.end() < len(path) else ".*")
+            case "[" | "]" | "^" | "-" as part:
+                parts.append(part)
+            case other:
+                parts.append(re.escape(other[-1]))
+    return "".join(parts)
+
+
+def is_sent(path: str, rules: Sequence[IgnoreRule]) -> bool:
+    """Whether a path of the context goes to the engine: the last rule that names it decides."""
+    for rule in reversed(rules):
+        if rule.matches.fullmatch(path):
+            return rule.again
+    return True
 
 
 def context_files(context: Path) -> list[Path]:
     """Paths of all that the engine would be sent (`.dockerignore` honoured), in a fixed order."""
     ignore = context / ".dockerignore"
-    rules = IgnoreRules.parse(ignore.read_text(encoding="utf-8") if ignore.exists() else "")
+    try:
+        rules = ignore_rules(ignore.read_text(encoding="utf-8") if ignore.exists() else "")
+    except re.error as error:
+        raise pulumi.RunError(f"{ignore}: {error}; found {error.pattern!r}") from None
     return [Path(path) for path in sorted(_sent(context, "", rules))]
 
 
-def _sent(context: Path, folder: str, rules: IgnoreRules) -> Iterator[str]:
+def _sent(context: Path, folder: str, rules: Sequence[IgnoreRule]) -> Iterator[str]:
     with os.scandir(context / folder) as entries:
         for entry in entries:
             path = f"{folder}{entry.name}"
-            ignored = rules.ignore(path)
-            if not ignored:
+            sent = is_sent(path, rules)
+            if sent:
                 yield path
-            inside = entry.is_dir(follow_symlinks=False)
-            if inside and not (ignored and rules.ignore_all_of(path)):
+            if entry.is_dir(follow_symlinks=False) and (
+                sent or any(rule.again and rule.may_name_a_path_in(path) for rule in rules)
+            ):
                 yield from _sent(context, f"{path}/", rules)
 
 

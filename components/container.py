@@ -140,7 +140,7 @@ def hardened_container(
         else None,
         stop_timeout=args.stop_grace,
         destroy_grace_seconds=args.stop_grace,
-        # The health gate waits, and tells why: see components/health_gate.py.
+        # The health gate waits, and tells why: see components/container_health.py.
         wait=False,
         opts=pulumi.ResourceOptions.merge(
             opts,

@@ -36,7 +36,7 @@ class ServiceImage(pulumi.ComponentResource):
 
     Its tag is the digest of its sources, so that a preview names exactly the images that change.
     What went to a registry stays there, and on the engine, when the stack moves on. What was only
-    built goes, unless components/kept_versions.py has named it too.
+    built goes, unless components/served_versions.py has named it too.
     """
 
     reference: pulumi.Output[str]

@@ -68,9 +68,17 @@ def context(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("rules", [IGNORE_SOME, TAKE_SOME, TAKE_ONE_KIND])
+# Clients differ in whether they look into ignored directories for what a wildcard takes again.
+FOUND_BY_SOME = {"pkg/__pycache__/main.pyc", "pkg/deep/__pycache__/main.pyc"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "perhaps"),
+    [(IGNORE_SOME, set()), (TAKE_SOME, set()), (TAKE_ONE_KIND, FOUND_BY_SOME)],
+)
 def test_the_files_are_those_that_the_engine_gets(
     rules: str,
+    perhaps: set[str],
     context: Path,
     tmp_path: Path,
     buildkit: Callable[..., subprocess.CompletedProcess[str]],
@@ -87,7 +95,7 @@ def test_the_files_are_those_that_the_engine_gets(
         for path in context_files(context)
         if not (context / path).is_dir() or (context / path).is_symlink()
     }
-    assert ours == received
+    assert received <= ours <= received | perhaps
 
 
 def test_only_what_is_sent_counts(context: Path, tmp_path: Path) -> None:
