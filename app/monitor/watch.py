@@ -47,8 +47,14 @@ EAGER_AT_ONCE = 20
 PARALLEL_CHECKS = 64
 
 TICK = 0.5
-"""Seconds. Checks begin at multiples of it, so that those of many services share an awakening:
-that halves the CPU time that 500 of them cost. A shorter pace has ticks of a tenth of it."""
+"""Seconds, about. Checks that have the same pace begin at common ticks, so that those of many
+services share an awakening: that halves the CPU time that 500 of them cost."""
+
+TICKS = 10
+"""A pace has at least so many ticks, however short it is."""
+
+SHORTEST_PAUSE = 0.05
+"""Seconds between two checks of a service whose checks take longer than its pace."""
 
 
 class Checker(Protocol):
@@ -153,6 +159,7 @@ class Watch:
     async def _follow(self, service: Service, index: int) -> None:
         """Check one service for ever: first within ten seconds, then at its own place in the
         interval, so that many services are spread over all of it."""
+        loop = asyncio.get_running_loop()
         interval = self.settings.interval_of(service)
         share = index / len(self.services)
         if self.memories[service.name].pending:
@@ -160,7 +167,7 @@ class Watch:
         await asyncio.sleep(min(interval, 10.0) * share)
         shift = interval * share - min(interval, 10.0) * share
         while True:
-            begun = asyncio.get_running_loop().time()
+            begun = loop.time()
             async with self._turn:
                 await self.check(service)
             pace = self._pace(service)
@@ -168,7 +175,7 @@ class Watch:
                 pace, shift = pace + shift, 0.0
             hurry = self._hurry[service.name]
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(tick_at(begun + pace, min(TICK, pace / 10))):
+                async with asyncio.timeout_at(next_check_at(begun, pace, loop.time())):
                     await hurry.wait()
             hurry.clear()
 
@@ -332,9 +339,10 @@ class Watch:
         )
 
 
-def tick_at(when: float, tick: float) -> float:
-    """The tick that is nearest to a time."""
-    return round(when / tick) * tick
+def next_check_at(begun: float, pace: float, now: float) -> float:
+    """The tick that is nearest to the time at which a check is due again."""
+    tick = pace / max(TICKS, math.ceil(pace / TICK))
+    return max(now + SHORTEST_PAUSE, round((begun + pace) / tick) * tick)
 
 
 def _log_event(event: Event) -> None:

@@ -10,7 +10,7 @@ import pytest
 from app.monitor.decisions import Event, Happening, Outcome, Pending, RestartAnswer
 from app.monitor.settings import Judgement, Service, Settings
 from app.monitor.states import State, Verdict
-from app.monitor.watch import TICK, Watch, tick_at
+from app.monitor.watch import Watch, next_check_at
 
 OK = Verdict(State.OK, "ok", "HTTP 200")
 REFUSED = Verdict(State.DOWN, "refused", "connection refused")
@@ -124,10 +124,19 @@ async def test_what_was_well_for_long_is_checked_more_often_from_its_first_failu
     assert watch._pace(phi) == Judgement().retry_interval
 
 
-def test_checks_share_awakenings_and_keep_their_interval() -> None:
-    """A check begins a little after its tick, and must not lose another tick each time."""
-    begun = [100.003, 99.6, 100.2]
-    assert [tick_at(at + 30, TICK) for at in begun] == [130.0, 129.5, 130.0]
+@pytest.mark.parametrize("pace", [0.2, 5.0, 7.3, 30.0])
+def test_checks_begin_at_common_ticks_and_keep_their_pace(pace: float) -> None:
+    """Each begins a little late, and must not lose a tick each time."""
+    first = next_check_at(100.0, pace, now=100.001)
+    assert first == pytest.approx(100 + pace, abs=0.25)
+    at = first
+    for _ in range(100):
+        at = next_check_at(at + 0.004, pace, now=at + 0.01)
+    assert at == pytest.approx(first + 100 * pace)
+
+
+def test_checks_that_take_longer_than_their_pace_are_not_one_after_the_other_at_once() -> None:
+    assert next_check_at(100.0, 1.0, now=107.0) == 107.05
 
 
 async def test_a_decision_is_on_disk_before_the_restarter_is_asked(tmp_path: Path) -> None:
