@@ -41,12 +41,11 @@ class Answer:
     @cached_property
     def content(self) -> Any:
         """The object or array that the body is in JSON; None where it is neither."""
-        if not self.body.startswith((b"{", b"[")):
-            return None
         try:
-            return from_json(self.body)
+            content = from_json(self.body)
         except ValueError:
             return None
+        return content if isinstance(content, dict | list) else None
 
 
 class NoAnswer(Exception):
