@@ -22,6 +22,8 @@ from .schema import SettingsError, StrictModel, choices, load_yaml
 MEBIBYTE = 1024**2
 # Docker refuses a container limit below 6 MiB; no service of ours starts in less than this.
 LEAST_MEMORY = 64 * MEBIBYTE
+# What the monitor is to ask of a service that knows no question: whether it takes a connection.
+TCP = "tcp"
 # Where every inference container tells whether it is draining.
 STATUS_PORT = 8001
 # What llama-server needs beside the weights that it maps: buffers, bookkeeping, itself.
@@ -79,6 +81,8 @@ ModelName = Annotated[
     str, _name(r"[a-z0-9][a-z0-9._-]{0,62}", "allowed: 1 to 63 of a-z, 0-9 and . _ -")
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
+HttpStatus = Annotated[int, Field(ge=100, le=599)]
+Scalar = str | int | float | bool | None
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -123,6 +127,24 @@ class Model(StrictModel):
         return self
 
 
+class Expect(StrictModel):
+    """Conditions on the answer to the monitor's question, beside that it comes.
+
+    A model's question is its `/slots`, or its `/health` where that says nothing.
+    """
+
+    status: tuple[HttpStatus, ...] = Field(default=(200,), min_length=1)
+    slower_than: float | None = Field(
+        default=None, gt=0, le=600, description="seconds; what takes longer is told as degraded"
+    )
+    body_contains: str | None = Field(default=None, min_length=1)
+    values: dict[str, Scalar] = Field(
+        default_factory=dict,
+        alias="json",
+        description="by path (`status`, `checks.0.state`): what stands there in the JSON answer",
+    )
+
+
 class Service(StrictModel):
     """What every service has: its limits, and the port it listens on inside the network."""
 
@@ -131,6 +153,7 @@ class Service(StrictModel):
     cpus: float = Field(gt=0, le=256, description="processors that it may use at most")
     public: bool = Field(default=False, description="whether a tunnel may lead to it")
     start_timeout: int = Field(ge=1, description="seconds until it must be healthy")
+    expect: Expect | None = None
 
 
 class ChatService(Service):
@@ -181,13 +204,21 @@ class ContainerService(Service):
     image: Name = Field(description="built by docker/<image>.Dockerfile")
     port: Port
     health: str = Field(
-        default="tcp",
+        default=TCP,
         pattern=r"^(tcp|/\S*)$",
         description="what the monitor asks: a path by HTTP, or tcp for a connection",
     )
     environment: dict[str, str] = Field(default_factory=dict)
     stop_grace: int = Field(default=10, ge=1, le=600, description="seconds to end after SIGTERM")
     start_timeout: int = Field(default=120, ge=1)
+
+    @model_validator(mode="after")
+    def _a_connection_answers_nothing(self) -> ContainerService:
+        if self.expect and self.health == TCP:
+            raise PydanticCustomError(
+                "expect", "expect: nothing is asked of it; allowed: with health: and a path"
+            )
+        return self
 
 
 AnyService = Annotated[

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 
-from .catalog import MEBIBYTE, AnyService, ChatService, ContainerService
+from .catalog import MEBIBYTE, TCP, AnyService, ChatService, ContainerService
 from .container import HardenedContainerArgs, Mount
 from .orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator, VolumeArgs
 from .plan import MONITOR, RESTARTER, Plan
@@ -21,6 +22,7 @@ PORT = 8090
 START_TIMEOUT = 120
 # Where the program keeps what it has seen, so that a restart of its own loses nothing.
 STATE_DIRECTORY = "/var/lib/monitor"
+HEARTBEAT_FILE = "heartbeat"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class MonitorArgs:
     orchestrator: Orchestrator
     restarter: Restarter | None
     """Who restarts what stays unhealthy; without one the monitor only tells."""
+    addresses: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Secret files: where it tells of failures."""
 
 
 class Monitor(pulumi.ComponentResource):
@@ -49,14 +53,14 @@ class Monitor(pulumi.ComponentResource):
     ) -> None:
         super().__init__("llm-stack:index:Monitor", name, None, opts)
         mine = pulumi.ResourceOptions(parent=self)
-        secrets = {TOKEN_FILE: args.restarter.token} if args.restarter else {}
+        token = {TOKEN_FILE: args.restarter.token} if args.restarter else {}
         files = [
             args.orchestrator.files(
                 f"{name}-{role}", FilesArgs(args.stack, MONITOR, directory, content), mine
             )
             for role, directory, content in (
                 ("config", CONFIG_DIRECTORY, {"monitor.json": args.config}),
-                ("secrets", SECRETS_DIRECTORY, secrets),
+                ("secrets", SECRETS_DIRECTORY, {**token, **args.addresses}),
             )
             if content
         ]
@@ -95,6 +99,7 @@ def monitor_config(plan: Plan) -> str:
         {
             "name": address,
             **_question(address, service),
+            **_expected(service),
             # A chat whose models are down is not at fault, and restarting it helps nobody.
             "depends_on": models if isinstance(service, ChatService) else [],
             "start_grace": service.start_timeout,
@@ -121,8 +126,40 @@ def monitor_config(plan: Plan) -> str:
             "url": f"http://{RESTARTER}:{RESTARTER_PORT}",
         },
         "services": services,
+        **({"alerts": _alerts(plan)} if alert_addresses(plan) else {}),
     }
     return json.dumps(config, indent=2, sort_keys=True)
+
+
+def alert_addresses(plan: Plan) -> dict[str, pulumi.Output[str]]:
+    """By name of a secret file: where the monitor tells of failures."""
+    secrets = plan.secrets
+    files = {_webhook_file(name): webhook.url for name, webhook in secrets.webhooks.items()}
+    return files | ({HEARTBEAT_FILE: secrets.heartbeat_url} if secrets.heartbeat_url else {})
+
+
+def _webhook_file(name: str) -> str:
+    return f"webhook-{name}"
+
+
+def _alerts(plan: Plan) -> dict[str, object]:
+    settings = plan.settings.monitor.alerts
+    alerts: dict[str, object] = {
+        "remind_every": settings.remind_every,
+        "webhooks": [
+            {
+                "name": name,
+                "format": webhook.format,
+                "url_file": f"{SECRETS_DIRECTORY}/{_webhook_file(name)}",
+            }
+            for name, webhook in plan.secrets.webhooks.items()
+        ],
+    }
+    if settings.page_url:
+        alerts["page_url"] = str(settings.page_url)
+    if plan.secrets.heartbeat_url:
+        alerts["heartbeat_url_file"] = f"{SECRETS_DIRECTORY}/{HEARTBEAT_FILE}"
+    return alerts
 
 
 def _question(name: str, service: AnyService) -> dict[str, str]:
@@ -130,6 +167,12 @@ def _question(name: str, service: AnyService) -> dict[str, str]:
     address = f"{name}:{service.port}"
     if not isinstance(service, ContainerService):
         return {"kind": service.kind, "url": f"http://{address}"}
-    if service.health == "tcp":
+    if service.health == TCP:
         return {"kind": "tcp", "url": f"tcp://{address}"}
     return {"kind": "http", "url": f"http://{address}{service.health}"}
+
+
+def _expected(service: AnyService) -> dict[str, object]:
+    """The conditions on its answers, where the catalogue names any."""
+    expect = service.expect
+    return {"expect": expect.model_dump(by_alias=True, exclude_unset=True)} if expect else {}

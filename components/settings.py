@@ -6,12 +6,21 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import Field
 
+from .alert_settings import (
+    HEARTBEAT_KEY,
+    WEBHOOKS_KEY,
+    AlertSettings,
+    Webhook,
+    is_web_address,
+    make_webhooks,
+    webhook_problems,
+)
 from .catalog import ModelName, Name, Port
 from .orchestrator_settings import OrchestratorKind, Replicas, SwarmSettings
 from .registry_settings import Digest, RegistrySettings
@@ -19,7 +28,14 @@ from .schema import CamelModel, SettingsError, choices, validate
 from .tunnel_settings import TunnelSettings, is_tunnel_token
 
 PROJECT = "llm-stack"
-SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys", "registryPassword")
+SECRET_KEYS = (
+    "hfToken",
+    "ghModelsToken",
+    "apiKeys",
+    "registryPassword",
+    WEBHOOKS_KEY,
+    HEARTBEAT_KEY,
+)
 # A tunnel that was made elsewhere is given by its token, under this and the service's name.
 TUNNEL_TOKEN_PREFIX = "cloudflareTunnelToken-"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"
@@ -46,6 +62,7 @@ class MonitorSettings(CamelModel):
     socket_group: int | None = Field(
         default=None, ge=0, description="id of the group of the engine's socket, if not seen here"
     )
+    alerts: AlertSettings = AlertSettings()
 
 
 class StackSettings(CamelModel):
@@ -85,6 +102,10 @@ class StackSecrets:
     api_keys: pulumi.Output[str] | None = None
     """Content of the gateway's api_keys.json."""
     registry_password: pulumi.Output[str] | None = None
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    """By name: who is told when a service fails."""
+    heartbeat_url: pulumi.Output[str] | None = None
+    """Asked every minute while the monitor works, for a service elsewhere that misses it."""
     tunnel_tokens: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     """By service: tokens of tunnels that were made elsewhere."""
     cloudflare_account: bool = False
@@ -110,20 +131,27 @@ def load_settings(stack: str) -> tuple[StackSettings, StackSecrets]:
     _ensure_nothing_else_is_encrypted(plain, source)
     _ensure_tunnel_tokens_are_tokens(secrets, source)
     settings = validate(StackSettings, plain, source, prefix=f"{PROJECT}:")
-    return settings, _stack_secrets(list(secrets), everything)
+    addresses = _decode(secrets.get(WEBHOOKS_KEY, "{}"))
+    _ensure_alerts_can_be_sent(addresses, secrets.get(HEARTBEAT_KEY), settings, source)
+    webhooks = make_webhooks(cast(dict[str, str], addresses), settings.monitor.alerts.formats)
+    return settings, _stack_secrets(list(secrets), webhooks, everything)
 
 
 def _is_secret(key: str) -> bool:
     return key in SECRET_KEYS or key.startswith(TUNNEL_TOKEN_PREFIX)
 
 
-def _stack_secrets(keys: list[str], everything: Mapping[str, str]) -> StackSecrets:
+def _stack_secrets(
+    keys: list[str], webhooks: Mapping[str, Webhook], everything: Mapping[str, str]
+) -> StackSecrets:
     config = pulumi.Config(PROJECT)
     return StackSecrets(
         hf_token=config.get_secret("hfToken"),
         gh_models_token=config.get_secret("ghModelsToken"),
         api_keys=config.get_secret("apiKeys"),
         registry_password=config.get_secret("registryPassword"),
+        webhooks=webhooks,
+        heartbeat_url=config.get_secret(HEARTBEAT_KEY),
         tunnel_tokens={
             key.removeprefix(TUNNEL_TOKEN_PREFIX): config.require_secret(key)
             for key in keys
@@ -139,12 +167,26 @@ def _stack_secrets(keys: list[str], everything: Mapping[str, str]) -> StackSecre
 def _ensure_secrets_are_encrypted(keys: Iterable[str], source: str) -> None:
     problems = [
         f"{source}: {key}: is stored in clear; take it back where it came from, "
-        f"then run: pulumi config set --secret {key.removeprefix(f'{PROJECT}:')}"
+        f"then run: pulumi config set --secret {_as_argument(key.removeprefix(f'{PROJECT}:'))}"
         for key in keys
         if not is_config_secret(key)
     ]
     if problems:
         raise SettingsError(problems)
+
+
+def _as_argument(key: str) -> str:
+    return f"--path {key}.<name>" if key == WEBHOOKS_KEY else key
+
+
+def _ensure_alerts_can_be_sent(
+    addresses: object, heartbeat: str | None, settings: StackSettings, source: str
+) -> None:
+    problems = webhook_problems(addresses, settings.monitor.alerts.formats)
+    if heartbeat is not None and not is_web_address(heartbeat):
+        problems.append(f"{HEARTBEAT_KEY}: is no address on the web; allowed: https://…")
+    if problems:
+        raise SettingsError(f"{source}: {PROJECT}:{problem}" for problem in problems)
 
 
 def _ensure_nothing_else_is_encrypted(values: dict[str, Any], source: str) -> None:

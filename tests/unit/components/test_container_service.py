@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
+from app.monitor.settings import Settings
 from components.catalog import load_catalog
 
 from .conftest import PROJECT_ROOT, Graph, StackRunner
@@ -86,3 +87,20 @@ def test_it_opens_to_the_internet_only_behind_access(run_with: Run) -> None:
                 "services": {"cache": {"mode": "named", "access": "key"}},
             },
         )
+
+
+def test_conditions_on_its_answers_reach_the_monitor(run_with: Run) -> None:
+    conditions = "{status: [200, 204], slower_than: 2, body_contains: ok, json: {queue.depth: 0}}"
+    graph = run_with(ENTRY + f"    health: /live\n    expect: {conditions}\n")
+    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
+    (cache,) = [
+        s for s in Settings.model_validate_json(upload["content"]).services if s.name == "cache"
+    ]
+    assert cache.expect.status == (200, 204)
+    assert (cache.expect.slower_than, cache.expect.body_contains) == (2, "ok")
+    assert cache.expect.json_values == {"queue.depth": 0}
+
+
+def test_conditions_on_a_mere_connection_are_refused(run_with: Run) -> None:
+    with pytest.raises(pulumi.RunError, match="nothing is asked of it; allowed: with health:"):
+        run_with(ENTRY + "    expect: {slower_than: 2}\n")

@@ -104,7 +104,7 @@ SETTINGS = [
     (
         {"monitor": {"intervall": 10}},
         "Pulumi.dev.yaml: llm-stack:monitor: unknown key 'intervall'; did you mean 'interval'? "
-        "allowed: interval, restarts, socketGroup",
+        "allowed: alerts, interval, restarts, socketGroup",
     ),
     (
         {"hfToken": "not-a-token"},
@@ -160,7 +160,7 @@ CATALOGUE = [
     (
         ("public: true", "pubic: true"),
         "services.yaml:{line}: services.chat-interface: unknown key 'pubic'; did you mean 'public'? "
-        "allowed: cpus, description, kind, memory, port, public, start_timeout",
+        "allowed: cpus, description, expect, kind, memory, port, public, start_timeout",
     ),
     (
         ("model: phi-3-mini", "model: phi-4-mini"),
