@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
-import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .project import NAME
+from .errors import SetupError
+from .processes import ask
+from .progress import Progress
+from .project import NAME, Project
+from .pulumi_command import PulumiCommand
 
 # How docker lists each type that a lost stack may have left, as lines of name=id.
 LISTS = {
@@ -21,6 +25,14 @@ LISTS = {
     "docker:index/network:Network": "network ls --no-trunc --format {{.Name}}={{.ID}}",
     "docker:index/volume:Volume": "volume ls --format {{.Name}}={{.Name}}",
 }
+# All that is worth keeping of a Swarm's stack lies in volumes of a fixed name, on the nodes.
+SWARM = (
+    "The stack {stack} is a Swarm's (llm-stack:orchestrator), and its services cannot be adopted. "
+    "Nothing was changed. Remove them on a manager, and have them made anew:\n"
+    "    docker service rm $(docker service ls -qf label={label})\n"
+    "    pulumi up --stack {stack}\n"
+    "Models and the monitor's history stay in their volumes, and are found again by name."
+)
 
 
 def adopt(
@@ -52,24 +64,54 @@ def adopt(
     return adopted, left
 
 
-def listed(arguments: str, stack: str) -> dict[str, str]:
-    """What docker lists of a stack, by name."""
+def listed(arguments: str, stack: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What docker lists of a stack, by name; raises `SetupError` where it lists nothing at all."""
     command = ["docker", *arguments.split(), "--filter", f"label={NAME}.stack={stack}"]
-    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return dict(line.split("=", 1) for line in lines.splitlines())
+    answer = ask(command, env=environment)
+    if not answer.ok:
+        raise SetupError(f"The engine does not tell what runs:\n{answer.err.strip()}")
+    return dict(line.split("=", 1) for line in answer.out.splitlines())
 
 
-def main(stack: str, file: str, *pairs: str) -> None:
-    """Fill in the file, and tell what of it the next update will make anew."""
-    path = Path(file)
-    content = json.loads(path.read_text(encoding="utf-8"))
-    on_engine = {kind: listed(arguments, stack) for kind, arguments in LISTS.items()}
-    given = dict(pair.split("=", 1) for pair in pairs)
+def fill_in(project: Project, stack: str, path: Path, given: Mapping[str, str]) -> str:
+    """Fill in the file, and say what of it the next update will make anew; raises `SetupError`."""
+    pulumi = PulumiCommand(project, Progress(), stack)
+    if pulumi.setting(f"{NAME}:orchestrator") == "swarm":
+        raise SetupError(SWARM.format(stack=stack, label=f"{NAME}.stack={stack}"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SetupError(
+            f"{path} cannot be read ({error}). Make it first: pulumi preview --import-file {path}"
+        ) from None
+    environment = pulumi.docker_environment()
+    on_engine = {kind: listed(arguments, stack, environment) for kind, arguments in LISTS.items()}
     content["resources"], left = adopt(content["resources"], stack, on_engine, given)
     path.write_text(json.dumps(content, indent=2), encoding="utf-8")
     found = [one for one in content["resources"] if not one.get("component")]
-    print(f"Found {len(found)}. The next update makes anew: {', '.join(left) or 'nothing'}.")
+    return f"Found {len(found)}. The next update makes anew: {', '.join(left) or 'nothing'}."
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`NAME=ID` as both."""
+    name, equals, id_ = text.partition("=")
+    if not (name and equals and id_):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=ID")
+    return name, id_
+
+
+def main(project: Project, arguments: Sequence[str]) -> None:
+    """Run the command; exits with 1 and what is wrong where it can do nothing."""
+    parser = argparse.ArgumentParser(prog="python3 -m toolchain.adopt", description=__doc__)
+    parser.add_argument("stack", metavar="STACK")
+    parser.add_argument("file", metavar="FILE", type=Path)
+    parser.add_argument("given", metavar="NAME=ID", type=pair, nargs="*", default=[])
+    options = parser.parse_args(arguments)
+    try:
+        print(fill_in(project, options.stack, options.file, dict(options.given)))
+    except SetupError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(Project.at(Path(__file__).resolve().parents[1]), sys.argv[1:])

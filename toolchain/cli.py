@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -28,6 +28,7 @@ from .steps import SetupStep, ensure
 
 INTERRUPTED = 130
 ANSWER_SHOWN = 60
+CHAT = "chat-interface"
 
 
 def main(args: Sequence[str]) -> int:
@@ -58,6 +59,12 @@ def main(args: Sequence[str]) -> int:
                 return doctor(project, progress)
     except SetupError as error:
         progress.say(f"error: {error}")
+        return 1
+    except PermissionError as error:
+        progress.say(
+            f"error: You may not use {error.filename}. Where an earlier run as root made it, take "
+            "it over: sudo chown -R $(id -u) .state .venv logs"
+        )
         return 1
     except KeyboardInterrupt:
         progress.say(f"Interrupted. ./dev {options.command} goes on from here when run again.")
@@ -117,7 +124,7 @@ def setup_steps(project: Project) -> list[SetupStep]:
 
 
 def up(project: Project, progress: Progress) -> int:
-    """Everything from a bare machine to a chat that has answered."""
+    """Everything from a bare machine to a chat that has answered, where the stack has one."""
     start = time.monotonic()
     local_state = LocalState(project)
     for setup in [*setup_steps(project), local_state]:
@@ -133,23 +140,53 @@ def up(project: Project, progress: Progress) -> int:
             step.doing("building images and starting containers")
             stack.up()
             step.done("finished")
-        url = stack.outputs()["urls"]["chat-interface"]
-        with progress.step("First answer") as step:
-            reply = first_answer.wait(url, step, stack.containers)
-            step.done(f"{reply.model} answered in {reply.chunks} pieces")
+        urls = stack.outputs()["urls"]
+        tell_the_first_answer(urls, stack, progress)
     except SetupError:
         tell_what_is_not_well(stack, progress)
         raise
-    shown = reply.text[:ANSWER_SHOWN].replace("\n", " ")
-    progress.say(f"      {shown}{'…' if len(reply.text) > ANSWER_SHOWN else ''}")
-    if reply.stand_in:
-        progress.say(f"      This was not {reply.model} but its stand-in {reply.stand_in}.")
+    where = f"The chat is at {urls[CHAT]}" if urls.get(CHAT) else "The stack is up"
     progress.say()
-    progress.say(f"The chat is at {url} (all took {time.monotonic() - start:.0f} s). Next:")
+    progress.say(f"{where} (all took {time.monotonic() - start:.0f} s). Next:")
     progress.say("  . toolchain/activate    put pulumi and its settings into this shell, then")
     progress.say("  pulumi preview          shows what a change of yours would do")
     progress.say("  ./dev down              takes the stack down")
     return 0
+
+
+def tell_the_first_answer(
+    urls: Mapping[str, str | None], stack: DevStack, progress: Progress
+) -> None:
+    """Ask the chat and show its answer, or say why there is nothing to ask.
+
+    :param urls: by service, its address on this machine, where it has one.
+    """
+    url = urls.get(CHAT)
+    if not url:
+        progress.say(
+            f"      {CHAT} has no port on this machine (llm-stack:hostPorts.{CHAT}): not asked."
+            if CHAT in urls
+            else "      There is no chat to ask."
+        )
+        running = [f"{name} at {address}" if address else name for name, address in urls.items()]
+        progress.say(f"      What runs: {', '.join(running) or 'the monitor alone'}. See it by:")
+        progress.say(f"      docker ps --filter label={containers.STACK_LABEL}")
+        return
+    with progress.step("First answer") as step:
+        try:
+            reply = first_answer.wait(url, step, stack.containers)
+        except first_answer.NoModel:
+            step.done("the chat runs, but no model is on. Add one, once pulumi is in the shell:")
+            step.say(f"pulumi config set --path 'services[{len(urls)}]' phi-inference && pulumi up")
+            return
+        except first_answer.KeyNeeded:
+            step.done("the chat runs, and was not asked, as it wants a key (llm-stack:apiKeys)")
+            return
+        step.done(f"{reply.model} answered in {reply.chunks} pieces")
+    shown = reply.text[:ANSWER_SHOWN].replace("\n", " ")
+    progress.say(f"      {shown}{'…' if len(reply.text) > ANSWER_SHOWN else ''}")
+    if reply.stand_in:
+        progress.say(f"      This was not {reply.model} but its stand-in {reply.stand_in}.")
 
 
 def tell_what_is_not_well(stack: DevStack, progress: Progress) -> None:

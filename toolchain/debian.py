@@ -60,7 +60,12 @@ def install(packages: Sequence[str], *, purpose: str, log: Path, step: Step) -> 
 def _ensure_sudo_is_wanted(text: str) -> None:
     if not sys.stdin.isatty() or shutil.which("sudo") is None:
         raise SetupError(f"{text}\nThen run this again.")
-    if input(f"{text}\nDo that now? [y/N] ").strip().lower() not in {"y", "yes"}:
+    try:
+        answer = input(f"{text}\nDo that now? [y/N] ")
+    except EOFError:
+        # Ctrl-D.
+        answer = ""
+    if answer.strip().lower() not in {"y", "yes"}:
         raise SetupError("Nothing was installed.")
     # It asks for the password here, where it can be typed.
     if subprocess.run(["sudo", "-v"]).returncode:

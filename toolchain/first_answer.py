@@ -35,8 +35,19 @@ class Reply:
     chunks: int
 
 
+class NoModel(Exception):
+    """The chat runs, and offers no model: a stack of the chat alone."""
+
+
+class KeyNeeded(Exception):
+    """The chat runs, and answers only who has one of its keys."""
+
+
 def wait(chat_url: str, step: Step, look: Callable[[], list[Container]]) -> Reply:
-    """Ask until an answer streams; raises `SetupError` when that is late or hopeless."""
+    """Ask until an answer streams; raises `SetupError` when that is late or hopeless.
+
+    Raises `NoModel` or `KeyNeeded` at once, since neither changes by waiting.
+    """
     deadline = time.monotonic() + DEADLINE_SECONDS
     reason = "nothing tried yet"
     while time.monotonic() < deadline:
@@ -85,8 +96,17 @@ def explain(error: Exception) -> str:
 
 def ask_chat(chat_url: str) -> Reply:
     """Stream one answer of the chat's first model."""
-    with urllib.request.urlopen(f"{chat_url}/v1/models", timeout=10) as answer:
-        model = json.load(answer)["data"][0]
+    try:
+        with urllib.request.urlopen(f"{chat_url}/v1/models", timeout=10) as answer:
+            models = json.load(answer)["data"]
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.UNAUTHORIZED:
+            error.close()
+            raise KeyNeeded from None
+        raise
+    if not models:
+        raise NoModel
+    model = models[0]
     stand_in = model.get("stand_in")
     body = {
         "model": model["id"],

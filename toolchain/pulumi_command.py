@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from .environment import pulumi_environment, with_docker_host
@@ -20,6 +21,8 @@ HINTS = {
         " Another container has that port: see docker ps, or change llm-stack:hostPorts."
     ),
 }
+# How `pulumi config get` tells that from every other failure.
+NOT_SET = "not found for stack"
 
 
 class PulumiCommand:
@@ -45,13 +48,33 @@ class PulumiCommand:
         """Run a short command on the stack; raises `SetupError` where it fails."""
         answer = self.ask(*args, "--stack", self._stack)
         if not answer.ok:
-            raise SetupError(f"pulumi {' '.join(args)} failed:\n{answer.err.strip()}")
+            raise self._failure(args, answer)
         return answer
+
+    def setting(self, key: str) -> str | None:
+        """What the stack's settings say; raises `SetupError` where there is no such stack."""
+        args = ("config", "get", key)
+        answer = self.ask(*args, "--stack", self._stack)
+        if answer.ok:
+            return answer.out.strip()
+        if NOT_SET in answer.err:
+            return None
+        raise self._failure(args, answer)
+
+    def docker_environment(self) -> dict[str, str]:
+        """The environment for `docker`, with the engine that the stack's containers run on."""
+        host = self.setting("docker:host")
+        return self.environment | ({"DOCKER_HOST": host} if host else {})
 
     def export(self) -> dict[str, Any]:
         """The stack's state; raises `SetupError` where there is none."""
         exported: dict[str, Any] = json.loads(self.must("stack", "export").out)
         return exported
+
+    def _failure(self, args: Sequence[str], answer: Answer) -> SetupError:
+        if not self._pulumi.exists():
+            return SetupError("Pulumi is not set up in this checkout: run ./dev install first.")
+        return SetupError(f"pulumi {' '.join(args)} failed:\n{answer.err.strip()}")
 
     def run(self, command: str, *args: str) -> None:
         """Run a long command on the stack, its lines shown; raises `SetupError`."""

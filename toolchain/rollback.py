@@ -35,10 +35,7 @@ class Rollback:
         self._progress = progress
         self._stack = stack
         self._pulumi = PulumiCommand(project, progress, stack)
-        host = self._pulumi.ask("config", "get", "docker:host", "--stack", stack)
-        self._docker_env = self._pulumi.environment | (
-            {"DOCKER_HOST": host.out.strip()} if host.ok else {}
-        )
+        self._docker_env = self._pulumi.docker_environment()
 
     def run(self, asked: Sequence[str]) -> None:
         """Pin the asked images (or all) to the version before, and bring the stack up with them."""
@@ -106,8 +103,7 @@ class Rollback:
         )
 
     def _nothing_kept(self, versions: Sequence[Version]) -> str:
-        kept = self._pulumi.ask("config", "get", f"{NAME}:keepVersions", "--stack", self._stack)
-        if not kept.ok or kept.out.strip() == "0":
+        if self._pulumi.setting(f"{NAME}:keepVersions") in {None, "0"}:
             return (
                 f"The stack {self._stack} keeps no earlier versions. For the next time: "
                 f"pulumi config set keepVersions 3 --stack {self._stack}; now: check out the "

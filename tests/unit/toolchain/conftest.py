@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,43 @@ def project(tmp_path: Path) -> Project:
     root = tmp_path / "checkout"
     root.mkdir()
     return Project(root=root, cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def program(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts a shell script in the place of a program that the checkout's commands run."""
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    project.bin.mkdir(parents=True)
+
+    def put(name: str, script: str) -> None:
+        path = project.bin / name
+        path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        path.chmod(0o755)
+
+    return put
+
+
+@pytest.fixture
+def pulumi(program: Callable[[str, str], None]) -> Callable[..., None]:
+    """Lets pulumi know one stack, `prod`, with the given settings and no resources."""
+
+    def knows(**settings: str) -> None:
+        values = "\n".join(f"    *' {key} '*) echo {value} ;;" for key, value in settings.items())
+        program(
+            "pulumi",
+            f"""
+case " $* " in
+    *" --stack prod "*) ;;
+    *) echo "error: no stack named 'it' found" >&2; exit 255 ;;
+esac
+case " $* " in
+    *" stack export "*) echo '{{"deployment": {{}}}}' ;;
+{values}
+    *) echo "error: configuration key '$3' not found for stack 'prod'" >&2; exit 255 ;;
+esac""",
+        )
+
+    return knows
 
 
 @pytest.fixture

@@ -22,13 +22,19 @@ class Chat(http.server.BaseHTTPRequestHandler):
 
     refusals = 0
     stand_in: dict[str, str] | None = None
+    models: tuple[str, ...] = ("phi",)
+    key_needed = False
     events = (
         '{"choices":[{"delta":{"content":"Hel"}}]}',
         '{"choices":[{"delta":{"content":"lo"}}]}',
     )
 
     def do_GET(self) -> None:
-        self._answer(json.dumps({"data": [{"id": "phi", "stand_in": self.stand_in}]}))
+        if self.key_needed:
+            self.send_error(401, "send a key")
+            return
+        models = [{"id": name, "stand_in": self.stand_in} for name in self.models]
+        self._answer(json.dumps({"data": models}))
 
     def do_POST(self) -> None:
         if type(self).refusals:
@@ -78,6 +84,24 @@ def test_a_stand_in_is_told(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, handler = chat
     handler.stand_in = TINY
     assert first_answer.wait(url, step, list).stand_in == "tiny: no hub"
+
+
+def test_a_chat_without_a_model_is_waited_for_no_longer(
+    chat: tuple[str, type[Chat]], step: Step
+) -> None:
+    url, handler = chat
+    handler.models = ()
+    with pytest.raises(first_answer.NoModel):
+        first_answer.wait(url, step, list)
+
+
+def test_a_chat_that_wants_a_key_is_waited_for_no_longer(
+    chat: tuple[str, type[Chat]], step: Step
+) -> None:
+    url, handler = chat
+    handler.key_needed = True
+    with pytest.raises(first_answer.KeyNeeded):
+        first_answer.wait(url, step, list)
 
 
 def test_the_deadline_tells_the_last_reason(

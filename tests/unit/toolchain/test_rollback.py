@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
+from toolchain.errors import SetupError
+from toolchain.progress import Progress
+from toolchain.project import Project
 from toolchain.rollback import (
+    Rollback,
     Version,
     image_references,
     told,
@@ -60,3 +68,27 @@ def test_references_are_read_from_the_state() -> None:
 
 def test_a_moment_is_told_in_words() -> None:
     assert told(FIRST.moment) == "2026-11-01 09:00:00 UTC"
+
+
+def test_versions_are_looked_for_on_the_engine_that_the_stack_runs_on(
+    project: Project,
+    progress: Progress,
+    pulumi: Callable[..., None],
+    program: Callable[[str, str], None],
+) -> None:
+    pulumi(**{"docker:host": "ssh://deploy@berlin"})
+    program("docker", 'echo "asked $DOCKER_HOST" >&2; exit 1')
+    with pytest.raises(SetupError, match="asked ssh://deploy@berlin"):
+        Rollback(project, progress, "prod").run([])
+
+
+def test_a_stack_that_keeps_no_versions_is_told_how_to(
+    project: Project,
+    progress: Progress,
+    pulumi: Callable[..., None],
+    program: Callable[[str, str], None],
+) -> None:
+    pulumi()
+    program("docker", "")
+    with pytest.raises(SetupError, match="pulumi config set keepVersions 3 --stack prod"):
+        Rollback(project, progress, "prod").run([])
