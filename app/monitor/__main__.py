@@ -1,7 +1,6 @@
 """Command line of the monitor.
 
 monitor [run]                       watch the services
-monitor check                       exit with 0 if the monitor in this container works
 monitor pause [SERVICE…] --for 15m  no restarts and no alerts for a while
 monitor resume [SERVICE…]           end a pause; restart again what was given up
 """
@@ -72,7 +71,14 @@ async def run(settings: Settings) -> None:
         client = RestarterClient(settings.restarts, fetcher) if settings.restarts.enabled else None
         intervals = {one.name: settings.interval_of(one) for one in settings.services}
         history = History(intervals, settings.state_dir, time.time)
-        alerter = Alerter(settings.alerts, settings.stack, settings.state_dir, fetcher)
+        alerter = Alerter(
+            settings.alerts,
+            settings.stack,
+            settings.state_dir,
+            fetcher,
+            services=intervals,
+            paused=lambda name: watch.is_paused(watch.services[name]),
+        )
         watch = Watch(
             settings,
             prober,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,7 +51,11 @@ class Mailbox:
 
 
 class Alerter:
-    """Collects alerts and delivers them."""
+    """Collects alerts and delivers them.
+
+    :param services: the names of those configured; problems of others are forgotten.
+    :param paused: whether a service of that name is paused, so that nobody is reminded of it.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,9 @@ class Alerter:
         state_dir: Path,
         fetcher: Fetcher,
         clock: Callable[[], float] = time.time,
+        *,
+        services: Container[str],
+        paused: Callable[[str], bool],
     ) -> None:
         self.sent: dict[tuple[str, str], int] = {}
         self._rules = rules
@@ -69,7 +76,11 @@ class Alerter:
         self._fresh: list[Alert] = []
         self._woken = asyncio.Event()
         self._store = Store(state_dir / "alerts.json", TypeAdapter(Mailbox))
+        self._paused = paused
         self._box = self._store.load() or Mailbox()
+        for name in [name for name in self._box.open if name not in services]:
+            del self._box.open[name]
+            self._box.told_at.pop(name, None)
 
     @property
     def waiting(self) -> int:
@@ -117,7 +128,11 @@ class Alerter:
 
     def _pause(self) -> float:
         due = [message.not_before for message in self._box.outbox]
-        due += [at + self._rules.remind_every for at in self._box.told_at.values()]
+        due += [
+            at + self._rules.remind_every
+            for name, at in self._box.told_at.items()
+            if not self._paused(name)
+        ]
         return min(60.0, max(0.05, min(due, default=1e12) - self._clock()))
 
     async def turn(self) -> None:
@@ -134,7 +149,7 @@ class Alerter:
     def _remind(self) -> None:
         now = self._clock()
         for service, told_at in self._box.told_at.items():
-            if now - told_at >= self._rules.remind_every:
+            if now - told_at >= self._rules.remind_every and not self._paused(service):
                 opened = self._box.open[service]
                 self._box.told_at[service] = now
                 self._fresh.append(replace(opened, at=now, opened_at=opened.since, reminder=True))

@@ -97,6 +97,9 @@ class Memory:
     `healthy`: the confirmed judgement; None until there is one. `streak`: restarts since it
     was last stable. `restarts`: times of those within the window. `alerted`: people were told
     that it failed and not yet that it recovered. `held`: why a wanted restart does not happen.
+    `patient_since`, `draining_since`: since when it loads or drains, or has begun to, and has
+    not served. `attempts`: restarts that failed since one worked. `told`: the outcomes that
+    people were told of since it last recovered or a restart worked.
     """
 
     state: State = State.UNKNOWN
@@ -112,6 +115,7 @@ class Memory:
     successes: int = 0
     failing_since: float | None = None
     patient_since: float | None = None
+    draining_since: float | None = None
     grace_until: float = 0.0
     changes: tuple[float, ...] = ()
     last_good: bool | None = None
@@ -121,6 +125,8 @@ class Memory:
     restarts_total: int = 0
     streak: int = 0
     not_before: float = 0.0
+    attempts: int = 0
+    told: tuple[Outcome, ...] = ()
     pending: Pending | None = None
     last_restart_at: float | None = None
     last_restart_code: str = ""
@@ -208,8 +214,6 @@ def observe(memory: Memory, service: str, verdict: Verdict, policy: Policy, worl
         return step
     if verdict.state in (State.LOADING, State.DRAINING):
         verdict = _patience(step, verdict, policy)
-    elif memory.patient_since is not None:
-        step.learn(patient_since=None)
     if verdict.state in FAILED:
         _fail(step, verdict, policy, world)
     elif verdict.state in SERVING:
@@ -224,12 +228,13 @@ def observe(memory: Memory, service: str, verdict: Verdict, policy: Policy, worl
 
 
 def _patience(step: Step, verdict: Verdict, policy: Policy) -> Verdict:
-    """Loading and draining are no failures, unless they take longer than they may."""
-    begun = step.memory.patient_since
+    """Loading and draining are no failures, unless they take longer than they may. Failures in
+    between do not start that time anew: what crashes while it loads never gets further."""
+    loading = verdict.state is State.LOADING
+    begun = step.memory.patient_since if loading else step.memory.draining_since
     if begun is None:
         begun = step.now
-        step.learn(patient_since=begun)
-    loading = verdict.state is State.LOADING
+        step.learn(**{"patient_since" if loading else "draining_since": begun})
     limit = policy.start_grace if loading else policy.judgement.drain_limit
     lasted = step.now - begun
     if lasted <= limit or step.now < step.memory.grace_until:
@@ -244,6 +249,8 @@ def _serve(step: Step, verdict: Verdict, policy: Policy) -> None:
         failures=0,
         failing_since=None,
         successes=memory.successes + 1,
+        patient_since=None,
+        draining_since=None,
         grace_until=0.0,
         known_start=step.now,
         last_good=True,
@@ -252,7 +259,9 @@ def _serve(step: Step, verdict: Verdict, policy: Policy) -> None:
     if memory.healthy is False and step.memory.successes < policy.judgement.recover_after:
         return
     if memory.healthy is not True:
-        step.learn(healthy=True, healthy_since=step.now, held="", gave_up_at=None)
+        step.learn(
+            healthy=True, healthy_since=step.now, held="", gave_up_at=None, attempts=0, told=()
+        )
         if memory.healthy is False:
             step.tell(Happening.RECOVERED, verdict.reason)
     elif memory.streak and _stable(memory, policy, step.now):
@@ -311,7 +320,8 @@ def _changed(memory: Memory, good: bool, now: float, policy: Policy) -> tuple[fl
 
 
 def _flap(step: Step, policy: Policy) -> None:
-    """Begin or end flapping; it ends at half the changes that began it."""
+    """Begin or end flapping; it ends at half the changes that began it. That is good news only
+    of a service that is well, and a single failed check leaves it open."""
     horizon = step.now - policy.judgement.flap_window
     count = sum(at > horizon for at in step.memory.changes)
     limit = policy.judgement.flap_changes
@@ -321,8 +331,10 @@ def _flap(step: Step, policy: Policy) -> None:
         reason = f"turned between good and bad {count} times within {minutes:.0f} min"
         step.tell(Happening.FLAPPING, reason, code="flapping", alert=True)
     elif step.memory.flapping and count <= limit // 2:
-        step.learn(flapping=False)
-        step.tell(Happening.SETTLED, "no longer flapping", alert=True)
+        failed = step.memory.healthy is False
+        if failed or step.memory.failures == 0:
+            step.learn(flapping=False)
+            step.tell(Happening.SETTLED, "no longer flapping", alert=not failed)
 
 
 def _alert(step: Step, world: World) -> None:
@@ -382,11 +394,20 @@ def _give_up(step: Step, why: str) -> None:
 
 
 def answered(
-    memory: Memory, service: str, answer: RestartAnswer, policy: Policy, now: float, chance: float
+    memory: Memory,
+    service: str,
+    answer: RestartAnswer,
+    policy: Policy,
+    now: float,
+    chance: float,
+    *,
+    paused: bool = False,
 ) -> Step:
     """Take in the restarter's answer to the pending question.
 
-    `chance` is a random number from 0 to 1 for the jitter of the backoff.
+    `chance` is a random number from 0 to 1 for the jitter of the backoff. Of a service that has
+    recovered since, only restarts that were done are news. In a pause people are told nothing;
+    what still holds after it is told when it is found again.
     """
     step = Step(memory, service, now)
     pending = memory.pending
@@ -395,21 +416,28 @@ def answered(
         return step
     if answer.outcome in (Outcome.RESTARTED, Outcome.FRESH):
         _restarted(step, pending, answer, policy, chance)
+    elif memory.healthy is True:
+        pass
     elif answer.outcome is Outcome.WAIT:
         step.learn(not_before=now + (answer.wait or policy.judgement.retry_interval))
-        _hold(step, f"waits for the container's own health check: {answer.detail}", alert=False)
-    elif answer.outcome is Outcome.LOOPING:
-        _give_up(step, f"Docker already restarts it over and over: {answer.detail}")
+        why = f"waits for the container's own health check: {answer.detail}"
+        _hold(step, answer.outcome, why, paused=paused, alert=False)
+    elif answer.outcome is Outcome.LOOPING and not paused:
+        _give_up(step, f"{_HELD[answer.outcome]}: {answer.detail}")
     elif answer.outcome in (Outcome.UNREACHABLE, Outcome.ENGINE_FAILED, Outcome.REFUSED):
-        step.learn(not_before=now + _backoff(policy, 1, chance))
-        _hold(step, f"restart failed: {answer.detail}", Happening.RESTART_FAILED)
+        attempts = memory.attempts + 1
+        step.learn(attempts=attempts, not_before=now + _backoff(policy, attempts, chance))
+        why = f"restart failed: {answer.detail}"
+        _hold(step, answer.outcome, why, Happening.RESTART_FAILED, paused=paused)
     else:
         step.learn(not_before=now + policy.restarts.hold_retry)
-        _hold(step, _HELD[answer.outcome] + (f" ({answer.detail})" if answer.detail else ""))
+        why = _HELD[answer.outcome] + (f" ({answer.detail})" if answer.detail else "")
+        _hold(step, answer.outcome, why, paused=paused)
     return step
 
 
 _HELD = {
+    Outcome.LOOPING: "Docker already restarts it over and over",
     Outcome.HEALTHY_INSIDE: "healthy inside its container, so the network to it is at fault",
     Outcome.STOPPED_BY_HAND: "stopped by hand, so left alone",
     Outcome.NOT_FOUND: "no container of this stack carries its label",
@@ -434,7 +462,10 @@ def _restarted(
         successes=0,
         failing_since=None,
         patient_since=None,
+        draining_since=None,
         held="",
+        attempts=0,
+        told=(),
         known_start=started,
         last_restart_at=started,
         last_restart_code="elsewhere" if elsewhere else pending.code,
@@ -446,7 +477,7 @@ def _restarted(
     else:
         found = f" (found {answer.detail})" if answer.detail else ""
         step.tell(Happening.RESTARTED, f"{pending.reason}{found}", code=pending.code)
-    if policy.start_grace > 0:
+    if policy.start_grace > 0 and memory.healthy is not True:
         step.enter(State.STARTING, "starting after a restart", "starting")
 
 
@@ -457,12 +488,22 @@ def _backoff(policy: Policy, streak: int, chance: float) -> float:
 
 
 def _hold(
-    step: Step, why: str, happening: Happening = Happening.RESTART_HELD, *, alert: bool = True
+    step: Step,
+    outcome: Outcome,
+    why: str,
+    happening: Happening = Happening.RESTART_HELD,
+    *,
+    paused: bool,
+    alert: bool = True,
 ) -> None:
-    """Say why a restart does not happen, once until the reason is another."""
-    if why != step.memory.held:
-        step.learn(held=why)
-        step.tell(happening, why, code=happening.value, alert=alert)
+    """Say why a restart does not happen, once for each outcome, as its text may change from one
+    attempt to the next."""
+    step.learn(held=why)
+    if outcome in step.memory.told:
+        return
+    step.tell(happening, why, code=happening.value, alert=alert and not paused)
+    if not paused:
+        step.learn(told=(*step.memory.told, outcome))
 
 
 def pause(memory: Memory, service: str, until: float, now: float) -> Step:
@@ -476,6 +517,15 @@ def pause(memory: Memory, service: str, until: float, now: float) -> Step:
 def resume(memory: Memory, service: str, now: float) -> Step:
     """End a pause, and take up restarts again after the monitor gave up."""
     step = Step(memory, service, now)
-    step.learn(paused_until=0.0, gave_up_at=None, held="", restarts=(), streak=0, not_before=0.0)
+    step.learn(
+        paused_until=0.0,
+        gave_up_at=None,
+        held="",
+        restarts=(),
+        streak=0,
+        not_before=0.0,
+        attempts=0,
+        told=(),
+    )
     step.tell(Happening.RESUMED, "resumed by hand")
     return step

@@ -67,13 +67,14 @@ class Fetcher:
         self._session = session
 
     @classmethod
-    def create(cls, concurrency: int = 64) -> Fetcher:
+    def create(cls) -> Fetcher:
         """A fetcher with its own connections; to be called inside the event loop."""
-        connector = aiohttp.TCPConnector(
-            limit=concurrency, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=2
-        )
+        # Unlimited: to wait for a free connection would count as the time of the one that is asked.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=2)
         session = aiohttp.ClientSession(
             connector=connector,
+            # Each question has its own limit, and that of a restart is longer than the default.
+            timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             headers={"User-Agent": "llm-stack-monitor"},

@@ -1,7 +1,7 @@
 """The health check of the image: `python3 -S -m monitor.healthcheck`.
 
-It runs every few seconds on half a processor: reading the settings, as `monitor check` does,
-would take longer than the engine waits on a busy machine. Hence nothing but a socket.
+It runs every few seconds on half a processor: reading the settings, as the monitor does, would
+take longer than the engine waits on a busy machine. Hence nothing but a socket.
 """
 
 import socket

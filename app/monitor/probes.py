@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .fetch import Answer, Fetcher, NoAnswer
-from .progress import Progress, Sample, judge, read_counter, read_slots
+from .progress import Progress, Sample, advanced, judge, read_counter, read_slots
 from .settings import Expectation, Judgement, Kind, Service
 from .states import State, Verdict
 
@@ -13,6 +13,9 @@ WORK_COUNTERS = ("n_decode_total", "prompt_tokens_total", "tokens_predicted_tota
 
 # One token of prompt, one of answer, greedy: the least work that proves the whole path.
 CANARY = {"prompt": "1", "n_predict": 1, "temperature": 0, "stream": False}
+
+# Its digit, and what a tokenizer puts around it.
+CANARY_PROMPT_TOKENS = 4
 
 SILENCE = Sample(busy=None, slots=None, silent=True)
 
@@ -42,6 +45,9 @@ class Prober:
                 return await self._tcp(service)
             answer = await self._fetcher.get(service.address, service.timeout)
         except NoAnswer as fault:
+            if fault.code == "refused":
+                # No process listens, so what its slots last did says nothing of the next one's.
+                self._progress.pop(service.name, None)
             return Verdict(State.DOWN, fault.code, str(fault), unreachable=fault.unreachable)
         return judge_answer(answer, service.expect)
 
@@ -112,11 +118,14 @@ class Prober:
         return await self._fetcher.get(f"{service.address}/health", service.timeout)
 
     async def _doubt(self, service: Service, before: Progress, sample: Sample) -> Sample:
-        """Where the slots stand still, count tokens too. Not always, since each reading of
-        llama-server's metrics resets averages that others read."""
-        if sample.busy and sample.mark == before.mark and sample.tokens is None:
-            return replace(sample, tokens=await self._counted(service))
-        return sample
+        """Where the slots show no work done, count tokens too: short requests may all be seen at
+        their very beginning. Not always, since each reading of llama-server's metrics resets
+        averages that others read."""
+        if not sample.busy or sample.tokens is not None or before.mark is None:
+            return sample
+        if advanced(before, sample):
+            return sample
+        return replace(sample, tokens=await self._counted(service))
 
     async def _sample_from_metrics(self, service: Service) -> Sample:
         metrics = await self._quietly(f"{service.address}/metrics", service.timeout)
@@ -126,7 +135,7 @@ class Prober:
             return Sample(busy=0, slots=None)
         busy = read_counter(metrics.text, ("requests_processing", "requests_deferred"))
         tokens = read_counter(metrics.text, WORK_COUNTERS)
-        return Sample(busy=int(busy or 0), slots=None, mark=("metrics",), tokens=tokens)
+        return Sample(busy=int(busy or 0), slots=None, mark=(), tokens=tokens)
 
     async def _counted(self, service: Service) -> float | None:
         metrics = await self._quietly(f"{service.address}/metrics", service.timeout)
@@ -144,28 +153,36 @@ class Prober:
         tokens = await self._counted(service)
         if tokens is not None and progress.tokens is not None and tokens > progress.tokens:
             return replace(progress, tokens=tokens, proven_at=now), idle
-        verdict = await self._canary(service)
+        verdict = await self._canary(service, tokens)
         if verdict.state is not State.OK:
             return progress, verdict
         return replace(progress, proven_at=now, tokens=await self._counted(service)), verdict
 
-    async def _canary(self, service: Service) -> Verdict:
+    async def _canary(self, service: Service, tokens: float | None) -> Verdict:
         try:
             url = f"{service.address}/completion"
             answer = await self._fetcher.post(url, service.timeout, json=CANARY)
         except NoAnswer as fault:
-            return await self._canary_unanswered(service, fault)
+            return await self._canary_unanswered(service, tokens, fault)
         if answer.status == 200:
             return Verdict(State.OK, "ok", "idle, made a token when asked")
         if answer.status in (429, 503):
             return Verdict(State.BUSY, "busy", "refused a test request as busy")
         return Verdict(State.STALLED, "no_token", f"idle, but made no token: {detail(answer)}")
 
-    async def _canary_unanswered(self, service: Service, fault: NoAnswer) -> Verdict:
-        """A real request may have come first: then the next checks see whether it moves."""
+    async def _canary_unanswered(
+        self, service: Service, tokens: float | None, fault: NoAnswer
+    ) -> Verdict:
+        """A real request may have come first: then the next checks see whether it moves. A single
+        busy slot that has done no more than the test itself could have, is taken for the test,
+        unless tokens were counted since."""
         sample = read_answer(await self._quietly(f"{service.address}/slots", service.timeout))
-        if sample is None or sample.busy:
+        if sample is None or not (sample.busy == 0 or _may_be_canary(sample)):
             return Verdict(State.BUSY, "busy", "a test request waits behind other work")
+        if sample.busy and tokens is not None:
+            counted = await self._counted(service)
+            if counted is not None and counted > tokens:
+                return Verdict(State.BUSY, "busy", "a test request waits behind other work")
         return Verdict(State.STALLED, "no_token", f"idle, but made no token: {fault}")
 
     async def _quietly(self, url: str, within: float) -> Answer | None:
@@ -173,6 +190,14 @@ class Prober:
             return await self._fetcher.get(url, within)
         except NoAnswer:
             return None
+
+
+def _may_be_canary(sample: Sample) -> bool:
+    works = sample.mark or ()
+    if len(works) != 1 or works[0].decoded:
+        return False
+    prompt = works[0].prompt
+    return isinstance(prompt, int | float) and prompt <= CANARY_PROMPT_TOKENS
 
 
 def read_answer(slots: Answer | None) -> Sample | None:

@@ -9,19 +9,32 @@ which the HTTP thread gives, stays 200.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .states import State, Verdict
 
-Mark = tuple[object, ...]
+
+class Work(NamedTuple):
+    """What a busy slot shows of its work: a task begins with no prompt processed, none decoded."""
+
+    slot: object
+    task: object
+    prompt: object
+    decoded: object
+
+
+Mark = tuple[Work, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What `/slots` and `/metrics` showed. None: no answer in time, or not served.
 
-    `mark` changes whenever a busy slot did any work. `tokens` counts all work since start.
+    `mark`: the work of each busy slot; empty where `/slots` is not served. `tokens` counts all
+    work since start.
     """
 
     busy: int | None
@@ -53,23 +66,31 @@ def read_slots(slots: object) -> Sample:
     return Sample(busy=len(working), slots=len(slots), mark=tuple(map(_mark, working)))
 
 
-def _mark(slot: Mapping[str, object]) -> Mark:
+def _mark(slot: Mapping[str, object]) -> Work:
     tokens = slot.get("next_token")
     first = tokens[0] if isinstance(tokens, list) and tokens else tokens
     decoded = first.get("n_decoded") if isinstance(first, dict) else None
     task, prompt = slot.get("id_task"), slot.get("n_prompt_tokens_processed")
-    return (slot.get("id"), task, prompt, decoded)
+    return Work(slot.get("id"), task, prompt, decoded)
 
 
 def read_counter(text: str, names: Sequence[str]) -> float | None:
     """The sum of some llamacpp counters in the Prometheus text of `/metrics`, if any is there."""
     wanted = {f"llamacpp:{name}" for name in names}
     values = [
-        float(parts[1])
+        number
         for parts in (line.split() for line in text.splitlines())
-        if len(parts) == 2 and parts[0] in wanted
+        if len(parts) == 2 and parts[0] in wanted and (number := _number(parts[1])) is not None
     ]
     return sum(values) if values else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def judge(
@@ -83,11 +104,11 @@ def judge(
     if sample.busy == 0:
         after = replace(before, mark=None, moved_at=now)
         return after, Verdict(State.OK, "ok", "idle")
-    moved = before.moved_at is None or _moved(before, sample)
+    moved = _moved(before, sample)
     after = Progress(
         mark=before.mark if sample.silent else sample.mark,
         tokens=sample.tokens if sample.tokens is not None else before.tokens,
-        moved_at=now if moved else before.moved_at,
+        moved_at=now if moved or _begins(before, sample) else before.moved_at,
         proven_at=now if moved and before.moved_at is not None else before.proven_at,
     )
     still = 0.0 if after.moved_at is None else now - after.moved_at
@@ -97,12 +118,39 @@ def judge(
 
 
 def _moved(before: Progress, sample: Sample) -> bool:
+    if before.tokens is not None and sample.tokens is not None and sample.tokens > before.tokens:
+        return True
+    return advanced(before, sample)
+
+
+def advanced(before: Progress, sample: Sample) -> bool:
+    """Whether the slots show work that they did not show before. A new task alone is none: where
+    every request hangs, people give up and others come, and no token is made."""
+    known = {work.slot: work for work in before.mark or ()}
+    for work in sample.mark or ():
+        earlier = known.get(work.slot)
+        if earlier is None or earlier.task != work.task:
+            if work.prompt or work.decoded:
+                return True
+        elif earlier != work:
+            return True
+    return False
+
+
+def _begins(before: Progress, sample: Sample) -> bool:
+    """Whether there is nothing yet that a sample could have advanced from, so that the time in
+    which it must begins with it."""
+    if before.moved_at is None:
+        return True
     if sample.silent:
         return False
-    if sample.mark != before.mark:
+    if before.mark is None:
         return True
-    known = before.tokens is not None and sample.tokens is not None
-    return known and sample.tokens != before.tokens
+    if sample.tokens is None:
+        return False
+    if before.tokens is None:
+        return sample.mark != before.mark
+    return sample.tokens < before.tokens
 
 
 def _stalled(sample: Sample, still: float) -> str:

@@ -46,6 +46,10 @@ EAGER_AT_ONCE = 20
 
 PARALLEL_CHECKS = 64
 
+PARALLEL_RESTARTS = 12
+"""Fewer than the connections that the restarter serves at once: it closes others unheard, and
+its own health check and `works` need some."""
+
 TICK = 0.5
 """Seconds, about. Checks that have the same pace begin at common ticks, so that those of many
 services share an awakening: that halves the CPU time that 500 of them cost."""
@@ -113,6 +117,7 @@ class Watch:
         self.tallies = {name: Tally() for name in self.services}
         self.restarter_works: bool | None = None
         self._turn = asyncio.Semaphore(PARALLEL_CHECKS)
+        self._restart_turn = asyncio.Semaphore(PARALLEL_RESTARTS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._eager: set[str] = set()
         self._hurry = {name: asyncio.Event() for name in self.services}
@@ -162,14 +167,16 @@ class Watch:
         loop = asyncio.get_running_loop()
         interval = self.settings.interval_of(service)
         share = index / len(self.services)
-        if self.memories[service.name].pending:
-            self._ask(service)
+        remembered = self.memories[service.name].pending is not None
         await asyncio.sleep(min(interval, 10.0) * share)
         shift = interval * share - min(interval, 10.0) * share
         while True:
             begun = loop.time()
             async with self._turn:
                 await self.check(service)
+            if remembered:
+                self._ask(service)
+                remembered = False
             pace = self._pace(service)
             if pace == interval:
                 pace, shift = pace + shift, 0.0
@@ -260,22 +267,34 @@ class Watch:
 
     async def _restart(self, service: Service) -> None:
         """Put the decision on disk first: a monitor that dies in between asks again, and the
-        restarter sees by the container's start whether it has been done."""
+        restarter sees by the container's start whether it has been done. What has meanwhile
+        recovered, or was paused, is not restarted."""
         await self.save()
-        pending = self.memories[service.name].pending
-        if pending is None or self._restarter is None:
-            return
-        answer = await self._restarter.restart(service, pending)
-        step = answered(
-            self.memories[service.name],
-            service.name,
-            answer,
-            self._policies[service.name],
-            self._clock(),
-            self._chance(),
-        )
-        self._take(service, step)
+        async with self._restart_turn:
+            memory = self.memories[service.name]
+            if memory.pending is None or self._restarter is None:
+                return
+            if self._still_failed(service):
+                answer = await self._restarter.restart(service, memory.pending)
+                step = answered(
+                    self.memories[service.name],
+                    service.name,
+                    answer,
+                    self._policies[service.name],
+                    self._clock(),
+                    self._chance(),
+                    paused=self.is_paused(service),
+                )
+                self._take(service, step)
+            else:
+                self.memories[service.name] = replace(memory, pending=None)
         await self.save()
+
+    def _still_failed(self, service: Service) -> bool:
+        """Whether a restart that was decided on is still wanted."""
+        memory = self.memories[service.name]
+        failed = memory.state in FAILED and memory.failures > 0
+        return failed and self._policies[service.name].restart and not self.is_paused(service)
 
     def pause(self, names: Iterable[str], seconds: float) -> None:
         """No restarts and alerts for these services until so many seconds from now."""

@@ -7,6 +7,7 @@ timestamp, nonce, method, path, hexadecimal SHA-256 of the body.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -87,8 +88,8 @@ class Rates:
         self._restarts: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
-    def take(self, service: str) -> None:
-        """Count a restart; raises Refused where it would be one too many."""
+    def take(self, service: str) -> float:
+        """Count a restart, and give its time; raises Refused where it would be one too many."""
         now = self._clock()
         with self._lock:
             recent = self._restarts.setdefault(service, deque(maxlen=self._max_per_hour or 1))
@@ -99,3 +100,9 @@ class Rates:
             if recent and now - recent[-1] < self._min_gap:
                 raise Refused(429, f"{service} was restarted less than {self._min_gap:g} s ago")
             recent.append(now)
+        return now
+
+    def give_back(self, service: str, taken_at: float) -> None:
+        """Count a restart no more, as it was not done."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._restarts[service].remove(taken_at)

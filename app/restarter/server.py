@@ -103,11 +103,14 @@ class Restarter:
     def _carry_out(
         self, service: str, container: Container, decision: Decision
     ) -> dict[str, object]:
-        self._rates.take(service)
+        taken_at = self._rates.take(service)
         try:
             self._engine.restart(container)
         except FileNotFoundError:
             return _answer("not_found", decision)
+        except EngineError:
+            self._rates.give_back(service, taken_at)
+            raise
         return _answer("restarted", decision)
 
 

@@ -16,11 +16,14 @@ class FakeService:
     url: str = ""
     answers: dict[str, tuple[int, object] | None] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
     bodies: list[Any] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request.path)
+        async with self.news:
+            self.asked.append(request.path)
+            self.news.notify_all()
         if request.can_read_body:
             self.bodies.append(await request.json())
         answer = self.answers.get(request.path, (404, {"error": {"message": "File Not Found"}}))
@@ -31,6 +34,11 @@ class FakeService:
         if isinstance(body, str):
             return web.Response(status=status, text=body, headers=self.headers)
         return web.json_response(body, status=status, headers=self.headers)
+
+    async def is_asked(self, path: str, times: int = 1) -> None:
+        """Wait until a path was asked for so many times."""
+        async with self.news:
+            await self.news.wait_for(lambda: self.asked.count(path) >= times)
 
 
 @asynccontextmanager

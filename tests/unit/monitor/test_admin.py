@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.monitor.__main__ import main
 from app.monitor.admin import read_duration
 
 ROOT = Path(__file__).parents[3]
@@ -74,6 +75,18 @@ async def test_without_a_monitor_the_command_says_so(tmp_path: Path) -> None:
     code, said = await Monitor(tmp_path).command("pause")
     assert code == 1
     assert "is a monitor running?" in said
+
+
+def test_every_command_that_the_help_names_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    named = {line.split()[1].strip("[]") for line in lines if line.startswith("monitor ")}
+    assert named == {"run", "pause", "resume"}
+    for name in named:
+        with pytest.raises(SystemExit) as ended:
+            main([name, "--help"])
+        assert ended.value.code == 0, name
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7200)])

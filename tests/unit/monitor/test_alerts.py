@@ -37,10 +37,19 @@ class Mail:
         self.file.write_text(f"{fake.url}/hook/secret-part\n")
         hooks = [{"name": "ops", "format": "generic", "url_file": self.file}]
         self.rules = Alerts.model_validate({"webhooks": hooks, "remind_every": 4 * HOUR} | rules)
+        self.paused = False
         self.alerter = self.make()
 
-    def make(self) -> Alerter:
-        return Alerter(self.rules, "dev", self.folder, self.fetcher, self.clock)
+    def make(self, *services: str) -> Alerter:
+        return Alerter(
+            self.rules,
+            "dev",
+            self.folder,
+            self.fetcher,
+            self.clock,
+            services=services or ("phi",),
+            paused=lambda name: self.paused,
+        )
 
     def tell(self, happening: Happening, reason: str = "refused", *, alert: bool = True) -> None:
         self.alerter.hear(PHI, Event(happening, "phi", self.clock.now, reason, alert=alert))
@@ -102,6 +111,25 @@ async def test_a_problem_that_stays_is_told_again_until_it_is_over(mail: Mail) -
     mail.tell(Happening.RECOVERED)
     await mail.pass_time(9 * HOUR)
     assert len(mail.got) == 4
+
+
+async def test_in_a_pause_nobody_is_reminded_and_afterwards_they_are(mail: Mail) -> None:
+    mail.tell(Happening.FAILED)
+    mail.paused = True
+    await mail.pass_time(9 * HOUR)
+    assert mail.alerter._pause() == 60, "it does not look again all the time"
+    assert [alert["reminder"] for alert in mail.got] == [False]
+    mail.paused = False
+    await mail.pass_time(HOUR)
+    assert [alert["reminder"] for alert in mail.got] == [False, True]
+
+
+async def test_problems_of_what_is_no_longer_watched_are_forgotten(mail: Mail) -> None:
+    mail.tell(Happening.FAILED)
+    await mail.alerter.turn()
+    mail.alerter = mail.make("qwen")
+    await mail.pass_time(9 * HOUR)
+    assert [alert["reminder"] for alert in mail.got] == [False]
 
 
 async def test_giving_up_keeps_the_time_at_which_it_began(mail: Mail) -> None:

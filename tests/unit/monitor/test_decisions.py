@@ -4,10 +4,13 @@ A history is a list of (verdict, seconds until the next check); `Story` plays it
 of its own and a restarter that answers as told.
 """
 
+import json
 import math
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
+from pydantic import TypeAdapter
 
 from app.monitor.decisions import (
     Event,
@@ -158,6 +161,30 @@ def test_loading_for_longer_than_it_may_is_a_failure() -> None:
     assert "longer than the 60 s" in story.memory.last_restart_reason
 
 
+@pytest.mark.parametrize(("word", "limit"), [(LOADING, 60), (DRAINING, 300)])
+def test_what_crashes_over_and_over_while_it_loads_is_a_failure_in_the_end(
+    word: Verdict, limit: float
+) -> None:
+    story = healthy()
+    begun = story.now
+    while not story.restarts:
+        story.see(word, REFUSED, every=10)
+        assert story.now - begun < limit + 60
+    assert story.now - begun > limit
+    assert Happening.FAILED in story.alerts()
+
+
+@pytest.mark.parametrize("between", [[REFUSED], [], [OK]])
+def test_a_time_of_draining_is_not_taken_from_that_of_loading(between: list[Verdict]) -> None:
+    story = healthy().see(*[DRAINING] * 40).see(*between).see(*[LOADING] * 12)
+    assert (story.memory.state, story.restarts) == (State.LOADING, [])
+
+
+def test_serving_ends_the_time_of_loading() -> None:
+    story = healthy().see(*[LOADING] * 10).see(OK).see(*[LOADING] * 10)
+    assert story.memory.state is State.LOADING
+
+
 def test_a_restart_is_followed_by_a_grace_and_a_growing_backoff() -> None:
     story = healthy().see(*[REFUSED] * 60)
     gaps = [
@@ -302,6 +329,21 @@ def test_flapping_is_one_alert_and_ends_with_one() -> None:
     assert story.memory.state is State.OK
 
 
+def test_flapping_that_ends_in_a_failure_is_told_as_that_alone() -> None:
+    story = healthy()
+    story.policy = replace(RULES, restart=False)
+    story.see(*[REFUSED, OK] * 10, every=20).see(*[REFUSED] * 60, every=20)
+    assert story.alerts() == [Happening.FLAPPING, Happening.FAILED]
+    assert not story.memory.flapping
+
+
+def test_a_single_failed_check_does_not_end_flapping_unheard() -> None:
+    story = healthy()
+    story.memory = replace(story.memory, flapping=True, last_good=False, changes=())
+    assert story.see(REFUSED).alerts() == []
+    assert story.see(OK).alerts() == [Happening.SETTLED]
+
+
 def test_flapping_between_confirmed_states_does_not_send_an_alert_each_time() -> None:
     story = healthy()
     story.policy = Policy(RULES.judgement, RULES.restarts, start_grace=0, restart=False)
@@ -336,6 +378,110 @@ def test_what_follows_from_each_answer_of_the_restarter(
     assert story.now - 1 - first >= asked_again_after
     assert bool(story.memory.restarts) is counts
     assert any(said in event.reason for event in story.events)
+
+
+def late_answer(outcome: Outcome) -> tuple[Story, Memory]:
+    """The answer comes when the service has recovered."""
+    story = healthy()
+    pending = Pending(story.now, story.now, story.now, False, "refused", "connection refused")
+    story.memory = replace(story.memory, pending=pending)
+    before = story.memory
+    story.outcome = outcome
+    story.answer()
+    return story, before
+
+
+@pytest.mark.parametrize(
+    "outcome", [one for one in Outcome if one not in (Outcome.RESTARTED, Outcome.FRESH)]
+)
+def test_an_answer_that_comes_after_the_recovery_is_no_news(outcome: Outcome) -> None:
+    story, before = late_answer(outcome)
+    assert story.events[-1].happening is Happening.STATE, "of its beginning"
+    assert story.memory == replace(before, pending=None)
+
+
+@pytest.mark.parametrize(("outcome", "total"), [(Outcome.RESTARTED, 1), (Outcome.FRESH, 0)])
+def test_a_restart_that_was_done_counts_after_the_recovery_too(
+    outcome: Outcome, total: int
+) -> None:
+    story, _ = late_answer(outcome)
+    assert (len(story.memory.restarts), story.memory.restarts_total) == (1, total)
+    assert (story.memory.state, story.memory.pending, story.alerts()) == (State.OK, None, [])
+
+
+FAILING = (Outcome.UNREACHABLE, Outcome.ENGINE_FAILED, Outcome.REFUSED)
+
+
+@pytest.mark.parametrize("outcome", FAILING)
+def test_restarts_that_fail_are_tried_ever_more_rarely(outcome: Outcome) -> None:
+    story = broken(outcome=outcome)
+    asked = [story.now]
+    while len(asked) < 8:
+        before = story.asked
+        story.see(REFUSED, every=1)
+        if story.asked > before:
+            asked.append(story.now)
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert gaps == [pytest.approx(gap, abs=5) for gap in (30, 60, 120, 240, 480, 900, 900)]
+
+
+@pytest.mark.parametrize("end", ["recovery", "restart", "resume"])
+def test_the_next_restart_that_fails_is_the_first_again_and_told(end: str) -> None:
+    story = broken(outcome=Outcome.UNREACHABLE).see(*[REFUSED] * 100)
+    assert story.memory.attempts > 2
+    if end == "resume":
+        story.memory = resume(story.memory, "phi", story.now).memory
+    elif end == "recovery":
+        story.see(OK, OK)
+    else:
+        story.outcome = Outcome.RESTARTED
+        while not story.restarts:
+            story.see(REFUSED)
+    assert (story.memory.attempts, story.memory.told) == (0, ())
+
+
+def test_each_kind_of_failed_restart_is_told_once_however_its_words_change() -> None:
+    story = broken(outcome=Outcome.WAIT)
+    for number in range(24 * 120):
+        outcome = FAILING[number % 3]
+        pending = Pending(0, 0, 0, False, "refused", "connection refused")
+        memory = replace(story.memory, pending=pending)
+        answer = RestartAnswer(outcome, f"error {number}")
+        step = answered(memory, "phi", answer, RULES, story.now, 0.5)
+        story.memory = step.memory
+        story.events += step.events
+        story.see(REFUSED, every=30)
+        assert f"error {number}" in story.memory.held, "the last text is what is shown"
+    assert story.alerts() == [Happening.FAILED, *[Happening.RESTART_FAILED] * 3]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (Outcome.LOOPING, Happening.GAVE_UP),
+        (Outcome.SWARM, Happening.RESTART_HELD),
+        (Outcome.UNREACHABLE, Happening.RESTART_FAILED),
+    ],
+)
+def test_an_answer_that_comes_in_a_pause_is_told_after_it(
+    outcome: Outcome, told: Happening
+) -> None:
+    story = broken()
+    pending = Pending(0, 0, 0, False, "refused", "connection refused")
+    memory = replace(story.memory, pending=pending, not_before=0.0)
+    step = answered(memory, "phi", RestartAnswer(outcome), RULES, story.now, 0.5, paused=True)
+    assert not any(event.alert for event in step.events)
+    story.memory, story.outcome = step.memory, outcome
+    story.see(*[REFUSED] * 100)
+    assert story.alerts() == [Happening.FAILED, told]
+
+
+def test_what_an_older_monitor_remembered_is_still_understood() -> None:
+    adapter = TypeAdapter(dict[str, Memory])
+    data = adapter.dump_python({"phi": broken().memory}, mode="json")
+    for new in ("attempts", "told", "draining_since"):
+        del data["phi"][new]
+    assert adapter.validate_json(json.dumps(data)) == {"phi": broken().memory}
 
 
 def test_a_reason_that_holds_a_restart_is_told_once() -> None:

@@ -1,5 +1,6 @@
 """The questions put to each kind of service, over real HTTP, and the verdicts on the answers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,9 +18,20 @@ FETCHING = (503, {"error": {"message": "fetching the model: 42 %", "type": "unav
 RULES = Judgement(stall_after=120, canary_every=600)
 
 
-def slots(busy: bool, decoded: int = 0) -> tuple[int, object]:
-    entry = {"id": 0, "is_processing": busy, "id_task": 1, "next_token": [{"n_decoded": decoded}]}
-    return (200, [entry])
+def slot(
+    busy: bool, decoded: int = 0, *, number: int = 0, task: int = 1, prompt: int = 0
+) -> dict[str, object]:
+    return {
+        "id": number,
+        "is_processing": busy,
+        "id_task": task,
+        "n_prompt_tokens_processed": prompt,
+        "next_token": [{"n_decoded": decoded}],
+    }
+
+
+def slots(busy: bool, decoded: int = 0, *, task: int = 1) -> tuple[int, object]:
+    return (200, [slot(busy, decoded, task=task)])
 
 
 def metrics(decodes: int) -> tuple[int, object]:
@@ -144,6 +156,47 @@ async def test_a_test_that_waits_behind_real_work_is_no_failure(prober: Prober) 
         assert (await check(prober, fake, Kind.INFERENCE)).state is State.BUSY
 
 
+@pytest.mark.parametrize(
+    ("work", "counted", "state"),
+    [
+        ([slot(True)], 5, State.STALLED),
+        ([slot(True, prompt=2)], 5, State.STALLED),
+        ([slot(True, 1)], 5, State.BUSY),
+        ([slot(True, prompt=512)], 5, State.BUSY),
+        ([slot(True), slot(True, number=1, task=2)], 5, State.BUSY),
+        ([slot(True)], 9, State.BUSY),
+    ],
+)
+async def test_a_test_without_answer_is_not_excused_by_its_own_slot(
+    prober: Prober, work: list[object], counted: int, state: State
+) -> None:
+    async with serving(health=OK, slots=slots(False), metrics=metrics(5), completion=None) as fake:
+        checking = asyncio.create_task(check(prober, fake, Kind.INFERENCE, timeout=0.5))
+        await fake.is_asked("/completion")
+        fake.answers |= {"/slots": (200, work), "/metrics": metrics(counted)}
+        assert (await checking).state is state
+
+
+@pytest.mark.parametrize(("grows", "last"), [(False, State.STALLED), (True, State.BUSY)])
+async def test_where_tasks_change_without_work_the_counter_decides(
+    prober: Prober, grows: bool, last: State
+) -> None:
+    async with serving(health=OK) as fake:
+        for now in range(0, 300, 30):
+            fake.answers["/slots"] = slots(True, task=now)
+            fake.answers["/metrics"] = metrics(5 + now * grows)
+            verdict = await check(prober, fake, Kind.INFERENCE, float(now))
+    assert verdict.state is last
+
+
+async def test_a_model_that_was_gone_is_given_its_time_anew(prober: Prober) -> None:
+    async with serving(health=OK, slots=slots(True)) as fake:
+        await check(prober, fake, Kind.INFERENCE)
+    assert (await check(prober, fake, Kind.INFERENCE, 150.0)).code == "refused"
+    async with serving(health=OK, slots=slots(True, task=2)) as fake:
+        assert (await check(prober, fake, Kind.INFERENCE, 300.0)).state is State.BUSY
+
+
 async def test_a_busy_model_is_never_given_a_test(prober: Prober) -> None:
     async with serving(health=OK, slots=slots(True), metrics=metrics(1)) as fake:
         for now in range(0, 100, 30):
@@ -173,6 +226,14 @@ async def test_a_server_without_slots_is_judged_by_its_counters(prober: Prober) 
     async with serving(health=OK, slots=(501, {}), metrics=(200, text)) as fake:
         found = [await check(prober, fake, Kind.INFERENCE, float(now)) for now in (0, 60, 121)]
     assert [verdict.state for verdict in found] == [State.BUSY, State.BUSY, State.STALLED]
+
+
+@pytest.mark.parametrize("number", ["four", "NaN"])
+async def test_malformed_counters_do_not_break_the_check(prober: Prober, number: str) -> None:
+    text = f"llamacpp:requests_processing {number}\nllamacpp:n_decode_total {number}\n"
+    async with serving(health=OK, slots=(501, {}), metrics=(200, text)) as fake:
+        fake.answers["/completion"] = (200, {"content": "a"})
+        assert (await check(prober, fake, Kind.INFERENCE)).state is State.OK
 
 
 async def test_loading_a_model_is_no_failure_and_asks_for_nothing_more(prober: Prober) -> None:

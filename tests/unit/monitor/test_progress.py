@@ -1,5 +1,7 @@
 """Busy or stalled: what the slots and counters of llama-server say about forward progress."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.monitor.progress import Progress, Sample, judge, read_counter, read_slots
@@ -68,9 +70,53 @@ def test_one_moving_slot_of_many_proves_progress() -> None:
     assert set(play(samples)) == {State.BUSY}
 
 
-def test_the_same_counts_of_another_task_are_progress() -> None:
-    samples = [(float(now), working(decoded=1, task=now)) for now in range(0, 600, 30)]
-    assert set(play(samples)) == {State.BUSY}
+@pytest.mark.parametrize(
+    ("work", "tokens_grow", "last"),
+    [
+        ({}, None, State.STALLED),
+        ({}, False, State.STALLED),
+        ({}, True, State.BUSY),
+        ({"prompt": 1}, None, State.BUSY),
+        ({"decoded": 1}, None, State.BUSY),
+    ],
+)
+def test_another_task_is_progress_only_if_work_was_done(
+    work: dict[str, int], tokens_grow: bool | None, last: State
+) -> None:
+    """Requests that hang are given up, and others come; short ones come and go."""
+    samples = [(0.0, idle())]
+    for now in range(30, 600, 30):
+        tokens = None if tokens_grow is None else 5.0 + now * tokens_grow
+        samples.append((float(now), replace(working(task=now, **work), tokens=tokens)))
+    assert play(samples)[-1] is last
+
+
+def test_hung_requests_prove_nothing() -> None:
+    progress, _ = judge(Progress(), idle(), 0.0, STALL_AFTER)
+    for now in range(30, 90, 30):
+        progress, _ = judge(progress, working(task=now), float(now), STALL_AFTER)
+    assert progress.proven_at is None
+
+
+def test_a_slot_that_becomes_free_is_no_progress_of_another() -> None:
+    both = read_slots([slot(0, busy=True, decoded=5), slot(1, busy=True, task=8, decoded=5)])
+    one = read_slots([slot(0, busy=True, decoded=5), slot(1, busy=False, task=8)])
+    assert play([(0, both), (100, one), (121, one)])[-1] is State.STALLED
+
+
+def test_work_that_is_seen_first_after_a_long_pause_is_given_its_time() -> None:
+    states = play([(0, idle()), (3600, working()), (3700, working()), (3721, working())])
+    assert states == [State.OK, State.BUSY, State.BUSY, State.STALLED]
+
+
+@pytest.mark.parametrize("tokens", [5.0, None])
+def test_a_counter_that_began_anew_or_was_never_read_gives_time(tokens: float | None) -> None:
+    """The server was started again in between, or there is nothing to compare with."""
+    before = Progress(mark=working(task=1).mark, tokens=tokens, moved_at=0.0)
+    sample = replace(working(task=2), tokens=1.0)
+    progress, verdict = judge(before, sample, 200.0, STALL_AFTER)
+    assert verdict.state is State.BUSY
+    assert judge(progress, sample, 321.0, STALL_AFTER)[1].state is State.STALLED
 
 
 def test_a_work_loop_that_does_not_answer_is_busy_first_and_stalled_later() -> None:
@@ -85,7 +131,7 @@ def test_silence_between_equal_samples_is_no_progress() -> None:
 
 def test_counters_that_grow_prove_progress_where_slots_do_not_show_it() -> None:
     def sample(tokens: float) -> Sample:
-        return Sample(busy=1, slots=None, mark=("metrics",), tokens=tokens)
+        return Sample(busy=1, slots=None, mark=(), tokens=tokens)
 
     assert play([(0, sample(1)), (100, sample(2)), (200, sample(3))])[-1] is State.BUSY
     assert play([(0, sample(1)), (100, sample(1)), (200, sample(1))])[-1] is State.STALLED
@@ -98,6 +144,14 @@ def test_counters_are_read_from_the_prometheus_text() -> None:
     )
     assert read_counter(text, ("n_decode_total", "tokens_predicted_total")) == 42
     assert read_counter("other 5\n", ("n_decode_total",)) is None
+
+
+@pytest.mark.parametrize("number", ["four", "1,5", "0x10", "NaN", "+Inf", "-"])
+def test_a_malformed_counter_is_none(number: str) -> None:
+    text = f"llamacpp:n_decode_total {number}\n"
+    assert read_counter(text, ("n_decode_total",)) is None
+    text += "llamacpp:prompt_tokens_total 3\n"
+    assert read_counter(text, ("n_decode_total", "prompt_tokens_total")) == 3
 
 
 @pytest.mark.parametrize("answer", [{}, None, "busy", [1]])

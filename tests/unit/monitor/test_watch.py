@@ -11,9 +11,11 @@ from app.monitor.decisions import Event, Happening, Outcome, Pending, RestartAns
 from app.monitor.settings import Judgement, Service, Settings
 from app.monitor.states import State, Verdict
 from app.monitor.watch import Watch, next_check_at
+from app.restarter.server import CONNECTIONS
 
 OK = Verdict(State.OK, "ok", "HTTP 200")
 REFUSED = Verdict(State.DOWN, "refused", "connection refused")
+LOADING = Verdict(State.LOADING, "loading", "loads its model")
 NOT_READY = Verdict(State.DOWN, "not_ready", "not ready", excusable=True)
 
 
@@ -177,6 +179,106 @@ async def test_a_monitor_killed_in_the_middle_of_a_decision_asks_the_same_again(
     await asyncio.gather(running, return_exceptions=True)
     (_, first), (_, second) = scripted.asked
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("verdict", "paused", "asked"),
+    [
+        (REFUSED, False, 1),
+        (REFUSED, True, 0),
+        (OK, False, 0),
+        (LOADING, False, 0),
+        (RuntimeError("surprise"), False, 0),
+    ],
+)
+async def test_a_remembered_restart_is_asked_for_only_if_the_first_check_still_fails(
+    tmp_path: Path, verdict: Verdict | Exception, paused: bool, asked: int
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    scripted.verdicts["phi"] = REFUSED
+    for _ in range(3):
+        await watch.check(watch.services["phi"])
+    assert watch.memories["phi"].pending
+    for task in watch._tasks:
+        task.cancel()
+    if paused:
+        watch.pause(["phi"], 600)
+    await watch.save()
+    scripted.verdicts["phi"] = verdict
+    scripted.asked.clear()
+    scripted.checked = asyncio.Queue()
+    events: list[Event] = []
+    successor = make(tmp_path, scripted, clock)
+    successor._listeners = (lambda service, event: events.append(event),)
+    running = asyncio.create_task(successor.run())
+    try:
+        async with asyncio.timeout(10):
+            await scripted.checks("phi")
+            await asyncio.sleep(0)
+            await asyncio.gather(*successor._tasks)
+            assert successor.memories["phi"].pending is None
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert len(scripted.asked) == asked
+    assert not [event for event in events if event.alert]
+    assert Happening.RESTART_ASKED not in [event.happening for event in events]
+
+
+async def test_what_fails_at_once_is_restarted_within_the_connections_of_the_restarter(
+    tmp_path: Path,
+) -> None:
+    scripted, clock, running, most = Scripted(), Clock(), 0, 0
+
+    async def restart(service: Service, pending: Pending) -> RestartAnswer:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return scripted.answer
+
+    names = [f"phi-{number}" for number in range(3 * CONNECTIONS)]
+    services = [{"name": name, "url": "http://phi", "start_grace": 0} for name in names]
+    watch = make(tmp_path, scripted, clock, services=services)
+    scripted.restart = restart  # type: ignore[method-assign]
+    scripted.verdicts = dict.fromkeys(names, REFUSED)
+    await rounds(watch, clock, 3)
+    assert most < CONNECTIONS
+    assert all(memory.restarts_total == 1 for memory in watch.memories.values())
+
+
+@pytest.mark.parametrize("verdict", [OK, REFUSED])
+async def test_a_restart_that_waits_for_its_turn_is_left_if_it_is_no_longer_wanted(
+    tmp_path: Path, verdict: Verdict
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    watch._restart_turn = asyncio.Semaphore(0)
+    scripted.verdicts["phi"] = REFUSED
+    for _ in range(3):
+        await watch.check(watch.services["phi"])
+    scripted.verdicts["phi"] = verdict
+    await watch.check(watch.services["phi"])
+    if verdict is REFUSED:
+        watch.pause(["phi"], 600)
+    watch._restart_turn.release()
+    await rounds(watch, clock, 1)
+    assert (scripted.asked, watch.memories["phi"].pending) == ([], None)
+
+
+async def test_an_answer_in_a_pause_is_no_alert(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    events: list[Event] = []
+    watch = make(tmp_path, scripted, clock)
+    watch._listeners = (lambda service, event: events.append(event),)
+    scripted.verdicts["phi"] = REFUSED
+    scripted.answer = RestartAnswer(Outcome.ENGINE_FAILED)
+    scripted.before_answer = lambda: watch.pause(["phi"], 600)
+    await rounds(watch, clock, 3)
+    assert events[-1].happening is Happening.RESTART_FAILED
+    assert [event.happening for event in events if event.alert] == [Happening.FAILED]
 
 
 async def test_what_was_learnt_survives_a_restart_of_the_monitor(tmp_path: Path) -> None:

@@ -36,7 +36,14 @@ class Site:
         self.watch = Watch(self.settings, None)  # type: ignore[arg-type]
         self.history = History(dict.fromkeys(names, 30.0), folder, time.time)
         self.fetcher = Fetcher.create()
-        alerter = Alerter(self.settings.alerts, "dev", folder, self.fetcher)
+        alerter = Alerter(
+            self.settings.alerts,
+            "dev",
+            folder,
+            self.fetcher,
+            services=names,
+            paused=lambda name: False,
+        )
         exposition = Exposition(self.watch, alerter)
         app = application(self.watch, self.history, exposition)
         self.client = TestClient(TestServer(app))

@@ -15,7 +15,7 @@ import pytest
 
 from app.monitor.restarts import signed
 from app.restarter.engine import Engine
-from app.restarter.gate import sign
+from app.restarter.gate import Rates, Refused, sign
 from app.restarter.server import CONNECTIONS, Restarter, Server
 from app.restarter.settings import Settings
 
@@ -213,6 +213,31 @@ def test_a_flood_of_good_requests_is_cut_at_the_hourly_limit(rig: Rig) -> None:
     statuses = [rig.restart()[0] for _ in range(10)]
     assert statuses == [200] * 3 + [429] * 7
     assert len(rig.docker.restarted) == 3
+
+
+def test_restarts_that_docker_failed_to_do_are_not_counted(rig: Rig) -> None:
+    rig.server.restarter._rates._min_gap = 60
+    rig.docker.restart_status = 500
+    assert [rig.restart()[1]["outcome"] for _ in range(10)] == ["engine_failed"] * 10
+    rig.docker.restart_status = 204
+    assert rig.restart()[1]["outcome"] == "restarted"
+    assert rig.restart()[0] == 429, "one that was done is counted"
+
+
+def test_what_is_given_back_by_many_at_once_never_adds_to_the_budget() -> None:
+    rates = Rates(max_per_hour=3, min_gap=0, clock=time.time)
+
+    def attempt(number: int) -> bool:
+        try:
+            taken_at = rates.take("phi-inference")
+        except Refused:
+            return False
+        if number % 2:
+            rates.give_back("phi-inference", taken_at)
+        return not number % 2
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(1000))) == 3
 
 
 def test_a_flood_of_bad_requests_does_not_keep_the_monitor_out(
