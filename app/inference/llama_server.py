@@ -18,6 +18,10 @@ ENGINE = Path("/opt/llama/llama-server")
 
 PING_SECONDS = 10
 """Cloudflare cuts a connection that is silent for 100 s; nearer proxies often after 30 s."""
+STEP_TOKENS = 512
+"""Of prompts in one step, between which `/slots` is answered. llama-server's own 2048 take a
+machine that reads 15 tokens a second longer than the two minutes for which the monitor is patient
+with silence."""
 REUSED_CHUNK_TOKENS = 256
 """Shorter matches in the prompt cache are not worth the shift."""
 MAX_PROMPT_CACHE_MIB = 2048
@@ -41,6 +45,7 @@ def command(settings: Settings, model: Path, *, cpus: int, memory_bytes: int | N
         "--port", str(settings.port),
         "--ctx-size", str(settings.context_size * settings.slots),
         "--parallel", str(settings.slots),
+        "--batch-size", str(STEP_TOKENS),
         "--threads", str(threads),
         "--threads-http", str(settings.slots * 2 + SPARE_HTTP_THREADS),
         "--cache-ram", str(cache_mib),

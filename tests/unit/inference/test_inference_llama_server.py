@@ -32,6 +32,7 @@ def test_every_slot_gets_the_whole_context_size() -> None:
     )
     assert options(given)["--ctx-size"] == str(3 * 2048)
     assert options(given)["--parallel"] == "3"
+    assert options(given)["--batch-size"] == "512", "the monitor must hear of a long prompt"
 
 
 def test_threads_are_the_usable_cpus_unless_they_are_set() -> None:
