@@ -8,6 +8,7 @@ import pulumi
 
 STACK = "llm-stack.stack"
 SERVICE = "llm-stack.service"
+CONTENTS = "llm-stack.contents"
 
 
 class Label(TypedDict):
@@ -25,3 +26,8 @@ def stack_label(stack: str) -> Label:
 def service_label(service: str) -> Label:
     """Marks a container or volume as one of a service."""
     return {"label": SERVICE, "value": service}
+
+
+def contents_label(identity: pulumi.Input[str]) -> Label:
+    """Marks a volume of files with what stands for their contents, and tells nothing of them."""
+    return {"label": CONTENTS, "value": identity}

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_docker as docker
 
 from .container import USER, Mount
-from .labels import service_label, stack_label
+from .labels import contents_label, service_label, stack_label
 from .orchestrator import FilesArgs
 
 
@@ -15,6 +15,9 @@ class MountedFiles(pulumi.ComponentResource):
 
     Docker cannot upload into a container whose root is read-only, and a variable or argument would
     show a secret to everyone who may inspect the container. The state holds the contents encrypted.
+
+    Other contents are another volume: the container that still serves keeps the files that it was
+    started with, and no file outlives its setting.
     """
 
     mount: Mount
@@ -29,7 +32,17 @@ class MountedFiles(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("llm-stack:index:MountedFiles", name, None, opts)
-        labels = [stack_label(args.stack), service_label(args.service)]
+        contents = pulumi.Stash(
+            f"{name}-contents",
+            input=pulumi.Output.secret(dict(args.files)),
+            # Another id whenever a content changes; the engine compares no secret by itself.
+            opts=pulumi.ResourceOptions(parent=self, replace_on_changes=["input"]),
+        )
+        labels = [
+            stack_label(args.stack),
+            service_label(args.service),
+            contents_label(contents.id),
+        ]
         volume = docker.Volume(
             f"{name}-volume",
             labels=[docker.VolumeLabelArgs(**label) for label in labels],
@@ -56,7 +69,8 @@ class MountedFiles(pulumi.ComponentResource):
                 )
                 for file, content in sorted(args.files.items())
             ],
-            opts=pulumi.ResourceOptions(parent=self),
+            # Deleted first, it would take along who reads the files, in the order of a dependency.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
         self.version = carrier.id
         self.mount = Mount(volume=volume.name, path=args.directory)

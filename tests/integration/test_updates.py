@@ -100,13 +100,21 @@ def serving(stack: StackUnderTest) -> StackUnderTest:
 
 @pytest.fixture(scope="module")
 def run(serving: StackUnderTest) -> Run:
-    """One after the other: a new chat, a new model server, a broken chat, and back from that."""
+    """One after the other: a new chat, a new model server, other words in a file that the chat is
+    given, a broken chat, and back from that."""
     updates = {}
     with clients(serving) as seen:
         for name, service, folder in (("chat", CHAT, "chat"), ("model", PHI, "inference")):
             with update(serving, name, service) as updates[name]:
                 touch(serving.project / "app" / folder / "__init__.py")
                 serving.up()
+        # It goes with its container, and tells which replica answered which stream.
+        gateway = log_of(running(serving, CHAT))
+        with update(serving, "settings", CHAT) as updates["settings"]:
+            catalogue = serving.project / "services.yaml"
+            text = catalogue.read_text(encoding="utf-8")
+            catalogue.write_text(text.replace("Phi-3 mini 3.8B", "Phi-3 mini"), encoding="utf-8")
+            serving.up()
         program = serving.project / "app/chat/__main__.py"
         good = program.read_text(encoding="utf-8")
         assert BREAK[0] in good
@@ -114,8 +122,6 @@ def run(serving: StackUnderTest) -> Run:
             program.write_text(good.replace(*BREAK), encoding="utf-8")
             failed = serving.up(check=False)
             program.write_text(good, encoding="utf-8")
-        # It goes with its container, and tells which replica answered which stream.
-        gateway = log_of(running(serving, CHAT))
         with update(serving, "rollback", CHAT) as updates["rollback"]:
             rollback(serving, "chat")
     assert failed.returncode != 0
@@ -197,7 +203,7 @@ def log_of(container: Container) -> list[dict[str, Any]]:
     return [json.loads(line) for line in container.logs(stderr=False).splitlines()]
 
 
-@pytest.mark.parametrize("name", ["chat", "model", "broken", "rollback"])
+@pytest.mark.parametrize("name", ["chat", "model", "settings", "broken", "rollback"])
 def test_no_request_and_no_stream_fails(run: Run, name: str) -> None:
     update = run.updates[name]
     requests = run.during(update, run.requests)
@@ -208,7 +214,7 @@ def test_no_request_and_no_stream_fails(run: Run, name: str) -> None:
     assert [one for one in run.during(update, run.streams) if "failure" in one] == []
 
 
-@pytest.mark.parametrize("name", ["chat", "model", "rollback"])
+@pytest.mark.parametrize("name", ["chat", "model", "settings", "rollback"])
 def test_the_old_container_ended_its_streams_before_it_went(run: Run, name: str) -> None:
     update = run.updates[name]
     assert run.drained(update), "no stream was running on it: nothing was shown"
@@ -231,6 +237,22 @@ def test_a_broken_version_fails_the_update_at_once_with_its_own_words(run: Run) 
     assert "broken on purpose" in run.failed_update
     broken = run.updates["broken"]
     assert broken.exit_code is None, "the old one serves on"
+
+
+def test_a_secret_that_was_taken_back_is_gone(serving: StackUnderTest, run: Run) -> None:
+    def secrets() -> set[str]:
+        found = running(serving, "monitor").exec_run(["ls", "/run/secrets"])
+        return set(found.output.decode().split())
+
+    before = secrets()
+    hook = ("--path", "alertWebhooks.team")
+    serving.pulumi("config", "set", "--secret", *hook, "http://nobody.invalid/not-a-real-one")
+    serving.up()
+    assert secrets() == {*before, "webhook-team"}
+    serving.pulumi("config", "rm", *hook)
+    serving.up()
+    assert secrets() == before
+    serving.pulumi("preview", "--expect-no-changes")
 
 
 def test_a_model_that_does_not_fit_twice_is_told_of_with_the_command_that_helps(

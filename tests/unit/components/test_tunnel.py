@@ -163,7 +163,11 @@ def test_the_token_is_a_file_and_nothing_else(named: Graph) -> None:
     connector = connectors(named)["chat-interface-tunnel-1"]
     assert connector["envs"] == [f"TUNNEL_TOKEN_FILE={upload['file']}"]
     assert connector["volumes"][0]["readOnly"] is True
-    elsewhere = [r.name for r in named.resources if r is not carrier and TUNNEL_TOKEN in str(r)]
+    contents = named.of("Stash")["chat-interface-tunnel-secrets-contents"]
+    assert "input" in contents.secrets
+    elsewhere = [
+        r.name for r in named.resources if r not in (carrier, contents) and TUNNEL_TOKEN in str(r)
+    ]
     assert elsewhere == []
     assert TUNNEL_TOKEN not in str(named.outputs)
 
