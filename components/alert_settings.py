@@ -61,7 +61,7 @@ def webhook_problems(addresses: object, formats: Mapping[str, WebhookFormat]) ->
 
     :param addresses: what stands under `alertWebhooks`: a map from names to addresses.
     """
-    how = f"run: pulumi config set --secret --path {WEBHOOKS_KEY}.<name> https://…"
+    how = f"run: pulumi config set --secret --path {WEBHOOKS_KEY}.<name>"
     if not isinstance(addresses, dict):
         return [f"{WEBHOOKS_KEY}: is no map of names to addresses; {how}"]
     problems = [

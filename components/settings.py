@@ -121,6 +121,9 @@ def load_settings(stack: str) -> tuple[StackSettings, StackSecrets]:
         for key, value in everything.items()
         if key.startswith(f"{PROJECT}:")
     }
+    # What Pulumi leaves where the last webhook was taken out.
+    if values.get(WEBHOOKS_KEY) == "{}":
+        del values[WEBHOOKS_KEY]
     secrets = {key: value for key, value in values.items() if _is_secret(key)}
     plain = {key: _decode(value) for key, value in values.items() if key not in secrets}
     _ensure_secrets_are_encrypted(

@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -199,6 +201,64 @@ def test_how_a_service_is_updated_is_a_setting(run: Shell) -> None:
     run("pulumi preview")
     run("pulumi config rm --path 'llm-stack:updates.phi-inference'")
     run.stack.pulumi("config", "rm", "llm-stack:updates")
+
+
+SINK = """\
+import http.server
+class Sink(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        size = int(self.headers.get("Content-Length") or 0)
+        print(self.path, self.rfile.read(size).decode(), flush=True)
+        self.send_response(200)
+        self.end_headers()
+    do_GET = do_POST = answer
+http.server.ThreadingHTTPServer(("", 8000), Sink).serve_forever()
+"""
+
+
+@contextmanager
+def sink(run: Shell) -> Iterator[Callable[[str], None]]:
+    """A server on the stack's network, and a function that waits until it was told something."""
+    container = run.stack.engine.containers.run(
+        run.stack.containers()["chat-interface"].attrs["Image"],
+        ["-c", SINK],
+        entrypoint=["python3"],
+        name=f"{run.stack.name}-sink",
+        detach=True,
+        network=run.stack.outputs()["network"],
+        labels={"llm-stack.stack": run.stack.name},
+    )
+
+    def becomes(text: str) -> None:
+        deadline = time.monotonic() + 90
+        while text not in (log := container.logs().decode()):
+            assert time.monotonic() < deadline, f"{text!r} is not in {log}"
+            time.sleep(0.5)
+
+    try:
+        yield becomes
+    finally:
+        container.remove(force=True)
+
+
+def test_people_are_told_of_a_failure_and_of_its_end(run: Shell) -> None:
+    # Without a terminal nothing asks for the address.
+    for command, path in (("--path alertWebhooks.team", "team"), ("heartbeatUrl", "beat")):
+        address = f"http://{run.stack.name}-sink:8000/{path}"
+        run.values[f"--secret {command}"] = f"--secret {command} {address}"
+    with sink(run) as told:
+        run("pulumi config set --secret --path alertWebhooks.team")
+        run("pulumi config set --secret heartbeatUrl")
+        run("pulumi up")
+        told("/beat")
+        run("docker stop $(docker ps -qf label=llm-stack.service=phi-inference)")
+        told("/team")
+        told("phi-inference")
+        run("pulumi up --refresh")
+        told("recovered")
+    run("pulumi config rm --path alertWebhooks.team")
+    run.stack.pulumi("config", "rm", "heartbeatUrl")
+    run("pulumi up")
 
 
 def monitors_file(run: Shell, name: str) -> bytes:

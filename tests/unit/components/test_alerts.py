@@ -59,14 +59,19 @@ def test_the_addresses_stay_encrypted_and_in_their_files(run_program: StackRunne
         str(heartbeat),
     }
     assert "uploads" in carrier.secrets
+    contents = graph.of("Stash")["monitor-secrets-contents"]
+    assert "input" in contents.secrets
     elsewhere = [
-        r.name for r in graph.resources if r is not carrier and "not-a-real-one" in str(r.inputs)
+        r.name
+        for r in graph.resources
+        if r not in (carrier, contents) and "not-a-real-one" in str(r.inputs)
     ]
     assert elsewhere == []
 
 
-def test_without_webhooks_nobody_is_told(run_program: StackRunner) -> None:
-    assert monitor_settings(run_program(STACK)).alerts.webhooks == ()
+@pytest.mark.parametrize("left", [{}, {"alertWebhooks": {}}])
+def test_without_webhooks_nobody_is_told(run_program: StackRunner, left: dict[str, Any]) -> None:
+    assert monitor_settings(run_program({**STACK, **left})).alerts.webhooks == ()
 
 
 @pytest.mark.parametrize(
@@ -82,13 +87,13 @@ def test_without_webhooks_nobody_is_told(run_program: StackRunner) -> None:
             {},
             {"alertWebhooks": TEAM},
             "alertWebhooks: is no map of names to addresses; run: pulumi config set --secret "
-            "--path alertWebhooks.<name> https://…",
+            "--path alertWebhooks.<name>",
         ),
         (
             {},
             secrets(team="not-a-real-one"),
             "alertWebhooks.team: is no address on the web; run: pulumi config set --secret "
-            "--path alertWebhooks.<name> https://…",
+            "--path alertWebhooks.<name>",
         ),
         (
             {},
