@@ -27,15 +27,16 @@ class DockerSocket:
 
 
 def docker_socket(host: str | None, group: int | None, source: str) -> DockerSocket:
-    """Find the socket of the engine at `host` (None: this machine's).
+    """Find the socket of the engine at `host` (None: where DOCKER_HOST says).
 
     The group is read from the socket itself where it is on this machine. Raises `SettingsError`
     where it is not and the settings name no group either.
     """
-    path = host.removeprefix("unix://") if host and host.startswith("unix://") else DEFAULT_SOCKET
+    host = host or shell_host()
+    local = host.startswith("unix://")
+    path = host.removeprefix("unix://") if local else DEFAULT_SOCKET
     if group is not None:
         return DockerSocket(path, group)
-    local = host is None or host.startswith("unix://")
     if not local or not Path(path).exists():
         raise SettingsError(
             [

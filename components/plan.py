@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ MONITOR = "monitor"
 RESTARTER = "restarter"
 # An empty image for containers that only carry files into a volume.
 CARRIER = "carrier"
+# Docker's rule for a part of an image's name.
+_IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*")
 # The image that connectors run from, where the settings name no other.
 CONNECTOR = "cloudflared"
 
@@ -122,6 +125,13 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
     """Hold the settings against the catalogue; raises `SettingsError` with every problem found."""
     source = f"Pulumi.{stack}.yaml"
     enabled = tuple(catalog.services) if settings.services == "all" else settings.services
+    if not _IMAGE_NAME.fullmatch(stack):
+        raise SettingsError(
+            [
+                f"the stack {stack!r}: its images are named after it, which allows a-z, 0-9 and "
+                f"single . _ or - between them; run: pulumi stack rename {stack.lower()}"
+            ]
+        )
     problems = [
         f"{source}: {PROJECT}:{problem}"
         for problem in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +92,7 @@ class Watch:
 def _begin(service: Service, replicas: int) -> Watch:
     """Know what failed before; a service that an earlier update stopped is started again."""
     known: frozenset[str] = frozenset()
-    stopped = _replicas(service.attrs["Spec"]) == 0
+    stopped, never_ran = _replicas(service.attrs["Spec"]) == 0, has_never_run(service.attrs)
     updated = "PreviousSpec" in service.attrs
     if stopped or updated:
         known = frozenset(
@@ -100,7 +100,14 @@ def _begin(service: Service, replicas: int) -> Watch:
         )
     if stopped:
         service.scale(replicas)
-    return Watch(service, replicas, known, never_ran=stopped or not updated)
+    return Watch(service, replicas, known, never_ran)
+
+
+def has_never_run(attrs: Mapping[str, Any]) -> bool:
+    """Whether a service has no version to go back to: it is new, or an update that failed has
+    stopped it, be it that this one tries the same again or something else."""
+    before = attrs.get("PreviousSpec")
+    return before is None or 0 in (_replicas(attrs["Spec"]), _replicas(before))
 
 
 async def _failure_while_waiting(watch: Watch, teller: pulumi.Resource | None) -> Failure | None:

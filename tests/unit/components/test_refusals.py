@@ -249,3 +249,24 @@ def test_the_shipped_catalogue_is_good() -> None:
 
 def test_a_port_given_as_text_by_the_command_line_is_understood(plan: Planner) -> None:
     assert plan(hostPorts={"chat-interface": "8080"}).host_port("chat-interface") == 8080
+
+
+@pytest.mark.parametrize("stack", ["Berlin", "a..b", "team_"])
+def test_a_stack_whose_name_no_image_can_have_is_refused(
+    run_program: StackRunner, stack: str
+) -> None:
+    with pytest.raises(pulumi.RunError, match="images are named after it"):
+        run_program({"services": ["chat-interface"]}, stack=stack)
+
+
+def test_the_restarter_is_given_the_socket_of_the_engine_that_the_shell_names(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")
+    graph = run_program({"services": ["chat-interface"], "monitor": {"socketGroup": 999}})
+    (mount,) = [
+        volume
+        for volume in graph.running["restarter"].inputs["volumes"]
+        if volume["containerPath"].endswith("docker.sock")
+    ]
+    assert mount["hostPath"] == "/run/user/1000/docker.sock"

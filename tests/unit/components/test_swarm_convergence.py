@@ -11,6 +11,7 @@ from components.swarm_convergence import (
     Failure,
     failure_of,
     has_converged,
+    has_never_run,
     newest_failure,
 )
 
@@ -94,3 +95,17 @@ def test_the_reason_is_the_newest_failure() -> None:
     tasks = [task("failed", name="a"), task("failed", name="abc"), task("running", name="abcd")]
     assert newest_failure(tasks) == tasks[1]
     assert newest_failure(tasks[2:]) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "never"),
+    [(None, 2, True), (2, 0, True), (0, 2, True), (2, 2, False), (1, 2, False)],
+)
+def test_what_never_ran_has_no_version_to_go_back_to(
+    before: int | None, now: int, never: bool
+) -> None:
+    def spec(replicas: int) -> dict[str, Any]:
+        return {"Mode": {"Replicated": {"Replicas": replicas}}}
+
+    attrs = {"Spec": spec(now)} | ({} if before is None else {"PreviousSpec": spec(before)})
+    assert has_never_run(attrs) is never
