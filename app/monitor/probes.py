@@ -47,9 +47,13 @@ class Prober:
         except NoAnswer as fault:
             if fault.code == "refused":
                 # No process listens, so what its slots last did says nothing of the next one's.
-                self._progress.pop(service.name, None)
+                self.forget(service)
             return Verdict(State.DOWN, fault.code, str(fault), unreachable=fault.unreachable)
         return judge_answer(answer, service.expect)
+
+    def forget(self, service: Service) -> None:
+        """Judge no check by the ones before: another process runs now."""
+        self._progress.pop(service.name, None)
 
     async def _chat(self, service: Service) -> Verdict:
         """`/health` says whether the gateway itself works, `/ready` whether a model does."""

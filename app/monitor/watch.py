@@ -17,6 +17,7 @@ from .decisions import (
     Event,
     Happening,
     Memory,
+    Outcome,
     Pending,
     Policy,
     RestartAnswer,
@@ -66,6 +67,9 @@ class Checker(Protocol):
 
     async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
         """The verdict; raises nothing for what the service does."""
+
+    def forget(self, service: Service) -> None:
+        """Judge no check by the ones before: another process runs now."""
 
 
 class Restarter(Protocol):
@@ -285,6 +289,8 @@ class Watch:
                     self._chance(),
                     paused=self.is_paused(service),
                 )
+                if answer.outcome in (Outcome.RESTARTED, Outcome.FRESH):
+                    self._checker.forget(service)
                 self._take(service, step)
             else:
                 self.memories[service.name] = replace(memory, pending=None)

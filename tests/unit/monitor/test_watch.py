@@ -28,6 +28,7 @@ class Scripted:
         self.before_answer: Callable[[], None] = lambda: None
         self.answer = RestartAnswer(Outcome.RESTARTED)
         self.checked: asyncio.Queue[str] = asyncio.Queue()
+        self.forgotten: list[str] = []
 
     async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
         self.checked.put_nowait(service.name)
@@ -35,6 +36,9 @@ class Scripted:
         if isinstance(verdict, Exception):
             raise verdict
         return verdict
+
+    def forget(self, service: Service) -> None:
+        self.forgotten.append(service.name)
 
     async def checks(self, name: str) -> None:
         """Wait until a service is checked."""
@@ -139,6 +143,14 @@ def test_checks_begin_at_common_ticks_and_keep_their_pace(pace: float) -> None:
 
 def test_checks_that_take_longer_than_their_pace_are_not_one_after_the_other_at_once() -> None:
     assert next_check_at(100.0, 1.0, now=107.0) == 107.05
+
+
+async def test_what_was_seen_of_a_service_is_forgotten_once_it_is_restarted(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    scripted.verdicts["phi"] = REFUSED
+    await rounds(watch, clock, 3)
+    assert scripted.forgotten == ["phi"]
 
 
 async def test_a_decision_is_on_disk_before_the_restarter_is_asked(tmp_path: Path) -> None:
