@@ -13,9 +13,10 @@ from pydantic import Field, HttpUrl
 
 from .schema import CamelModel, choices
 
-WEBHOOKS_KEY = "alertWebhooks"
+# A webhook's address stands under this and a name of one's own.
+WEBHOOK_PREFIX = "alertWebhook-"
 HEARTBEAT_KEY = "heartbeatUrl"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,38}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 class WebhookFormat(StrEnum):
@@ -31,6 +32,8 @@ _HOSTS = {
     "hooks.slack.com": WebhookFormat.SLACK,
     "discord.com": WebhookFormat.DISCORD,
     "discordapp.com": WebhookFormat.DISCORD,
+    "ptb.discord.com": WebhookFormat.DISCORD,
+    "canary.discord.com": WebhookFormat.DISCORD,
 }
 
 
@@ -56,23 +59,19 @@ class Webhook:
     url: pulumi.Output[str]
 
 
-def webhook_problems(addresses: object, formats: Mapping[str, WebhookFormat]) -> list[str]:
-    """What is wrong with the webhooks, in words that tell no address.
-
-    :param addresses: what stands under `alertWebhooks`: a map from names to addresses.
-    """
-    how = f"run: pulumi config set --secret --path {WEBHOOKS_KEY}.<name>"
-    if not isinstance(addresses, dict):
-        return [f"{WEBHOOKS_KEY}: is no map of names to addresses; {how}"]
+def webhook_problems(
+    addresses: Mapping[str, str], formats: Mapping[str, WebhookFormat]
+) -> list[str]:
+    """What is wrong with the webhooks, in words that tell no address."""
     problems = [
-        f"{WEBHOOKS_KEY}: {at}. name: allowed: 1 to 39 of a-z, 0-9 and -"
-        for at, name in enumerate(addresses, 1)
+        f"{WEBHOOK_PREFIX}{name}: is no name; allowed: 1 to 32 of a-z, 0-9 and -, not - first"
+        for name in addresses
         if not _NAME.fullmatch(name)
     ]
     problems += [
-        f"{WEBHOOKS_KEY}.{name}: is no address on the web; {how}"
+        f"{WEBHOOK_PREFIX}{name}: is no address on the web; allowed: https://…"
         for name, address in addresses.items()
-        if _NAME.fullmatch(name) and not is_web_address(address)
+        if not is_web_address(address)
     ]
     return problems + [
         f"monitor.alerts.formats: there is no such webhook; found {name!r}, "

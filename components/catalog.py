@@ -130,12 +130,15 @@ class Model(StrictModel):
 class Expect(StrictModel):
     """Conditions on the answer to the monitor's question, beside that it comes.
 
-    A model's question is its `/slots`, or its `/health` where that says nothing.
+    Of a model only its time counts, since what it answers is judged by its work.
     """
 
     status: tuple[HttpStatus, ...] = Field(default=(200,), min_length=1)
     slower_than: float | None = Field(
-        default=None, gt=0, le=600, description="seconds; what takes longer is told as degraded"
+        default=None,
+        gt=0,
+        lt=5,
+        description="seconds; longer is told as degraded, and 5 as no answer of a model",
     )
     body_contains: str | None = Field(default=None, min_length=1)
     values: dict[str, Scalar] = Field(
@@ -176,6 +179,13 @@ class InferenceService(Service):
         default=None, ge=0, le=999, description="of the model on the GPU; None for all that fit"
     )
     start_timeout: int = Field(default=1800, ge=1)
+
+    @field_validator("expect")
+    @classmethod
+    def _only_its_time_counts(cls, expect: Expect | None) -> Expect | None:
+        if expect and expect.model_fields_set != {"slower_than"}:
+            raise PydanticCustomError("expect", "of a model allowed: slower_than alone")
+        return expect
 
     @field_validator("port")
     @classmethod

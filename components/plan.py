@@ -20,8 +20,8 @@ MONITOR = "monitor"
 RESTARTER = "restarter"
 # An empty image for containers that only carry files into a volume.
 CARRIER = "carrier"
-# Docker's rule for a part of an image's name.
-_IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*")
+# What an image's name, a tunnel's and the monitor's own name of the stack allow alike.
+_STACK_NAME = re.compile(r"(?=.{1,63}$)[a-z0-9]+(?:-+[a-z0-9]+)*")
 # The image that connectors run from, where the settings name no other.
 CONNECTOR = "cloudflared"
 
@@ -125,11 +125,11 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
     """Hold the settings against the catalogue; raises `SettingsError` with every problem found."""
     source = f"Pulumi.{stack}.yaml"
     enabled = tuple(catalog.services) if settings.services == "all" else settings.services
-    if not _IMAGE_NAME.fullmatch(stack):
+    if not _STACK_NAME.fullmatch(stack):
         raise SettingsError(
             [
-                f"the stack {stack!r}: its images are named after it, which allows a-z, 0-9 and "
-                f"single . _ or - between them; run: pulumi stack rename {stack.lower()}"
+                f"the stack {stack!r}: its images are named after it; allowed: 1 to 63 of a-z, "
+                "0-9 and - between them, run: pulumi stack rename <name>"
             ]
         )
     problems = [

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from .alert_settings import (
     HEARTBEAT_KEY,
-    WEBHOOKS_KEY,
+    WEBHOOK_PREFIX,
     AlertSettings,
     Webhook,
     is_web_address,
@@ -28,14 +28,7 @@ from .schema import CamelModel, SettingsError, choices, validate
 from .tunnel_settings import TunnelSettings, is_tunnel_token
 
 PROJECT = "llm-stack"
-SECRET_KEYS = (
-    "hfToken",
-    "ghModelsToken",
-    "apiKeys",
-    "registryPassword",
-    WEBHOOKS_KEY,
-    HEARTBEAT_KEY,
-)
+SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys", "registryPassword", HEARTBEAT_KEY)
 # A tunnel that was made elsewhere is given by its token, under this and the service's name.
 TUNNEL_TOKEN_PREFIX = "cloudflareTunnelToken-"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"
@@ -121,9 +114,6 @@ def load_settings(stack: str) -> tuple[StackSettings, StackSecrets]:
         for key, value in everything.items()
         if key.startswith(f"{PROJECT}:")
     }
-    # What Pulumi leaves where the last webhook was taken out.
-    if values.get(WEBHOOKS_KEY) == "{}":
-        del values[WEBHOOKS_KEY]
     secrets = {key: value for key, value in values.items() if _is_secret(key)}
     plain = {key: _decode(value) for key, value in values.items() if key not in secrets}
     _ensure_secrets_are_encrypted(
@@ -134,14 +124,18 @@ def load_settings(stack: str) -> tuple[StackSettings, StackSecrets]:
     _ensure_nothing_else_is_encrypted(plain, source)
     _ensure_tunnel_tokens_are_tokens(secrets, source)
     settings = validate(StackSettings, plain, source, prefix=f"{PROJECT}:")
-    addresses = _decode(secrets.get(WEBHOOKS_KEY, "{}"))
+    addresses = {
+        key.removeprefix(WEBHOOK_PREFIX): value
+        for key, value in secrets.items()
+        if key.startswith(WEBHOOK_PREFIX)
+    }
     _ensure_alerts_can_be_sent(addresses, secrets.get(HEARTBEAT_KEY), settings, source)
-    webhooks = make_webhooks(cast(dict[str, str], addresses), settings.monitor.alerts.formats)
+    webhooks = make_webhooks(addresses, settings.monitor.alerts.formats)
     return settings, _stack_secrets(list(secrets), webhooks, everything)
 
 
 def _is_secret(key: str) -> bool:
-    return key in SECRET_KEYS or key.startswith(TUNNEL_TOKEN_PREFIX)
+    return key in SECRET_KEYS or key.startswith((TUNNEL_TOKEN_PREFIX, WEBHOOK_PREFIX))
 
 
 def _stack_secrets(
@@ -170,7 +164,7 @@ def _stack_secrets(
 def _ensure_secrets_are_encrypted(keys: Iterable[str], source: str) -> None:
     problems = [
         f"{source}: {key}: is stored in clear; take it back where it came from, "
-        f"then run: pulumi config set --secret {_as_argument(key.removeprefix(f'{PROJECT}:'))}"
+        f"then run: pulumi config set --secret {key.removeprefix(f'{PROJECT}:')}"
         for key in keys
         if not is_config_secret(key)
     ]
@@ -178,12 +172,8 @@ def _ensure_secrets_are_encrypted(keys: Iterable[str], source: str) -> None:
         raise SettingsError(problems)
 
 
-def _as_argument(key: str) -> str:
-    return f"--path {key}.<name>" if key == WEBHOOKS_KEY else key
-
-
 def _ensure_alerts_can_be_sent(
-    addresses: object, heartbeat: str | None, settings: StackSettings, source: str
+    addresses: Mapping[str, str], heartbeat: str | None, settings: StackSettings, source: str
 ) -> None:
     problems = webhook_problems(addresses, settings.monitor.alerts.formats)
     if heartbeat is not None and not is_web_address(heartbeat):
@@ -193,9 +183,10 @@ def _ensure_alerts_can_be_sent(
 
 
 def _ensure_nothing_else_is_encrypted(values: dict[str, Any], source: str) -> None:
+    known = [*SECRET_KEYS, f"{TUNNEL_TOKEN_PREFIX}<service>", f"{WEBHOOK_PREFIX}<name>"]
     problems = [
         f"{source}: {PROJECT}:{key}: is encrypted, but no such secret is known; "
-        f"{choices(key, [*SECRET_KEYS, f'{TUNNEL_TOKEN_PREFIX}<service>'])}"
+        f"{choices(key, known)}"
         for key in values
         if is_config_secret(f"{PROJECT}:{key}")
     ]

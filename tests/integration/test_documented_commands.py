@@ -243,11 +243,11 @@ def sink(run: Shell) -> Iterator[Callable[[str], None]]:
 
 def test_people_are_told_of_a_failure_and_of_its_end(run: Shell) -> None:
     # Without a terminal nothing asks for the address.
-    for command, path in (("--path alertWebhooks.team", "team"), ("heartbeatUrl", "beat")):
+    for command, path in (("alertWebhook-team", "team"), ("heartbeatUrl", "beat")):
         address = f"http://{run.stack.name}-sink:8000/{path}"
         run.values[f"--secret {command}"] = f"--secret {command} {address}"
     with sink(run) as told:
-        run("pulumi config set --secret --path alertWebhooks.team")
+        run("pulumi config set --secret alertWebhook-team")
         run("pulumi config set --secret heartbeatUrl")
         run("pulumi up")
         told("/beat")
@@ -256,7 +256,7 @@ def test_people_are_told_of_a_failure_and_of_its_end(run: Shell) -> None:
         told("phi-inference")
         run("pulumi up --refresh")
         told("recovered")
-    run("pulumi config rm --path alertWebhooks.team")
+    run("pulumi config rm alertWebhook-team")
     run.stack.pulumi("config", "rm", "heartbeatUrl")
     run("pulumi up")
 

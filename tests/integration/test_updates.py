@@ -245,11 +245,12 @@ def test_a_secret_that_was_taken_back_is_gone(serving: StackUnderTest, run: Run)
         return set(found.output.decode().split())
 
     before = secrets()
-    hook = ("--path", "alertWebhooks.team")
-    serving.pulumi("config", "set", "--secret", *hook, "http://nobody.invalid/not-a-real-one")
+    serving.pulumi(
+        "config", "set", "--secret", "alertWebhook-team", "http://nobody.invalid/not-a-real-one"
+    )
     serving.up()
     assert secrets() == {*before, "webhook-team"}
-    serving.pulumi("config", "rm", *hook)
+    serving.pulumi("config", "rm", "alertWebhook-team")
     serving.up()
     assert secrets() == before
     serving.pulumi("preview", "--expect-no-changes")

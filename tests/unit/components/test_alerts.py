@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pulumi
@@ -20,7 +19,7 @@ HEARTBEAT = "https://beat.example.com/not-a-real-one"
 
 
 def secrets(**webhooks: str) -> dict[str, str]:
-    return {"alertWebhooks": json.dumps(webhooks)}
+    return {f"alertWebhook-{name}": address for name, address in webhooks.items()}
 
 
 def monitor_settings(graph: Graph) -> Settings:
@@ -69,36 +68,28 @@ def test_the_addresses_stay_encrypted_and_in_their_files(run_program: StackRunne
     assert elsewhere == []
 
 
-@pytest.mark.parametrize("left", [{}, {"alertWebhooks": {}}])
-def test_without_webhooks_nobody_is_told(run_program: StackRunner, left: dict[str, Any]) -> None:
-    assert monitor_settings(run_program({**STACK, **left})).alerts.webhooks == ()
+def test_without_webhooks_nobody_is_told(run_program: StackRunner) -> None:
+    assert monitor_settings(run_program(STACK)).alerts.webhooks == ()
 
 
 @pytest.mark.parametrize(
     ("config", "given", "message"),
     [
         (
-            {"alertWebhooks": {"team": TEAM}},
-            {},
-            "alertWebhooks: is stored in clear; take it back where it came from, then run: "
-            "pulumi config set --secret --path alertWebhooks.<name>",
-        ),
-        (
-            {},
-            {"alertWebhooks": TEAM},
-            "alertWebhooks: is no map of names to addresses; run: pulumi config set --secret "
-            "--path alertWebhooks.<name>",
+            {"alertWebhook-team": TEAM},
+            secrets(phone=PHONE),
+            "alertWebhook-team: is stored in clear; take it back where it came from, then run: "
+            "pulumi config set --secret alertWebhook-team",
         ),
         (
             {},
             secrets(team="not-a-real-one"),
-            "alertWebhooks.team: is no address on the web; run: pulumi config set --secret "
-            "--path alertWebhooks.<name>",
+            "alertWebhook-team: is no address on the web; allowed: https://…",
         ),
         (
             {},
-            secrets(**{"The Team": TEAM}),
-            "alertWebhooks: 1. name: allowed: 1 to 39 of a-z, 0-9 and -",
+            secrets(Team=TEAM),
+            "alertWebhook-Team: is no name; allowed: 1 to 32 of a-z, 0-9 and -, not - first",
         ),
         (
             {"monitor": {"alerts": {"formats": {"tem": "slack"}}}},

@@ -104,3 +104,11 @@ def test_conditions_on_its_answers_reach_the_monitor(run_with: Run) -> None:
 def test_conditions_on_a_mere_connection_are_refused(run_with: Run) -> None:
     with pytest.raises(pulumi.RunError, match="nothing is asked of it; allowed: with health:"):
         run_with(ENTRY + "    expect: {slower_than: 2}\n")
+
+
+def test_of_a_model_only_the_time_of_its_answers_can_be_a_condition(run_with: Run) -> None:
+    entry = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8").partition("  qwen-inf")[2]
+    model = "\n  other-inf" + entry.partition("  llama-inf")[0]
+    run_with(f"{model}    expect: {{slower_than: 2}}\n", services=["chat-interface"])
+    with pytest.raises(pulumi.RunError, match="of a model allowed: slower_than alone"):
+        run_with(f"{model}    expect: {{status: [204]}}\n", services=["chat-interface"])

@@ -251,7 +251,7 @@ def test_a_port_given_as_text_by_the_command_line_is_understood(plan: Planner) -
     assert plan(hostPorts={"chat-interface": "8080"}).host_port("chat-interface") == 8080
 
 
-@pytest.mark.parametrize("stack", ["Berlin", "a..b", "team_"])
+@pytest.mark.parametrize("stack", ["Berlin", "my_stack", "prod.eu", "a-", 64 * "a"])
 def test_a_stack_whose_name_no_image_can_have_is_refused(
     run_program: StackRunner, stack: str
 ) -> None:
