@@ -89,7 +89,7 @@ class Alerter:
 
     def hear(self, service: Service, event: Event) -> None:
         """Take in an event; what is no alert is ignored."""
-        if not event.alert or not self._rules.webhooks:
+        if not event.alert:
             return
         alert = Alert(event.happening, event.service, event.reason, event.at)
         box = self._box
@@ -138,11 +138,13 @@ class Alerter:
     async def turn(self) -> None:
         """Pack what is new, remind of what stays, and try every message that is due."""
         self._remind()
+        heard = bool(self._fresh)
         self._pack()
         now = self._clock()
         due = [message for message in self._box.outbox if message.not_before <= now]
-        if due:
+        if heard or due:
             await self._save()
+        if due:
             await asyncio.gather(*map(self._deliver, due))
             await self._save()
 

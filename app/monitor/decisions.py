@@ -389,7 +389,7 @@ def _decide(step: Step, verdict: Verdict, policy: Policy, world: World) -> None:
 
 
 def _give_up(step: Step, why: str) -> None:
-    step.learn(gave_up_at=step.now, held=why)
+    step.learn(gave_up_at=step.now, held=why, alerted=True)
     step.tell(Happening.GAVE_UP, f"{why}; last: {step.memory.reason}", code="gave_up", alert=True)
 
 
@@ -503,7 +503,9 @@ def _hold(
         return
     step.tell(happening, why, code=happening.value, alert=alert and not paused)
     if not paused:
-        step.learn(told=(*step.memory.told, outcome))
+        told = (*step.memory.told, outcome)
+        # Told while it flaps, too, so its recovery has to be.
+        step.learn(told=told, alerted=step.memory.alerted or alert)
 
 
 def pause(memory: Memory, service: str, until: float, now: float) -> Step:

@@ -132,6 +132,22 @@ async def test_problems_of_what_is_no_longer_watched_are_forgotten(mail: Mail) -
     assert [alert["reminder"] for alert in mail.got] == [False]
 
 
+async def test_a_problem_that_ends_while_nobody_is_told_is_over_when_somebody_is(
+    mail: Mail,
+) -> None:
+    mail.tell(Happening.FAILED)
+    await mail.alerter.turn()
+    told = mail.rules
+    mail.rules = Alerts()
+    mail.alerter = mail.make()
+    mail.tell(Happening.RECOVERED)
+    await mail.alerter.turn()
+    mail.rules = told
+    mail.alerter = mail.make()
+    await mail.pass_time(9 * HOUR, step=600)
+    assert [one["event"] for one in mail.got] == ["failed"]
+
+
 async def test_giving_up_keeps_the_time_at_which_it_began(mail: Mail) -> None:
     mail.tell(Happening.FAILED)
     mail.clock.now += HOUR

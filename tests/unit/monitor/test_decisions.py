@@ -344,6 +344,14 @@ def test_a_single_failed_check_does_not_end_flapping_unheard() -> None:
     assert story.see(OK).alerts() == [Happening.SETTLED]
 
 
+def test_what_is_told_while_it_flaps_is_taken_back_when_it_recovers() -> None:
+    story = healthy()
+    story.memory = replace(story.memory, flapping=True, changes=(story.now,) * 6)
+    story.outcome = Outcome.STOPPED_BY_HAND
+    story.see(*[REFUSED] * 3).see(OK, OK)
+    assert story.alerts() == [Happening.RESTART_HELD, Happening.RECOVERED]
+
+
 def test_flapping_between_confirmed_states_does_not_send_an_alert_each_time() -> None:
     story = healthy()
     story.policy = Policy(RULES.judgement, RULES.restarts, start_grace=0, restart=False)
