@@ -182,11 +182,12 @@ class Watch:
                 self._ask(service)
                 remembered = False
             pace = self._pace(service)
+            due = begun + pace
             if pace == interval:
-                pace, shift = pace + shift, 0.0
+                due, shift = due + shift, 0.0
             hurry = self._hurry[service.name]
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(next_check_at(begun, pace, loop.time())):
+                async with asyncio.timeout_at(next_check_at(due, pace, loop.time())):
                     await hurry.wait()
             hurry.clear()
 
@@ -364,10 +365,10 @@ class Watch:
         )
 
 
-def next_check_at(begun: float, pace: float, now: float) -> float:
-    """The tick that is nearest to the time at which a check is due again."""
+def next_check_at(due: float, pace: float, now: float) -> float:
+    """The tick, of those that all checks at this pace share, which is nearest to the due time."""
     tick = pace / max(TICKS, math.ceil(pace / TICK))
-    return max(now + SHORTEST_PAUSE, round((begun + pace) / tick) * tick)
+    return max(now + SHORTEST_PAUSE, round(due / tick) * tick)
 
 
 def _log_event(event: Event) -> None:

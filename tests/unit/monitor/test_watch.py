@@ -133,16 +133,21 @@ async def test_what_was_well_for_long_is_checked_more_often_from_its_first_failu
 @pytest.mark.parametrize("pace", [0.2, 5.0, 7.3, 30.0])
 def test_checks_begin_at_common_ticks_and_keep_their_pace(pace: float) -> None:
     """Each begins a little late, and must not lose a tick each time."""
-    first = next_check_at(100.0, pace, now=100.001)
+    first = next_check_at(100.0 + pace, pace, now=100.001)
     assert first == pytest.approx(100 + pace, abs=0.25)
     at = first
     for _ in range(100):
-        at = next_check_at(at + 0.004, pace, now=at + 0.01)
+        at = next_check_at(at + 0.004 + pace, pace, now=at + 0.01)
     assert at == pytest.approx(first + 100 * pace)
 
 
+def test_checks_that_come_due_apart_share_ticks_all_the_same() -> None:
+    found = {next_check_at(130 + shift / 100, 30.0, now=100.0) for shift in range(0, 100, 7)}
+    assert found == {130.0, 130.5, 131.0}
+
+
 def test_checks_that_take_longer_than_their_pace_are_not_one_after_the_other_at_once() -> None:
-    assert next_check_at(100.0, 1.0, now=107.0) == 107.05
+    assert next_check_at(101.0, 1.0, now=107.0) == 107.05
 
 
 async def test_what_was_seen_of_a_service_is_forgotten_once_it_is_restarted(tmp_path: Path) -> None:
