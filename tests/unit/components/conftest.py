@@ -64,6 +64,15 @@ class Graph:
         """Resources by name whose type ends in `kind`."""
         return {r.name: r for r in self.resources if r.type.split(":")[-1] == kind}
 
+    def stands_only_in_files(self, text: str, files: str) -> bool:
+        """Whether a secret stands, encrypted, in what makes these files, and nowhere else."""
+        carrier = self.of("Container")[f"{files}-carrier"]
+        contents = self.of("Stash")[f"{files}-contents"]
+        encrypted = "uploads" in carrier.secrets and "input" in contents.secrets
+        return encrypted and [r for r in self.resources if text in str(r)] == [
+            r for r in self.resources if r in (carrier, contents)
+        ]
+
     @property
     def running(self) -> dict[str, Registration]:
         """Containers that run, as opposed to those that only carry files into a volume."""

@@ -159,16 +159,10 @@ def test_the_token_is_a_file_and_nothing_else(named: Graph) -> None:
     (upload,) = carrier.inputs["uploads"]
     assert upload["content"] == TUNNEL_TOKEN
     assert upload["permissions"] == "0444", "the connector runs as another user"
-    assert "uploads" in carrier.secrets
     connector = connectors(named)["chat-interface-tunnel-1"]
     assert connector["envs"] == [f"TUNNEL_TOKEN_FILE={upload['file']}"]
     assert connector["volumes"][0]["readOnly"] is True
-    contents = named.of("Stash")["chat-interface-tunnel-secrets-contents"]
-    assert "input" in contents.secrets
-    elsewhere = [
-        r.name for r in named.resources if r not in (carrier, contents) and TUNNEL_TOKEN in str(r)
-    ]
-    assert elsewhere == []
+    assert named.stands_only_in_files(TUNNEL_TOKEN, "chat-interface-tunnel-secrets")
     assert TUNNEL_TOKEN not in str(named.outputs)
 
 
