@@ -147,6 +147,7 @@ async function run(one: Arriving, partial: string): Promise<void> {
   const saver = setInterval(() => keepProgress(one), KEEP_EVERY_MS);
   const outcome = await receive(one, requestFor(conversation, one.turnId, one.model, partial));
   clearInterval(saver);
+  if (outcome.failure) await pageStays();
   one.flush();
   change(one.conversationId, (now) =>
     changeAnswer(now, one.answerId, { ...one.snapshot(outcome.state), failure: outcome.failure }),
@@ -175,6 +176,9 @@ async function receive(one: Arriving, request: ReturnType<typeof requestFor>): P
     return { state: "failed", failure: error.failure };
   }
 }
+
+/** A page that is left loses its connections while it still runs; what comes after this, it does no more. */
+const pageStays = (): Promise<void> => new Promise((goOn) => setTimeout(goOn));
 
 /** A reload must not lose what has arrived, although the answer is not complete. */
 function keepProgress(one: Arriving): void {

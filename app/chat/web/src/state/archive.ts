@@ -1,5 +1,5 @@
 // Conversations in the browser's own database.
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
 import { type Conversation, closeInterrupted } from "../domain/conversation";
 import { type Hit, match } from "../domain/search";
 
@@ -51,13 +51,13 @@ export class Archive {
       void transaction.objectStore("headings").put({ id, title, updatedAt });
       void transaction.objectStore("conversations").put(conversation);
     }
-    await transaction.done;
+    await committed(transaction);
   }
 
   async remove(id: string): Promise<void> {
     const transaction = this.database.transaction(STORES, "readwrite");
     for (const store of STORES) void transaction.objectStore(store).delete(id);
-    await transaction.done;
+    await committed(transaction);
   }
 
   /** Conversations that hold every word of the query, newest first. Stops when the signal aborts. */
@@ -71,4 +71,10 @@ export class Archive {
     }
     return hits.sort((one, other) => other.updatedAt - one.updatedAt);
   }
+}
+
+/** Commits without waiting for the answers to its requests: a page that is left earlier loses nothing. */
+function committed(transaction: IDBPTransaction<Schema, typeof STORES, "readwrite">): Promise<void> {
+  transaction.commit();
+  return transaction.done;
 }

@@ -40,14 +40,13 @@ async function changedElsewhere(id: string): Promise<void> {
   }
 }
 
-/** Writes follow one another, so that an older state never lands on a newer one. */
+/** Begins its write before it returns, so that a reload right after a change loses nothing.
+ *  The database itself lets writes follow one another, so that an older state never lands on a newer
+ *  one: https://w3c.github.io/IndexedDB/#transaction-scheduling */
 function store(work: (open: Archive) => Promise<void>, id: string): Promise<void> {
-  writing = writing
-    .then(async () => {
-      if (!archive) return;
-      await work(archive);
-      channel.postMessage(id);
-    })
+  if (!archive) return writing;
+  writing = work(archive)
+    .then(() => channel.postMessage(id))
     .catch(() => notify("The conversation could not be stored: the browser refused.", { tone: "error" }));
   return writing;
 }
