@@ -18,8 +18,9 @@ LAST_LINES = 15
 POLL_SECONDS = 0.5
 # What the engine notes as the exit code of a health check that it had to end.
 CHECK_TIMED_OUT = -1
-# So long the gate checks by itself; what takes longer is left to the engine's own checks.
-EARLY_SECONDS = 30.0
+# The longer a container takes, the less it matters to know of it at once.
+PATIENCE = 1 / 20
+LONGEST_POLL_SECONDS = 5.0
 # A container that is healthy sooner needs no words.
 PROGRESS_SECONDS = 5.0
 # What never served has nothing to finish.
@@ -71,15 +72,15 @@ async def _failure_while_waiting(
             return None
         if failure := failure_of(container.attrs):
             return failure
-        waited = time.monotonic() - started
-        if waited < EARLY_SECONDS and await asked(check.passes):
+        if await asked(check.passes):
             return None
+        waited = time.monotonic() - started
         if waited > PROGRESS_SECONDS:
             said = await asked(last_lines, container, 1)
             if said != told:
                 pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", teller)
             told = said
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(min(max(POLL_SECONDS, waited * PATIENCE), LONGEST_POLL_SECONDS))
 
 
 class EarlyCheck:

@@ -21,6 +21,9 @@ WATCHED = 10
 # Seconds until a task that ended is started anew.
 RESTART_DELAY = 5
 TEMPORARY_BYTES = 64 * 1024**2
+# Swarm sends no request to a task before its health check has passed, and starts it anew when the
+# check fails. Engines before Docker 25 first wait a whole interval.
+CHECKED_EVERY = "10s"
 
 
 @dataclass(frozen=True)
@@ -122,15 +125,23 @@ def _container(
         spec["commands"] = list(args.entrypoint)
     if args.command:
         spec["args"] = list(args.command)
-    if check := args.healthcheck:
-        spec["healthcheck"] = {
-            "tests": check.tests,
-            "interval": check.interval,
-            "timeout": check.timeout,
-            "retries": check.retries,
-            "start_period": check.start_period,
-        }
+    spec["healthcheck"] = _healthcheck(args.healthcheck)
     return spec
+
+
+def _healthcheck(
+    check: docker.ContainerHealthcheckArgs | None,
+) -> docker.ServiceTaskSpecContainerSpecHealthcheckArgsDict:
+    """What is left out comes from the image."""
+    if check is None:
+        return {"interval": CHECKED_EVERY}
+    return {
+        "interval": CHECKED_EVERY,
+        "tests": check.tests,
+        "timeout": check.timeout,
+        "retries": check.retries,
+        "start_period": check.start_period,
+    }
 
 
 def _labels(args: HardenedContainerArgs) -> list[docker.ServiceLabelArgsDict]:

@@ -35,7 +35,7 @@ METRICS_FLAGS = (
 )
 CONNECTED = docker.ContainerHealthcheckArgs(
     tests=["CMD", "cloudflared", "tunnel", "--metrics", f"127.0.0.1:{METRICS_PORT}", "ready"],
-    interval="10s",
+    interval="30s",
     timeout="5s",
     retries=3,
     start_period="30s",

@@ -12,7 +12,7 @@ COPY --from=published /usr/local/bin/cloudflared /usr/local/bin/cloudflared
 USER 65532:65532
 EXPOSE 20241
 # The flags stand before the verb: behind it they print the help and end well, connected or not.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
     CMD ["cloudflared", "tunnel", "--metrics", "127.0.0.1:20241", "ready"]
 ENTRYPOINT ["cloudflared"]
 CMD ["tunnel", "--no-autoupdate", "--metrics", "0.0.0.0:20241", "run"]

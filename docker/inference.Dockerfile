@@ -127,6 +127,6 @@ ENV PATH="/opt/venv/bin:$PATH" \
 USER 10001:10001
 EXPOSE 8000
 # A model of several gigabytes may take an hour to arrive; the first healthy answer ends that grace.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=1h --retries=3 \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=1h --retries=3 \
     CMD ["python3", "-IS", "/opt/app/inference/health.py"]
 ENTRYPOINT ["python3", "-m", "inference"]

@@ -32,6 +32,6 @@ ENV PYTHONPATH=/opt/app:/opt/lib \
     PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 8090
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python3", "-S", "-m", "monitor.healthcheck"]
 ENTRYPOINT ["python3", "-m", "monitor"]

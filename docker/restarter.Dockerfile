@@ -13,6 +13,6 @@ ENV PYTHONPATH=/opt/app \
     PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 8070
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
     CMD ["python3", "-IS", "/opt/app/restarter/alive.py"]
 ENTRYPOINT ["python3", "-m", "restarter"]

@@ -140,7 +140,7 @@ class StackUnderTest:
     def becomes_healthy(self) -> dict[str, Container]:
         """The running containers, once the engine's own checks have passed, the first of which
         come an interval after the start."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             containers = self.containers()
             health = {

@@ -46,6 +46,8 @@ HARDENED: dict[str, Any] = {
     "mem_limit": "1g",
     "memswap_limit": "1g",
     "pids_limit": 256,
+    # Its own check, sooner than the image asks for it.
+    "healthcheck": {"interval": 1_000_000_000},
 }
 SMALL_MODELS_DIR = {"/tmp": "size=64m,noexec", "/models": "size=1m,uid=10001,gid=10001"}
 

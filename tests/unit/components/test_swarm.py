@@ -93,6 +93,14 @@ def test_a_new_version_starts_first_and_a_broken_one_is_taken_back(swarm: Graph)
         assert service.inputs["rollbackConfig"]["order"] == "start-first", name
 
 
+def test_no_replica_waits_long_for_its_first_request(swarm: Graph) -> None:
+    for name, service in swarm.of("Service").items():
+        check = service.inputs["taskSpec"]["containerSpec"]["healthcheck"]
+        assert check["interval"] == "10s", name
+        # What the check asks comes from the image, except for an image without one.
+        assert ("tests" in check) == ("tunnel" in name), name
+
+
 def test_every_service_must_pass_a_gate_that_hears_of_each_change(
     run_program: StackRunner, swarm: Graph
 ) -> None:
