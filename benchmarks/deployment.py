@@ -167,11 +167,12 @@ def _memory_of_program(directory: Path) -> Iterator[Callable[[], int]]:
 
     def look() -> None:
         nonlocal most
+        program = None
+        # A look at all processes costs the more the more containers run: once found, it is enough.
         while not done.wait(SAMPLE_SECONDS):
-            for process in Path("/proc").iterdir():
-                with contextlib.suppress(OSError, ValueError):
-                    if process.name.isdigit() and _runs_program(process, directory):
-                        most = max(most, _peak(process))
+            program = program or _program_in(directory)
+            if program:
+                most = max(most, _peak(program))
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -182,18 +183,26 @@ def _memory_of_program(directory: Path) -> Iterator[Callable[[], int]]:
         watcher.join()
 
 
-def _runs_program(process: Path, directory: Path) -> bool:
-    return (
-        PROGRAM.encode() in (process / "cmdline").read_bytes()
-        and (process / "cwd").resolve() == directory.resolve()
-    )
+def _program_in(directory: Path) -> Path | None:
+    for process in Path("/proc").iterdir():
+        # Processes end while they are looked at.
+        with contextlib.suppress(OSError):
+            if (
+                process.name.isdigit()
+                and PROGRAM.encode() in (process / "cmdline").read_bytes()
+                and (process / "cwd").resolve() == directory.resolve()
+            ):
+                return process
+    return None
 
 
 def _peak(process: Path) -> int:
-    status = (process / "status").read_text(encoding="utf-8")
-    # One that has just ended holds nothing any more.
-    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
-    return int(lines[0].split()[1]) * 1024 if lines else 0
+    """Bytes; 0 for a process that has ended."""
+    with contextlib.suppress(OSError):
+        for line in (process / "status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def catalogue(services: int) -> dict[str, Any]:
