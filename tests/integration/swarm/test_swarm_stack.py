@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import PROJECT_ROOT
+from tests.integration.conftest import PROJECT_ROOT, rollback
 from tests.integration.registry_server import RegistryServer
 
 from .conftest import (
@@ -49,13 +49,19 @@ MODEL_SERVICES = """
 
 
 @pytest.fixture(scope="module")
+def first(images: Images) -> dict[str, str]:
+    """The digests of the first version."""
+    return {name: images.build_own(name) for name in IMAGES}
+
+
+@pytest.fixture(scope="module")
 def stack(
     swarm: Swarm,
     registry: RegistryServer,
     images: Images,
+    first: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[SwarmStack]:
-    digests = {name: images.build_own(name) for name in IMAGES}
     connector = images.build(CONNECTOR, str(PROJECT_ROOT / "tests/doubles/cloudflared"))
     stack = SwarmStack(tmp_path_factory.mktemp("stack"), swarm.manager.client(), swarm=swarm)
     catalogue = stack.project / "services.yaml"
@@ -63,7 +69,7 @@ def stack(
     catalogue.write_text(f"{models}{SLOW_MODEL}\nservices:\n{services}{MODEL_SERVICES}")
     stack.begin(
         registry,
-        digests,
+        first,
         tunnel={
             "mode": "named",
             "access": "access",
@@ -208,9 +214,28 @@ def test_an_update_of_the_chat_fails_no_request_and_cuts_no_stream(
     after = stack.running("chat-interface")
     assert len(after) == 2
     assert not before & {task["ID"] for task in after}
-    assert all(digest in task["Spec"]["ContainerSpec"]["Image"] for task in after)
+    assert {image_of(task) for task in after} == {digest}
     figures(f"update of the chat in {took:.0f} s: {counted(answers)}")
     assert failed(answers) == []
+
+
+def test_one_command_brings_the_version_before_back(
+    stack: SwarmStack, client: Client, first: dict[str, str], figures: Callable[[str], None]
+) -> None:
+    [newer] = {image_of(task) for task in stack.running("chat-interface")}
+    with client.watched() as answers:
+        began = time.monotonic()
+        rollback(stack, "chat")
+        took = time.monotonic() - began
+    [older] = {image_of(task) for task in stack.running("chat-interface")}
+    assert older == first["chat"] != newer
+    figures(f"rollback of the chat in {took:.0f} s: {counted(answers)}")
+    assert failed(answers) == []
+
+
+def image_of(task: dict[str, Any]) -> str:
+    """The digest of what a task runs."""
+    return str(task["Spec"]["ContainerSpec"]["Image"]).partition("@")[2]
 
 
 def test_a_broken_version_is_taken_back_and_the_update_tells_why(
