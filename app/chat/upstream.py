@@ -22,6 +22,9 @@ from .replica import NAME_NOT_KNOWN, Health, Replica, State
 
 # llama-server closes idle connections after 5 s; a connection is not used again shortly before.
 _KEEP_IDLE_SECONDS = 4.0
+# Until then it keeps looking after each one, which is all that an idle model costs: measured as
+# 0.7 % of a processor with a connection kept from one health check to the next, 0.0 % without.
+_ASKED_SELDOM = {"connection": "close"}
 # A replaced container keeps its name and gets another address.
 _KNOW_NAME_SECONDS = 2
 _LONGEST_ERROR_BYTES = 64 * 1024
@@ -116,7 +119,10 @@ class Upstream:
         """What the replica's health address says; never raises for a replica in trouble."""
         assert replica.health_url is not None
         try:
-            async with asyncio.timeout(seconds), self._ask(replica, replica.health_url) as response:
+            async with (
+                asyncio.timeout(seconds),
+                self._ask(replica, replica.health_url, **_ASKED_SELDOM) as response,
+            ):
                 content = await response.content.read(_LONGEST_ERROR_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Health(State.DOWN, _reason(error))
@@ -136,9 +142,10 @@ class Upstream:
             return None
 
     def _ask(
-        self, replica: Replica, url: str
+        self, replica: Replica, url: str, **headers: str
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        headers = {"host": replica.host} if replica.host is not None else None
+        if replica.host is not None:
+            headers["host"] = replica.host
         return self._session.get(url, headers=headers)
 
 

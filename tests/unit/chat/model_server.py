@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -83,6 +83,8 @@ class ModelServer:
         self.health: tuple[int, dict[str, Any]] = (200, {"status": "ok"})
         self.hang_health = False
         self.hung_health = 0
+        self.health_asked: list[Mapping[str, str]] = []
+        """Headers of the health checks."""
         self.url = ""
         self._runner: web.AppRunner | None = None
 
@@ -109,6 +111,7 @@ class ModelServer:
             self._runner = None
 
     async def _health(self, request: web.Request) -> web.Response:
+        self.health_asked.append(request.headers)
         if self.hang_health:
             self.hung_health += 1
             await asyncio.Event().wait()

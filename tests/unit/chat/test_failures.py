@@ -220,6 +220,14 @@ async def test_a_model_whose_server_is_gone_is_reported_down_with_a_reason(
         assert (await client.get("/health")).status_code == 200
 
 
+async def test_no_health_check_leaves_an_idle_server_a_connection_to_look_after(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    while not server.health_asked:
+        await gateway.get("/ready")
+    assert {headers["connection"] for headers in server.health_asked} == {"close"}
+
+
 async def test_a_model_that_loads_is_said_to_load(server: ModelServer) -> None:
     server.health = (503, {"error": {"message": "Loading model", "type": "unavailable_error"}})
     async with running(settings(server.url)) as url, client_of(url) as client:
