@@ -115,6 +115,7 @@ def _container(
         "secrets": [secret for files in args.files for secret in files.secrets],
         "configs": [config for files in args.files for config in files.configs],
         "stop_grace_period": go_duration(args.stop_grace),
+        "healthcheck": _healthcheck(args.healthcheck),
     }
     # What is left out comes from the image.
     if args.environment:
@@ -125,7 +126,6 @@ def _container(
         spec["commands"] = list(args.entrypoint)
     if args.command:
         spec["args"] = list(args.command)
-    spec["healthcheck"] = _healthcheck(args.healthcheck)
     return spec
 
 

@@ -16,7 +16,6 @@ let archive: Archive | null = null;
 const channel = new BroadcastChannel("chat.conversations");
 /** Conversations that still change while another one is on screen: their answers are arriving. */
 const behind = new Map<string, Conversation>();
-let writing: Promise<void> = Promise.resolve();
 
 export async function openArchive(): Promise<void> {
   try {
@@ -42,13 +41,15 @@ async function changedElsewhere(id: string): Promise<void> {
 
 /** Begins its write before it returns, so that a reload right after a change loses nothing.
  *  The database itself lets writes follow one another, so that an older state never lands on a newer
- *  one: https://w3c.github.io/IndexedDB/#transaction-scheduling */
-function store(work: (open: Archive) => Promise<void>, id: string): Promise<void> {
-  if (!archive) return writing;
-  writing = work(archive)
-    .then(() => channel.postMessage(id))
-    .catch(() => notify("The conversation could not be stored: the browser refused.", { tone: "error" }));
-  return writing;
+ *  one, and reads see what was written before: https://w3c.github.io/IndexedDB/#transaction-scheduling */
+async function store(work: (open: Archive) => Promise<void>, id: string): Promise<void> {
+  if (!archive) return;
+  try {
+    await work(archive);
+    channel.postMessage(id);
+  } catch {
+    notify("The conversation could not be stored: the browser refused.", { tone: "error" });
+  }
 }
 
 function listed(conversation: Conversation): void {
@@ -122,7 +123,6 @@ export async function changeStored(
 
 /** Deletes a conversation and offers to bring it back. */
 export async function remove(id: string): Promise<void> {
-  await writing;
   const conversation = find(id) ?? (await archive?.load(id)) ?? null;
   if (!conversation) return;
   batch(() => {
@@ -141,13 +141,11 @@ function restore(conversation: Conversation): void {
 }
 
 export async function search(query: string, abort: AbortSignal): Promise<Hit[]> {
-  await writing;
   return archive ? archive.search(query, abort) : [];
 }
 
 /** The export's text: one conversation, or all. */
 export async function exportText(id?: string): Promise<string> {
-  await writing;
   if (id === undefined) return exportFile((await archive?.all()) ?? []);
   const conversation = find(id) ?? (await archive?.load(id)) ?? null;
   return exportFile(conversation ? [closeInterrupted(conversation)] : []);
