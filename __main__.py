@@ -12,6 +12,7 @@ from components.docker_orchestrator import DockerOrchestrator
 from components.image import ServiceImage, image_args
 from components.kept_versions import KeptVersions, KeptVersionsArgs
 from components.monitor import Monitor, MonitorArgs, alert_addresses, monitor_config
+from components.operation_timeout import limit_operations
 from components.orchestrator_settings import SwarmSettings
 from components.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
 from components.preflight import ensure_the_engine_can_run
@@ -42,6 +43,7 @@ try:
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 
+limit_operations(plan.settings.operation_timeout)
 images = {
     image: ServiceImage(image, image_args(image, stack, plan.settings), registry)
     for image in sorted(used)

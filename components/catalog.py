@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,8 @@ STATUS_PORT = 8001
 MODEL_OVERHEAD = 256 * MEBIBYTE
 
 MOST_GPUS = 16
+# Where an image holds its bundled model.
+BUNDLED_DIRECTORY = "/opt/models"
 
 
 def _parse_memory(value: object) -> int:
@@ -84,12 +86,17 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 HttpStatus = Annotated[int, Field(ge=100, le=599)]
 Scalar = str | int | float | bool | None
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# Models that an image can hold: the stages model-<name> of docker/inference.Dockerfile. `tiny`
+# generates random text, for tests.
+BundledModel = Literal["smollm2-135m", "tiny"]
+BUNDLED_MODELS: tuple[BundledModel, ...] = get_args(BundledModel)
 
 
 class Model(StrictModel):
     """Where a GGUF file comes from, and how llama-server runs it.
 
-    Either `repository`, `file` and `revision` (a model hub) or `path` (inside the container).
+    Either `repository`, `file` and `revision` (a model hub), `path` (inside the container) or
+    `bundled` (the image holds it).
     `sha256_origin` says openly how the digest is known: `downloaded` (computed from the file),
     `published` (others publish it; we have not downloaded the file) or `unknown` (then there is
     none, and the first start logs what it found).
@@ -100,6 +107,7 @@ class Model(StrictModel):
     file: str | None = None
     revision: str | None = None
     path: str | None = None
+    bundled: BundledModel | None = None
     sha256: Sha256 | None = None
     sha256_origin: Literal["downloaded", "published", "unknown"] | None = None
     size: int | None = Field(default=None, gt=0, description="of the file, in bytes")
@@ -110,12 +118,14 @@ class Model(StrictModel):
     @model_validator(mode="after")
     def _one_source(self) -> Model:
         hub = [self.repository, self.file, self.revision]
-        if (self.path is None) == (None in hub) or (self.path and any(hub)):
+        whole = [all(hub), self.path is not None, self.bundled is not None]
+        if whole.count(True) != 1 or (any(hub) and not all(hub)):
             raise PydanticCustomError(
                 "model_source",
-                "needs one source; allowed: repository, file and revision together, or path alone",
+                "needs one source; allowed: repository, file and revision together, path alone, "
+                "or bundled alone",
             )
-        if self.path is None and (self.sha256 is None) != (self.sha256_origin == "unknown"):
+        if self.from_hub and (self.sha256 is None) != (self.sha256_origin == "unknown"):
             raise PydanticCustomError(
                 "model_digest",
                 "needs sha256, or sha256_origin: unknown where there is none, not both",
@@ -125,6 +135,16 @@ class Model(StrictModel):
                 "model_digest", "needs sha256_origin; allowed: downloaded, published"
             )
         return self
+
+    @property
+    def from_hub(self) -> bool:
+        """Whether a model hub has to be reached for it."""
+        return self.repository is not None
+
+    @property
+    def container_path(self) -> str | None:
+        """Where the file is inside the container before its start; None for one from a hub."""
+        return f"{BUNDLED_DIRECTORY}/{self.bundled}.gguf" if self.bundled else self.path
 
 
 class Expect(StrictModel):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from .image_sources import ImageSources, image_sources
+from .image_sources import ImageSources, LlamaEngine, image_sources
 from .registry_settings import Platform, RegistrySettings
 from .settings import StackSettings
 
@@ -102,9 +102,11 @@ class ServiceImage(pulumi.ComponentResource):
 def image_args(image: str, stack: str, settings: StackSettings) -> ServiceImageArgs:
     """What the settings make of an image."""
     registry = settings.registry
+    # An image that nothing pushes runs on the machine that builds it.
+    engine = LlamaEngine(settings.engine_source, cpu_variants="all" if registry else "host")
     return ServiceImageArgs(
         repository=image_repository(image, registry) if registry else f"llm-stack-{stack}/{image}",
-        sources=image_sources(image, settings.base_images),
+        sources=image_sources(image, settings.base_images, engine),
         platform=registry.platforms[0] if registry else None,
         push=registry is not None,
         digest=settings.image_digests.get(image),

@@ -1,4 +1,4 @@
-"""Where the sources of each image lie, and what it is built on."""
+"""The sources of each image: its build context, Dockerfile and build arguments."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from .build_context import context_digest
-from .settings import BaseImages
+from .catalog import BUNDLED_MODELS
+from .settings import BaseImages, EngineSource
 
 DOCKERFILES = Path("docker")
-# The inference image with one more backend, from the same Dockerfile.
-CUDA_INFERENCE = "inference-cuda"
+INFERENCE = "inference"
+# Without a registry an image runs on the processor that it is built on.
+CpuVariants = Literal["host", "all"]
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,70 @@ class ImageSources:
         return context_digest(self.context, self.dockerfile, self.build_args)
 
 
+@dataclass(frozen=True)
+class LlamaEngine:
+    """Where llama-server comes from, and which processors a compiled one is made for."""
+
+    source: EngineSource = EngineSource.PUBLISHED
+    cpu_variants: CpuVariants = "all"
+
+
+@dataclass(frozen=True)
+class InferenceImage:
+    """One of the images that docker/inference.Dockerfile can build."""
+
+    cuda: bool = False
+    bundled_model: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Such as `inference`, `inference-cuda` or `inference-smollm2-135m`."""
+        parts = (INFERENCE, "cuda" if self.cuda else None, self.bundled_model)
+        return "-".join(filter(None, parts))
+
+    def build_args(self, base_images: BaseImages, engine: LlamaEngine) -> dict[str, str]:
+        """Those that decide what the image holds, and no others: each enters the image's tag."""
+        args = {
+            "ENGINE_SOURCE": engine.source.value,
+            "ENGINE": "cuda" if self.cuda else "cpu",
+            "BUNDLED_MODEL": self.bundled_model or "none",
+        }
+        if engine.source is EngineSource.COMPILED:
+            args["CPU_VARIANTS"] = engine.cpu_variants
+            return args | ({"CUDA_IMAGE": base_images.cuda} if self.cuda else {})
+        if self.cuda:
+            return args | {"LLAMA_CUDA_IMAGE": base_images.llama_cuda}
+        return args | {"LLAMA_IMAGE": base_images.llama}
+
+
+def inference_images() -> dict[str, InferenceImage]:
+    """Every image that docker/inference.Dockerfile can build, by name."""
+    images = [
+        InferenceImage(cuda, bundled)
+        for cuda in (False, True)
+        for bundled in (None, *BUNDLED_MODELS)
+    ]
+    return {image.name: image for image in images}
+
+
 def image_names() -> list[str]:
-    """Every image that this project can build and that runs anywhere."""
+    """Every image with a Dockerfile of its own that runs anywhere."""
     return sorted(path.stem for path in DOCKERFILES.glob("*.Dockerfile"))
 
 
-def image_sources(image: str, base_images: BaseImages) -> ImageSources:
+def image_sources(
+    image: str, base_images: BaseImages, engine: LlamaEngine | None = None
+) -> ImageSources:
     """`app/<image>` and `docker/<image>.Dockerfile`, but for images without a program of ours.
 
     Those have nothing of the project in their context.
     """
     context, build_args = Path("app") / image, {"BASE_IMAGE": base_images.python}
     dockerfile = DOCKERFILES / f"{image}.Dockerfile"
+    if inference := inference_images().get(image):
+        context, dockerfile = Path("app") / INFERENCE, DOCKERFILES / f"{INFERENCE}.Dockerfile"
+        build_args |= inference.build_args(base_images, engine or LlamaEngine())
+        return ImageSources(context, dockerfile, build_args)
     match image:
         case "carrier":
             context, build_args = DOCKERFILES, {}
@@ -52,9 +107,6 @@ def image_sources(image: str, base_images: BaseImages) -> ImageSources:
             }
         case "monitor":
             build_args = {"BASE_IMAGE": base_images.ubuntu}
-        case "inference-cuda":
-            context, dockerfile = Path("app") / "inference", DOCKERFILES / "inference.Dockerfile"
-            build_args |= {"ENGINE": "cuda", "CUDA_IMAGE": base_images.cuda}
         case _ if not context.is_dir():
             context, build_args = DOCKERFILES, {"BASE_IMAGE": base_images.ubuntu}
     return ImageSources(context, dockerfile, build_args)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .catalog import AnyService, Catalog, ContainerService, InferenceService, Model
-from .image_sources import CUDA_INFERENCE, image_names
+from .image_sources import image_names, inference_images
 from .orchestrator_settings import OrchestratorKind, orchestrator_problems
 from .registry_settings import registry_problems
 from .schema import SettingsError, choices
@@ -63,7 +63,7 @@ class Plan:
     def served_model(self, service: InferenceService) -> tuple[str, Model]:
         """The model that a service really loads: its own, or the stand-in for one from a hub."""
         model = self.models[service.model]
-        if self.stand_in and model.path is None:
+        if self.stand_in and model.from_hub:
             return self.stand_in.name, self.models[self.stand_in.name]
         return service.model, model
 
@@ -155,7 +155,7 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
                 settings.registry,
                 settings.image_digests,
                 password_given=secrets.registry_password is not None,
-                images=[*image_names(), CUDA_INFERENCE],
+                images=[*image_names(), *inference_images()],
             ),
         )
     ]
@@ -246,7 +246,7 @@ def _ensure_updates_have_a_service(
 
 
 def _ensure_stand_in_needs_no_hub(name: str | None, catalog: Catalog) -> list[str]:
-    local = [known for known, model in catalog.models.items() if model.path]
+    local = [known for known, model in catalog.models.items() if not model.from_hub]
     if name is None or name in local:
         return []
     return [f"standInModel: is no model that needs no hub; found {name!r}, {choices(name, local)}"]

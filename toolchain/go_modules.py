@@ -22,6 +22,19 @@ VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 # A package path, as `go build -v` prints one for each package that it compiles.
 COMPILED = re.compile(r"^[\w.\-/~]+$")
 DOWNLOADED = re.compile(r"^go: downloading (\S+)")
+# Half of the compiler's time would go into what these programs rarely run or never need: debug
+# information, which the linker drops anyway, and optimized code of the clients of every cloud. Only
+# the packages of what each update runs are optimized. Go applies the last pattern that matches.
+NO_DEBUG_INFORMATION = "-dwarf=false"
+NOT_OPTIMIZED = f"-gcflags=all={NO_DEBUG_INFORMATION} -N -l"
+OPTIMIZED = (
+    "std",
+    "github.com/pulumi/...",
+    "google.golang.org/grpc/...",
+    "google.golang.org/protobuf/...",
+)
+# Most memory of one compiler, measured: 1.9 GB.
+COMPILER_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -72,10 +85,9 @@ def build(project: Project, target: Path, step: Step) -> None:
     for module in MODULES:
         folder = project.modules / module.folder
         step.doing(f"building {module.program} from its Go module")
-        flags = ["-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
-        linker = f"-ldflags=-s -w {module.linker_flags}"
+        flags = [*build_flags(available_bytes()), f"-ldflags=-s -w {module.linker_flags}"]
         follow(
-            [go, "build", *flags, linker, "-o", target / module.program, module.package],
+            [go, "build", *flags, "-o", target / module.program, module.package],
             log=project.step_logs / f"build-{module.program}.log",
             env=environment,
             cwd=folder,
@@ -84,9 +96,37 @@ def build(project: Project, target: Path, step: Step) -> None:
     _copy_host_script(go, project, environment, target)
 
 
+def build_flags(memory_bytes: int | None) -> list[str]:
+    """The flags of `go build`: the same for all programs, which then share what they compile.
+
+    :param memory_bytes: what is free on this machine; None where that is unknown.
+    """
+    flags = ["-v", "-mod=readonly", "-trimpath", "-buildvcs=false", NOT_OPTIMIZED]
+    flags += [f"-gcflags={pattern}={NO_DEBUG_INFORMATION}" for pattern in OPTIMIZED]
+    if memory_bytes is not None:
+        jobs = min(os.cpu_count() or 1, max(1, memory_bytes // COMPILER_BYTES))
+        flags.append(f"-p={jobs}")
+    return flags
+
+
+def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """Memory that programs can take without swapping; None where the system has no such file."""
+    if not meminfo.exists():
+        return None
+    found = re.search(
+        r"^MemAvailable: +(\d+) kB$", meminfo.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return int(found[1]) * 1024 if found else None
+
+
 def go_environment(environ: dict[str, str]) -> dict[str, str]:
-    """Go's settings for a build that depends on nothing but the module files."""
-    return environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+    """Go's settings for a build that depends on nothing but the module files.
+
+    A compiler lives for a second: collecting its garbage costs a fifth of its time, and lowers the
+    most memory that it takes by a tenth.
+    """
+    own = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+    return environ | own | {"GOGC": environ.get("GOGC") or "off"}
 
 
 def building_note(program: str, note: Callable[[str], None]) -> Callable[[str], None]:

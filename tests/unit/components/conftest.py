@@ -49,6 +49,8 @@ class Registration:
     depends_on: set[str] = field(default_factory=set)
     """Names of what is there before it, and goes after it."""
     replaced_on: tuple[str, ...] = ()
+    timeouts: tuple[str, str, str] = ("", "", "")
+    """How long its creation, update and deletion may take; empty for the provider's own limit."""
 
 
 @dataclass
@@ -139,6 +141,11 @@ class RecordingMonitor(MockMonitor):
                     hooks=(*request.hooks.before_create, *request.hooks.before_update),
                     depends_on={urn.split("::")[-1] for urn in request.dependencies},
                     replaced_on=tuple(request.replaceOnChanges),
+                    timeouts=(
+                        request.customTimeouts.create,
+                        request.customTimeouts.update,
+                        request.customTimeouts.delete,
+                    ),
                 )
             )
         return response

@@ -12,11 +12,14 @@ import pytest
 
 from components.catalog import Catalog, load_catalog
 from components.gpu import has_gpus
-from components.image_sources import CUDA_INFERENCE, image_sources
+from components.image_sources import InferenceImage, LlamaEngine, image_sources
 from components.schema import SettingsError
-from components.settings import BaseImages
+from components.settings import BaseImages, EngineSource
 
 from .conftest import PROJECT_ROOT, Graph, StackRunner
+
+CUDA = InferenceImage(cuda=True).name
+COMPILED = LlamaEngine(EngineSource.COMPILED)
 
 ENTRY = "    model: phi-3-mini\n"
 STACK = {"services": ["phi-inference", "qwen-inference"], "monitor": {"socketGroup": 999}}
@@ -69,7 +72,9 @@ def test_a_service_with_gpus_runs_the_cuda_engine(run_with_gpus: Run) -> None:
     build = graph.of("RemoteImage")["inference-cuda-build"].inputs["build"]
     assert build["dockerfile"] == "../../docker/inference.Dockerfile"
     assert build["buildArgs"]["ENGINE"] == "cuda"
-    assert build["buildArgs"]["CUDA_IMAGE"].startswith("nvidia/cuda:")
+    assert build["buildArgs"]["LLAMA_CUDA_IMAGE"].startswith(
+        "ghcr.io/ggml-org/llama.cpp:server-cuda"
+    )
     assert "gpus" not in qwen, "the others stay on processors"
     assert qwen["image"] == "sha256:inference-build"
     assert not [env for env in qwen["envs"] if "GPU" in env or "NVIDIA" in env]
@@ -140,9 +145,10 @@ def test_a_bad_request_is_refused_with_its_line(tmp_path: Path, more: str, told:
 
 def test_the_cuda_image_comes_from_the_same_dockerfile_and_only_it_changes_with_its_base() -> None:
     other = BaseImages(cuda="nvidia/cuda:13.0.0-devel-ubuntu22.04")
-    cuda = image_sources(CUDA_INFERENCE, BaseImages())
+    cuda = image_sources(CUDA, BaseImages(), COMPILED)
     assert cuda.dockerfile == image_sources("inference", BaseImages()).dockerfile
-    assert cuda.digest != image_sources(CUDA_INFERENCE, other).digest
+    assert cuda.digest != image_sources(CUDA, other, COMPILED).digest
     assert (
-        image_sources("inference", BaseImages()).digest == image_sources("inference", other).digest
+        image_sources("inference", BaseImages(), COMPILED).digest
+        == image_sources("inference", other, COMPILED).digest
     )

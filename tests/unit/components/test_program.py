@@ -183,14 +183,15 @@ def test_the_gateway_is_told_of_every_enabled_model(run_program: StackRunner) ->
 
 
 def test_a_stand_in_model_is_loaded_and_told_openly(run_program: StackRunner) -> None:
-    graph = run_program({**DEV, "standInModel": "tiny"})
+    graph = run_program({**DEV, "standInModel": "smollm2-135m"})
     environment = graph.running["phi-inference"].inputs["envs"]
-    assert "MODEL_PATH=/opt/models/tiny.gguf" in environment
+    assert "MODEL_PATH=/opt/models/smollm2-135m.gguf" in environment
+    assert any(entry.startswith("MODEL_SHA256=b179c952") for entry in environment)
     assert "MODEL_NAME=phi-3-mini" in environment
     assert not any(entry.startswith("MODEL_REPOSITORY") for entry in environment)
     (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
     (model,) = json.loads(upload["content"])["models"]
-    assert model["stand_in"]["model"] == "tiny"
+    assert model["stand_in"]["model"] == "smollm2-135m"
 
 
 def test_a_model_comes_with_its_revision_and_digest(dev: Graph) -> None:
@@ -249,6 +250,48 @@ def test_without_restarts_nothing_holds_the_socket(run_program: StackRunner) -> 
     graph = run_program({**DEV, "monitor": {"restarts": False}})
     assert "restarter" not in graph.running
     assert not any("docker.sock" in str(resource.inputs) for resource in graph.resources)
+
+
+def test_only_a_stack_that_runs_the_demo_model_builds_the_image_that_holds_it(
+    run_program: StackRunner,
+) -> None:
+    plain = run_program(DEV).of("RemoteImage")
+    assert plain["inference-build"].inputs["build"]["buildArgs"]["BUNDLED_MODEL"] == "none"
+    demo = run_program({**DEV, "standInModel": "smollm2-135m"}).of("RemoteImage")
+    assert "inference-build" not in demo
+    image = demo["inference-smollm2-135m-build"].inputs
+    assert image["build"]["buildArgs"]["BUNDLED_MODEL"] == "smollm2-135m"
+    assert image["build"]["buildLogFile"] == "logs/inference-smollm2-135m.log"
+
+
+def test_llama_server_is_taken_from_its_own_image_unless_the_stack_says_to_compile_it(
+    run_program: StackRunner,
+) -> None:
+    def build_args(**settings: Any) -> dict[str, str]:
+        secrets = {"registryPassword": "not-a-password"} if "registry" in settings else None
+        image = run_program({**DEV, **settings}, secrets).of("RemoteImage")["inference-build"]
+        arguments: dict[str, str] = image.inputs["build"]["buildArgs"]
+        return arguments
+
+    published = build_args()
+    assert published["ENGINE_SOURCE"] == "published"
+    assert published["LLAMA_IMAGE"] == "ghcr.io/ggml-org/llama.cpp:server-b11312"
+    assert "CPU_VARIANTS" not in published
+    compiled = build_args(engineSource="compiled")
+    assert compiled["ENGINE_SOURCE"] == "compiled"
+    assert compiled["CPU_VARIANTS"] == "host", "the image stays on the machine that builds it"
+    assert "LLAMA_IMAGE" not in compiled
+    registry = {"server": "registry.test", "repository": "team", "username": "robot"}
+    assert build_args(engineSource="compiled", registry=registry)["CPU_VARIANTS"] == "all"
+
+
+@pytest.mark.parametrize(("settings", "limit"), [({}, "24h"), ({"operationTimeout": "90m"}, "90m")])
+def test_no_operation_is_ended_by_the_providers_own_limit_of_20_minutes(
+    run_program: StackRunner, settings: dict[str, str], limit: str
+) -> None:
+    resources = run_program({**DEV, **settings}).resources
+    limits = {resource.timeouts for resource in resources if resource.type.startswith("docker:")}
+    assert limits == {(limit, limit, limit)}
 
 
 def test_a_base_image_can_be_pinned(run_program: StackRunner) -> None:

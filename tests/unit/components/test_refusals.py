@@ -78,8 +78,9 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, hostPorts, imageDigests, keepVersions, monitor, orchestrator, protect, "
-        "registry, replicas, services, standInModel, swarm, tunnel, updates",
+        "allowed: baseImages, engineSource, hostPorts, imageDigests, keepVersions, monitor, "
+        "operationTimeout, orchestrator, protect, registry, replicas, services, standInModel, swarm, "
+        "tunnel, updates",
     ),
     (
         {"updates": {"phi-inference": "stop-first"}},
@@ -94,7 +95,17 @@ SETTINGS = [
     (
         {"standInModel": "phi-3-mini"},
         "Pulumi.dev.yaml: llm-stack:standInModel: is no model that needs no hub; found "
-        "'phi-3-mini', allowed: tiny",
+        "'phi-3-mini', allowed: smollm2-135m",
+    ),
+    (
+        {"engineSource": "download"},
+        "Pulumi.dev.yaml: llm-stack:engineSource: Input should be 'published' or 'compiled'; "
+        "found 'download'",
+    ),
+    (
+        {"operationTimeout": "soon"},
+        "Pulumi.dev.yaml: llm-stack:operationTimeout: is not a time limit; allowed: a whole number "
+        "with m or h, such as 90m or 24h; found 'soon'",
     ),
     (
         {"monitor": {"interval": 0}},
@@ -166,7 +177,7 @@ CATALOGUE = [
         ("model: phi-3-mini", "model: phi-4-mini"),
         "services.yaml: services.phi-inference.model: the catalogue has no such model; found "
         "'phi-4-mini', did you mean 'phi-3-mini'? allowed: llama-3.2-3b, phi-3-mini, qwen2.5-1.5b, "
-        "tiny",
+        "smollm2-135m",
     ),
     (
         ("model: phi-3-mini", "port: 8001\n    model: phi-3-mini"),

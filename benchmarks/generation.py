@@ -1,0 +1,219 @@
+"""Speed of a stack's model server beside the bare one: `python -m benchmarks.generation`.
+
+Both are the same binary with the same model, SmolLM2-135M-Instruct: once as a stack runs it (the
+image's own start, a CPU limit, the hardening), once alone with llama-server's own defaults. They
+answer in turns, first on a quiet machine, then beside two busy loops. Prints a Markdown table of
+tokens per second, the median of the rounds.
+
+`--variant NAME:VARIABLE=VALUE[,…]` adds the stack's container with other environment variables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+
+MODEL_FILE = "/opt/models/smollm2-135m.gguf"
+PORT = 8000
+CONTEXT = 2048
+PROMPT = "The quick brown fox jumps over the lazy dog. " * 40
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run llama-server."""
+
+    name: str
+    environment: dict[str, str]
+    bare: bool = False
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Tokens per second of one answer."""
+
+    prompt: float
+    generation: float
+
+
+def main() -> None:
+    options = _options()
+    client = docker.from_env()
+    image = options.image or _demo_image(client)
+    variants = [Variant("bare llama-server", {}, bare=True), Variant("stack's container", {})]
+    variants += options.variant
+    with contextlib.ExitStack() as stack:
+        containers = [
+            stack.enter_context(_server(client, image, variant, options.cpus))
+            for variant in variants
+        ]
+        urls = [_url(container) for container in containers]
+        for url in urls:
+            _wait(url)
+            _ask(url, tokens=16)
+        quiet = _rounds(urls, options)
+        with _busy_loops(options.loops):
+            busy = _rounds(urls, options)
+    print(_table([variant.name for variant in variants], quiet, busy, options))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.generation", description=__doc__)
+    parser.add_argument("--image", help="an inference image that holds smollm2-135m")
+    parser.add_argument("--cpus", type=float, default=os.cpu_count(), help="limit of a container")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--tokens", type=int, default=128, help="of each answer")
+    parser.add_argument("--loops", type=int, default=2, help="busy loops of the second half")
+    parser.add_argument("--variant", type=_variant, action="append", default=[])
+    return parser.parse_args()
+
+
+def _variant(text: str) -> Variant:
+    name, _, settings = text.partition(":")
+    return Variant(name, dict(pair.split("=", 1) for pair in settings.split(",") if pair))
+
+
+def _demo_image(client: docker.DockerClient) -> str:
+    """The newest image of the dev stack that holds the model."""
+    images = client.images.list("llm-stack-dev/inference-smollm2-135m")
+    if not images:
+        raise SystemExit("error: no image holds smollm2-135m; run ./dev up, or give --image")
+    return str(max(images, key=lambda image: image.attrs["Created"]).id)
+
+
+@contextlib.contextmanager
+def _server(
+    client: docker.DockerClient, image: str, variant: Variant, cpus: float
+) -> Iterator[Container]:
+    """A running container; gone afterwards."""
+    options: dict[str, Any] = {"ports": {f"{PORT}/tcp": ("127.0.0.1", None)}, "detach": True}
+    if variant.bare:
+        # Without the image's own environment, which is part of what is compared.
+        options |= {"entrypoint": ["/usr/bin/env", "-i", "/opt/llama/llama-server"]}
+        options |= {"command": ["--model", MODEL_FILE, "--host", "0.0.0.0", "--port", str(PORT)]}
+    else:
+        options |= {
+            "environment": {
+                "MODEL_NAME": "smollm2-135m",
+                "MODEL_PATH": MODEL_FILE,
+                "MODEL_SHA256_UNKNOWN": "true",
+                "CONTEXT_SIZE": str(CONTEXT),
+                "PORT": str(PORT),
+                **variant.environment,
+            },
+            "nano_cpus": int(cpus * 1e9),
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true"],
+            "tmpfs": {"/tmp": "size=64m,noexec"},
+            "init": True,
+        }
+    container = client.containers.run(image, **options)
+    try:
+        yield container
+    finally:
+        container.remove(force=True, v=True)
+
+
+def _url(container: Container) -> str:
+    container.reload()
+    return f"http://127.0.0.1:{container.ports[f'{PORT}/tcp'][0]['HostPort']}"
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _ask(url: str, tokens: int) -> Speed:
+    """One answer of exactly so many tokens; the prompt is read anew each time."""
+    body = {
+        "prompt": f"{time.monotonic_ns()} {PROMPT}",
+        "n_predict": tokens,
+        "ignore_eos": True,
+        "temperature": 0,
+        "cache_prompt": False,
+    }
+    request = urllib.request.Request(
+        f"{url}/completion",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        timings = json.load(answer)["timings"]
+    return Speed(timings["prompt_per_second"], timings["predicted_per_second"])
+
+
+def _rounds(urls: Sequence[str], options: argparse.Namespace) -> list[Speed]:
+    """The median speed of each server, all asked in turns so that each meets the same machine."""
+    answers: list[list[Speed]] = [[] for _ in urls]
+    for _ in range(options.rounds):
+        for url, found in zip(urls, answers, strict=True):
+            found.append(_ask(url, options.tokens))
+    return [
+        Speed(median(one.prompt for one in found), median(one.generation for one in found))
+        for found in answers
+    ]
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+@contextlib.contextmanager
+def _busy_loops(count: int) -> Iterator[None]:
+    loops = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(count)]
+    for loop in loops:
+        loop.start()
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.terminate()
+
+
+def _table(
+    names: Sequence[str],
+    quiet: Sequence[Speed],
+    busy: Sequence[Speed],
+    options: argparse.Namespace,
+) -> str:
+    head = (
+        f"Tokens/s, {options.cpus:g} CPUs, median of {options.rounds}, {options.loops} busy loops\n"
+    )
+    lines = [
+        "| server | prompt | generation | of bare | prompt, busy | generation, busy |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, alone, beside in zip(names, quiet, busy, strict=True):
+        share = alone.generation / quiet[0].generation
+        lines.append(
+            f"| {name} | {alone.prompt:.0f} | {alone.generation:.1f} | {share:.0%} "
+            f"| {beside.prompt:.0f} | {beside.generation:.1f} |"
+        )
+    return "\n".join([head, *lines])
+
+
+if __name__ == "__main__":
+    main()
