@@ -9,6 +9,7 @@ import pulumi
 
 from components.catalog import load_catalog
 from components.docker_orchestrator import DockerOrchestrator
+from components.engine_info import ask_engine
 from components.image import ServiceImage, image_args
 from components.kept_versions import KeptVersions, KeptVersionsArgs
 from components.monitor import Monitor, MonitorArgs, alert_addresses, monitor_config
@@ -35,11 +36,12 @@ stack = pulumi.get_stack()
 docker_host = pulumi.Config("docker").get("host")
 try:
     plan = make_plan(stack, *load_settings(stack), load_catalog(Path("services.yaml")))
-    socket = restarter_socket(plan, docker_host)
+    info = ask_engine(docker_host)
+    socket = restarter_socket(plan, docker_host, info)
     registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
     workloads = {name: workload(service, plan) for name, service in plan.services.items()}
     used = {*plan.own_images, *(work.image for work in workloads.values())}
-    ensure_the_engine_can_run(plan, used, docker_host)
+    ensure_the_engine_can_run(plan, used, docker_host, info)
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None
 

@@ -68,6 +68,10 @@ class HardenedContainerArgs:
     user: str = USER
     groups: Sequence[str] = ()
     """Ids of further groups."""
+    security_opts: Sequence[str] = ()
+    """Beside `no-new-privileges`; see components/docker_socket.py. A Swarm's services ignore it."""
+    userns_mode: str | None = None
+    """`host` for the host's user namespace where the engine has others, likewise."""
     entrypoint: Sequence[str] = ()
     """Instead of the image's own."""
     command: Sequence[str] = ()
@@ -107,7 +111,8 @@ def hardened_container(
         init=True,
         restart="unless-stopped",
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
-        security_opts=["no-new-privileges:true"],
+        security_opts=["no-new-privileges:true", *args.security_opts],
+        userns_mode=args.userns_mode,
         memory=args.memory // MEBIBYTE,
         memory_swap=args.memory // MEBIBYTE,
         # As the engine reads it back: "1" would be a change at every preview.

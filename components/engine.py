@@ -1,12 +1,14 @@
-"""The Docker engine that the provider talks to, asked for what the provider does not tell.
+"""Where the Docker engine of a stack is, and a client of it for what the provider does not offer.
 
 Docker's client takes longer to import than all of this project. An update that changes nothing
-asks the engine nothing, so nothing that is imported at each run imports the client.
+needs no client (components/engine_info.py goes without), so nothing that is imported at each run
+imports it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from docker import DockerClient
 
+DEFAULT_SOCKET = "/var/run/docker.sock"
+DEFAULT_HOST = f"unix://{DEFAULT_SOCKET}"
 # Seconds, as in Docker's client.
 ANSWER_TIMEOUT = 60
 
@@ -23,6 +27,11 @@ ANSWER_TIMEOUT = 60
 _THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="docker-engine")
 
 Answer = TypeVar("Answer")
+
+
+def shell_host() -> str:
+    """The engine that Docker's own client talks to: what DOCKER_HOST names, else the default."""
+    return os.environ.get("DOCKER_HOST") or DEFAULT_HOST
 
 
 def engine(host: str | None, timeout: int = ANSWER_TIMEOUT) -> DockerClient:
@@ -54,11 +63,6 @@ def answer_of(
             client.close()
     except (DockerException, OSError):
         return None
-
-
-def engine_info(host: str | None, timeout: int = ANSWER_TIMEOUT) -> dict[str, Any] | None:
-    """What the engine tells of itself; None where none answers."""
-    return answer_of(host, lambda client: dict(client.info()), timeout)
 
 
 async def asked(question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from .engine import engine_info
+from .engine_info import EngineInfo
 from .plan import Plan
 from .schema import SettingsError
 
 RUNTIME = "nvidia"
 
 
-def ensure_gpus_can_be_had(plan: Plan, docker_host: str | None) -> None:
+def ensure_gpus_can_be_had(plan: Plan, info: EngineInfo | None) -> None:
     """See that the engine has what GPU services need; raises `SettingsError` where it has not.
 
     Of an engine that cannot be reached the provider complains; of a Swarm's nodes nothing is known
@@ -20,9 +18,8 @@ def ensure_gpus_can_be_had(plan: Plan, docker_host: str | None) -> None:
     asking = {name: one.gpus for name, one in plan.inference_services.items() if one.gpus}
     if not asking or plan.on_swarm:
         return
-    info = engine_info(docker_host)
     if info is not None and not has_gpus(info):
-        runtimes = ", ".join(sorted(info.get("Runtimes") or {})) or "none"
+        runtimes = ", ".join(info.runtimes) or "none"
         raise SettingsError(
             f"services.yaml: services.{name}.gpus: the engine cannot hand out GPUs; found {gpus!r} "
             f"and the runtimes {runtimes}, allowed: an engine with NVIDIA's container toolkit, "
@@ -31,9 +28,6 @@ def ensure_gpus_can_be_had(plan: Plan, docker_host: str | None) -> None:
         )
 
 
-def has_gpus(info: dict[str, Any]) -> bool:
+def has_gpus(info: EngineInfo) -> bool:
     """Whether an engine knows NVIDIA's runtime, or its GPUs by the Container Device Interface."""
-    devices = info.get("DiscoveredDevices") or []
-    return RUNTIME in (info.get("Runtimes") or {}) or any(
-        "nvidia.com/gpu" in str(device) for device in devices
-    )
+    return RUNTIME in info.runtimes or any("nvidia.com/gpu" in device for device in info.devices)

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import pulumi
 
 from .catalog import MEBIBYTE
-from .docker_socket import DEFAULT_HOST, shell_host
-from .engine import engine_info
+from .engine_info import EngineInfo
 from .plan import Plan
 from .settings import PROJECT
 
-# A preview waits no longer for an engine that does not answer.
-ASK_SECONDS = 5
 GIBIBYTE = 1024 * MEBIBYTE
 
 
-def warn_of_memory(plan: Plan, docker_host: str | None) -> None:
-    """Say it where an update could run out of memory; nothing where no engine can be asked.
+def warn_of_memory(plan: Plan, info: EngineInfo | None) -> None:
+    """Say it where an update could run out of memory; nothing where no engine has answered.
 
     A Swarm looks for a node with room by itself.
     """
-    memory = None if plan.on_swarm else engine_memory(docker_host)
+    memory = 0 if plan.on_swarm or info is None else info.memory
     warning = memory_warning(plan, memory) if memory else None
     if warning:
         pulumi.log.warn(warning)
-
-
-def engine_memory(docker_host: str | None) -> int | None:
-    """Bytes of memory that the engine's machine has; None where it is not to be found out."""
-    host = docker_host or shell_host()
-    if sys.platform == "linux" and host == DEFAULT_HOST:
-        # The engine's machine is this one, and need not be asked.
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if host.startswith("ssh://"):
-        # A connection of its own, which Docker's client leaves open where it fails.
-        return None
-    info = engine_info(docker_host, ASK_SECONDS)
-    return int(info.get("MemTotal", 0)) or None if info else None
 
 
 def memory_warning(plan: Plan, memory: int) -> str | None:

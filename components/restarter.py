@@ -10,6 +10,7 @@ import pulumi
 from .catalog import MEBIBYTE
 from .container import HardenedContainerArgs, Mount
 from .docker_socket import DockerSocket, docker_socket
+from .engine_info import EngineInfo
 from .generated_secret import GeneratedSecret
 from .network import StackNetwork, StackNetworkArgs
 from .orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator
@@ -34,15 +35,17 @@ class RestarterArgs:
     orchestrator: Orchestrator
 
 
-def restarter_socket(plan: Plan, docker_host: str | None) -> DockerSocket | None:
+def restarter_socket(
+    plan: Plan, docker_host: str | None, info: EngineInfo | None
+) -> DockerSocket | None:
     """The socket that the restarter is given; None where the stack has no restarter.
 
-    Raises `SettingsError` where the socket's group can't be known.
+    Raises `SettingsError` where the socket's path or group cannot be found.
     """
     if not plan.restarts:
         return None
     group = plan.settings.monitor.socket_group
-    return docker_socket(docker_host, group, f"Pulumi.{plan.stack}.yaml")
+    return docker_socket(docker_host, group, info, f"Pulumi.{plan.stack}.yaml")
 
 
 class Restarter(pulumi.ComponentResource):
@@ -88,6 +91,8 @@ class Restarter(pulumi.ComponentResource):
                 cpus=0.25,
                 stop_grace=10,
                 groups=[str(args.socket.group)],
+                security_opts=args.socket.security_opts,
+                userns_mode=args.socket.userns_mode,
                 mounts=[Mount(host_path=args.socket.path, path=SOCKET_IN_CONTAINER)],
                 files=files,
             ),

@@ -78,9 +78,14 @@ def no_privileges(resource: Resource) -> Iterator[str]:
         yield f"is given the capabilities {', '.join(added)}; drop them"
     if props.get("devices"):
         yield "is given devices of the host"
+    # On an engine that maps users or confines by SELinux the socket can't be reached otherwise; see
+    # components/docker_socket.py.
+    holds_socket = _label(resource, SERVICE_LABEL) == SOCKET_HOLDER
     for namespace in NAMESPACES:
-        if props.get(namespace) == "host":
+        if props.get(namespace) == "host" and not (holds_socket and namespace == "usernsMode"):
             yield f"shares the host's namespace: {namespace} is host"
+    if "label=disable" in (props.get("securityOpts") or ()) and not holds_socket:
+        yield "is not confined by SELinux: take label=disable out of securityOpts"
 
 
 def no_plain_secret(resource: Resource) -> Iterator[str]:

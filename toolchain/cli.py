@@ -16,7 +16,9 @@ from .checking_programs import CheckingPrograms
 from .checks import Checks
 from .docker_engine import DockerEngine
 from .docker_plugin import DockerPlugin
+from .engine_checks import Verdict, ask_engine, engine_checks
 from .errors import SetupError
+from .image_store import ImageStore
 from .local_state import LocalState
 from .progress import Progress
 from .project import DEV_STACK, Project
@@ -116,6 +118,7 @@ def setup_steps(project: Project) -> list[SetupStep]:
     return [
         PythonEnvironment(project),
         DockerEngine(project),
+        ImageStore(),
         PulumiPrograms(project),
         DockerPlugin(project),
         BaseImage(project, "ubuntu:24.04"),
@@ -249,7 +252,7 @@ def test(project: Project, progress: Progress, pytest_args: Sequence[str]) -> in
 
 
 def doctor(project: Project, progress: Progress) -> int:
-    """Look at every step, and say what is missing; 1 where anything is."""
+    """Look at every step and at the engine; 1 where anything is missing or cannot work."""
     complete = True
     every = [
         *setup_steps(project),
@@ -262,9 +265,13 @@ def doctor(project: Project, progress: Progress) -> int:
         complete = complete and finding.ready
         outcome = "there" if finding.ready else "missing"
         progress.say(f"{outcome:>13}  {setup.title}: {finding.what}")
+    info = ask_engine()
+    for check in engine_checks(info) if info else ():
+        complete = complete and check.verdict is not Verdict.PROBLEM
+        progress.say(f"{check.verdict:>13}  {check.title}: {check.what}")
     for container in containers.list_containers():
         if container.service:
             progress.say(f"{'stack':>13}  {container.name}: {container.condition}")
     if not complete:
-        progress.say("./dev up does what is said of the missing ones.")
+        progress.say("./dev up does what is said of the missing ones, where it can.")
     return 0 if complete else 1

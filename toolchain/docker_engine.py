@@ -13,7 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from . import debian
+from .engine_checks import AskEngine, Verdict, ask_engine, version
 from .errors import SetupError
+from .image_store import installed_version, set_classic_store
 from .processes import ask, follow
 from .progress import Step
 from .project import Project
@@ -21,6 +23,8 @@ from .steps import Finding
 
 START_SECONDS = 60
 PACKAGES = ("docker.io", "iptables", "ca-certificates")
+# Where an engine keeps its images and volumes.
+ENGINE_DATA = Path("/var/lib/docker")
 
 
 class Action(StrEnum):
@@ -87,11 +91,17 @@ class DockerEngine:
 
     title = "Docker Engine"
 
-    def __init__(self, project: Project, look: Callable[[], Facts] | None = None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        look: Callable[[], Facts] | None = None,
+        ask_engine: AskEngine = ask_engine,
+    ) -> None:
         self._log = project.step_logs / "docker-engine.log"
         # The engine belongs to the machine, not to this checkout.
         self._daemon_log = Path("/var/log/dockerd-of-llm-stack.log")
         self._look = look or observe
+        self._ask_engine = ask_engine
 
     def find(self) -> Finding:
         facts = self._look()
@@ -106,18 +116,42 @@ class DockerEngine:
         if action is Action.EXPLAIN:
             raise SetupError(explain(facts))
         if action is Action.INSTALL:
-            debian.install(PACKAGES, purpose="Docker Engine", log=self._log, step=step)
+            self._install(facts, step)
             # The package starts the service itself where there is a service manager.
             action = Action.START_SERVICE if facts.systemd else Action.START_BY_HAND
             if self._look().version:
                 action = Action.NONE
         if action is Action.START_SERVICE:
-            sudo = [] if facts.root else ["sudo"]
-            follow([*sudo, "systemctl", "start", "docker"], log=self._log)
+            self._systemctl("start", facts)
             self._wait(step, daemon=None)
         elif action is Action.START_BY_HAND:
             self._wait(step, daemon=self._start_daemon())
+        if decide(facts) is Action.INSTALL:
+            self._warn_of_the_version(step)
         return f"version {self._look().version} answers"
+
+    def _install(self, facts: Facts, step: Step) -> None:
+        """Install the distribution's package, with the image store that builds need."""
+        # What an earlier installation left there may be in the other store.
+        new = not ENGINE_DATA.exists()
+        debian.install(PACKAGES, purpose="Docker Engine", log=self._log, step=step)
+        if (
+            new
+            and set_classic_store(self._log, root=facts.root, engine_version=installed_version())
+            and facts.systemd
+        ):
+            # The package has started it, with its own default.
+            self._systemctl("restart", facts)
+
+    def _warn_of_the_version(self, step: Step) -> None:
+        """A person who did not choose this engine may not expect what its age implies."""
+        info = self._ask_engine()
+        if info and (check := version(info)).verdict is Verdict.WARNING:
+            step.say(f"warning: {check.title}: {check.what}.")
+
+    def _systemctl(self, verb: str, facts: Facts) -> None:
+        sudo = [] if facts.root else ["sudo"]
+        follow([*sudo, "systemctl", verb, "docker"], log=self._log)
 
     def _start_daemon(self) -> subprocess.Popen[bytes]:
         # It outlives this program, and its terminal's Ctrl-C.

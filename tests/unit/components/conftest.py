@@ -220,8 +220,8 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         pulumi.runtime.test(program)()
         return monitor.graph
 
-    # No unit test asks an engine, not even for the memory of its machine.
-    monkeypatch.setattr("components.memory.engine_memory", lambda host: None)
+    # No unit test asks an engine.
+    monkeypatch.setattr("components.engine_info.ask_engine", lambda host: None)
     interrupt = signal.getsignal(signal.SIGINT)
     yield run
     signal.signal(signal.SIGINT, interrupt)

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import docker
 import pulumi
 import pytest
 
 from components.catalog import Catalog, load_catalog
+from components.engine_info import EngineInfo, read_info
 from components.gpu import has_gpus
 from components.image_sources import InferenceImage, LlamaEngine, image_sources
 from components.schema import SettingsError
@@ -25,18 +25,6 @@ ENTRY = "    model: phi-3-mini\n"
 STACK = {"services": ["phi-inference", "qwen-inference"], "monitor": {"socketGroup": 999}}
 
 
-class Engine:
-    """Tells of itself what a test says."""
-
-    def __init__(self, **info: Any) -> None:
-        self._info = info
-
-    def info(self) -> dict[str, Any]:
-        return self._info
-
-    def close(self) -> None: ...
-
-
 def catalogue(tmp_path: Path, more: str) -> Catalog:
     text = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
     path = tmp_path / "services.yaml"
@@ -49,21 +37,20 @@ Run = Any
 
 @pytest.fixture
 def run_with_gpus(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(more: str, engine: Any) -> Graph:
+    def run(more: str, info: EngineInfo | None) -> Graph:
         known = catalogue(tmp_path, more)
         monkeypatch.setattr("components.catalog.load_catalog", lambda path: known)
-        monkeypatch.setattr("components.engine.engine", engine)
+        monkeypatch.setattr("components.engine_info.ask_engine", lambda host: info)
         return run_program(STACK)
 
     return run
 
 
-def nvidia(host: str | None, timeout: int) -> Engine:
-    return Engine(Runtimes={"runc": {}, "nvidia": {}})
+NVIDIA = EngineInfo(runtimes=("nvidia", "runc"))
 
 
 def test_a_service_with_gpus_runs_the_cuda_engine(run_with_gpus: Run) -> None:
-    graph = run_with_gpus("    gpus: all\n    gpu_layers: 20\n", nvidia)
+    graph = run_with_gpus("    gpus: all\n    gpu_layers: 20\n", NVIDIA)
     phi, qwen = graph.running["phi-inference"].inputs, graph.running["qwen-inference"].inputs
     assert phi["gpus"] == "all"
     assert "LLAMA_ARG_N_GPU_LAYERS=20" in phi["envs"]
@@ -81,13 +68,13 @@ def test_a_service_with_gpus_runs_the_cuda_engine(run_with_gpus: Run) -> None:
 
 
 def test_a_number_of_gpus_is_handed_on(run_with_gpus: Run) -> None:
-    graph = run_with_gpus("    gpus: 2\n", nvidia)
+    graph = run_with_gpus("    gpus: 2\n", NVIDIA)
     assert graph.running["phi-inference"].inputs["gpus"] == "2"
 
 
 def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
-        run_with_gpus("    gpus: 1\n", lambda host, timeout: Engine(Runtimes={"runc": {}}))
+        run_with_gpus("    gpus: 1\n", EngineInfo(runtimes=("runc",)))
     assert str(refusal.value) == (
         "services.yaml: services.phi-inference.gpus: the engine cannot hand out GPUs; found '1' "
         "and the runtimes runc, allowed: an engine with NVIDIA's container toolkit, or no gpus"
@@ -95,10 +82,7 @@ def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
 
 
 def test_an_engine_that_is_not_reached_is_left_to_the_provider(run_with_gpus: Run) -> None:
-    def no_engine(host: str | None, timeout: int) -> None:
-        raise docker.errors.DockerException
-
-    assert run_with_gpus("    gpus: 1\n", no_engine).running["phi-inference"].inputs["gpus"] == "1"
+    assert run_with_gpus("    gpus: 1\n", None).running["phi-inference"].inputs["gpus"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +94,7 @@ def test_an_engine_that_is_not_reached_is_left_to_the_provider(run_with_gpus: Ru
     ],
 )
 def test_what_an_engine_with_gpus_says_of_itself(info: dict[str, Any], found: bool) -> None:
-    assert has_gpus(info) is found
+    assert has_gpus(read_info(info)) is found
 
 
 @pytest.mark.parametrize(

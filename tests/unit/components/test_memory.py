@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 from components.catalog import load_catalog
-from components.memory import GIBIBYTE, engine_memory, memory_warning
+from components.engine_info import EngineInfo
+from components.memory import GIBIBYTE, memory_warning, warn_of_memory
 from components.plan import Plan, make_plan
 from components.settings import StackSecrets, StackSettings
 
@@ -44,17 +46,18 @@ def test_the_next_one_counts_where_the_largest_goes_first_or_holds_a_host_port()
     assert memory_warning(plan(hostPorts=ports), GIBIBYTE) is None
 
 
-def test_an_engine_that_is_not_there_is_no_failure(tmp_path: Path) -> None:
-    assert engine_memory(f"unix://{tmp_path}/no.sock") is None
+def warnings(monkeypatch: pytest.MonkeyPatch, info: EngineInfo | None, **settings: Any) -> int:
+    """How many warnings the stack gets on an engine."""
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    warn_of_memory(plan(**settings), info)
+    return len(said)
 
 
-@pytest.mark.parametrize("host", ["ssh://nobody@127.0.0.1:1", "tcp://127.0.0.1:1"])
-def test_neither_is_one_that_cannot_be_reached(host: str) -> None:
-    assert engine_memory(host) is None
-
-
-def test_the_engine_of_this_machine_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr("components.memory.engine_info", lambda host, timeout: {"MemTotal": 1})
-    assert (engine_memory(None) or 0) > GIBIBYTE // 4
-    assert engine_memory("tcp://127.0.0.1:1") == 1
+def test_the_warning_needs_an_engine_that_reports_its_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert warnings(monkeypatch, EngineInfo(memory=16 * GIBIBYTE)) == 1
+    assert warnings(monkeypatch, EngineInfo(memory=18 * GIBIBYTE)) == 0
+    assert warnings(monkeypatch, EngineInfo()) == 0
+    assert warnings(monkeypatch, None) == 0

@@ -117,6 +117,8 @@ def rule(name: str) -> Rule:
         ("no-privileges", {"devices": [{"hostPath": "/dev/mem"}]}),
         ("no-privileges", {"networkMode": "host"}),
         ("no-privileges", {"pidMode": "host"}),
+        ("no-privileges", {"usernsMode": "host"}),
+        ("no-privileges", {"securityOpts": ["no-new-privileges:true", "label=disable"]}),
         ("no-plain-secret", {"envs": ["HF_TOKEN=x"]}),
         ("no-plain-secret", {"envs": ["TUNNEL_TOKEN=x"]}),
         ("no-plain-secret", {"envs": ["openai_api_key=x"]}),
@@ -168,6 +170,16 @@ def test_the_restarter_alone_may_hold_the_socket() -> None:
     restarter = {**GOOD, **socket, "labels": [{"label": "llm-stack.service", "value": "restarter"}]}
     resource = Resource("docker:index/container:Container", restarter, "prod")
     assert rule("no-docker-socket").violations(resource) == []
+
+
+def test_the_restarter_alone_may_have_what_reaches_the_socket() -> None:
+    labels = [{"label": "llm-stack.service", "value": "restarter"}]
+    options = ["no-new-privileges:true", "label=disable"]
+    restarter = {**GOOD, "labels": labels, "usernsMode": "host", "securityOpts": options}
+    kind = "docker:index/container:Container"
+    assert rule("no-privileges").violations(Resource(kind, restarter, "prod")) == []
+    more = {**restarter, "pidMode": "host"}
+    assert len(rule("no-privileges").violations(Resource(kind, more, "prod"))) == 1
 
 
 def test_a_secret_in_a_build_argument_is_found() -> None:

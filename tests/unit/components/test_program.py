@@ -10,6 +10,8 @@ from typing import Any, cast
 import pulumi
 import pytest
 
+from components.engine_info import EngineInfo
+
 from .conftest import Graph, StackRunner
 
 DEV = {
@@ -235,6 +237,29 @@ def test_only_the_restarter_holds_the_socket_and_only_the_monitor_reaches_it(dev
     assert on_its_network == {"restarter", "monitor"}
     (upload,) = dev.of("Container")["restarter-config-carrier"].inputs["uploads"]
     assert json.loads(upload["content"]) == {"stack": "dev", "services": DEV["services"]}
+
+
+@pytest.mark.parametrize(
+    ("info", "option"),
+    [
+        (EngineInfo(selinux=True), ("securityOpts", ["no-new-privileges:true", "label=disable"])),
+        (EngineInfo(remapped_users=True), ("usernsMode", "host")),
+    ],
+    ids=["SELinux", "userns-remap"],
+)
+def test_the_restarter_alone_is_let_through_to_the_socket(
+    run_program: StackRunner,
+    monkeypatch: pytest.MonkeyPatch,
+    dev: Graph,
+    info: EngineInfo,
+    option: tuple[str, Any],
+) -> None:
+    monkeypatch.setattr("components.engine_info.ask_engine", lambda host: info)
+    graph = run_program(DEV, stack="dev")
+    key, value = option
+    before = {name: container.inputs for name, container in dev.of("Container").items()}
+    before["restarter"] = {**before["restarter"], key: value}
+    assert {name: one.inputs for name, one in graph.of("Container").items()} == before
 
 
 def test_the_token_of_the_restarter_is_the_monitors_too_and_encrypted(dev: Graph) -> None:

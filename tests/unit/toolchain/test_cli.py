@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -15,6 +15,7 @@ from toolchain.containers import Container
 from toolchain.first_answer import KeyNeeded, NoModel, Reply
 from toolchain.progress import Progress, Step
 from toolchain.project import Project
+from toolchain.steps import Finding
 
 
 def test_no_command_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +42,51 @@ def test_what_root_made_is_told_with_the_way_out(
     told = capsys.readouterr().out
     assert "You may not use /checkout/.state/pulumi" in told
     assert "sudo chown -R $(id -u)" in told
+
+
+class Present:
+    """A step of the set-up with nothing to do."""
+
+    title = "Thing"
+
+    def __init__(self, project: Project) -> None: ...
+
+    def find(self) -> Finding:
+        return Finding(True, "there")
+
+
+@pytest.mark.parametrize(
+    ("info", "code", "line"),
+    [
+        ({"ServerVersion": "28.5.2", "Architecture": "x86_64"}, 0, "ok  Engine version: 28.5.2"),
+        (
+            {"ServerVersion": "20.10.24+dfsg1"},
+            0,
+            "warning  Engine version: 20.10.24+dfsg1 lets other",
+        ),
+        (
+            {"ServerVersion": "28.5.2", "CpuCfsQuota": False},
+            1,
+            "problem  Resource limits: the engine",
+        ),
+    ],
+)
+def test_doctor_fails_for_problems_and_not_for_warnings(
+    project: Project,
+    progress: Progress,
+    out: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    info: dict[str, Any],
+    code: int,
+    line: str,
+) -> None:
+    monkeypatch.setattr(cli, "setup_steps", lambda project: [])
+    for step in ("LocalState", "Browser", "CheckingPrograms"):
+        monkeypatch.setattr(cli, step, Present)
+    monkeypatch.setattr(cli.containers, "list_containers", list)
+    monkeypatch.setattr(cli, "ask_engine", lambda: info)
+    assert cli.doctor(project, progress) == code
+    assert line in out.getvalue()
 
 
 def test_down_where_nothing_is_up_is_no_error(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from toolchain import docker_engine
 from toolchain.docker_engine import Action, DockerEngine, Facts, decide, explain
 from toolchain.errors import SetupError
 from toolchain.progress import Step
@@ -67,3 +70,67 @@ def test_an_engine_that_answers_is_left_alone(project: Project) -> None:
     finding = DockerEngine(project, lambda: replace(INSTALLED, version="28.0.0")).find()
     assert finding.ready
     assert "28.0.0" in finding.what
+
+
+class Installation:
+    """A machine on which `apt` brings an engine that systemd starts, and what is run there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, version: str, data: Path) -> None:
+        self.version = version
+        self.installed = False
+        self.ran: list[str] = []
+        self.stores: list[str] = []
+        monkeypatch.setattr(docker_engine, "ENGINE_DATA", data)
+        monkeypatch.setattr(docker_engine.debian, "install", self._install)
+        monkeypatch.setattr(docker_engine, "installed_version", lambda: version)
+        monkeypatch.setattr(docker_engine, "set_classic_store", self._set_classic_store)
+        monkeypatch.setattr(
+            docker_engine, "follow", lambda args, log: self.ran.append(" ".join(args))
+        )
+
+    def engine(self, project: Project) -> DockerEngine:
+        return DockerEngine(project, self._look, lambda: {"ServerVersion": self.version})
+
+    def _look(self) -> Facts:
+        facts = replace(NOTHING, systemd=True)
+        return replace(facts, version=self.version) if self.installed else facts
+
+    def _install(self, *_: object, **__: object) -> None:
+        self.installed = True
+
+    def _set_classic_store(self, log: Path, *, root: bool, engine_version: str) -> bool:
+        self.stores.append(engine_version)
+        return engine_version.startswith("29.")
+
+
+def test_an_engine_that_was_installed_just_now_gets_the_store_that_builds_need(
+    project: Project, step: Step, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine = Installation(monkeypatch, "29.0.1", tmp_path / "none")
+    machine.engine(project).make(step)
+    assert machine.stores == ["29.0.1"]
+    assert machine.ran == ["systemctl restart docker"]
+
+
+def test_not_where_an_earlier_engine_left_its_images(
+    project: Project, step: Step, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine = Installation(monkeypatch, "29.0.1", tmp_path)
+    machine.engine(project).make(step)
+    assert machine.stores == machine.ran == []
+
+
+def test_an_installed_engine_that_opens_local_ports_is_warned_of(
+    project: Project,
+    step: Step,
+    out: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    machine = Installation(monkeypatch, "20.10.24+dfsg1", tmp_path / "none")
+    machine.engine(project).make(step)
+    assert machine.ran == [], "the package has started it"
+    assert "warning: Engine version: 20.10.24+dfsg1 lets other machines" in out.getvalue()
+    machine = Installation(monkeypatch, "28.0.0", tmp_path / "none")
+    machine.engine(project).make(step)
+    assert out.getvalue().count("warning: ") == 1
