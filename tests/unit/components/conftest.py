@@ -14,6 +14,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime import get_root_resource
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
 
@@ -208,6 +209,9 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         pulumi.runtime.set_all_config(encoded, [_full_key(key) for key in secrets or {}])
         monkeypatch.setattr("pulumi.runtime.resource._get_callbacks", _callbacks)
         pulumi.runtime.set_mocks(mocks, project="llm-stack", stack=stack, monitor=monitor)
+        if root := get_root_resource():
+            # Mocks keep one root for all tests; what one program registered on it is not the next one's.
+            root._transformations = []
         monkeypatch.chdir(PROJECT_ROOT)
         exports: dict[str, Any] = {}
         # Without an engine there is no stack to export from.
