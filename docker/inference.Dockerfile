@@ -114,7 +114,7 @@ RUN --mount=type=tmpfs,target=/var/cache/apt --mount=type=tmpfs,target=/var/lib/
 COPY --from=python-packages /opt/venv /opt/venv
 COPY --from=engine /opt/llama /opt/llama
 COPY --from=tiny-model /opt/models /opt/models
-COPY *.py /opt/app/inference/
+COPY --chmod=755 *.py /opt/app/inference/
 # The engine's threads wait for each other many times per word. Where another busy program shares the
 # CPUs, waiting actively was measured to bring a model from thousands of words a second to less than one.
 ENV PATH="/opt/venv/bin:$PATH" \
