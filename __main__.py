@@ -55,7 +55,7 @@ orchestrator = (
     if plan.on_swarm
     else DockerOrchestrator(images[CARRIER].reference, docker_host)
 )
-network = orchestrator.network("llm-network", stack)
+network = orchestrator.network("llm-network", stack, plan.services_subnet)
 
 services = {
     name: ServiceStack(
@@ -100,6 +100,7 @@ restarter = (
             socket=socket,
             image=images[RESTARTER].reference,
             orchestrator=orchestrator,
+            subnet=plan.restarter_subnet,
         ),
     )
     if socket

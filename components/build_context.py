@@ -97,9 +97,10 @@ def _sent(context: Path, folder: str, rules: Sequence[IgnoreRule]) -> Iterator[s
 
 
 def context_digest(context: Path, dockerfile: Path, build_args: Mapping[str, str]) -> str:
-    """SHA-256 over names, modes and contents of the context, the Dockerfile and the arguments.
+    """SHA-256 over the context, the Dockerfile and the arguments.
 
-    Times and owners do not count: Docker's own build cache ignores them too.
+    Of a file count what git keeps: name, content, type and executable bit. The other permissions
+    follow the umask of the checkout, and the Dockerfiles set their own (`COPY --chmod`).
     """
     digest = hashlib.sha256()
     for path in context_files(context):
@@ -112,7 +113,8 @@ def context_digest(context: Path, dockerfile: Path, build_args: Mapping[str, str
 
 def _add(digest: hashlib._Hash, name: str, path: Path) -> None:
     mode = path.lstat().st_mode
-    digest.update(f"\0{name}\0{mode:o}\0".encode())
+    executable = stat.S_ISREG(mode) and bool(mode & stat.S_IXUSR)
+    digest.update(f"\0{name}\0{stat.S_IFMT(mode):o}\0{executable:d}\0".encode())
     if stat.S_ISLNK(mode):
         digest.update(os.readlink(path).encode())
     elif stat.S_ISREG(mode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
 
 import pulumi
 import pulumi_docker as docker
@@ -23,9 +24,13 @@ class DockerOrchestrator:
     host: str | None = None
 
     def network(
-        self, name: str, stack: str, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        stack: str,
+        subnet: IPv4Network | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> StackNetwork:
-        return StackNetwork(name, StackNetworkArgs(stack=stack), opts)
+        return StackNetwork(name, StackNetworkArgs(stack=stack, subnet=subnet), opts)
 
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         mounted = MountedFiles(name, args, self.carrier_image, opts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Literal
 
 import pulumi
@@ -21,6 +22,9 @@ class StackNetworkArgs:
     """An overlay reaches over all nodes of a Swarm."""
     encrypted: bool = False
     """Of an overlay: what goes from node to node."""
+    subnet: IPv4Network | None = None
+    """None leaves the choice to the engine. Another one replaces the network, and with it each
+    container on it; the engine refuses one that overlaps with a network that it has."""
 
 
 class StackNetwork(pulumi.ComponentResource):
@@ -40,9 +44,16 @@ class StackNetwork(pulumi.ComponentResource):
             driver=args.driver,
             internal=args.internal,
             options={"encrypted": "true"} if args.encrypted else None,
+            ipam_configs=[_addresses(args.subnet)] if args.subnet else None,
             labels=[docker.NetworkLabelArgs(**stack_label(args.stack))],
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.network_name = network.name
         self.reference = network.id if args.driver == "overlay" else network.name
         self.register_outputs({"network_name": self.network_name})
+
+
+def _addresses(subnet: IPv4Network) -> docker.NetworkIpamConfigArgs:
+    # The engine's own choice of gateway, given because some engines report it back: an input that
+    # the provider reads and the program does not give would replace the network at every update.
+    return docker.NetworkIpamConfigArgs(subnet=str(subnet), gateway=str(subnet[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Protocol
 
 import pulumi
@@ -52,9 +53,13 @@ class Orchestrator(Protocol):
     """Makes what components ask for; each resource under the parent that `opts` names."""
 
     def network(
-        self, name: str, stack: str, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        stack: str,
+        subnet: IPv4Network | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> StackNetwork:
-        """A network of the stack's own."""
+        """A network of the stack's own; without a subnet the engine chooses one."""
 
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         """Files that a container is given in `HardenedContainerArgs.files`."""

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from .catalog import AnyService, Catalog, ContainerService, InferenceService, Model
 from .image_sources import image_names, inference_images
@@ -88,6 +89,19 @@ class Plan:
     def restarts(self) -> bool:
         """Whether the stack has a restarter; a Swarm itself starts anew what is unhealthy."""
         return self.settings.monitor.restarts and not self.on_swarm
+
+    @property
+    def services_subnet(self) -> IPv4Network | None:
+        """The addresses of the network of all services; None leaves the choice to the engine."""
+        network = self.settings.network
+        if network is None:
+            return None
+        return network.subnet if self.on_swarm else network.services
+
+    @property
+    def restarter_subnet(self) -> IPv4Network | None:
+        """The addresses of the network of monitor and restarter, on one engine."""
+        return self.settings.network.restarter if self.settings.network else None
 
     def replicas(self, name: str) -> int | None:
         """How many of a service run; None for one without a number."""

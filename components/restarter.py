@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi
 
@@ -33,6 +34,8 @@ class RestarterArgs:
     socket: DockerSocket
     image: pulumi.Input[str]
     orchestrator: Orchestrator
+    subnet: IPv4Network | None = None
+    """Of the network that it shares with the monitor."""
 
 
 def restarter_socket(
@@ -67,7 +70,9 @@ class Restarter(pulumi.ComponentResource):
         self.url = f"http://{name}:{PORT}"
         self.token = GeneratedSecret(f"{name}-token", mine).value
         network = StackNetwork(
-            f"{name}-network", StackNetworkArgs(stack=args.stack, internal=True), mine
+            f"{name}-network",
+            StackNetworkArgs(stack=args.stack, internal=True, subnet=args.subnet),
+            mine,
         )
         self.network_name = network.network_name
         config = json.dumps({"stack": args.stack, "services": list(args.services)}, indent=2)

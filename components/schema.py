@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
+
+from .yaml_document import UnreadableError, YamlDocument, read_document
 
 Location = tuple[int | str, ...]
 
@@ -33,7 +35,7 @@ class StrictModel(BaseModel):
     def _name_the_allowed_keys(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        allowed = [field.alias or name for name, field in cls.model_fields.items()]
+        allowed = _keys(cls)
         known = {*allowed, *cls.model_fields}
         for key in data:
             if key not in known:
@@ -78,27 +80,36 @@ def validate(model: type[Model], data: object, source: str, prefix: str = "") ->
 def load_yaml(model: type[Model], path: Path) -> Model:
     """Read a YAML file into `model`; problems name the file and the line.
 
-    Raises `SettingsError` for a missing file, broken YAML, a key given twice, or a value refused.
+    Raises `SettingsError` for whatever else the file holds, or if it can't be read.
     """
     name = path.name
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        root = loader.get_single_node()
-        content = loader.construct_document(root) if root else None
-    except OSError as error:
-        raise SettingsError([f"{name}: cannot be read: {error.strerror}"]) from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingsError([f"{name}:{line}: is not YAML: {error.problem}"]) from None
-    repeated = [f"{name}:{line}: the key {key!r} is given twice" for key, line in _repeats(root)]
-    if repeated:
-        raise SettingsError(repeated)
+        document = read_document(path)
+    except UnreadableError as error:
+        raise SettingsError(
+            f"{name}: {text}" if line is None else f"{name}:{line}: {text}"
+            for line, text in error.problems
+        ) from None
+    content = document.content
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else reprlib.repr(content)
+        raise SettingsError(
+            [
+                f"{name}:{document.line(())}: is not a mapping; found {found}, "
+                f"{choices('', _keys(model))}"
+            ]
+        )
     try:
         return model.model_validate(content)
     except ValidationError as error:
         raise SettingsError(
-            f"{name}:{_line(root, problem)}: {_explain(problem)}" for problem in error.errors()
+            f"{name}:{_line(document, problem)}: {_explain(problem)}" for problem in error.errors()
         ) from None
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    """The keys of a model as a user writes them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _explain(problem: ErrorDetails) -> str:
@@ -117,37 +128,6 @@ def _user_location(problem: ErrorDetails) -> Location:
     return tuple(part for at, part in enumerate(location) if at < 2 or part not in added)
 
 
-def _line(node: yaml.Node | None, problem: ErrorDetails) -> int:
-    """The line of the deepest node that the location of a problem leads to."""
-    line = 1
-    for part in (*_user_location(problem), problem.get("ctx", {}).get("at")):
-        step = _child(node, part)
-        if step is None:
-            break
-        line, node = step
-    return line
-
-
-def _child(node: yaml.Node | None, part: int | str | None) -> tuple[int, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == str(part):
-                return key.start_mark.line + 1, value
-    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-        value = node.value[part]
-        return value.start_mark.line + 1, value
-    return None
-
-
-def _repeats(node: yaml.Node | None) -> Iterable[tuple[str, int]]:
-    """Keys given twice in one mapping: YAML readers keep the last one silently."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key.value, key.start_mark.line + 1
-            seen.add(key.value)
-            yield from _repeats(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _repeats(value)
+def _line(document: YamlDocument, problem: ErrorDetails) -> int:
+    """The line of what a problem is about, or of what should contain it."""
+    return document.line((*_user_location(problem), problem.get("ctx", {}).get("at")))

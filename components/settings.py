@@ -25,6 +25,7 @@ from .alert_settings import (
     webhook_problems,
 )
 from .catalog import ModelName, Name, Port
+from .network_settings import NetworkSettings
 from .orchestrator_settings import OrchestratorKind, Replicas, SwarmSettings
 from .registry_settings import Digest, RegistrySettings
 from .schema import CamelModel, SettingsError, choices, validate
@@ -93,6 +94,7 @@ class StackSettings(CamelModel):
     orchestrator: OrchestratorKind = OrchestratorKind.DOCKER
     replicas: dict[Name, Replicas] = Field(default_factory=dict)
     swarm: SwarmSettings | None = None
+    network: NetworkSettings | None = None
     host_ports: dict[Name, Port] = Field(default_factory=dict)
     stand_in_model: ModelName | None = None
     base_images: BaseImages = BaseImages()

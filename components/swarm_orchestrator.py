@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi
 
@@ -26,9 +27,15 @@ class SwarmOrchestrator:
     host: str | None = None
 
     def network(
-        self, name: str, stack: str, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        stack: str,
+        subnet: IPv4Network | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> StackNetwork:
-        args = StackNetworkArgs(stack=stack, driver="overlay", encrypted=self.settings.encrypted)
+        args = StackNetworkArgs(
+            stack=stack, driver="overlay", encrypted=self.settings.encrypted, subnet=subnet
+        )
         return StackNetwork(name, args, opts)
 
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:

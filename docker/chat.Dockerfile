@@ -13,7 +13,8 @@ ENV PATH=/opt/node/bin:$PATH
 WORKDIR /build/web
 COPY web/package.json web/package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
-COPY web/ ./
+# Vite keeps the permissions of public/, and a checkout those of its umask.
+COPY --chmod=755 web/ ./
 RUN npm run build
 
 # ---- builder: the virtual environment and the package, with their bytecode ------------------------
@@ -26,7 +27,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python3 -m venv --without-pip /opt/venv \
     && /build/pip/bin/pip --python /opt/venv/bin/python3 install \
         --no-compile --require-hashes --only-binary :all: --requirement /build/requirements.txt
-COPY *.py /opt/app/chat/
+# A checkout under umask 077 has files that user 10001 could not read.
+COPY --chmod=755 *.py /opt/app/chat/
 # The root file system is read-only at run time, so the bytecode is made here.
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib /opt/app
 

@@ -56,7 +56,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # ---- engine-compiled-cpu: llama-server with a CPU backend per generation of processors -----------
 FROM engine-source AS engine-compiled-cpu
 ARG CPU_VARIANTS=all
-COPY engine /src/engine
+COPY --chmod=755 engine /src/engine
 RUN python3 /src/engine/cpu_variants.py ${CPU_VARIANTS} /src/llama/ggml/src/CMakeLists.txt
 # What `llama-server --version` prints; the build of LLAMA_IMAGE that has the same source.
 ARG LLAMA_BUILD=11312
@@ -169,7 +169,7 @@ RUN /opt/llama/llama-server --version 2>&1 | tee /tmp/version; \
       echo "Set llm-stack:baseImages.python to a newer Debian, or llm-stack:engineSource to compiled." >&2; \
       exit 1; }
 COPY --from=bundled-model /opt/models /opt/models
-COPY *.py /opt/app/inference/
+COPY --chmod=755 *.py /opt/app/inference/
 ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONPATH=/opt/app \
     PYTHONUNBUFFERED=1 \

@@ -13,7 +13,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && /build/pip/bin/pip install --no-compile --require-hashes --only-binary :all: \
         --target /build/lib --requirement /build/requirements.txt \
     && rm -rf /build/lib/bin
-COPY . /build/app/monitor
+# A checkout under umask 077 has files that user 10001 could not read.
+COPY --chmod=755 . /build/app/monitor
 # The root file system is read-only at run time, so the bytecode is made here.
 RUN rm /build/app/monitor/requirements.txt \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /build/app /build/lib

@@ -3,7 +3,8 @@
 ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS builder
-COPY . /build/restarter
+# A checkout under umask 077 has files that user 10001 could not read.
+COPY --chmod=755 . /build/restarter
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /build/restarter
 
 FROM ${BASE_IMAGE}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.build_context import context_digest, context_files
+
+PROJECT_ROOT = Path(__file__).parents[2]
 
 IGNORE_SOME = """
 # a comment
@@ -106,3 +110,24 @@ def test_only_what_is_sent_counts(context: Path, tmp_path: Path) -> None:
     assert context_digest(context, dockerfile, {}) == digest
     (context / "main.py").chmod(0o755)
     assert context_digest(context, dockerfile, {}) != digest
+
+
+@pytest.mark.parametrize("image", ["chat", "inference", "monitor", "restarter"])
+def test_an_image_gets_no_modes_of_the_checkout(
+    image: str, tmp_path: Path, buildkit: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    context = tmp_path / image
+    ignored = shutil.ignore_patterns("node_modules", "__pycache__")
+    shutil.copytree(PROJECT_ROOT / "app" / image, context, ignore=ignored)
+    for path in context.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    text = (PROJECT_ROOT / f"docker/{image}.Dockerfile").read_text(encoding="utf-8")
+    copies = re.findall(r"^COPY --chmod=.*$", text, re.M)
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("\n".join(["FROM scratch", "WORKDIR /build", *copies]), encoding="utf-8")
+    archive = tmp_path / "sent.tar"
+    buildkit("-f", str(dockerfile), "-o", f"type=tar,dest={archive}", str(context))
+    with tarfile.open(archive) as sent:
+        modes = {member.mode for member in sent}
+    assert copies
+    assert modes == {0o755}

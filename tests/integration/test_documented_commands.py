@@ -371,6 +371,19 @@ def test_which_services_run_is_a_setting(run: Shell) -> None:
     assert set(run.stack.containers()) == own | {"chat-interface"}
 
 
+def test_the_addresses_of_the_networks_are_a_setting(run: Shell) -> None:
+    run("pulumi config set --path llm-stack:network.subnet 10.213.0.0/24")
+    run("pulumi up")
+    run.stack.becomes_healthy()
+    shown = run("docker network inspect -f '{{.Name}} {{.IPAM.Config}}' $(docker network ls -q)")
+    assert "10.213.0.0/25" in shown
+    assert "10.213.0.240/28" in shown
+    run("pulumi up --refresh")
+    run.stack.pulumi("preview", "--expect-no-changes")
+    run.stack.pulumi("config", "rm", "llm-stack:network")
+    run.stack.pulumi("preview", "--expect-no-changes")
+
+
 def test_connectors_are_scaled_by_a_setting(run: Shell) -> None:
     """What comes of it on a stack with tunnels is shown by tests/integration/prod."""
     run("pulumi config set --path llm-stack:tunnel.replicas 3")

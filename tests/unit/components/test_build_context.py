@@ -1,13 +1,16 @@
-"""Which files of a build context a `.dockerignore` leaves out, by the rules of Docker's matcher."""
+"""What of a build context counts: the files that `.dockerignore` leaves, and their executable bit."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pulumi
 import pytest
 
-from components.build_context import context_files, ignore_rules, is_sent
+from components.build_context import context_digest, context_files, ignore_rules, is_sent
+
+DOCKERFILES = Path(__file__).parents[3] / "docker"
 
 
 @pytest.mark.parametrize(
@@ -68,3 +71,48 @@ def test_a_rule_that_is_no_pattern_is_told_with_its_file(tmp_path: Path) -> None
     ignore.write_text("a[", encoding="utf-8")
     with pytest.raises(pulumi.RunError, match=str(ignore)):
         context_files(tmp_path)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A context as git writes it under umask 022."""
+    context = tmp_path / "context"
+    (context / "pkg").mkdir(parents=True)
+    (context / "main.py").write_text("pass", encoding="utf-8")
+    (context / "pkg/tool").write_text("#!/bin/sh", encoding="utf-8")
+    for path, mode in (("main.py", 0o644), ("pkg/tool", 0o755), ("pkg", 0o755)):
+        (context / path).chmod(mode)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    return context
+
+
+def digest(context: Path) -> str:
+    return context_digest(context, context.parent / "Dockerfile", {})
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o027, 0o077])
+def test_the_umask_of_the_checkout_changes_no_digest(checkout: Path, umask: int) -> None:
+    before = digest(checkout)
+    for path in checkout.rglob("*"):
+        executable = path.is_dir() or path.name == "tool"
+        path.chmod((0o777 if executable else 0o666) & ~umask)
+    assert digest(checkout) == before
+
+
+@pytest.mark.parametrize(("path", "mode"), [("main.py", 0o755), ("pkg/tool", 0o644)])
+def test_the_executable_bit_changes_the_digest(checkout: Path, path: str, mode: int) -> None:
+    before = digest(checkout)
+    (checkout / path).chmod(mode)
+    assert digest(checkout) != before
+
+
+@pytest.mark.parametrize(
+    "dockerfile", sorted(DOCKERFILES.glob("*.Dockerfile")), ids=lambda path: path.stem
+)
+def test_what_is_copied_into_an_image_does_not_keep_the_modes_of_the_checkout(
+    dockerfile: Path,
+) -> None:
+    """Files named one by one, such as requirements, are read by root in a stage that builds."""
+    copies = re.findall(r"^COPY (?!--from)(.*)$", dockerfile.read_text(encoding="utf-8"), re.M)
+    shipped = [copy for copy in copies if re.search(r"\*|(^| )(\.|\S+/) ", copy)]
+    assert [copy for copy in shipped if not copy.startswith("--chmod=755 ")] == []

@@ -78,7 +78,7 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, engineSource, hostPorts, imageDigests, keepVersions, monitor, "
+        "allowed: baseImages, engineSource, hostPorts, imageDigests, keepVersions, monitor, network, "
         "operationTimeout, orchestrator, protect, registry, replicas, services, standInModel, swarm, "
         "tunnel, updates",
     ),
