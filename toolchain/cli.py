@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import containers, first_answer
+from . import containers, first_answer, proxy
 from .base_images import PYTHON_RECIPE, BaseImage
 from .browser import Browser
 from .checking_programs import CheckingPrograms
@@ -262,6 +262,8 @@ def doctor(project: Project, progress: Progress) -> int:
         complete = complete and finding.ready
         outcome = "there" if finding.ready else "missing"
         progress.say(f"{outcome:>13}  {setup.title}: {finding.what}")
+    for note in proxy.notes():
+        progress.say(f"{'note':>13}  Proxy: {note}")
     for container in containers.list_containers():
         if container.service:
             progress.say(f"{'stack':>13}  {container.name}: {container.condition}")

@@ -78,8 +78,8 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, hostPorts, imageDigests, keepVersions, monitor, orchestrator, protect, "
-        "registry, replicas, services, standInModel, swarm, tunnel, updates",
+        "allowed: baseImages, caFile, hostPorts, imageDigests, keepVersions, modelHub, monitor, "
+        "orchestrator, protect, proxy, registry, replicas, services, standInModel, swarm, tunnel, updates",
     ),
     (
         {"updates": {"phi-inference": "stop-first"}},
