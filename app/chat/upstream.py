@@ -170,11 +170,16 @@ def _session(
     )
 
 
-def outside_tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """TLS that trusts the image's authorities, and those in the file that EXTRA_CA_FILE names."""
+def outside_tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
+    """TLS that trusts the image's authorities, and those in the file that EXTRA_CA_FILE names.
+
+    True is aiohttp's own default, which trusts the former.
+    """
+    extra = environ.get("EXTRA_CA_FILE")
+    if not extra:
+        return True
     context = ssl.create_default_context()
-    if extra := environ.get("EXTRA_CA_FILE"):
-        context.load_verify_locations(extra)
+    context.load_verify_locations(extra)
     return context
 
 

@@ -171,10 +171,13 @@ class Fetcher:
             raise NoAnswer("broken", text, unreachable=False) from None
 
 
-def _outside_tls() -> ssl.SSLContext:
+def _outside_tls() -> ssl.SSLContext | bool:
+    """The authorities in a further file are trusted too; True is aiohttp's own default."""
+    extra = os.environ.get("EXTRA_CA_FILE")
+    if not extra:
+        return True
     context = ssl.create_default_context()
-    if extra := os.environ.get("EXTRA_CA_FILE"):
-        context.load_verify_locations(extra)
+    context.load_verify_locations(extra)
     return context
 
 

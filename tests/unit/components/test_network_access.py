@@ -156,7 +156,7 @@ class TestProxyInContainers:
             {"cloudflareTunnelToken-chat-interface": TUNNEL_TOKEN},
         )
         specs = {n: s.inputs["taskSpec"]["containerSpec"] for n, s in graph.of("Service").items()}
-        direct = {n: {*s["env"]["NO_PROXY"].split(",")} for n, s in specs.items() if "env" in s}
+        direct = {n: {*s["env"].get("NO_PROXY", "").split(",")} for n, s in specs.items()}
         every = {"chat-interface", "phi-inference", "qwen-inference", "monitor", "restarter"}
         assert every <= direct["chat-interface"] & direct["phi-inference"] & direct["monitor"]
         # The monitor alone asks each replica, and each connector, by a name of its own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from components.network_access import ProxySettings
 from toolchain.proxy import notes, shell_proxy
@@ -68,6 +69,8 @@ def test_a_proxy_that_containers_cannot_use_is_skipped_with_the_reason(
     assert sentence.startswith("HTTPS_PROXY is not used by builds and containers: ")
     assert said in sentence
     assert "pass-word" not in sentence
+    with pytest.raises(ValidationError):
+        ProxySettings.model_validate({"https": value if "://" in value else f"http://{value}"})
 
 
 def test_a_usable_one_stays_beside_one_that_is_skipped() -> None:
