@@ -17,6 +17,7 @@ from tests.doubles.certificates import Company, company
 
 from .conftest import MODEL, MakeSettings
 from .fake_hub import FakeHub
+from .test_inference_start import run
 
 OpenHub = Callable[[Settings], Callable[[], Hub]]
 NOWHERE = "http://127.0.0.1:9"
@@ -50,7 +51,6 @@ def made(tmp_path: Path) -> Company:
 
 @pytest.fixture
 def tls_hub(made: Company) -> Iterator[FakeHub]:
-    # The storage is on the hub itself: its redirects name http.
     with FakeHub(content=MODEL, tls=made.server_context()) as serving:
         yield serving
 
@@ -115,6 +115,24 @@ def test_a_certificate_of_the_companys_authority_is_trusted_once_it_is_named(
     assert settings.extra_ca_file is not None
     trust_authorities(settings.extra_ca_file)
     assert describe() == len(MODEL)
+
+
+def test_the_program_fetches_by_such_tls(
+    tls_hub: FakeHub, made: Company, tmp_path: Path, free_port: int
+) -> None:
+    ended = run(
+        {
+            "MODEL_NAME": "phi",
+            "MODEL_REPOSITORY": tls_hub.repository,
+            "MODEL_FILE": tls_hub.name,
+            "MODEL_SHA256": tls_hub.sha256,
+            "MODELS_DIR": str(tmp_path / "models"),
+            "HF_ENDPOINT": tls_hub.endpoint,
+            "EXTRA_CA_FILE": str(made.authority),
+            "PORT": str(free_port),
+        }
+    )
+    assert "the model is in place" in ended.stdout
 
 
 def test_a_file_without_authorities_ends_the_start(tmp_path: Path) -> None:

@@ -120,12 +120,16 @@ def free_port() -> int:
         return port
 
 
-async def test_the_program_checks_directly_and_sends_heartbeats_by_the_proxy(
+async def test_the_program_checks_directly_and_reports_by_the_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(beat=(200, {})) as proxy, serving(health=(200, {})) as service:
+    async with (
+        serving(beat=(200, {}), hook=(200, {})) as proxy,
+        serving(health=(500, {})) as service,
+    ):
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         (tmp_path / "heartbeat").write_text("http://beat.invalid/beat")
+        (tmp_path / "hook").write_text("http://hooks.invalid/hook")
         settings = Settings.model_validate(
             {
                 "stack": "dev",
@@ -133,14 +137,20 @@ async def test_the_program_checks_directly_and_sends_heartbeats_by_the_proxy(
                 "port": free_port(),
                 "state_dir": tmp_path,
                 "admin_socket": tmp_path / "admin.sock",
-                "services": [{"name": "clock", "url": f"{service.url}/health", "kind": "http"}],
-                "alerts": {"heartbeat_url_file": tmp_path / "heartbeat"},
+                "services": [{"name": "clock", "url": f"{service.url}/health", "start_grace": 0}],
+                "judgement": {"fail_after": 1},
+                "restarts": {"enabled": False},
+                "alerts": {
+                    "heartbeat_url_file": tmp_path / "heartbeat",
+                    "webhooks": [{"name": "team", "url_file": tmp_path / "hook"}],
+                    "group_wait": 0,
+                },
             }
         )
         running = asyncio.create_task(program.run(settings))
         try:
             await asyncio.wait_for(proxy.is_asked("/beat"), 10)
-            await asyncio.wait_for(service.is_asked("/health"), 10)
+            await asyncio.wait_for(proxy.is_asked("/hook"), 10)
             assert "/health" not in proxy.asked
         finally:
             running.cancel()
