@@ -1,4 +1,4 @@
-"""The proxy of this shell: as settings of a stack, and what `./dev doctor` says of it."""
+"""The proxy of this shell: as settings of a stack, and what `./dev doctor` prints about it."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def notes(
     """
     found = shell_proxy(environ)
     folder = environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
-    told = list(found.skipped)
+    lines = list(found.skipped)
     if found.settings:
-        told.append(f"this shell names one; builds and containers use what {SETTING} says")
+        lines.append(f"this shell names one; only {SETTING} reaches builds and containers")
     file = docker_config or Path(folder) / DOCKER_CONFIG
     if _names_proxies(file):
-        told.append(f"{file} names one for `docker run`; containers use what {SETTING} says")
-    return tuple(told)
+        lines.append(f"{file} names one for `docker run`; only {SETTING} reaches containers")
+    return tuple(lines)
 
 
 def _variable(lower: str, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -76,7 +76,7 @@ def _variable(lower: str, environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _problem(address: str) -> str | None:
-    """Why a container cannot use a proxy; never tells a password."""
+    """Why a container cannot use a proxy; the text never holds a password."""
     try:
         parts = urlsplit(address)
         host = parts.hostname if (parts.port or 1) > 0 else None

@@ -1,4 +1,4 @@
-"""The way to the hub: by a company's proxy, and by TLS that a company's own authority vouches for."""
+"""The way to the hub: by a company's proxy, and by TLS with a certificate of its own authority."""
 
 from __future__ import annotations
 
