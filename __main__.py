@@ -12,7 +12,13 @@ from components.docker_orchestrator import DockerOrchestrator
 from components.engine_info import ask_engine
 from components.image import ServiceImage, image_args
 from components.kept_versions import KeptVersions, KeptVersionsArgs
-from components.monitor import Monitor, MonitorArgs, alert_addresses, monitor_config
+from components.monitor import (
+    Monitor,
+    MonitorArgs,
+    alert_addresses,
+    monitor_config,
+    monitor_environment,
+)
 from components.operation_timeout import limit_operations
 from components.orchestrator_settings import SwarmSettings
 from components.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
@@ -116,6 +122,8 @@ monitor = Monitor(
         host_port=plan.host_port(MONITOR),
         restarter=restarter,
         addresses=alert_addresses(plan),
+        environment=monitor_environment(plan),
+        config_files=plan.network_access.files,
         orchestrator=orchestrator,
     ),
 )

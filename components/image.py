@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
 from .image_sources import ImageSources, LlamaEngine, image_sources
+from .network_access import BUNDLE_SECRET, PROXY_VARIABLES, NetworkAccess, write_bundle
 from .registry_settings import Platform, RegistrySettings
 from .settings import StackSettings
 
 # BuildKit's progress goes here while `pulumi up` builds: `tail -f logs/<image>.log`.
 BUILD_LOGS = Path("logs")
+# How a build reaches the internet decides nothing of what it makes, so neither the tag nor the
+# trigger holds it, and a change of it alone builds nothing. The provider would replace an image for
+# any change of `build`, hence the list. Once the sources change, the replacement is made of the
+# program's own values, these included: what is ignored counts in the comparison only.
+NOT_COMPARED = [*(f"build.buildArgs.{name}" for name in PROXY_VARIABLES), "build.secrets"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class ServiceImageArgs:
     """Whether the image goes to the registry that `repository` names."""
     digest: str | None = None
     """Of an image that the registry holds, or the engine where there is none: nothing is built."""
+    network_access: NetworkAccess = field(default_factory=NetworkAccess)
+    """How the build reaches the internet; no part of `sources`."""
 
 
 class ServiceImage(pulumi.ComponentResource):
@@ -68,7 +76,8 @@ class ServiceImage(pulumi.ComponentResource):
                 context=sources.context.as_posix(),
                 # The provider resolves it against the context, not the project.
                 dockerfile=os.path.relpath(sources.dockerfile, sources.context),
-                build_args=dict(sources.build_args),
+                build_args={**sources.build_args, **args.network_access.proxy_variables()},
+                secrets=self._build_secrets(),
                 build_log_file=(BUILD_LOGS / f"{self._name}.log").as_posix(),
                 platform=args.platform,
             ),
@@ -76,8 +85,16 @@ class ServiceImage(pulumi.ComponentResource):
             keep_locally=args.push or None,
             # A container that someone else started from the image keeps it; only our name goes.
             force_remove=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=NOT_COMPARED),
         )
+
+    def _build_secrets(self) -> list[docker.RemoteImageBuildSecretArgs] | None:
+        """The company's authorities: a secret is seen by the steps that mount it, and not kept."""
+        authorities = self._args.network_access.authorities
+        if authorities is None:
+            return None
+        bundle = write_bundle(authorities).as_posix()
+        return [docker.RemoteImageBuildSecretArgs(id=BUNDLE_SECRET, src=bundle)]
 
     def _pushed(self, built: docker.RemoteImage) -> pulumi.Output[str]:
         pushed = docker.RegistryImage(
@@ -110,6 +127,7 @@ def image_args(image: str, stack: str, settings: StackSettings) -> ServiceImageA
         platform=registry.platforms[0] if registry else None,
         push=registry is not None,
         digest=settings.image_digests.get(image),
+        network_access=settings.network_access,
     )
 
 

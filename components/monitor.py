@@ -40,6 +40,9 @@ class MonitorArgs:
     """Who restarts what stays unhealthy; without one the monitor only tells."""
     addresses: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Secret files: where it tells of failures."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    config_files: Mapping[str, str] = field(default_factory=dict)
+    """Files beside monitor.json."""
 
 
 class Monitor(pulumi.ComponentResource):
@@ -59,7 +62,7 @@ class Monitor(pulumi.ComponentResource):
                 f"{name}-{role}", FilesArgs(args.stack, MONITOR, directory, content), mine
             )
             for role, directory, content in (
-                ("config", CONFIG_DIRECTORY, {"monitor.json": args.config}),
+                ("config", CONFIG_DIRECTORY, {"monitor.json": args.config, **args.config_files}),
                 ("secrets", SECRETS_DIRECTORY, {**token, **args.addresses}),
             )
             if content
@@ -80,6 +83,7 @@ class Monitor(pulumi.ComponentResource):
                 memory=128 * MEBIBYTE,
                 cpus=0.5,
                 stop_grace=20,
+                environment=args.environment,
                 mounts=[Mount(volume=history, path=STATE_DIRECTORY, read_only=False)],
                 files=files,
                 port=PORT,
@@ -129,6 +133,14 @@ def monitor_config(plan: Plan) -> str:
         **({"alerts": _alerts(plan)} if alert_addresses(plan) else {}),
     }
     return json.dumps(config, indent=2, sort_keys=True)
+
+
+def monitor_environment(plan: Plan) -> dict[str, str]:
+    """Variables by which alerts and heartbeats leave; checks read none of them."""
+    names = [address for name in plan.services for address in plan.addresses(name)]
+    connectors = [name for tunnel in plan.tunnels.values() for name in tunnel.connectors]
+    hosts = (*plan.own_hosts, *names, *connectors)
+    return plan.network_access.environment(hosts, CONFIG_DIRECTORY)
 
 
 def alert_addresses(plan: Plan) -> dict[str, pulumi.Output[str]]:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network
 
 from .catalog import AnyService, Catalog, ContainerService, InferenceService, Model
 from .image_sources import image_names, inference_images
+from .network_access import NetworkAccess
 from .orchestrator_settings import OrchestratorKind, orchestrator_problems
 from .registry_settings import registry_problems
 from .schema import SettingsError, choices
@@ -45,6 +46,21 @@ class Plan:
     services: dict[str, AnyService]
     models: dict[str, Model]
     tunnels: dict[str, TunnelPlan]
+    known_services: tuple[str, ...] = ()
+    """Names of all services of the catalogue, enabled or not."""
+
+    @property
+    def network_access(self) -> NetworkAccess:
+        """How builds and containers of this stack reach the internet."""
+        return self.settings.network_access
+
+    @property
+    def own_hosts(self) -> tuple[str, ...]:
+        """Hosts of the stack's network, which no container reaches by way of a proxy.
+
+        All of the catalogue: else turning one service on would change, and so restart, every other.
+        """
+        return (*self.known_services, MONITOR, RESTARTER)
 
     @property
     def inference_services(self) -> dict[str, InferenceService]:
@@ -193,7 +209,9 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
     if problems:
         raise SettingsError(problems)
     tunnels = make_tunnel_plans(stack, settings.tunnel, services, secrets.tunnel_tokens)
-    return Plan(stack, settings, secrets, services, catalog.models, tunnels)
+    return Plan(
+        stack, settings, secrets, services, catalog.models, tunnels, tuple(catalog.services)
+    )
 
 
 def _ensure_services_are_known(enabled: tuple[str, ...], catalog: Catalog) -> list[str]:

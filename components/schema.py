@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -118,7 +119,12 @@ def _explain(problem: ErrorDetails) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict) or problem["type"] == "missing":
         return f"{key}: {message}"
-    return f"{key}: {message}; found {problem['input']!r}"
+    return f"{key}: {message}; found {_shown(problem['input'])}"
+
+
+def _shown(value: object) -> str:
+    """A value as it was found, without the user name and password of an address in it."""
+    return re.sub(r"://\S*@", "://…@", repr(value))
 
 
 def _user_location(problem: ErrorDetails) -> Location:

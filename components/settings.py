@@ -25,6 +25,7 @@ from .alert_settings import (
     webhook_problems,
 )
 from .catalog import ModelName, Name, Port
+from .network_access import CaFile, ModelHub, NetworkAccess, ProxySettings
 from .network_settings import NetworkSettings
 from .orchestrator_settings import OrchestratorKind, Replicas, SwarmSettings
 from .registry_settings import Digest, RegistrySettings
@@ -122,6 +123,18 @@ class StackSettings(CamelModel):
     protect: bool | None = Field(
         default=None, description="whether tunnels and models refuse to be deleted"
     )
+    model_hub: ModelHub | None = Field(
+        default=None, description="where models are fetched; https://huggingface.co without it"
+    )
+    proxy: ProxySettings | None = None
+    ca_file: CaFile | None = Field(
+        default=None, description="PEM file with the authorities of a company's own certificates"
+    )
+
+    @property
+    def network_access(self) -> NetworkAccess:
+        """How builds and containers reach the internet."""
+        return NetworkAccess(self.proxy, self.ca_file)
 
 
 @dataclass(frozen=True)

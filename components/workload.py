@@ -16,6 +16,8 @@ from .catalog import (
     InferenceService,
 )
 from .image_sources import InferenceImage
+from .network_access import with_proxy
+from .orchestrator import CONFIG_DIRECTORY
 from .plan import Plan
 
 MODELS_DIRECTORY = "/models"
@@ -52,7 +54,9 @@ def workload(service: AnyService, plan: Plan) -> Workload:
             return Workload(
                 image=service.image,
                 stop_grace=service.stop_grace,
-                environment=service.environment,
+                environment=with_proxy(
+                    service.environment, plan.network_access.proxy_variables(plan.own_hosts)
+                ),
             )
 
 
@@ -61,7 +65,11 @@ def _chat(plan: Plan) -> Workload:
     return Workload(
         image="chat",
         stop_grace=STOP_GRACE,
-        config_files={"gateway.json": json.dumps(gateway, indent=2, sort_keys=True)},
+        environment=_network_environment(plan),
+        config_files={
+            "gateway.json": json.dumps(gateway, indent=2, sort_keys=True),
+            **plan.network_access.files,
+        },
         secret_files=_present(
             {
                 "api_keys.json": plan.secrets.api_keys,
@@ -107,6 +115,7 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
         "MODEL_PATH": model.container_path,
         "MODEL_SHA256": model.sha256,
         "MODEL_SHA256_UNKNOWN": None if model.sha256 else "true",
+        "HF_ENDPOINT": plan.settings.model_hub if model.repository else None,
     }
     return Workload(
         image=InferenceImage(cuda=service.gpus is not None, bundled_model=model.bundled).name,
@@ -122,11 +131,17 @@ def _inference(service: InferenceService, plan: Plan) -> Workload:
             "DRAIN_SECONDS": str(DRAIN_SECONDS),
             **{key: value for key, value in source.items() if value is not None},
             **_gpu_environment(service, plan),
+            **_network_environment(plan),
         },
+        config_files=plan.network_access.files,
         secret_files=_present({"hf_token": plan.secrets.hf_token}),
         keeps_models=True,
         gpus=service.gpus,
     )
+
+
+def _network_environment(plan: Plan) -> dict[str, str]:
+    return plan.network_access.environment(plan.own_hosts, CONFIG_DIRECTORY)
 
 
 def _gpu_environment(service: InferenceService, plan: Plan) -> dict[str, str]:

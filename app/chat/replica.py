@@ -36,6 +36,7 @@ class Replica:
     :param api_url: the address to which `/chat/completions` is appended.
     :param health_url: asked from time to time; None for a service that cannot be asked.
     :param status_url: tells whether the server is draining; None for one that cannot tell.
+    :param external: whether it is outside of the stack's network; a proxy may lead to it.
     :param host: what a request calls the server, where its address stands in place of its name.
     """
 
@@ -46,6 +47,7 @@ class Replica:
     breaker: CircuitBreaker
     token: str | None = field(default=None, repr=False)
     status_url: str | None = None
+    external: bool = False
     host: str | None = None
     in_flight: int = 0
     # Orders equally busy replicas: the one that was used longest ago comes first.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +29,11 @@ _KEEP_IDLE_SECONDS = 4.0
 _ASKED_SELDOM = {"connection": "close"}
 # A replaced container keeps its name and gets another address.
 _KNOW_NAME_SECONDS = 2
+_POOL: Any = {
+    "limit": 0,
+    "keepalive_timeout": _KEEP_IDLE_SECONDS,
+    "ttl_dns_cache": _KNOW_NAME_SECONDS,
+}
 _LONGEST_ERROR_BYTES = 64 * 1024
 _LONGEST_MESSAGE = 1000
 # What a client may read of a model server's own error object.
@@ -59,21 +66,20 @@ class UpstreamFailure(Exception):
 
 
 class Upstream:
-    """One connection pool for all the model servers."""
+    """One connection pool for all the model servers, and one for what is outside of the stack.
+
+    The first ignores HTTP_PROXY and its like: requests between services never go to a proxy.
+    """
 
     def __init__(self, connect_seconds: float) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=_KEEP_IDLE_SECONDS, ttl_dns_cache=_KNOW_NAME_SECONDS
-            ),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
-            headers={"accept-encoding": "identity"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
+        self._inside = _session(connect_seconds, aiohttp.TCPConnector(**_POOL), trust_env=False)
+        self._outside = _session(
+            connect_seconds, aiohttp.TCPConnector(ssl=outside_tls(), **_POOL), trust_env=True
         )
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._inside.close()
+        await self._outside.close()
 
     async def open(
         self, replica: Replica, path: str, body: bytes, request_id: str
@@ -90,7 +96,7 @@ class Upstream:
         if replica.token is not None:
             headers["authorization"] = f"Bearer {replica.token}"
         try:
-            response = await self._post(replica.api_url + path, body, headers)
+            response = await self._post(replica, path, body, headers)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise unreachable(replica, error) from error
         if response.status == 200:
@@ -104,16 +110,18 @@ class Upstream:
         raise _refusal(replica, response.status, response.headers, content)
 
     async def _post(
-        self, url: str, body: bytes, headers: Mapping[str, str]
+        self, replica: Replica, path: str, body: bytes, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
+        session = self._outside if replica.external else self._inside
+        url = replica.api_url + path
         try:
-            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+            return await session.post(url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # llama-server closes each connection after a hundred requests, without a word. That
             # speaks against nobody, and no token was made.
-            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+            return await session.post(url, data=body, headers=headers, allow_redirects=False)
 
     async def ask_health(self, replica: Replica, seconds: float) -> Health:
         """What the replica's health address says; never raises for a replica in trouble."""
@@ -146,7 +154,33 @@ class Upstream:
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if replica.host is not None:
             headers["host"] = replica.host
-        return self._session.get(url, headers=headers)
+        return self._inside.get(url, headers=headers)
+
+
+def _session(
+    connect_seconds: float, connector: aiohttp.TCPConnector, *, trust_env: bool
+) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
+        headers={"accept-encoding": "identity"},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=trust_env,
+    )
+
+
+def outside_tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
+    """TLS that trusts the image's authorities, and those in the file that EXTRA_CA_FILE names.
+
+    True is aiohttp's own default, which trusts the former.
+    """
+    extra = environ.get("EXTRA_CA_FILE")
+    if not extra:
+        return True
+    context = ssl.create_default_context()
+    context.load_verify_locations(extra)
+    return context
 
 
 def unreachable(replica: Replica, error: Exception) -> UpstreamFailure:
@@ -241,6 +275,12 @@ def _reason(error: Exception) -> str:
     match error:
         case aiohttp.ClientConnectorDNSError():
             return NAME_NOT_KNOWN
+        case aiohttp.ClientProxyConnectionError():
+            return "the proxy cannot be reached"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy refuses the connection (status {error.status})"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its certificate is not trusted"
         case aiohttp.ServerTimeoutError() | TimeoutError():
             return "it does not answer in time"
         case aiohttp.ClientConnectorError():

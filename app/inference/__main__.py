@@ -8,7 +8,7 @@ from types import FrameType
 
 from . import log
 from .failure import ExitCode, Failure
-from .hub import Hub
+from .hub import Hub, trust_authorities
 from .llama_server import become_llama_server
 from .model import obtain_model
 from .settings import read_settings
@@ -18,6 +18,8 @@ from .startup_status import StartupStatus
 def start() -> None:
     """Ends by becoming llama-server, or by raising Failure."""
     settings = read_settings(os.environ)
+    if settings.extra_ca_file is not None:
+        trust_authorities(settings.extra_ca_file)
     with StartupStatus(settings.port) as status:
         model = obtain_model(
             settings, lambda: Hub(settings.hf_endpoint, settings.hf_token_file), status.tell

@@ -9,6 +9,7 @@ the library's session and error types.
 
 import errno
 import re
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import httpx2
-from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url
+from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url, set_client_factory
 from huggingface_hub.errors import (
     DisabledRepoError,
     GatedRepoError,
@@ -40,6 +41,8 @@ FIRST_PAUSE_SECONDS = 1.0
 READ_TIMEOUT_SECONDS = 30.0
 CHUNK_BYTES = 1024 * 1024
 TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+NOT_TRUSTED = "CERTIFICATE_VERIFY_FAILED"
+"""OpenSSL's own name of the error, which the text of each library's error holds."""
 LOOKS_LIKE_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Result = TypeVar("Result")
@@ -58,6 +61,29 @@ class RemoteFile:
     @property
     def sha256(self) -> str | None:
         return self.etag if LOOKS_LIKE_SHA256.fullmatch(self.etag) else None
+
+
+def trust_authorities(file: Path) -> None:
+    """Has this process trust the authorities in a PEM file, beside those of the image.
+
+    Raises Failure where the file cannot be used.
+    """
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(file)
+    except OSError as error:
+        raise Failure(
+            ExitCode.BAD_SETTINGS,
+            f"EXTRA_CA_FILE: {file} cannot be used: {error.strerror or error}",
+            what_to_do="set llm-stack:caFile to a PEM file of authorities, then run pulumi up",
+        ) from error
+    hooks = get_session().event_hooks
+    # In all but its trust the same client as the library's own.
+    set_client_factory(
+        lambda: httpx2.Client(
+            event_hooks=hooks, follow_redirects=True, timeout=None, verify=context
+        )
+    )
 
 
 class Hub:
@@ -86,7 +112,8 @@ class Hub:
                 raise Failure(
                     ExitCode.HUB_UNREACHABLE,
                     f"{self._endpoint} answers, but not as a model hub does",
-                    what_to_do="check HF_ENDPOINT, and whether a proxy or a login page answers",
+                    what_to_do="correct llm-stack:modelHub, unless a proxy or a login page answers "
+                    "in its place",
                 )
             return RemoteFile(repository, name, found.commit_hash, found.etag, found.size)
 
@@ -152,8 +179,9 @@ class Hub:
                 raise Failure(
                     ExitCode.HUB_UNREACHABLE,
                     f"{self._endpoint} could not be reached in {ATTEMPTS} attempts: {reason}",
-                    what_to_do="check the container's network and DNS (and HF_ENDPOINT, if set); "
-                    "what has arrived is kept, and the next start goes on from there",
+                    what_to_do="check the container's network and DNS, and the settings "
+                    "llm-stack:modelHub and llm-stack:proxy; what has arrived is kept, and the "
+                    "next start goes on from there",
                 )
             seconds = FIRST_PAUSE_SECONDS * 2 ** (fruitless - 1)
             log.warning("the hub failed; trying again", reason=reason, in_seconds=seconds)
@@ -214,10 +242,17 @@ class Hub:
                 f"{wanted} cannot be written: {error}",
                 what_to_do="check the volume that is mounted as the models directory",
             )
+        if NOT_TRUSTED in _reason(error):
+            return Failure(
+                ExitCode.HUB_UNREACHABLE,
+                f"the certificate of {self._endpoint} is not trusted: {_reason(error)}",
+                what_to_do="where a company's proxy or mirror answers, set llm-stack:caFile to the "
+                "PEM file of the company's authority; else correct llm-stack:modelHub",
+            )
         return Failure(
             ExitCode.HUB_UNREACHABLE,
             f"unexpected answer about {repository}: {_reason(error)}",
-            what_to_do=f"open {page} in a browser, and check HF_ENDPOINT",
+            what_to_do=f"open {page} in a browser, and correct llm-stack:modelHub if need be",
         )
 
     def _explain_missing_repository(
@@ -242,7 +277,7 @@ class Hub:
 def _is_transient(error: Exception) -> bool:
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in TRANSIENT_STATUS
-    return isinstance(error, httpx2.TransportError)
+    return isinstance(error, httpx2.TransportError) and NOT_TRUSTED not in _reason(error)
 
 
 def _reason(error: Exception) -> str:

@@ -57,8 +57,10 @@ class Settings(BaseModel):
     """For running answers after SIGTERM; Docker has to wait some seconds longer."""
     hf_endpoint: str = Field(default="https://huggingface.co", pattern=r"^https?://[^\s/]+")
     hf_token_file: Path = Path("/run/secrets/hf_token")
+    extra_ca_file: Path | None = None
+    """PEM file with authorities that the hub's certificate may come from, beside the image's."""
 
-    @field_validator("model_path", "models_dir", "hf_token_file")
+    @field_validator("model_path", "models_dir", "hf_token_file", "extra_ca_file")
     @classmethod
     def _is_absolute(cls, path: Path | None) -> Path | None:
         if path is not None and not path.is_absolute():

@@ -65,8 +65,9 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
-        fetcher = Fetcher.create()
+        fetcher, outside = Fetcher.create(), Fetcher.create(outside=True)
         stack.push_async_callback(fetcher.close)
+        stack.push_async_callback(outside.close)
         prober = Prober(fetcher)
         client = RestarterClient(settings.restarts, fetcher) if settings.restarts.enabled else None
         intervals = {one.name: settings.interval_of(one) for one in settings.services}
@@ -75,7 +76,7 @@ async def run(settings: Settings) -> None:
             settings.alerts,
             settings.stack,
             settings.state_dir,
-            fetcher,
+            outside,
             services=intervals,
             paused=lambda name: watch.is_paused(watch.services[name]),
         )
@@ -92,7 +93,7 @@ async def run(settings: Settings) -> None:
         log("started", stack=settings.stack, services=len(settings.services), port=settings.port)
         for note in settings.notes:
             log("note", "warning", reason=note)
-        parts = (watch.run(), history.run(), alerter.run(), beat(settings.alerts, fetcher))
+        parts = (watch.run(), history.run(), alerter.run(), beat(settings.alerts, outside))
         await _until(stop, [asyncio.create_task(part) for part in parts])
     log("stopped")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,22 +63,32 @@ class NoAnswer(Exception):
 
 
 class Fetcher:
-    """Asks services over HTTP. Follows no redirect, keeps no cookie, uses no proxy."""
+    """Asks over HTTP. Follows no redirect, keeps no cookie."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     @classmethod
-    def create(cls) -> Fetcher:
-        """A fetcher with its own connections; to be called inside the event loop."""
+    def create(cls, *, outside: bool = False) -> Fetcher:
+        """A fetcher with its own connections; to be called inside the event loop.
+
+        :param outside: whether it asks hosts outside of the stack's network: then it uses the proxy
+            that HTTP_PROXY and its like name, and trusts the authorities in EXTRA_CA_FILE too.
+            Services of the stack are never asked by way of a proxy.
+        """
         # Unlimited: to wait for a free connection would count as the time of the one that is asked.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=2)
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=KEEP_ALIVE,
+            ttl_dns_cache=2,
+            ssl=_outside_tls() if outside else True,
+        )
         session = aiohttp.ClientSession(
             connector=connector,
             # Each question has its own limit, and that of a restart is longer than the default.
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
+            trust_env=outside,
             headers={"User-Agent": "llm-stack-monitor"},
         )
         return cls(session)
@@ -144,11 +156,29 @@ class Fetcher:
             raise NoAnswer("timeout", text, unreachable=True) from None
         except aiohttp.ClientConnectorDNSError:
             raise NoAnswer("dns", "its name does not resolve", unreachable=True) from None
+        except aiohttp.ClientProxyConnectionError:
+            raise NoAnswer("proxy", "the proxy cannot be reached", unreachable=True) from None
+        except aiohttp.ClientHttpProxyError as error:
+            text = f"the proxy refuses the connection: HTTP {error.status}"
+            raise NoAnswer("proxy", text, unreachable=True) from None
+        except aiohttp.ClientConnectorCertificateError:
+            text = "its certificate is not trusted"
+            raise NoAnswer("certificate", text, unreachable=False) from None
         except aiohttp.ClientConnectorError as error:
             raise _not_connected(error.os_error) from None
         except (aiohttp.ClientError, OSError) as error:
             text = f"the connection broke: {type(error).__name__}"
             raise NoAnswer("broken", text, unreachable=False) from None
+
+
+def _outside_tls() -> ssl.SSLContext | bool:
+    """The authorities in a further file are trusted too; True is aiohttp's own default."""
+    extra = os.environ.get("EXTRA_CA_FILE")
+    if not extra:
+        return True
+    context = ssl.create_default_context()
+    context.load_verify_locations(extra)
+    return context
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:

@@ -59,6 +59,12 @@ def test_what_the_program_asks_for_in_production_breaks_no_rule(run_program: Sta
     assert broken(graph.resources, "prod") == {}
 
 
+def test_behind_a_proxy_it_breaks_no_rule_either(run_program: StackRunner) -> None:
+    proxy = {"http": "http://proxy.example.com:3128", "https": "http://proxy.example.com:3128"}
+    graph = run_program({**WHOLE, "proxy": proxy, "modelHub": "https://h.test"}, SECRETS, "prod")
+    assert broken(graph.resources, "prod") == {}
+
+
 def test_on_a_swarm_it_breaks_no_rule_either(run_program: StackRunner) -> None:
     graph = run_program({**WHOLE, "orchestrator": "swarm"}, SECRETS, stack="prod")
     assert {"chat-interface", "chat-interface-tunnel", "monitor"} <= graph.of("Service").keys()

@@ -78,9 +78,9 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
-        "allowed: baseImages, engineSource, hostPorts, imageDigests, keepVersions, monitor, network, "
-        "operationTimeout, orchestrator, protect, registry, replicas, services, standInModel, swarm, "
-        "tunnel, updates",
+        "allowed: baseImages, caFile, engineSource, hostPorts, imageDigests, keepVersions, modelHub, "
+        "monitor, network, operationTimeout, orchestrator, protect, proxy, registry, replicas, services, "
+        "standInModel, swarm, tunnel, updates",
     ),
     (
         {"updates": {"phi-inference": "stop-first"}},

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ def make_settings(hub: FakeHub, tmp_path: Path) -> MakeSettings:
         return read_settings({name: value for name, value in changed.items() if value is not None})
 
     return make
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ It can also be run by itself: `python fake_hub.py PORT REPOSITORY FILE STORAGE_H
 
 import hashlib
 import re
+import ssl
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ class FakeHub:
     """Status codes given to the next requests, before anything else is looked at."""
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     """Every request so far: method, path and Range header."""
+    proxied: list[str] = field(default_factory=list)
+    """The host of every request that came as to a proxy."""
+    tls: ssl.SSLContext | None = None
     bytes_sent: int = 0
     address: tuple[str, int] = ("127.0.0.1", 0)
     storage_host: str = "localhost"
@@ -55,6 +59,8 @@ class FakeHub:
             fake_hub = hub
 
         self._server = ThreadingHTTPServer(self.address, Handler)
+        if self.tls:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
@@ -72,7 +78,7 @@ class FakeHub:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._server.server_port}"
 
     @property
     def sha256(self) -> str:
@@ -99,6 +105,10 @@ class _Answer(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         hub = self.fake_hub
+        # Asked as a proxy is, by the whole address: the hub answers in that host's name.
+        if found := re.match(r"https?://([^/]+)", self.path):
+            hub.proxied.append(found[1])
+            self.path = self.path.removeprefix(found[0])
         hub.requests.append((self.command, self.path, self.headers.get("Range")))
         if hub.failing_answers:
             self._reply(hub.failing_answers.pop(0))
@@ -132,7 +142,7 @@ class _Answer(BaseHTTPRequestHandler):
         self._reply(
             302,
             headers={
-                "Location": f"http://{hub.storage_host}:{self.server.server_address[1]}/storage/{hub.name}",
+                "Location": f"{'https' if hub.tls else 'http'}://{hub.storage_host}:{self.server.server_address[1]}/storage/{hub.name}",
                 "X-Repo-Commit": COMMIT,
                 "X-Linked-Etag": f'"{hub.sha256}"',
                 "X-Linked-Size": str(len(hub.content)),

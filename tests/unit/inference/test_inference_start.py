@@ -21,14 +21,6 @@ APP = Path(__file__).parents[3] / "app"
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture
 def status(free_port: int) -> Iterator[StartupStatus]:
     with StartupStatus(free_port, host="127.0.0.1") as answering:
         yield answering

@@ -166,3 +166,13 @@ def test_a_container_that_only_carries_files_need_not_run() -> None:
 def test_the_text_of_a_log_line_is_found_in_its_json() -> None:
     assert first_answer.message('{"level":"info","message":"fetching"}') == "fetching"
     assert first_answer.message("plain") == "plain"
+
+
+def test_the_chat_of_this_machine_is_asked_without_the_shells_proxy(
+    chat: tuple[str, type[Chat]], step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urllib.request._opener", None)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.com")
+    url, _ = chat
+    assert first_answer.ask_chat(url).text == "Hello"

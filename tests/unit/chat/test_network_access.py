@@ -1,0 +1,116 @@
+"""Which requests of the gateway go by a proxy: those that leave the stack, and no other."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from app.chat.replica import Replica
+from app.chat.settings import Secrets
+from app.chat.upstream import Upstream, UpstreamFailure, outside_tls
+from tests.doubles.certificates import Company, company
+
+from .conftest import client_of
+from .model_server import ModelServer
+from .running_gateway import running, settings
+
+NAME = "openai/gpt-4.1-mini"
+TOKEN = Secrets(github_token="ghp_token")
+NOWHERE = "http://127.0.0.1:9"
+HELLO = [{"role": "user", "content": "Hi"}]
+OUTSIDE = {"github_models": {"url": "http://models.invalid/inference"}}
+
+
+@pytest.fixture(autouse=True)
+def no_other_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+async def test_a_request_to_a_model_server_ignores_the_proxy(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", NOWHERE)
+    async with running(settings(server.url)) as url, client_of(url) as client:
+        while (await client.get("/v1/models/m")).json()["state"] != "ready":
+            pass
+        answer = await client.post("/v1/chat/completions", json={"model": "m", "messages": HELLO})
+        assert answer.status_code == 200
+        assert len(server.asked) == 1
+
+
+async def test_a_request_that_leaves_the_stack_goes_by_the_proxy(
+    server: ModelServer, other: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", other.url)
+    question = {"model": NAME, "messages": HELLO}
+    async with running(settings(server.url, **OUTSIDE), TOKEN) as url, client_of(url) as client:
+        answer = await client.post("/v1/chat/completions", json=question)
+        assert answer.status_code == 200
+        assert other.asked[0].path == "/inference/chat/completions"
+        assert other.asked[0].headers["host"] == "models.invalid"
+        assert server.asked == []
+
+
+async def test_a_dead_proxy_is_named(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", NOWHERE)
+    question = {"model": NAME, "messages": HELLO}
+    async with running(settings(server.url, **OUTSIDE), TOKEN) as url, client_of(url) as client:
+        answer = await client.post("/v1/chat/completions", json=question)
+        assert answer.status_code == 502
+        assert "the proxy cannot be reached" in answer.json()["error"]["message"]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Company:
+    return company(tmp_path)
+
+
+@pytest.fixture
+async def outside(made: Company) -> AsyncIterator[str]:
+    """The address of a server whose certificate the company's authority has signed."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=made.server_context()).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}/v1"
+    await runner.cleanup()
+
+
+async def asked(url: str) -> aiohttp.ClientResponse:
+    upstream = Upstream(connect_seconds=5)
+    breaker: object = None
+    replica = Replica("far", url, None, 1, breaker, external=True)  # type: ignore[arg-type]
+    try:
+        return await upstream.open(replica, "/chat/completions", b"{}", "1")
+    finally:
+        await upstream.close()
+
+
+async def test_the_companys_authority_is_trusted_once_it_is_named(
+    outside: str, made: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EXTRA_CA_FILE", raising=False)
+    with pytest.raises(UpstreamFailure) as failed:
+        await asked(outside)
+    assert "its certificate is not trusted" in failed.value.error.message
+    monkeypatch.setenv("EXTRA_CA_FILE", str(made.authority))
+    assert (await asked(outside)).status == 200
+
+
+def test_the_public_authorities_are_trusted_beside_it(made: Company) -> None:
+    context = outside_tls({"EXTRA_CA_FILE": str(made.authority)})
+    assert isinstance(context, ssl.SSLContext)
+    public = ssl.create_default_context().cert_store_stats()["x509"]
+    assert context.cert_store_stats()["x509"] == public + 1
+    assert context.verify_mode is ssl.CERT_REQUIRED

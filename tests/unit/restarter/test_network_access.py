@@ -1,0 +1,21 @@
+"""The restarter asks the engine on its socket, whatever proxy its environment names."""
+
+from pathlib import Path
+
+import pytest
+
+from app.restarter.engine import Engine
+
+from .fake_docker import container, docker_at
+
+
+def test_the_engine_is_asked_without_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with docker_at(tmp_path / "docker.sock") as docker:
+        docker.containers = [container()]
+        assert (
+            len(Engine(str(tmp_path / "docker.sock")).containers("dev", "phi-inference", None)) == 1
+        )
