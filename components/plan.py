@@ -29,7 +29,7 @@ CONNECTOR = "cloudflared"
 
 
 @dataclass(frozen=True)
-class StandIn:
+class Placeholder:
     """A model that answers in place of the one that the catalogue names."""
 
     name: str
@@ -72,16 +72,16 @@ class Plan:
         }
 
     @property
-    def stand_in(self) -> StandIn | None:
+    def placeholder(self) -> Placeholder | None:
         """The model that replaces every hub model in this stack, if one does."""
-        name = self.settings.stand_in_model
-        return StandIn(name, f"{PROJECT}:standInModel is set") if name else None
+        name = self.settings.placeholder_model
+        return Placeholder(name, f"{PROJECT}:placeholderModel is set") if name else None
 
     def served_model(self, service: InferenceService) -> tuple[str, Model]:
-        """The model that a service really loads: its own, or the stand-in for one from a hub."""
+        """The model that a service really loads: its own, or the placeholder for one from a hub."""
         model = self.models[service.model]
-        if self.stand_in and model.from_hub:
-            return self.stand_in.name, self.models[self.stand_in.name]
+        if self.placeholder and model.from_hub:
+            return self.placeholder.name, self.models[self.placeholder.name]
         return service.model, model
 
     @property
@@ -171,7 +171,7 @@ def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalo
             *_ensure_host_ports_are_free(settings.host_ports),
             *_ensure_host_ports_have_a_service(settings.host_ports, catalog),
             *_ensure_updates_have_a_service(settings.updates, enabled),
-            *_ensure_stand_in_needs_no_hub(settings.stand_in_model, catalog),
+            *_ensure_placeholder_needs_no_hub(settings.placeholder_model, catalog),
             *orchestrator_problems(
                 settings.orchestrator,
                 settings.replicas,
@@ -277,8 +277,10 @@ def _ensure_updates_have_a_service(
     ]
 
 
-def _ensure_stand_in_needs_no_hub(name: str | None, catalog: Catalog) -> list[str]:
+def _ensure_placeholder_needs_no_hub(name: str | None, catalog: Catalog) -> list[str]:
     local = [known for known, model in catalog.models.items() if not model.from_hub]
     if name is None or name in local:
         return []
-    return [f"standInModel: is no model that needs no hub; found {name!r}, {choices(name, local)}"]
+    return [
+        f"placeholderModel: is no model that needs no hub; found {name!r}, {choices(name, local)}"
+    ]

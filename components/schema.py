@@ -7,7 +7,7 @@ import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -30,6 +30,8 @@ class StrictModel(BaseModel):
     """A frozen model that refuses keys it does not know, and says which ones it knows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # By the key of an earlier version: what to do instead.
+    renamed_keys: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -39,6 +41,8 @@ class StrictModel(BaseModel):
         allowed = _keys(cls)
         known = {*allowed, *cls.model_fields}
         for key in data:
+            if key in cls.renamed_keys:
+                raise PydanticCustomError("renamed_key", cls.renamed_keys[key])
             if key not in known:
                 raise PydanticCustomError(
                     "unknown_key",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
@@ -91,13 +91,17 @@ class MonitorSettings(CamelModel):
 class StackSettings(CamelModel):
     """Everything that is not secret."""
 
+    renamed_keys: ClassVar[Mapping[str, str]] = {
+        "standInModel": "standInModel is now placeholderModel; run: pulumi config rm standInModel "
+        "&& pulumi config set placeholderModel smollm2-135m"
+    }
     services: tuple[Name, ...] | Literal["all"]
     orchestrator: OrchestratorKind = OrchestratorKind.DOCKER
     replicas: dict[Name, Replicas] = Field(default_factory=dict)
     swarm: SwarmSettings | None = None
     network: NetworkSettings | None = None
     host_ports: dict[Name, Port] = Field(default_factory=dict)
-    stand_in_model: ModelName | None = None
+    placeholder_model: ModelName | None = None
     base_images: BaseImages = BaseImages()
     engine_source: EngineSource = Field(
         default=EngineSource.PUBLISHED,

@@ -89,7 +89,7 @@ def _gateway_models(plan: Plan) -> list[dict[str, object]]:
         loaded_name, loaded = plan.served_model(
             next(s for s in plan.inference_services.values() if s.model == name)
         )
-        stand_in = plan.stand_in if loaded_name != name else None
+        placeholder = plan.placeholder if loaded_name != name else None
         entries.append(
             {
                 "id": name,
@@ -98,8 +98,8 @@ def _gateway_models(plan: Plan) -> list[dict[str, object]]:
                 "slots": loaded.slots,
                 "replicas": urls,
                 "status_port": STATUS_PORT,
-                "stand_in": {"model": stand_in.name, "reason": stand_in.reason}
-                if stand_in
+                "placeholder": {"model": placeholder.name, "reason": placeholder.reason}
+                if placeholder
                 else None,
             }
         )

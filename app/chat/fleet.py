@@ -60,8 +60,8 @@ class Fleet:
             card = pool.card
             knows = pool.prefixes.find(prompt) is not None
             unready = pool.health.state is not State.READY
-            # What leaves the house, or speaks nonsense, answers only when nothing else does.
-            return (unready, card.external, card.stand_in is not None, not knows, pool.load)
+            # External and placeholder models are last resorts.
+            return (unready, card.external, card.placeholder is not None, not knows, pool.load)
 
         return min(pools, key=preference)
 
@@ -86,7 +86,7 @@ def _local_pool(
         id=model.id,
         description=model.description,
         context=model.context,
-        stand_in=model.stand_in,
+        placeholder=model.placeholder,
         external=False,
     )
     pool = ModelPool(card, (), settings.limits.queue, clock, sites)
@@ -113,7 +113,7 @@ def _github_pools(
             id=model,
             description="GitHub Models: the conversation leaves this machine",
             context=None,
-            stand_in=None,
+            placeholder=None,
             external=True,
         )
         yield ModelPool(card, [replica], settings.limits.queue, clock)

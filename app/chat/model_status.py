@@ -20,7 +20,7 @@ def describe(pool: ModelPool, created: int) -> dict[str, Any]:
         "description": card.description,
         "context": card.context,
         "external": card.external,
-        "stand_in": None if card.stand_in is None else card.stand_in.model_dump(),
+        "placeholder": None if card.placeholder is None else card.placeholder.model_dump(),
         **_condition(pool.health),
         "slots": pool.slots,
         "busy": pool.in_flight,

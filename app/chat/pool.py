@@ -11,7 +11,7 @@ from itertools import count
 from .openai_errors import ApiError
 from .prefix_affinity import PrefixTable
 from .replica import NOT_ASKED, Health, Replica, State
-from .settings import StandIn
+from .settings import Placeholder
 from .site import Site
 
 _NOTHING_TRIED: frozenset[Replica] = frozenset()
@@ -29,7 +29,7 @@ class ModelCard:
     id: str
     description: str
     context: int | None
-    stand_in: StandIn | None
+    placeholder: Placeholder | None
     external: bool
 
 

@@ -41,7 +41,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class StandIn(Strict):
+class Placeholder(Strict):
     """Says that another model answers under this name, and why."""
 
     model: str
@@ -59,7 +59,7 @@ class ModelSettings(Strict):
     status_port: int | None = Field(
         default=None, ge=1, le=65535, description="where a replica tells whether it is draining"
     )
-    stand_in: StandIn | None = None
+    placeholder: Placeholder | None = None
 
     @field_validator("id")
     @classmethod

@@ -146,9 +146,7 @@ def write_tiny_gguf(file: Path) -> None:
 
 def _describe(writer: gguf.GGUFWriter) -> None:
     writer.add_name("tiny")
-    writer.add_description(
-        "A stand-in that speaks nonsense, for tests and for stacks without a hub"
-    )
+    writer.add_description("Generates random text, for tests")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     writer.add_context_length(CONTEXT_TOKENS)
     writer.add_embedding_length(WIDTH)

@@ -24,7 +24,7 @@ def extended(stack: StackUnderTest) -> StackUnderTest:
         services=["chat-interface", "phi-inference"],
         hostPorts={"chat-interface": free_port(), "monitor": free_port()},
         monitor={"interval": 1},
-        standInModel="tiny",
+        placeholderModel="tiny",
     )
     for path, content in files(PAGE).items():
         target = stack.project / path

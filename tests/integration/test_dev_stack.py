@@ -22,7 +22,7 @@ def dev(stack: StackUnderTest) -> StackUnderTest:
     stack.configure(
         services=["chat-interface", "phi-inference"],
         hostPorts={"chat-interface": free_port(), "monitor": free_port()},
-        standInModel="tiny",
+        placeholderModel="tiny",
         monitor={"interval": 2},
     )
     stack.up()
@@ -66,9 +66,9 @@ def test_an_answer_streams_chunk_by_chunk(chat: httpx.Client) -> None:
     assert len(list(filter(None, texts))) > 5
 
 
-def test_the_stand_in_is_told_openly(chat: httpx.Client) -> None:
+def test_the_placeholder_is_told_openly(chat: httpx.Client) -> None:
     (model,) = [m for m in chat.get("/v1/models").json()["data"] if m["id"] == "phi-3-mini"]
-    assert model["stand_in"]["model"] == "tiny"
+    assert model["placeholder"]["model"] == "tiny"
 
 
 def test_the_page_is_served(chat: httpx.Client) -> None:

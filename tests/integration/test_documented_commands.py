@@ -129,7 +129,7 @@ def history_of_the_checkout(run: Shell) -> None:
         services=["chat-interface", "phi-inference"],
         hostPorts={"chat-interface": chat, "monitor": monitor},
         monitor={"interval": 2},
-        standInModel="tiny",
+        placeholderModel="tiny",
     )
     run.values["127.0.0.1:8080"] = f"127.0.0.1:{chat}"
 

@@ -82,7 +82,7 @@ class Run:
 def serving(stack: StackUnderTest) -> StackUnderTest:
     """A stack without host ports, whose model takes seconds for an answer of many words."""
     stack.configure(
-        services=[CHAT, PHI], standInModel="tiny", monitor={"interval": 2}, keepVersions=3
+        services=[CHAT, PHI], placeholderModel="tiny", monitor={"interval": 2}, keepVersions=3
     )
     catalogue = stack.project / "services.yaml"
     text = catalogue.read_text(encoding="utf-8")

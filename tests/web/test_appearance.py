@@ -195,7 +195,7 @@ async def test_axe_finds_no_serious_fault(
     beta.always_say(ANSWER)
     models: list[dict[str, Any]] = [
         served(alpha, description="Small", context=4096),
-        served(beta, stand_in={"model": "tiny", "reason": "no hub could be reached"}),
+        served(beta, placeholder={"model": "tiny", "reason": "no hub could be reached"}),
         {"id": "gone", "replicas": ["http://127.0.0.1:9"]},
     ]
     async with gateway_with(*models) as address:

@@ -55,17 +55,19 @@ async def test_a_model_that_comes_up_is_noticed(
         await expect(note).to_have_count(0)
 
 
-async def test_a_stand_in_is_labelled(
+async def test_a_placeholder_is_labelled(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
 ) -> None:
-    stand_in = {"model": "tiny", "reason": "no model hub could be reached"}
-    async with gateway_with(served(alpha, stand_in=stand_in)) as address:
+    placeholder = {"model": "smollm2-135m", "reason": "no model hub could be reached"}
+    async with gateway_with(served(alpha, placeholder=placeholder)) as address:
         chat = ChatPage(page, address)
         await chat.open()
-        note = page.get_by_role("status").filter(has_text="alpha: stand-in.")
-        await expect(note).to_contain_text("writes nonsense: no model hub could be reached")
+        note = page.get_by_role("status").filter(has_text="alpha: demo model.")
+        await expect(note).to_contain_text(
+            "demo model “smollm2-135m”: no model hub could be reached"
+        )
         await chat.picker.click()
-        await expect(chat.dialog("Models").get_by_text("Stand-in", exact=True)).to_be_visible()
+        await expect(chat.dialog("Models").get_by_text("Demo model", exact=True)).to_be_visible()
 
 
 async def test_a_busy_model_says_how_busy(chat: ChatPage, alpha: ScriptedModel) -> None:

@@ -203,7 +203,7 @@ def prod(
             api,
             pulumi_home,
             services=["chat-interface", "phi-inference", "qwen-inference"],
-            standInModel="tiny",
+            placeholderModel="tiny",
             monitor={"interval": 2},
             tunnel={
                 "image": connector_image,

@@ -12,7 +12,7 @@ from app.chat.openai_errors import ApiError
 from app.chat.pool import ModelCard, ModelPool, Ticket
 from app.chat.prefix_affinity import PrefixTable, fingerprints
 from app.chat.replica import Health, Replica, State
-from app.chat.settings import Breaker, StandIn
+from app.chat.settings import Breaker, Placeholder
 
 
 @dataclass
@@ -32,11 +32,11 @@ class World:
     line: int = 8
     name: str = "m"
     external: bool = False
-    stand_in: StandIn | None = None
+    placeholder: Placeholder | None = None
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        card = ModelCard(self.name, "", None, self.stand_in, self.external)
+        card = ModelCard(self.name, "", None, self.placeholder, self.external)
         replicas = [
             Replica(
                 name=f"{self.name}-{number}",
@@ -221,7 +221,7 @@ def test_a_trial_whose_client_left_lets_the_next_one_try() -> None:
 def test_auto_prefers_ready_local_real_models_then_the_least_loaded() -> None:
     busy, idle = World(name="busy"), World(name="idle")
     far = World(name="far", external=True)
-    nonsense = World(name="nonsense", stand_in=StandIn(model="tiny", reason="x"))
+    nonsense = World(name="nonsense", placeholder=Placeholder(model="tiny", reason="x"))
     down = World(name="down")
     for replica in down.pool.replicas:
         replica.health = Health(State.DOWN)

@@ -94,14 +94,14 @@ async def test_metrics_are_not_shown_through_a_tunnel(
 async def test_the_list_of_models_has_openais_fields_and_the_state_of_each(
     server: ModelServer,
 ) -> None:
-    stand_in = {"model": "tiny", "reason": "no model hub could be reached"}
+    placeholder = {"model": "tiny", "reason": "no model hub could be reached"}
     model = {
         "id": "phi",
         "description": "Phi",
         "context": 4096,
         "slots": 2,
         "replicas": [server.url],
-        "stand_in": stand_in,
+        "placeholder": placeholder,
     }
     async with running(settings(models=[model])) as url, client_of(url) as client:
         while (await client.get("/ready")).status_code != 200:
@@ -115,7 +115,7 @@ async def test_the_list_of_models_has_openais_fields_and_the_state_of_each(
             "description": "Phi",
             "context": 4096,
             "external": False,
-            "stand_in": stand_in,
+            "placeholder": placeholder,
             "state": "ready",
             "reason": None,
             "slots": 2,

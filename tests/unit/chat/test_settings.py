@@ -20,11 +20,11 @@ def load(folder: Path, content: Any) -> GatewaySettings:
 
 
 def test_the_contracts_example_is_accepted(tmp_path: Path) -> None:
-    stand_in = {"model": "tiny", "reason": "no model hub could be reached"}
-    model = {**MODEL, "description": "…", "context": 4096, "slots": 2, "stand_in": stand_in}
+    placeholder = {"model": "tiny", "reason": "no model hub could be reached"}
+    model = {**MODEL, "description": "…", "context": 4096, "slots": 2, "placeholder": placeholder}
     settings = load(tmp_path, {"models": [model], "limits": {}})
-    assert settings.models[0].stand_in is not None
-    assert settings.models[0].stand_in.model == "tiny"
+    assert settings.models[0].placeholder is not None
+    assert settings.models[0].placeholder.model == "tiny"
     assert settings.limits.queue == 64
 
 

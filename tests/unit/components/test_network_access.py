@@ -64,7 +64,9 @@ class TestModelHub:
         assert read_settings(variables).hf_endpoint == variables["HF_ENDPOINT"]
 
     def test_a_model_that_is_in_the_image_asks_none(self, run_program: StackRunner) -> None:
-        graph = run_program({**STACK, "modelHub": "https://h.test", "standInModel": "smollm2-135m"})
+        graph = run_program(
+            {**STACK, "modelHub": "https://h.test", "placeholderModel": "smollm2-135m"}
+        )
         assert "HF_ENDPOINT" not in environment(graph, "phi-inference")
 
     @pytest.mark.parametrize(
@@ -261,7 +263,9 @@ class TestBuilds:
             text = Path(f"docker/{name}.Dockerfile").read_text(encoding="utf-8")
             steps = text.replace("\\\n", " ").splitlines()
             asking = [step for step in steps if "pip install" in step or "npm ci" in step]
-            asking += [step for step in steps if "bin/pip --python" in step or "pip download" in step]
+            asking += [
+                step for step in steps if "bin/pip --python" in step or "pip download" in step
+            ]
             assert asking
             assert all(mount in step for step in asking), name
 

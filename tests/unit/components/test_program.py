@@ -181,11 +181,11 @@ def test_the_gateway_is_told_of_every_enabled_model(run_program: StackRunner) ->
         "qwen2.5-1.5b": ["http://qwen-inference:8000"],
         "llama-3.2-3b": ["http://llama-inference:8000"],
     }
-    assert all(m["stand_in"] is None for m in gateway["models"])
+    assert all(m["placeholder"] is None for m in gateway["models"])
 
 
-def test_a_stand_in_model_is_loaded_and_told_openly(run_program: StackRunner) -> None:
-    graph = run_program({**DEV, "standInModel": "smollm2-135m"})
+def test_a_placeholder_model_is_loaded_and_told_openly(run_program: StackRunner) -> None:
+    graph = run_program({**DEV, "placeholderModel": "smollm2-135m"})
     environment = graph.running["phi-inference"].inputs["envs"]
     assert "MODEL_PATH=/opt/models/smollm2-135m.gguf" in environment
     assert any(entry.startswith("MODEL_SHA256=b179c952") for entry in environment)
@@ -193,7 +193,7 @@ def test_a_stand_in_model_is_loaded_and_told_openly(run_program: StackRunner) ->
     assert not any(entry.startswith("MODEL_REPOSITORY") for entry in environment)
     (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
     (model,) = json.loads(upload["content"])["models"]
-    assert model["stand_in"]["model"] == "smollm2-135m"
+    assert model["placeholder"]["model"] == "smollm2-135m"
 
 
 def test_a_model_comes_with_its_revision_and_digest(dev: Graph) -> None:
@@ -282,7 +282,7 @@ def test_only_a_stack_that_runs_the_demo_model_builds_the_image_that_holds_it(
 ) -> None:
     plain = run_program(DEV).of("RemoteImage")
     assert plain["inference-build"].inputs["build"]["buildArgs"]["BUNDLED_MODEL"] == "none"
-    demo = run_program({**DEV, "standInModel": "smollm2-135m"}).of("RemoteImage")
+    demo = run_program({**DEV, "placeholderModel": "smollm2-135m"}).of("RemoteImage")
     assert "inference-build" not in demo
     image = demo["inference-smollm2-135m-build"].inputs
     assert image["build"]["buildArgs"]["BUNDLED_MODEL"] == "smollm2-135m"

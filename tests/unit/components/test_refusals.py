@@ -79,8 +79,8 @@ SETTINGS = [
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:(top level): unknown key 'servces'; did you mean 'services'? "
         "allowed: baseImages, caFile, engineSource, hostPorts, imageDigests, keepVersions, modelHub, "
-        "monitor, network, operationTimeout, orchestrator, protect, proxy, registry, replicas, services, "
-        "standInModel, swarm, tunnel, updates",
+        "monitor, network, operationTimeout, orchestrator, placeholderModel, protect, proxy, registry, "
+        "replicas, services, swarm, tunnel, updates",
     ),
     (
         {"updates": {"phi-inference": "stop-first"}},
@@ -93,8 +93,13 @@ SETTINGS = [
         "'recreate', did you mean 'phi-inference'? allowed: chat-interface, phi-inference",
     ),
     (
-        {"standInModel": "phi-3-mini"},
-        "Pulumi.dev.yaml: llm-stack:standInModel: is no model that needs no hub; found "
+        {"standInModel": "tiny"},
+        "Pulumi.dev.yaml: llm-stack:(top level): standInModel is now placeholderModel; run: pulumi "
+        "config rm standInModel && pulumi config set placeholderModel smollm2-135m",
+    ),
+    (
+        {"placeholderModel": "phi-3-mini"},
+        "Pulumi.dev.yaml: llm-stack:placeholderModel: is no model that needs no hub; found "
         "'phi-3-mini', allowed: smollm2-135m",
     ),
     (

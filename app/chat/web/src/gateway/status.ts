@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { authorization } from "./chat";
 
-const standIn = v.object({ model: v.string(), reason: v.string() });
+const placeholder = v.object({ model: v.string(), reason: v.string() });
 
 const model = v.object({
   id: v.string(),
@@ -14,13 +14,13 @@ const model = v.object({
   queue: v.optional(v.number(), 0),
   context: v.optional(v.nullable(v.number()), null),
   external: v.optional(v.boolean(), false),
-  stand_in: v.optional(v.nullable(standIn), null),
+  placeholder: v.optional(v.nullable(placeholder), null),
 });
 
 const status = v.object({ models: v.array(model) });
 
 const list = v.object({
-  data: v.array(v.object({ id: v.string(), stand_in: v.optional(v.nullable(standIn), null) })),
+  data: v.array(v.object({ id: v.string(), placeholder: v.optional(v.nullable(placeholder), null) })),
 });
 
 export type ModelStatus = v.InferOutput<typeof model>;

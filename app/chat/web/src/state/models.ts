@@ -76,8 +76,8 @@ function autoCondition(): Condition {
   return { light, label, reason: null, advice: light === "down" ? "Try again later." : null };
 }
 
-export const standInFor = (id: string): ModelStatus["stand_in"] =>
-  models.value.find((candidate) => candidate.id === id)?.stand_in ?? null;
+export const placeholderFor = (id: string): ModelStatus["placeholder"] =>
+  models.value.find((candidate) => candidate.id === id)?.placeholder ?? null;
 
 let abort: AbortController | null = null;
 let timer: ReturnType<typeof setTimeout> | undefined;

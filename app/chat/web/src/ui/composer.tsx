@@ -5,12 +5,12 @@ import { path } from "../domain/conversation";
 import { answering, send, stopAll } from "../state/answering";
 import { current } from "../state/chats";
 import { following, openPanel } from "../state/layout";
-import { conditionNamed, conditionOf, keyWanted, models, standInFor, trouble } from "../state/models";
+import { conditionNamed, conditionOf, keyWanted, models, placeholderFor, trouble } from "../state/models";
 import { draft, editing, setDraft } from "../state/writing";
 import { TextButton } from "./button";
 import { isTouch } from "./focus";
 import { Icon } from "./icon";
-import { chooseModels, nameOf, standInText } from "./models";
+import { chooseModels, nameOf, placeholderText } from "./models";
 
 export function Composer() {
   const field = useRef<HTMLTextAreaElement>(null);
@@ -100,11 +100,11 @@ function Obstacle() {
   const chosen = current.value.models;
   const down = chosen.find((id) => ["down", "loading"].includes(conditionNamed(id).light));
   if (down) return <Unready id={down} />;
-  const standIns = chosen.filter((id) => standInFor(id));
-  if (standIns.length === 0) return null;
+  const placeholders = chosen.filter((id) => placeholderFor(id));
+  if (placeholders.length === 0) return null;
   return (
     <Note tone="info">
-      <strong>{standIns.map(nameOf).join(", ")}: stand-in.</strong> {standInText(standInFor(standIns[0]!)!)}
+      <strong>{placeholders.map(nameOf).join(", ")}: demo model.</strong> {placeholderText(placeholderFor(placeholders[0]!)!)}
     </Note>
   );
 }

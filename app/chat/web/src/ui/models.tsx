@@ -62,7 +62,7 @@ export function ModelsPanel() {
             condition={conditionNamed(AUTO)}
             chosen={chosen}
             comparable={false}
-            standIn={null}
+            placeholder={null}
           />
         )}
         {models.value.map((model) => (
@@ -73,7 +73,7 @@ export function ModelsPanel() {
             condition={conditionOf(model)}
             chosen={chosen}
             comparable={several}
-            standIn={model.stand_in}
+            placeholder={model.placeholder}
           />
         ))}
       </ul>
@@ -94,10 +94,10 @@ interface RowProps {
   condition: Condition;
   chosen: string[];
   comparable: boolean;
-  standIn: ModelStatus["stand_in"];
+  placeholder: ModelStatus["placeholder"];
 }
 
-function Row({ id, description, condition, chosen, comparable, standIn }: RowProps) {
+function Row({ id, description, condition, chosen, comparable, placeholder }: RowProps) {
   const picked = chosen.includes(id);
   const others = chosen.filter((other) => other !== id && other !== AUTO);
   const full = !picked && others.length >= MAX_MODELS;
@@ -111,13 +111,13 @@ function Row({ id, description, condition, chosen, comparable, standIn }: RowPro
         <span class="model-line">
           <LightDot light={condition.light} />
           <strong>{nameOf(id)}</strong>
-          {standIn && <span class="tag">Stand-in</span>}
+          {placeholder && <span class="tag">Demo model</span>}
           <span class="model-state">{condition.label}</span>
         </span>
         {description && <span class="quiet">{description}</span>}
         {condition.reason && <span class="model-reason">{condition.reason}</span>}
         {condition.advice && <span class="quiet">{condition.advice}</span>}
-        {standIn && <span class="quiet">{standInText(standIn)}</span>}
+        {placeholder && <span class="quiet">{placeholderText(placeholder)}</span>}
       </button>
       {comparable && (
         <button
@@ -136,8 +136,8 @@ function Row({ id, description, condition, chosen, comparable, standIn }: RowPro
   );
 }
 
-export const standInText = (standIn: NonNullable<ModelStatus["stand_in"]>): string =>
-  `In its place answers “${standIn.model}”, a tiny model that writes nonsense: ${standIn.reason}.`;
+export const placeholderText = (placeholder: NonNullable<ModelStatus["placeholder"]>): string =>
+  `Answers come from the demo model “${placeholder.model}”: ${placeholder.reason}.`;
 
 function BlindChoice() {
   const { id, blind } = current.value;
