@@ -129,15 +129,13 @@ def setup_steps(project: Project) -> list[SetupStep]:
 def up(project: Project, progress: Progress) -> int:
     """Everything from a bare machine to a chat that has answered, where the stack has one."""
     start = time.monotonic()
-    local_state = LocalState(project)
-    for setup in [*setup_steps(project), local_state]:
+    for setup in [*setup_steps(project), LocalState(project)]:
         ensure(setup, progress)
     stack = DevStack(project, progress)
     with progress.step(f"Stack {DEV_STACK}") as step:
         stack.select(step)
-    with progress.step("Model hub") as step:
-        stack.choose_model(step)
-    local_state.settle()
+    with progress.step("Settings of this machine") as step:
+        stack.adapt(step)
     try:
         with progress.step("pulumi up") as step:
             step.doing("building images and starting containers")
@@ -188,8 +186,10 @@ def tell_the_first_answer(
         step.done(f"{reply.model} answered in {reply.chunks} pieces")
     shown = reply.text[:ANSWER_SHOWN].replace("\n", " ")
     progress.say(f"      {shown}{'…' if len(reply.text) > ANSWER_SHOWN else ''}")
-    if reply.stand_in:
-        progress.say(f"      This was not {reply.model} but its stand-in {reply.stand_in}.")
+    if reply.placeholder:
+        progress.say(
+            f"      This was the demo model {reply.placeholder}, in place of {reply.model}."
+        )
 
 
 def tell_what_is_not_well(stack: DevStack, progress: Progress) -> None:

@@ -21,6 +21,9 @@ def pulumi_environment(project: Project, environ: Mapping[str, str] = os.environ
     if not environ.get("PULUMI_CONFIG_PASSPHRASE"):
         file = environ.get("PULUMI_CONFIG_PASSPHRASE_FILE") or str(project.passphrase)
         added["PULUMI_CONFIG_PASSPHRASE_FILE"] = file
+    # Pulumi takes the salt of the passphrase from the state where Pulumi.dev.yaml was made anew.
+    fallback = "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER"
+    added[fallback] = environ.get(fallback) or "true"
     if project.built_plugin.exists():
         # Nothing can be downloaded here: do not let each command try.
         for name in ("PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"):

@@ -22,7 +22,7 @@ PAUSE_SECONDS = 1.0
 HOPELESS_RESTARTS = 3
 # The chat is on this machine: a proxy that the shell names cannot reach it.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-QUESTION = "Say hello in one short sentence."
+QUESTION = "What is the capital of France?"
 ANSWER_TOKENS = 32
 
 
@@ -31,7 +31,7 @@ class Reply:
     """What the chat said, as it came."""
 
     model: str
-    stand_in: str | None
+    placeholder: str | None
     """Why another model answered, where one did."""
     text: str
     chunks: int
@@ -109,11 +109,12 @@ def ask_chat(chat_url: str) -> Reply:
     if not models:
         raise NoModel
     model = models[0]
-    stand_in = model.get("stand_in")
+    placeholder = model.get("placeholder")
     body = {
         "model": model["id"],
         "messages": [{"role": "user", "content": QUESTION}],
         "max_tokens": ANSWER_TOKENS,
+        "temperature": 0,
         "stream": True,
     }
     request = urllib.request.Request(
@@ -127,7 +128,7 @@ def ask_chat(chat_url: str) -> Reply:
         raise ValueError("the answer was empty")
     return Reply(
         model=model["id"],
-        stand_in=f"{stand_in['model']}: {stand_in['reason']}" if stand_in else None,
+        placeholder=f"{placeholder['model']} ({placeholder['reason']})" if placeholder else None,
         text="".join(pieces),
         chunks=len(pieces),
     )

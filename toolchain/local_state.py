@@ -1,25 +1,25 @@
-"""What this checkout keeps for itself: Pulumi's state, a passphrase, and git's view of the rest."""
+"""What this checkout keeps for itself: Pulumi's state, a passphrase, and the dev stack's file."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 from .errors import SetupError
 from .processes import ask
 from .progress import Step
-from .project import NAME, Project
+from .project import Project
 from .steps import Finding
 
 PASSPHRASE_BYTES = 32
-# Named by .gitattributes: what pulumi writes into a tracked file, but belongs to one machine.
-FILTER = "llm-stack-machine"
-MACHINE_LINES = ("^encryptionsalt:", f"^ *{NAME}:standInModel:")
+# Earlier versions tracked Pulumi.dev.yaml, and hid what pulumi writes into it by this filter.
+OLD_FILTER = "llm-stack-machine"
 
 
 class LocalState:
-    """The git-ignored `.state`, and a git filter for the lines that are this machine's alone."""
+    """The git-ignored `.state` and `Pulumi.dev.yaml`: nothing that git tracks is written to."""
 
     title = "Local state"
 
@@ -32,36 +32,31 @@ class LocalState:
             missing.append("a folder for Pulumi's state")
         if not self._project.passphrase.exists():
             missing.append("a passphrase")
-        if not self._filter_is_set():
-            missing.append("a git filter that keeps this machine's lines out of commits")
+        if not self._project.stack_config.exists():
+            missing.append(self._project.stack_config.name)
+        if self._old_filter():
+            return Finding(False, "removing the git filter that earlier versions set")
         if missing:
             return Finding(False, f"making {', '.join(missing)}")
         return Finding(True, f"in {self._project.state}")
 
     def make(self, step: Step) -> str:
-        self._project.state.mkdir(exist_ok=True)
-        self._project.state.chmod(0o700)
-        self._project.pulumi_state.mkdir(mode=0o700, exist_ok=True)
-        if not self._project.passphrase.exists():
+        project = self._project
+        project.state.mkdir(exist_ok=True)
+        project.state.chmod(0o700)
+        project.pulumi_state.mkdir(mode=0o700, exist_ok=True)
+        if not project.passphrase.exists():
             self._forget_old_salt()
-            write_passphrase(self._project.passphrase)
-        if not self._filter_is_set():
-            self._git("config", f"filter.{FILTER}.clean", filter_command())
-        return f"in {self._project.state}; the passphrase is in {self._project.passphrase}"
+            write_passphrase(project.passphrase)
+        if not project.stack_config.exists():
+            # Of a stack that exists pulumi adds the salt from its state: see environment.py.
+            shutil.copyfile(project.stack_config_example, project.stack_config)
+        if self._old_filter():
+            self._git("config", "--remove-section", f"filter.{OLD_FILTER}")
+        return f"in {project.state}; the passphrase is in {project.passphrase}"
 
-    def settle(self) -> None:
-        """Tell git that the settings file is unchanged but for what the filter takes out.
-
-        By its size alone git would call it modified; nothing that a person changed is added.
-        """
-        file = self._project.stack_config.name
-        if ask(["git", "-C", self._project.root, "diff", "--quiet", "--", file]).ok:
-            self._git("add", "--", file)
-
-    def _filter_is_set(self) -> bool:
-        if not self._git("rev-parse", "--is-inside-work-tree"):
-            return True
-        return self._git("config", "--get", f"filter.{FILTER}.clean") == filter_command()
+    def _old_filter(self) -> bool:
+        return bool(self._git("config", "--local", "--get", f"filter.{OLD_FILTER}.clean"))
 
     def _git(self, *args: str) -> str:
         return ask(["git", "-C", self._project.root, *args]).out.strip()
@@ -82,11 +77,6 @@ class LocalState:
         lines = text.splitlines(keepends=True)
         kept = [line for line in lines if not line.startswith("encryptionsalt:")]
         file.write_text("".join(kept), encoding="utf-8")
-
-
-def filter_command() -> str:
-    """What git runs over Pulumi.dev.yaml before it compares or commits it."""
-    return "sed " + " ".join(f"-e '/{pattern}/d'" for pattern in MACHINE_LINES)
 
 
 def write_passphrase(path: Path) -> None:

@@ -1,29 +1,24 @@
-"""Whether models can be fetched from here, and what dev runs where they cannot."""
+"""The model hub that models are fetched from here."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
-import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
-from . import reachability
-from .project import NAME
-
-STAND_IN_MODEL = "tiny"
-STAND_IN_KEY = f"{NAME}:standInModel"
+DEFAULT = "https://huggingface.co"
 
 
 def endpoint(environ: Mapping[str, str] = os.environ) -> str:
-    """The hub that `huggingface_hub` would ask."""
-    return environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    """The hub that this shell's HF_ENDPOINT names, as huggingface_hub reads it, or its own."""
+    return environ.get("HF_ENDPOINT", "").rstrip("/") or DEFAULT
 
 
-def reachable(probe: reachability.Probe = reachability.answers) -> bool:
-    """Whether the hub answers."""
-    return probe(endpoint())
-
-
-def configured_stand_in(stack_config: str) -> str | None:
-    """The stand-in model that the text of a stack's settings file names."""
-    match = re.search(rf"^ +{STAND_IN_KEY}: *(\S+)$", stack_config, re.MULTILINE)
-    return match[1].strip("\"'") if match else None
+def is_on_this_machine(url: str) -> bool:
+    """Whether a container would look for the hub inside itself."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -68,6 +68,11 @@ class Project:
         return self.root / f"Pulumi.{DEV_STACK}.yaml"
 
     @property
+    def stack_config_example(self) -> Path:
+        """What a machine's own `stack_config` is made from."""
+        return self.root / f"Pulumi.{DEV_STACK}.yaml.example"
+
+    @property
     def modules(self) -> Path:
         """The folder of this package, which holds the Go modules too."""
         return self.root / "toolchain"

@@ -6,12 +6,14 @@ import json
 import os
 import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from . import containers, model_hub
 from .build_logs import BuildLogTail
 from .errors import SetupError
+from .machine_settings import MachineSettings, look
 from .progress import Progress, Step
 from .project import DEV_STACK, Project
 from .pulumi_command import PulumiCommand
@@ -23,6 +25,12 @@ KINDS = {
     "docker:index/network:Network": "network",
     "docker:index/volume:Volume": "volume",
 }
+
+
+KEPT = (
+    "What was built is kept: run ./dev up again, and it continues where it stopped. "
+    "All of the output is in logs/<image>.log and .state/logs/pulumi.log."
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ class DevStack:
         self._project = project
         self._progress = progress
         self._pulumi = PulumiCommand(project, progress, DEV_STACK)
-        self._stand_in_mark = project.state / "stand-in-model"
+        self._created = False
 
     def select(self, step: Step) -> None:
         """Make `dev` the stack of plain pulumi commands here, and create it where it is new."""
@@ -101,41 +109,31 @@ class DevStack:
         answer = self._pulumi.ask("stack", "select", DEV_STACK, "--create")
         if not answer.ok:
             raise SetupError(f"pulumi cannot select the stack {DEV_STACK}:\n{answer.err.strip()}")
-        if "created stack" in (answer.out + answer.err).lower():
+        self._created = "created stack" in (answer.out + answer.err).lower()
+        if self._created:
             step.done("created")
         else:
             step.already("selected")
 
-    def choose_model(self, step: Step) -> None:
-        """Let the inference services run the stand-in model exactly while no hub answers."""
-        configured = model_hub.configured_stand_in(
-            self._project.stack_config.read_text(encoding="utf-8")
-        )
+    def adapt(self, step: Step) -> None:
+        """Give the stack the settings that this machine needs; raises `SetupError`."""
+        settings = MachineSettings(self._project, partial(self._pulumi.must, "config"))
         hub = model_hub.endpoint()
-        if model_hub.reachable():
-            if configured and self._stand_in_mark.exists():
-                self._pulumi.must("config", "rm", model_hub.STAND_IN_KEY)
-                self._stand_in_mark.unlink()
-                step.done(f"{hub} answers again: the models of the catalogue are served")
-            else:
-                step.already(f"{hub} answers")
-            return
-        told = (
-            f"{hub} does not answer: every model is stood in for by {{!r}}, which speaks nonsense"
-        )
-        if configured:
-            step.already(told.format(configured))
-            return
-        model = model_hub.STAND_IN_MODEL
-        self._pulumi.must("config", "set", model_hub.STAND_IN_KEY, model)
-        self._stand_in_mark.write_text(model, encoding="utf-8")
-        step.done(told.format(model))
+        step.note(f"asking {hub} and ghcr.io")
+        if self._created:
+            settings.use_proxy_of_shell(step)
+        settings.adapt(look(hub), hub, step)
+        step.already("the stack has what this machine needs")
 
     def up(self) -> None:
         """Run `pulumi up`, showing what it and the builds print; raises `SetupError`."""
         refresh = self._mend()
+        options = ["--yes", "--skip-preview", *(["--refresh"] if refresh else [])]
         with BuildLogTail(self._project.build_logs, self._progress.say):
-            self._pulumi.run("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
+            try:
+                self._pulumi.run("up", *options)
+            except SetupError as error:
+                raise SetupError(f"{error}\n{KEPT}") from None
 
     def destroy(self) -> None:
         """Run `pulumi destroy`; raises `SetupError`."""

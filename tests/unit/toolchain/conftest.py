@@ -16,7 +16,9 @@ from toolchain.project import Project
 def project(tmp_path: Path) -> Project:
     root = tmp_path / "checkout"
     root.mkdir()
-    return Project(root=root, cache=tmp_path / "cache")
+    project = Project(root=root, cache=tmp_path / "cache")
+    project.stack_config_example.write_text("config: {}\n", encoding="utf-8")
+    return project
 
 
 @pytest.fixture

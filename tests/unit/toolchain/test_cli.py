@@ -110,7 +110,7 @@ class StackThatIsUp:
     def select(self, step: Step) -> None:
         pass
 
-    def choose_model(self, step: Step) -> None:
+    def adapt(self, step: Step) -> None:
         pass
 
     def up(self) -> None:
@@ -155,10 +155,12 @@ def test_up_ends_with_the_first_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stack.urls = {"chat-interface": HERE, "phi-inference": None}
-    chat_that(monkeypatch, Reply(model="phi", stand_in="tiny: no hub", text="Hello", chunks=2))
+    chat_that(
+        monkeypatch, Reply(model="phi", placeholder="smollm2-135m (no hub)", text="Hello", chunks=2)
+    )
     assert cli.up(project, progress) == 0
     assert "      Hello\n" in out.getvalue()
-    assert "not phi but its stand-in tiny: no hub" in out.getvalue()
+    assert "This was the demo model smollm2-135m (no hub), in place of phi." in out.getvalue()
     assert f"The chat is at {HERE} (" in out.getvalue()
 
 

@@ -14,14 +14,14 @@ from toolchain.containers import Container, read_container
 from toolchain.errors import SetupError
 from toolchain.progress import Step
 
-TINY = {"model": "tiny", "reason": "no hub"}
+DEMO = {"model": "smollm2-135m", "reason": "no hub"}
 
 
 class Chat(http.server.BaseHTTPRequestHandler):
     """A chat that streams two words, or refuses as often as it is told."""
 
     refusals = 0
-    stand_in: dict[str, str] | None = None
+    placeholder: dict[str, str] | None = None
     models: tuple[str, ...] = ("phi",)
     key_needed = False
     events = (
@@ -33,7 +33,7 @@ class Chat(http.server.BaseHTTPRequestHandler):
         if self.key_needed:
             self.send_error(401, "send a key")
             return
-        models = [{"id": name, "stand_in": self.stand_in} for name in self.models]
+        models = [{"id": name, "placeholder": self.placeholder} for name in self.models]
         self._answer(json.dumps({"data": models}))
 
     def do_POST(self) -> None:
@@ -71,7 +71,7 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Chat]]]:
 def test_a_streamed_answer_ends_the_wait(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, _ = chat
     reply = first_answer.wait(url, step, list)
-    assert reply == first_answer.Reply(model="phi", stand_in=None, text="Hello", chunks=2)
+    assert reply == first_answer.Reply(model="phi", placeholder=None, text="Hello", chunks=2)
 
 
 def test_a_chat_that_is_not_ready_is_asked_again(chat: tuple[str, type[Chat]], step: Step) -> None:
@@ -80,10 +80,10 @@ def test_a_chat_that_is_not_ready_is_asked_again(chat: tuple[str, type[Chat]], s
     assert first_answer.wait(url, step, list).text == "Hello"
 
 
-def test_a_stand_in_is_told(chat: tuple[str, type[Chat]], step: Step) -> None:
+def test_a_placeholder_is_told(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, handler = chat
-    handler.stand_in = TINY
-    assert first_answer.wait(url, step, list).stand_in == "tiny: no hub"
+    handler.placeholder = DEMO
+    assert first_answer.wait(url, step, list).placeholder == "smollm2-135m (no hub)"
 
 
 def test_a_chat_without_a_model_is_waited_for_no_longer(

@@ -1,4 +1,4 @@
-"""The passphrase, and what git sees of a machine's own lines."""
+"""The passphrase, and the file of the dev stack, which git does not see."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def git(project: Project, *args: str) -> str:
 
 @pytest.fixture
 def checkout(project: Project) -> Project:
-    source = Path(__file__).parents[3] / ".gitattributes"
-    (project.root / ".gitattributes").write_text(source.read_text())
-    (project.root / ".gitignore").write_text("/.state/\n")
-    project.stack_config.write_text(SETTINGS)
+    source = Path(__file__).parents[3]
+    for name in (".gitattributes", ".gitignore"):
+        (project.root / name).write_text((source / name).read_text())
+    project.stack_config_example.write_text(SETTINGS)
     git(project, "init", "-q")
     git(project, "add", "-A")
     git(project, "commit", "-qm", "start")
@@ -67,28 +67,40 @@ def test_the_passphrase_is_not_told(checkout: Project, step: Step) -> None:
     assert checkout.passphrase.read_text() not in told
 
 
-def test_git_does_not_see_what_belongs_to_this_machine(checkout: Project, step: Step) -> None:
+def test_what_pulumi_writes_changes_no_tracked_file(checkout: Project, step: Step) -> None:
     LocalState(checkout).make(step)
-    own = "  llm-stack:standInModel: tiny\nencryptionsalt: v1:abc:def\n"
+    assert checkout.stack_config.read_text() == SETTINGS
+    own = "  llm-stack:placeholderModel: tiny\nencryptionsalt: v1:abc:def\n"
     checkout.stack_config.write_text(SETTINGS + own)
-    LocalState(checkout).settle()
     assert git(checkout, "status", "--porcelain") == ""
 
 
-def test_settling_adds_nothing_that_a_person_changed(checkout: Project, step: Step) -> None:
+def test_a_file_that_is_there_is_kept(checkout: Project, step: Step) -> None:
     LocalState(checkout).make(step)
-    checkout.stack_config.write_text(f"{SETTINGS}    - phi-inference\nencryptionsalt: v1:abc\n")
-    LocalState(checkout).settle()
-    assert git(checkout, "diff", "--cached") == ""
-    assert "+    - phi-inference\n" in git(checkout, "diff")
+    checkout.stack_config.write_text(f"{SETTINGS}    - phi-inference\n")
+    LocalState(checkout).make(step)
+    assert checkout.stack_config.read_text() == f"{SETTINGS}    - phi-inference\n"
 
 
-def test_git_sees_every_other_change(checkout: Project, step: Step) -> None:
+def test_a_file_that_an_update_of_the_checkout_took_is_made_anew(
+    checkout: Project, step: Step
+) -> None:
     LocalState(checkout).make(step)
-    changed = SETTINGS.replace("chat-interface", "phi-inference")
-    checkout.stack_config.write_text(f"{changed}encryptionsalt: v1:abc:def\n")
-    git(checkout, "commit", "-qam", "change")
-    assert git(checkout, "show", "HEAD:Pulumi.dev.yaml") == changed
+    passphrase = checkout.passphrase.read_text()
+    checkout.stack_config.unlink()
+    assert checkout.stack_config.name in LocalState(checkout).find().what
+    LocalState(checkout).make(step)
+    assert checkout.stack_config.read_text() == SETTINGS
+    assert checkout.passphrase.read_text() == passphrase
+
+
+def test_the_filter_of_earlier_versions_goes(checkout: Project, step: Step) -> None:
+    LocalState(checkout).make(step)
+    git(checkout, "config", "filter.llm-stack-machine.clean", "sed -e /x/d")
+    assert not LocalState(checkout).find().ready
+    LocalState(checkout).make(step)
+    assert LocalState(checkout).find().ready
+    assert "llm-stack-machine" not in git(checkout, "config", "--local", "--list")
 
 
 def test_a_salt_of_a_lost_passphrase_is_forgotten(checkout: Project, step: Step) -> None:

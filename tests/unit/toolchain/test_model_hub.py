@@ -1,4 +1,4 @@
-"""Which hub is asked, and which stand-in the settings name."""
+"""Which hub models are fetched from."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ def test_the_hub_is_the_one_that_downloads_would_use() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "model"),
+    ("url", "here"),
     [
-        ("config:\n  llm-stack:standInModel: tiny\n", "tiny"),
-        ('config:\n  llm-stack:standInModel: "tiny"\n', "tiny"),
-        ("config:\n  # llm-stack:standInModel: tiny\n  llm-stack:services: all\n", None),
-        ("", None),
+        ("http://localhost:8000", True),
+        ("http://127.0.0.1", True),
+        ("http://[::1]:8000", True),
+        ("https://hub.example.com", False),
+        ("http://10.0.0.7:8000", False),
     ],
 )
-def test_the_stand_in_of_the_settings_is_found(settings: str, model: str | None) -> None:
-    assert model_hub.configured_stand_in(settings) == model
+def test_a_hub_on_this_machine_is_recognized(url: str, here: bool) -> None:
+    assert model_hub.is_on_this_machine(url) is here

@@ -7,9 +7,15 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from toolchain.stack import Lock, StackState, abandoned
+import pytest
+
+from toolchain.errors import SetupError
+from toolchain.progress import Progress
+from toolchain.project import Project
+from toolchain.stack import DevStack, Lock, StackState, abandoned
 
 
 def lock_file(folder: Path, pid: int, hostname: str) -> Path:
@@ -84,3 +90,15 @@ def test_only_what_this_stack_was_creating_may_be_cleared_away() -> None:
         ("network", "llm-network-1"),
         ("volume", "chat-config-1"),
     )
+
+
+def test_a_failed_update_says_that_it_can_be_continued_and_where_its_output_is(
+    project: Project, progress: Progress, program: Callable[[str, str], None]
+) -> None:
+    program("pulumi", 'case "$*" in *export*) echo {} ;; *) exit 3 ;; esac')
+    project.build_logs.mkdir()
+    with pytest.raises(SetupError) as failure:
+        DevStack(project, progress).up()
+    assert "exit code 3" in str(failure.value)
+    assert "run ./dev up again, and it continues where it stopped" in str(failure.value)
+    assert ".state/logs/pulumi.log" in str(failure.value)
