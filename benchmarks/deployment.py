@@ -32,6 +32,9 @@ from typing import Any
 
 import docker
 import yaml
+
+from toolchain import reachability
+from toolchain.machine_settings import ENGINE_REGISTRY
 from docker.models.containers import Container
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +72,7 @@ for kind, name, inputs in json.load(open("resources.json")):
 """
 MODEL = {
     "description": "tiny",
-    "path": "/opt/models/tiny.gguf",
+    "bundled": "tiny",
     "context": 512,
     "slots": 1,
     "threads": 1,
@@ -234,6 +237,9 @@ def our_project(directory: Path) -> Project:
             shutil.copy2(source, project.program)
     config = {
         "llm-stack:services": "all",
+        "llm-stack:engineSource": (
+            "published" if reachability.answers(ENGINE_REGISTRY) else "compiled"
+        ),
         # The restarter's right is a socket, which a comparison had better not hand around.
         "llm-stack:monitor": {"restarts": False},
     }

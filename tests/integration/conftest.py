@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
@@ -20,8 +21,37 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
+from components.image_sources import LlamaEngine, image_sources
+from components.settings import BaseImages, EngineSource
+from toolchain import reachability
+from toolchain.machine_settings import ENGINE_REGISTRY
+
 PROJECT_ROOT = Path(__file__).parents[2]
-UP_SECONDS = 1500  # The first build compiles llama-server.
+UP_SECONDS = 1500  # The first build may compile llama-server.
+# A model that loads at once and generates random text; users' catalogues do not have it.
+TINY_MODEL = """\
+  tiny:
+    description: Generates random text, for tests
+    bundled: tiny
+    context: 2048
+    slots: 2
+    threads: 1    # so small that a second thread would mostly wait for the first
+"""
+
+
+@functools.cache
+def engine_source() -> EngineSource:
+    """Where llama-server comes from on this machine, found out as `./dev up` does."""
+    published = reachability.answers(ENGINE_REGISTRY)
+    return EngineSource.PUBLISHED if published else EngineSource.COMPILED
+
+
+def build_arguments(image: str) -> list[str]:
+    """What `docker build` takes to build an image of this project as a stack on this machine would."""
+    sources = image_sources(image, BaseImages(), LlamaEngine(engine_source(), "host"))
+    given = [f"--build-arg={key}={value}" for key, value in sources.build_args.items()]
+    dockerfile, context = PROJECT_ROOT / sources.dockerfile, PROJECT_ROOT / sources.context
+    return [*given, "--file", str(dockerfile), str(context)]
 
 
 @pytest.fixture(scope="session")
@@ -49,10 +79,15 @@ def buildkit() -> Callable[..., subprocess.CompletedProcess[str]]:
     else:
         pytest.fail(f"no docker client with BuildKit among {clients}")
 
-    def build(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def build(
+        *args: str, check: bool = True, docker_config: Path | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """:param docker_config: a folder with the logins of registries."""
         environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+        if docker_config:
+            environment["DOCKER_CONFIG"] = str(docker_config)
         return subprocess.run(
-            [client, "build", *args], check=True, text=True, env=environment, **options
+            [client, "build", *args], check=check, text=True, env=environment, **options
         )
 
     return build
@@ -94,6 +129,7 @@ class StackUnderTest:
         """Replace the stack's settings, as an editor of its file would."""
         path = self.project / f"Pulumi.{self.name}.yaml"
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.exists() else {}
+        settings = {"engineSource": engine_source().value, **settings}
         content["config"] = {f"llm-stack:{key}": value for key, value in settings.items()}
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
@@ -191,7 +227,7 @@ def rollback(
 
 
 def copy_project(target: Path) -> None:
-    """Copy what git would commit, and nothing that tools left lying about."""
+    """Copy what git would commit, with one more model."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT_ROOT,
@@ -204,6 +240,9 @@ def copy_project(target: Path) -> None:
         if source.is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
+    catalogue = target / "services.yaml"
+    text = catalogue.read_text(encoding="utf-8")
+    catalogue.write_text(text.replace("models:\n", f"models:\n{TINY_MODEL}", 1), encoding="utf-8")
     (target / ".venv").symlink_to(PROJECT_ROOT / ".venv")
     (target / ".state").mkdir()
     (target / ".state" / "bin").symlink_to(PROJECT_ROOT / ".state" / "bin")

@@ -137,10 +137,10 @@ def test_a_version_that_cannot_start_fails_at_once_and_the_old_one_serves_on(
     before = dev.containers()["phi-inference"].id
     catalogue = dev.project / "services.yaml"
     good = catalogue.read_text(encoding="utf-8")
-    path = "    path: /opt/models/tiny.gguf\n"
+    source = "    bundled: tiny\n"
     digest = f"    sha256: {'f' * 64}\n    sha256_origin: downloaded\n"
-    assert path in good
-    catalogue.write_text(good.replace(path, path + digest), encoding="utf-8")
+    assert source in good
+    catalogue.write_text(good.replace(source, source + digest), encoding="utf-8")
     failed = dev.up(check=False)
     assert failed.returncode != 0
     assert re.search(r"phi-inference-\w+: its program ended", failed.stdout), failed.stdout

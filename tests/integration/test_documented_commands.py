@@ -179,7 +179,7 @@ def test_logs(run: Shell) -> None:
     assert run("docker logs --tail 50 $(docker ps -aqf label=llm-stack.service=phi-inference)")
     run.values["<container>"] = run.stack.containers()["monitor"].name or ""
     assert run("docker logs <container>")
-    assert run("tail -f logs/inference.log")
+    assert run("tail -f logs/*.log")
     assert run("tail -f logs/<image>.log")
 
 

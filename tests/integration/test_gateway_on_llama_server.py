@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import docker
 import httpx
@@ -21,9 +20,8 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from tests.unit.chat.running_gateway import running, settings
 
-from .conftest import free_port
+from .conftest import build_arguments, free_port
 
-ROOT = Path(__file__).parents[2]
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something."}]
 LONG = 1500
 
@@ -36,8 +34,7 @@ def llama_server(
     image = os.environ.get("INFERENCE_IMAGE")
     if image is None:
         image = "llm-stack-test/inference"
-        dockerfile = ROOT / "docker/inference.Dockerfile"
-        buildkit("-t", image, "-f", str(dockerfile), str(ROOT / "app/inference"))
+        buildkit("-t", image, *build_arguments("inference-tiny"))
     port = free_port()
     container = engine.containers.run(
         image,

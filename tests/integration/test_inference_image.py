@@ -21,6 +21,8 @@ import pytest
 from docker.models.containers import Container
 from docker.models.networks import Network
 
+from .conftest import build_arguments
+
 ROOT = Path(__file__).parents[2]
 FAKE_HUB = ROOT / "tests/unit/inference/fake_hub.py"
 TINY = {
@@ -59,8 +61,7 @@ def inference_image(buildkit: Callable[..., subprocess.CompletedProcess[str]]) -
     if given := os.environ.get("INFERENCE_IMAGE"):
         return given
     tag = "llm-stack-test/inference"
-    dockerfile = ROOT / "docker/inference.Dockerfile"
-    buildkit("--progress=plain", "-t", tag, "-f", str(dockerfile), str(ROOT / "app/inference"))
+    buildkit("--progress=plain", "-t", tag, *build_arguments("inference-tiny"))
     return tag
 
 

@@ -17,16 +17,14 @@ import docker
 import pytest
 import yaml
 
-from components.image_sources import image_sources
-from components.settings import BaseImages
-from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
+from tests.integration.conftest import StackUnderTest, build_arguments
 from tests.integration.registry_server import MANIFEST, USER, RegistryServer, running_registry
 
 from .client import STREAMS
 from .rig import Swarm, running_swarm, wait_for
 
 TEAM = "team/llm-stack"
-IMAGES = ("chat", "inference", "monitor")
+IMAGES = ("chat", "inference-tiny", "monitor")
 CONNECTOR = "connector"
 PATIENCE = 120.0
 # Of the form that Cloudflare gives out; the stand-in asks nobody whether it is known.
@@ -83,10 +81,7 @@ class Images:
 
     def build_own(self, name: str) -> str:
         """An image of this project."""
-        sources = image_sources(name, BaseImages())
-        given = [f"--build-arg={key}={value}" for key, value in sources.build_args.items()]
-        dockerfile, context = PROJECT_ROOT / sources.dockerfile, PROJECT_ROOT / sources.context
-        return self.build(name, *given, "-f", str(dockerfile), str(context))
+        return self.build(name, *build_arguments(name))
 
     def build_on(self, name: str, base: str, folder: Path, *lines: str) -> str:
         """Another version of an image: its last build and a few lines more."""

@@ -37,7 +37,7 @@ FORGOTTEN_SECONDS = 10
 SLOW_MODEL = """
   slow:
     description: As tiny
-    path: /opt/models/tiny.gguf
+    bundled: tiny
     context: 2048
     slots: 2
     threads: 1
