@@ -32,10 +32,10 @@ from typing import Any
 
 import docker
 import yaml
+from docker.models.containers import Container
 
 from toolchain import reachability
 from toolchain.machine_settings import ENGINE_REGISTRY
-from docker.models.containers import Container
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("__main__.py", "Pulumi.yaml", "components", "app", "docker", "logs")
