@@ -3,16 +3,19 @@
 # company's own, for the steps that download. Without it the image's own file stays in place.
 ARG BASE_IMAGE=python:3.11-slim
 
+# ---- pip: one installer for all stages, the same as in inference.Dockerfile ------------------------
+FROM ${BASE_IMAGE} AS pip
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+RUN python3 -m venv /opt/pip
+
 # ---- web: the page, built by npm; Node.js comes from PyPI, so no second base image is needed ------
-FROM ${BASE_IMAGE} AS web
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
-    NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+FROM pip AS web
+ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
 COPY requirements-web.txt /build/
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    python3 -m venv /opt/node \
-    && /opt/node/bin/pip install --require-hashes --only-binary :all: --requirement /build/requirements-web.txt
+    python3 -m venv --without-pip /opt/node \
+    && /opt/pip/bin/pip --python /opt/node/bin/python3 install --require-hashes --only-binary :all: --requirement /build/requirements-web.txt
 ENV PATH=/opt/node/bin:$PATH
 WORKDIR /build/web
 COPY web/package.json web/package-lock.json ./
@@ -24,16 +27,12 @@ COPY --chmod=755 web/ ./
 RUN npm run build
 
 # ---- builder: the virtual environment and the package, with their bytecode ------------------------
-FROM ${BASE_IMAGE} AS builder
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
-    PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+FROM pip AS builder
 COPY requirements.txt /build/
-# pip stays in an environment of its own; the one that is shipped has no installer.
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    python3 -m venv /build/pip \
-    && python3 -m venv --without-pip /opt/venv \
-    && /build/pip/bin/pip --python /opt/venv/bin/python3 install \
+    python3 -m venv --without-pip /opt/venv \
+    && /opt/pip/bin/pip --python /opt/venv/bin/python3 install \
         --no-compile --require-hashes --only-binary :all: --requirement /build/requirements.txt
 # A checkout under umask 077 has files that user 10001 could not read.
 COPY --chmod=755 *.py /opt/app/chat/

