@@ -20,6 +20,12 @@ def usable_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
     return max(1, min(affinity, *(int(quota) for quota in quotas), affinity))
 
 
+def has_whole_machine() -> bool:
+    """Whether neither a CPU set nor a quota leaves less than all CPUs of the machine."""
+    cpus = os.cpu_count() or 1
+    return usable_cpus() == cpus and os.sched_getaffinity(0) == set(range(cpus))
+
+
 def memory_limit_bytes(root: Path = Path("/")) -> int | None:
     """The memory limit in bytes, or None where there is none."""
     limits = [

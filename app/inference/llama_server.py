@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import drain
-from .cgroup import memory_limit_bytes, usable_cpus
+from .cgroup import has_whole_machine, memory_limit_bytes, usable_cpus
 from .failure import ExitCode, Failure
 from .settings import Settings
 
@@ -31,8 +31,18 @@ SPARE_HTTP_THREADS = 16
 """Each open request holds a thread; health and metrics must be answered however many wait."""
 
 
-def command(settings: Settings, model: Path, *, cpus: int, memory_bytes: int | None) -> list[str]:
-    """The command line, for a container with so many CPUs and so much memory (None: no limit)."""
+def command(
+    settings: Settings,
+    model: Path,
+    *,
+    cpus: int,
+    memory_bytes: int | None,
+    whole_machine: bool = False,
+) -> list[str]:
+    """The command line, for a container with so many CPUs and so much memory (None: no limit).
+
+    :param whole_machine: whether these are all CPUs that the machine has.
+    """
     threads = settings.threads or cpus
     cache_mib = MAX_PROMPT_CACHE_MIB
     if memory_bytes is not None:
@@ -47,6 +57,7 @@ def command(settings: Settings, model: Path, *, cpus: int, memory_bytes: int | N
         "--parallel", str(settings.slots),
         "--batch-size", str(STEP_TOKENS),
         "--threads", str(threads),
+        *(pinned(threads) if whole_machine and threads == cpus else ()),
         "--threads-http", str(settings.slots * 2 + SPARE_HTTP_THREADS),
         "--cache-ram", str(cache_mib),
         "--cache-reuse", str(REUSED_CHUNK_TOKENS),
@@ -64,6 +75,16 @@ def command(settings: Settings, model: Path, *, cpus: int, memory_bytes: int | N
     ]  # fmt: skip
 
 
+def pinned(threads: int) -> tuple[str, ...]:
+    """Options by which each thread stays on a CPU of its own.
+
+    Beside other busy programs the scheduler may put two threads on one CPU, and each then waits for
+    the other a thousand times per token. In a container that has less than the machine, other
+    containers' threads would be pinned to the same CPUs.
+    """
+    return ("--cpu-range", f"0-{threads - 1}", "--cpu-strict", "1")
+
+
 def become_llama_server(
     settings: Settings, model: Path, environment: Mapping[str, str]
 ) -> NoReturn:
@@ -71,7 +92,13 @@ def become_llama_server(
 
     llama-server's `LLAMA_ARG_*` variables pass through; the options above win over them.
     """
-    engine = command(settings, model, cpus=usable_cpus(), memory_bytes=memory_limit_bytes())
+    engine = command(
+        settings,
+        model,
+        cpus=usable_cpus(),
+        memory_bytes=memory_limit_bytes(),
+        whole_machine=has_whole_machine(),
+    )
     numbers = (settings.port, settings.status_port, settings.drain_seconds)
     arguments = [sys.executable, "-IS", drain.__file__, *map(str, numbers), *engine]
     passed_on = {name: value for name, value in environment.items() if not name.startswith("HF_")}

@@ -41,6 +41,24 @@ def test_threads_are_the_usable_cpus_unless_they_are_set() -> None:
     assert options(command(chosen, Path("/m"), cpus=6, memory_bytes=None))["--threads"] == "4"
 
 
+def test_threads_stay_on_a_cpu_each_only_where_the_container_has_the_whole_machine() -> None:
+    def given(whole_machine: bool, **changes: str) -> dict[str, str]:
+        return options(
+            command(
+                settings(**changes),
+                Path("/m"),
+                cpus=4,
+                memory_bytes=None,
+                whole_machine=whole_machine,
+            )
+        )
+
+    assert given(True)["--cpu-range"] == "0-3"
+    assert given(True)["--cpu-strict"] == "1"
+    assert "--cpu-range" not in given(False), "other containers are on the same CPUs"
+    assert "--cpu-range" not in given(True, THREADS="2")
+
+
 def test_requests_that_wait_leave_threads_for_the_health_check() -> None:
     given = options(command(settings(SLOTS="8"), Path("/m"), cpus=2, memory_bytes=None))
     assert int(given["--threads-http"]) >= 2 * 8 + 8
