@@ -180,8 +180,9 @@ class Hub:
                     ExitCode.HUB_UNREACHABLE,
                     f"{self._endpoint} could not be reached in {ATTEMPTS} attempts: {reason}",
                     what_to_do="check the container's network and DNS, and the settings "
-                    "llm-stack:modelHub and llm-stack:proxy; what has arrived is kept, and the "
-                    "next start goes on from there",
+                    "llm-stack:modelHub and llm-stack:proxy (what has arrived is kept, and the "
+                    "next start goes on from there); without a hub, run: "
+                    "pulumi config set llm-stack:placeholderModel smollm2-135m",
                 )
             seconds = FIRST_PAUSE_SECONDS * 2 ** (fruitless - 1)
             log.warning("the hub failed; trying again", reason=reason, in_seconds=seconds)

@@ -19,7 +19,7 @@ from docker.models.containers import Container
 
 from tests.doubles import cloudflare_provider
 from tests.doubles.cloudflare_api import CloudflareApi
-from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, engine_source
 
 CONNECTOR_IMAGE = "llm-stack-test/cloudflared:stand-in"
 ZONE = "example.com"
@@ -87,7 +87,7 @@ class ProdStack(StackUnderTest):
         self.set("llm-stack:tunnel.baseDomain", api.zone_name)
         self.set("llm-stack:tunnel.accountId", api.account_id)
         self.set("llm-stack:tunnel.zoneId", api.zone_id)
-        self.change(**settings)
+        self.change(engineSource=engine_source().value, **settings)
 
     @property
     def settings_file(self) -> Path:
