@@ -3,11 +3,19 @@
 # http; and it could not install ca-certificates with that file mounted.
 ARG BASE_IMAGE=ubuntu:24.04
 
-FROM ${BASE_IMAGE} AS builder
+FROM ${BASE_IMAGE} AS python
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends \
+        python3-minimal libpython3-stdlib ca-certificates \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf /var/log/* \
+        /usr/share/doc /usr/share/man \
+    && install -d -o 10001 -g 10001 /var/lib/monitor
+
+FROM python AS builder
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update \
-    && apt-get install --yes --no-install-recommends python3 python3-venv ca-certificates
+    && apt-get install --yes --no-install-recommends python3-venv
 COPY requirements.txt /build/
 # Installed into a folder, not a virtual environment: nothing in it names the interpreter.
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt
@@ -23,13 +31,7 @@ COPY --chmod=755 . /build/app/monitor
 RUN rm /build/app/monitor/requirements.txt \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /build/app /build/lib
 
-FROM ${BASE_IMAGE}
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends \
-        python3-minimal libpython3-stdlib ca-certificates \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/cache/debconf /var/log/* \
-        /usr/share/doc /usr/share/man \
-    && install -d -o 10001 -g 10001 /var/lib/monitor
+FROM python
 COPY --from=builder /build/lib /opt/lib
 COPY --from=builder /build/app /opt/app
 ENV PYTHONPATH=/opt/app:/opt/lib \
