@@ -282,5 +282,6 @@ def _ensure_placeholder_needs_no_hub(name: str | None, catalog: Catalog) -> list
     if name is None or name in local:
         return []
     return [
-        f"placeholderModel: is no model that needs no hub; found {name!r}, {choices(name, local)}"
+        f"placeholderModel: is not a model that works without a hub; found {name!r}, "
+        f"{choices(name, local)}"
     ]

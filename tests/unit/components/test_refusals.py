@@ -99,7 +99,7 @@ SETTINGS = [
     ),
     (
         {"placeholderModel": "phi-3-mini"},
-        "Pulumi.dev.yaml: llm-stack:placeholderModel: is no model that needs no hub; found "
+        "Pulumi.dev.yaml: llm-stack:placeholderModel: is not a model that works without a hub; found "
         "'phi-3-mini', allowed: smollm2-135m",
     ),
     (
