@@ -162,6 +162,8 @@ def test_up_and_a_look_around(run: Shell) -> None:
     ):
         assert all(service in line for service in services)
     assert "phi-inference" in run("docker stats $(docker ps -qf label=llm-stack.stack=dev)")
+    socket_group = run("docker run --rm -v /var/run/docker.sock:/s python:3.11-slim stat -c %g /s")
+    assert socket_group.strip().isdigit()
     run.stack.becomes_healthy()
     assert '"healthy"' in run(
         "docker inspect --format '{{json .State.Health}}' "
