@@ -6,6 +6,7 @@ compiles llama-server, which takes minutes).
 
 import json
 import os
+import re
 import subprocess
 import time
 import urllib.error
@@ -242,9 +243,10 @@ class TestImage:
             assert served.exec_run(["which", tool]).exit_code != 0, tool
 
     def test_the_engine_finds_a_backend_for_every_processor(self, served: Container) -> None:
-        listed = served.exec_run(["ls", "/opt/llama"]).output.decode().split()
-        backends = [name for name in listed if name.startswith("libggml-cpu-")]
-        assert len([name for name in backends if name.endswith(".so")]) >= 4
+        listed = set(served.exec_run(["ls", "/opt/llama"]).output.decode().split())
+        assert listed & {"libggml-cpu-x64.so", "libggml-cpu-armv8.0_1.so"}, "runs on any processor"
+        backends = {name for name in listed if re.fullmatch(r"libggml-cpu-.+\.so", name)}
+        assert len(backends) >= 2, "the best one of the machine that built it"
 
 
 class TestStopping:

@@ -209,7 +209,8 @@ def test_no_request_and_no_stream_fails(run: Run, name: str) -> None:
     requests = run.during(update, run.requests)
     sent = Counter((request["kind"], request["fresh"]) for request in requests)
     assert len(sent) == 4
-    assert min(sent.values()) > 20, sent
+    # A broken version is refused within seconds, in which few of each kind are sent.
+    assert min(sent.values()) > 5, sent
     assert [one for one in requests if "failure" in one] == []
     assert [one for one in run.during(update, run.streams) if "failure" in one] == []
 
