@@ -54,13 +54,20 @@ def sourced(shell: str, project: Project, environ: dict[str, str]) -> dict[str, 
         {},
         {"PULUMI_BACKEND_URL": "file:///mine", "PULUMI_CONFIG_PASSPHRASE": "mine"},
         {"PULUMI_CONFIG_PASSPHRASE_FILE": "/mine"},
+        {"PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "false"},
     ],
-    ids=["nothing set", "own backend and passphrase", "own passphrase file"],
+    ids=["nothing set", "own backend and passphrase", "own passphrase file", "own fallback"],
 )
 def test_a_shell_gets_what_dev_gives_pulumi(
     shell: str, own: dict[str, str], set_up: Project
 ) -> None:
     assert sourced(shell, set_up, BARE | own) == pulumi_environment(set_up, BARE | own)
+
+
+def test_a_lost_salt_is_restored_from_the_state(project: Project) -> None:
+    name = "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER"
+    assert pulumi_environment(project, BARE)[name] == "true"
+    assert pulumi_environment(project, BARE | {name: "false"})[name] == "false"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
