@@ -106,8 +106,10 @@ class MachineSettings:
             self._config("set", setting.key, setting.value)
             mark.write_text(setting.value, encoding="utf-8")
             found = setting.value
-        elif not needed and found is not None and mark.exists():
-            self._config("rm", setting.key)
+        elif not needed and mark.exists():
+            # Another value than the mark's is a person's own.
+            if found == mark.read_text(encoding="utf-8"):
+                self._config("rm", setting.key)
             mark.unlink()
         return setting.wanted.format(found) if needed else setting.not_wanted
 

@@ -15,12 +15,13 @@ Probe = Callable[[str], bool]
 
 def answers(url: str) -> bool:
     """Whether any HTTP answer comes back: a refusal is an answer, a gateway's error is none."""
-    request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "llm-stack"})
     try:
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "llm-stack"})
         with urllib.request.urlopen(request, timeout=SECONDS):
             return True
     except urllib.error.HTTPError as error:
         with error:
             return error.code < 500
-    except (OSError, http.client.HTTPException, ssl.SSLError):
+    except (OSError, http.client.HTTPException, ssl.SSLError, ValueError):
+        # ValueError: HF_ENDPOINT may not be a URL.
         return False

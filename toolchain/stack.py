@@ -15,7 +15,7 @@ from .build_logs import BuildLogTail
 from .errors import SetupError
 from .machine_settings import MachineSettings, look
 from .progress import Progress, Step
-from .project import DEV_STACK, Project
+from .project import DEV_STACK, NAME, Project
 from .pulumi_command import PulumiCommand
 
 CONTAINER = "docker:index/container:Container"
@@ -118,7 +118,7 @@ class DevStack:
     def adapt(self, step: Step) -> None:
         """Give the stack the settings that this machine needs; raises `SetupError`."""
         settings = MachineSettings(self._project, partial(self._pulumi.must, "config"))
-        hub = model_hub.endpoint()
+        hub = settings.configured(f"{NAME}:modelHub") or model_hub.endpoint()
         step.note(f"asking {hub} and ghcr.io")
         if self._created:
             settings.use_proxy_of_shell(step)
