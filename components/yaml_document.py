@@ -150,7 +150,7 @@ def _read(loader: _Loader) -> YamlDocument:
 
 
 class _Extent(NamedTuple):
-    """How much a node stands for, each alias counted in full."""
+    """The size of what a node expands to, each alias counted in full."""
 
     values: int
     levels: int

@@ -5,6 +5,8 @@
 #   CPU_VARIANTS   of a compiled engine: all, or host for an image that stays on this machine
 #   BUNDLED_MODEL  none, or the model that the image holds: smollm2-135m, tiny (for tests)
 ARG BASE_IMAGE=python:3.11-slim
+# What `llama-server --version` prints, published or compiled: the same source.
+ARG LLAMA_BUILD=11312
 ARG LLAMA_IMAGE=ghcr.io/ggml-org/llama.cpp:server-b11312
 ARG LLAMA_CUDA_IMAGE=ghcr.io/ggml-org/llama.cpp:server-cuda-b11312
 ARG CUDA_IMAGE=nvidia/cuda:12.8.1-devel-ubuntu22.04
@@ -63,8 +65,7 @@ FROM engine-source AS engine-compiled-cpu
 ARG CPU_VARIANTS=all
 COPY --chmod=755 engine /src/engine
 RUN python3 /src/engine/cpu_variants.py ${CPU_VARIANTS} /src/llama/ggml/src/CMakeLists.txt
-# What `llama-server --version` prints; the build of LLAMA_IMAGE that has the same source.
-ARG LLAMA_BUILD=11312
+ARG LLAMA_BUILD
 # The build folder outlives an interrupted build, which then goes on where it stopped; only what is
 # linked now is copied out of it. Warnings are off (-w): GCC 12 warns about its own AVX-512 headers by
 # the megabyte, and past 2 MB BuildKit shows no more progress. A compiler takes up to 1.5 GiB: no more
@@ -165,7 +166,7 @@ COPY --from=engine /opt/llama /opt/llama
 ENV LD_LIBRARY_PATH=/opt/llama
 # Both must be the same build of llama.cpp, and start on this base image: its C library may be older
 # than the one that a published llama-server was linked with.
-ARG LLAMA_BUILD=11312
+ARG LLAMA_BUILD
 RUN /opt/llama/llama-server --version 2>&1 | tee /tmp/version; \
     grep -q "build ${LLAMA_BUILD}," /tmp/version && rm /tmp/version || { \
       echo "error: llama-server of build ${LLAMA_BUILD} does not start on this base image." >&2; \

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from .reachability import is_loopback
 
 DEFAULT = "https://huggingface.co"
 
@@ -17,8 +18,4 @@ def endpoint(environ: Mapping[str, str] = os.environ) -> str:
 
 def is_on_this_machine(url: str) -> bool:
     """Whether a container would look for the hub inside itself."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return is_loopback(urlsplit(url).hostname or "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .project import NAME
+from .reachability import is_loopback
 
 SETTING = f"{NAME}:proxy"
 DOCKER_CONFIG = "config.json"
@@ -46,7 +46,7 @@ def shell_proxy(environ: Mapping[str, str] = os.environ) -> ShellProxy:
         _, value = _variable("no_proxy", environ)
         direct = [host for host in re.split(r"[,\s]+", value) if _DIRECT_HOST.fullmatch(host)]
         # These are always reached without a proxy.
-        others = [host for host in dict.fromkeys(direct) if not _is_loopback(host)]
+        others = [host for host in dict.fromkeys(direct) if not is_loopback(host)]
         settings |= {f"{SETTING}.noProxy[{at}]": host for at, host in enumerate(others)}
     return ShellProxy(settings, tuple(skipped))
 
@@ -91,7 +91,7 @@ def _problem(address: str) -> str | None:
             "it holds a user name or password, which `docker inspect` would show; set a proxy "
             "without sign-in, or one that lets this machine pass by its address"
         )
-    if _is_loopback(host):
+    if is_loopback(host):
         return (
             f"{host} is this machine, and in a container the container itself; have the proxy "
             "listen on an address that containers reach, and set that one"
@@ -99,13 +99,6 @@ def _problem(address: str) -> str | None:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         return "it has a path; set http://HOST:PORT"
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _names_proxies(file: Path) -> bool:

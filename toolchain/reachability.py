@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import ssl
 import urllib.error
 import urllib.request
@@ -11,6 +12,14 @@ from collections.abc import Callable
 SECONDS = 5.0
 
 Probe = Callable[[str], bool]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is the machine that asks: in a container, the container itself."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def answers(url: str) -> bool:

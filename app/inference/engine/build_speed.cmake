@@ -4,8 +4,8 @@
 # again, and into optimizing code that runs once per request. So
 #   - source files are compiled in batches (CMake's unity builds), except those that do not compile
 #     together with others;
-#   - only the kernels, where the time of a token goes, keep the -O3 of a release. The rest gets -O1:
-#     benchmarks/generation.py shows no difference in tokens per second.
+#   - only ggml, where the time of a token goes, keeps the -O3 of a release. The rest gets -O1. What
+#     that costs in tokens per second was not measured beside a build that has -O3 throughout.
 # Targets and files that another version of llama.cpp does not have are ignored.
 
 function(llama_stack_batches target size)

@@ -26,7 +26,7 @@ SUBGID = (
 
 @pytest.fixture
 def socket(tmp_path: Path) -> Path:
-    """Stands for a socket: only its owner and group count."""
+    """A file in place of a socket: only its owner and group are read."""
     path = tmp_path / "docker.sock"
     path.touch()
     return path

@@ -81,10 +81,10 @@ class TestModelHub:
     def test_an_address_that_no_container_can_use_is_refused(
         self, run_program: StackRunner, value: str, said: str
     ) -> None:
-        told = refusal(run_program, modelHub=value)
-        assert told.startswith("Pulumi.dev.yaml: llm-stack:modelHub: ")
-        assert said in told
-        assert "pass-word" not in told
+        message = refusal(run_program, modelHub=value)
+        assert message.startswith("Pulumi.dev.yaml: llm-stack:modelHub: ")
+        assert said in message
+        assert "pass-word" not in message
 
 
 class TestProxySettings:
@@ -127,9 +127,9 @@ class TestProxySettings:
     def test_what_containers_cannot_use_is_refused(
         self, run_program: StackRunner, proxy: object, said: str
     ) -> None:
-        told = refusal(run_program, proxy=proxy)
-        assert told.startswith(f"Pulumi.dev.yaml: {said}")
-        assert "pass-word" not in told
+        message = refusal(run_program, proxy=proxy)
+        assert message.startswith(f"Pulumi.dev.yaml: {said}")
+        assert "pass-word" not in message
 
 
 class TestProxyInContainers:
@@ -321,7 +321,7 @@ class TestAuthoritiesInContainers:
             binary: "is not text; allowed: the path of a PEM file",
             large: "bytes of certificates; allowed: 200000",
         }.items():
-            told = refusal(run_program, caFile=str(file))
-            assert told.startswith("Pulumi.dev.yaml: llm-stack:caFile: "), file
-            assert said in told, file
-            assert told.endswith(f"found {str(file)!r}"), file
+            message = refusal(run_program, caFile=str(file))
+            assert message.startswith("Pulumi.dev.yaml: llm-stack:caFile: "), file
+            assert said in message, file
+            assert message.endswith(f"found {str(file)!r}"), file
