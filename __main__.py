@@ -7,30 +7,24 @@ from pathlib import Path
 
 import pulumi
 
-from components.catalog import load_catalog
-from components.docker_orchestrator import DockerOrchestrator
-from components.engine_info import ask_engine
-from components.image import ServiceImage, image_args
-from components.kept_versions import KeptVersions, KeptVersionsArgs
-from components.monitor import (
-    Monitor,
-    MonitorArgs,
-    alert_addresses,
-    monitor_config,
-    monitor_environment,
-)
-from components.operation_timeout import limit_operations
-from components.orchestrator_settings import SwarmSettings
-from components.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
-from components.preflight import ensure_the_engine_can_run
-from components.registry import in_registry
-from components.restarter import Restarter, RestarterArgs, restarter_socket
-from components.schema import SettingsError
-from components.service_stack import ServiceStack, ServiceStackArgs
-from components.settings import load_settings
-from components.swarm_orchestrator import SwarmOrchestrator
-from components.tunnel import Tunnel, TunnelArgs
-from components.workload import workload
+from components.config.catalogue import load_catalog
+from components.runtime.docker.orchestrator import DockerOrchestrator
+from components.engine.info import ask_engine
+from components.images.image import ServiceImage, image_args
+from components.images.kept_versions import KeptVersions, KeptVersionsArgs
+from components.services.monitor import Monitor, MonitorArgs, alert_addresses, monitor_config, monitor_environment
+from components.runtime.operation_timeout import limit_operations
+from components.config.orchestrator import SwarmSettings
+from components.plan.plan import CARRIER, CONNECTOR, MONITOR, RESTARTER, make_plan
+from components.preflight.checks import ensure_the_engine_can_run
+from components.images.registry import in_registry
+from components.services.restarter import Restarter, RestarterArgs, restarter_socket
+from components.config.schema import SettingsError
+from components.services.service_stack import ServiceStack, ServiceStackArgs
+from components.config.stack_settings import load_settings
+from components.runtime.swarm.orchestrator import SwarmOrchestrator
+from components.tunnel.tunnel import Tunnel, TunnelArgs
+from components.kinds.workload import workload
 
 # When a resource fails, the engine interrupts this program, which has nothing to add to that.
 signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -34,8 +34,8 @@ import docker
 import yaml
 from docker.models.containers import Container
 
-from toolchain import reachability
-from toolchain.machine_settings import ENGINE_REGISTRY
+from toolchain.stack import reachability
+from toolchain.stack.machine_settings import ENGINE_REGISTRY
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("__main__.py", "Pulumi.yaml", "components", "app", "docker", "logs")

@@ -26,18 +26,10 @@ from statistics import median
 
 import docker
 
-from benchmarks.deployment import (
-    UP,
-    Compose,
-    compose_program,
-    our_project,
-    remove_volumes,
-    stack_containers,
-    write_catalogue,
-)
+from benchmarks.deployment import UP, Compose, compose_program, our_project, remove_volumes, stack_containers, write_catalogue
 
 CHAT = "chat-interface"
-SOURCE = Path("app/chat/routes.py")
+SOURCE = Path("app/chat/api/routes.py")
 SAID = '{"status": "ok"}'
 EDITS = 5
 ASK_SECONDS = 0.02

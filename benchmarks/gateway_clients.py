@@ -14,7 +14,7 @@ import aiohttp
 import httpx
 import uvloop
 
-from .gateway import fake_server
+from benchmarks.gateway import fake_server
 
 TOKENS = 100
 _BODY = {"model": "bench", "messages": [], "stream": True, "max_tokens": TOKENS}

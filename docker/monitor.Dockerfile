@@ -1,4 +1,4 @@
-# The health monitor. Context: app/monitor
+# The health monitor. Context: app
 # The secret ca_bundle: see chat.Dockerfile. apt needs none, whose archives are signed and asked by
 # http; and it could not install ca-certificates with that file mounted.
 ARG BASE_IMAGE=ubuntu:24.04
@@ -16,7 +16,7 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update \
     && apt-get install --yes --no-install-recommends python3-venv
-COPY requirements.txt /build/
+COPY monitor/requirements.txt /build/
 # Installed into a folder, not a virtual environment: nothing in it names the interpreter.
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -26,7 +26,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         --target /build/lib --requirement /build/requirements.txt \
     && rm -rf /build/lib/bin
 # A checkout under umask 077 has files that user 10001 could not read.
-COPY --chmod=755 . /build/app/monitor
+COPY --chmod=755 shared /build/app/shared
+COPY --chmod=755 monitor /build/app/monitor
 # The root file system is read-only at run time, so the bytecode is made here.
 RUN rm /build/app/monitor/requirements.txt \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /build/app /build/lib
@@ -34,11 +35,11 @@ RUN rm /build/app/monitor/requirements.txt \
 FROM python
 COPY --from=builder /build/lib /opt/lib
 COPY --from=builder /build/app /opt/app
-ENV PYTHONPATH=/opt/app:/opt/lib \
+ENV PYTHONPATH=/opt:/opt/lib \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 EXPOSE 8090
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python3", "-S", "-m", "monitor.healthcheck"]
-ENTRYPOINT ["python3", "-m", "monitor"]
+    CMD ["python3", "-IS", "/opt/app/shared/health_check.py", "8090"]
+ENTRYPOINT ["python3", "-m", "app.monitor"]

@@ -79,7 +79,7 @@ def no_privileges(resource: Resource) -> Iterator[str]:
     if props.get("devices"):
         yield "is given devices of the host"
     # On an engine that maps users or confines by SELinux the socket can't be reached otherwise; see
-    # components/docker_socket.py.
+    # components/engine/socket.py.
     holds_socket = _label(resource, SERVICE_LABEL) == SOCKET_HOLDER
     for namespace in NAMESPACES:
         if props.get(namespace) == "host" and not (holds_socket and namespace == "usernsMode"):
@@ -91,7 +91,7 @@ def no_privileges(resource: Resource) -> Iterator[str]:
 def no_plain_secret(resource: Resource) -> Iterator[str]:
     """Whoever may inspect a container, or read an image's history, reads these."""
     for place, name, value in _texts(resource):
-        way_out = "hand it over as a file, see FilesArgs in components/orchestrator.py"
+        way_out = "hand it over as a file, see FilesArgs in components/runtime/orchestrator.py"
         if value and SECRET_NAME.search(name):
             yield f"{place} {name} looks like a secret; {way_out}"
         elif SECRET_VALUE.search(value):
@@ -124,7 +124,7 @@ def no_docker_socket(resource: Resource) -> Iterator[str]:
 
 
 def hardened(resource: Resource) -> Iterator[str]:
-    """What every container that runs is started with; see components/container.py."""
+    """What every container that runs is started with; see components/runtime/container.py."""
     if resource.is_a("Service"):
         yield from _unconfined(resource)
     if not resource.is_a("Container"):
@@ -152,7 +152,7 @@ def hardened(resource: Resource) -> Iterator[str]:
 
 
 def _unconfined(resource: Resource) -> Iterator[str]:
-    """What a Swarm can be told of it; see components/swarm_service.py for what it cannot."""
+    """What a Swarm can be told of it; see components/runtime/swarm/service.py for what it cannot."""
     task = resource.props.get("taskSpec") or {}
     spec = _container_spec(resource)
     if not spec.get("readOnly"):
@@ -175,7 +175,7 @@ RULES = (
     Rule("no-plain-secret", "Secrets are files, never text to be inspected", no_plain_secret),
     Rule("image-by-digest", "In production every image is named by digest", image_by_digest, True),
     Rule("no-docker-socket", "Only the restarter holds the engine's socket", no_docker_socket),
-    Rule("hardened", "Every container is confined as components/container.py does it", hardened),
+    Rule("hardened", "Every container is confined as components/runtime/container.py does it", hardened),
 )
 
 

@@ -74,5 +74,5 @@ class Project:
 
     @property
     def modules(self) -> Path:
-        """The folder of this package, which holds the Go modules too."""
-        return self.root / "toolchain"
+        """The folders of Go modules that lead to a program each."""
+        return self.root / "toolchain" / "offline"

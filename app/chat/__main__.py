@@ -6,10 +6,10 @@ import logging
 import os
 import sys
 
-from .app import create_app
-from .json_log import log_to_stdout
-from .server import Server, server_config
-from .settings import SettingsError, load_secrets, load_settings
+from app.chat.app import create_app
+from app.chat.server.json_log import log_to_stdout
+from app.chat.server.server import Server, server_config
+from app.chat.settings import SettingsError, load_secrets, load_settings
 
 _HOST = "0.0.0.0"
 _PORT = "8080"

@@ -11,18 +11,18 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from .admission import Admission
-from .browser_guard import BrowserGuard
-from .fleet import build_fleet
-from .health_watch import watch_health
-from .keys import KeyRing
-from .metrics import Metrics
-from .openai_errors import install_error_handlers
-from .page import serve_page
-from .request_log import RequestLog
-from .routes import Gateway, router
-from .settings import GatewaySettings, Secrets
-from .upstream import Upstream
+from app.chat.access.admission import Admission
+from app.chat.middleware.browser_guard import BrowserGuard
+from app.chat.fleet.fleet import build_fleet
+from app.chat.fleet.health_watch import watch_health
+from app.chat.access.keys import KeyRing
+from app.chat.server.metrics import Metrics
+from app.chat.openai.errors import install_error_handlers
+from app.chat.api.page import serve_page
+from app.chat.middleware.request_log import RequestLog
+from app.chat.api.routes import Gateway, router
+from app.chat.settings import GatewaySettings, Secrets
+from app.chat.relay.upstream import Upstream
 
 
 def create_app(settings: GatewaySettings, secrets: Secrets) -> ASGIApp:

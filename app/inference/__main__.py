@@ -6,13 +6,13 @@ import signal
 import sys
 from types import FrameType
 
-from . import log
-from .failure import ExitCode, Failure
-from .hub import Hub, trust_authorities
-from .llama_server import become_llama_server
-from .model import obtain_model
-from .settings import read_settings
-from .startup_status import StartupStatus
+from app.inference import log
+from app.inference.failure import ExitCode, Failure
+from app.inference.model.hub import Hub, trust_authorities
+from app.inference.llama.llama_server import become_llama_server
+from app.inference.model.model import obtain_model
+from app.inference.settings import read_settings
+from app.inference.startup_status import StartupStatus
 
 
 def start() -> None:

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from .failure import ExitCode, Failure
+from app.inference.failure import ExitCode, Failure
 
 ServedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]

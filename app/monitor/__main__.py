@@ -18,18 +18,18 @@ from typing import Any
 
 from aiohttp import web
 
-from . import admin
-from .alerts import Alerter
-from .fetch import Fetcher
-from .heartbeat import beat
-from .history import History
-from .log import log
-from .metrics import Exposition
-from .probes import Prober
-from .restarts import RestarterClient
-from .settings import Settings, SettingsError, load
-from .watch import Watch
-from .web import application
+from app.monitor import admin
+from app.monitor.alerting.alerts import Alerter
+from app.monitor.checks.fetch import Fetcher
+from app.monitor.alerting.heartbeat import beat
+from app.monitor.store.history import History
+from app.monitor.log import log
+from app.monitor.web.metrics import Exposition
+from app.monitor.checks.probes import Prober
+from app.monitor.restarting.restarts import RestarterClient
+from app.monitor.settings import Settings, SettingsError, load
+from app.monitor.decisions.watch import Watch
+from app.monitor.web.web import application
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,9 +6,9 @@ import signal
 import sys
 import threading
 
-from .engine import Engine
-from .server import Restarter, Server, log
-from .settings import Settings, SettingsError, load, read_token
+from app.restarter.engine import Engine
+from app.restarter.server import Restarter, Server, log
+from app.restarter.settings import Settings, SettingsError, load, read_token
 
 
 def main(arguments: list[str]) -> int:

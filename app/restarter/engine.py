@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from .containers import Check, Container
+from app.restarter.containers import Check, Container
 
 STACK_LABEL = "llm-stack.stack"
 SERVICE_LABEL = "llm-stack.service"

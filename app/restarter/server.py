@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from .containers import Container, Decision, Failure, decide
-from .engine import Engine, EngineError
-from .gate import Gate, Rates, Refused
-from .settings import NAME, Settings
+from app.restarter.containers import Container, Decision, Failure, decide
+from app.restarter.engine import Engine, EngineError
+from app.restarter.gate import Gate, Rates, Refused
+from app.restarter.settings import NAME, Settings
 
 BODY_LIMIT = 2048
 CONNECTIONS = 16

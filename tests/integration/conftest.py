@@ -21,10 +21,10 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
-from components.image_sources import LlamaEngine, image_sources
-from components.settings import BaseImages, EngineSource
-from toolchain import reachability
-from toolchain.machine_settings import ENGINE_REGISTRY
+from components.images.image_sources import LlamaEngine, image_sources
+from components.config.stack_settings import BaseImages, EngineSource
+from toolchain.stack import reachability
+from toolchain.stack.machine_settings import ENGINE_REGISTRY
 
 PROJECT_ROOT = Path(__file__).parents[2]
 UP_SECONDS = 1500  # The first build may compile llama-server.

@@ -8,8 +8,8 @@ import httpx
 import pytest
 import yaml
 
-from .conftest import PROJECT_ROOT, StackUnderTest, free_port
-from .documentation import blocks, commands, files
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port
+from tests.integration.documentation import blocks, commands, files
 
 PAGE = PROJECT_ROOT / "docs" / "adding-a-service.md"
 ADDED = {"smollm-inference": "inference", "clock": "http", "redis": "tcp"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.build_context import context_digest, context_files
+from components.images.build_context import context_digest, context_files
 
 PROJECT_ROOT = Path(__file__).parents[2]
 

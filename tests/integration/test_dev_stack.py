@@ -11,7 +11,7 @@ import docker
 import httpx
 import pytest
 
-from .conftest import StackUnderTest, free_port
+from tests.integration.conftest import StackUnderTest, free_port
 
 QUESTION = {"model": "phi-3-mini", "messages": [{"role": "user", "content": "Say something."}]}
 

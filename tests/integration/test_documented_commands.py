@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PROJECT_ROOT, StackUnderTest, free_port
-from .documentation import commands
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port
+from tests.integration.documentation import commands
 
 PAGES = ("README.md", "docs/operating.md", "docs/backup.md", "docs/troubleshooting.md")
 # Documented, but not run here, and why.

@@ -18,9 +18,9 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.unit.chat.running_gateway import running, settings
+from tests.doubles.running_gateway import running, settings
 
-from .conftest import build_arguments, free_port
+from tests.integration.conftest import build_arguments, free_port
 
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something."}]
 LONG = 1500

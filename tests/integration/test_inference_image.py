@@ -22,10 +22,10 @@ import pytest
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from .conftest import build_arguments
+from tests.integration.conftest import build_arguments
 
 ROOT = Path(__file__).parents[2]
-FAKE_HUB = ROOT / "tests/unit/inference/fake_hub.py"
+FAKE_HUB = ROOT / "tests/doubles/model_hub.py"
 TINY = {
     "MODEL_NAME": "tiny",
     "MODEL_PATH": "/opt/models/tiny.gguf",

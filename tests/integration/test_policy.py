@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PROJECT_ROOT, StackUnderTest
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
 
 RUNTIME = "tests"
 

@@ -17,12 +17,12 @@ from typing import Any
 import docker
 import pytest
 
-from components.image_sources import LlamaEngine, image_sources
-from components.settings import BaseImages, EngineSource
+from components.images.image_sources import LlamaEngine, image_sources
+from components.config.stack_settings import BaseImages, EngineSource
 
-from .conftest import PROJECT_ROOT, build_arguments, free_port
-from .registry_server import USER, RegistryServer, running_registry
-from .test_inference_image import HARDENED, TINY, wait_until_healthy
+from tests.integration.conftest import PROJECT_ROOT, build_arguments, free_port
+from tests.doubles.registry_server import USER, RegistryServer, running_registry
+from tests.integration.test_inference_image import HARDENED, TINY, wait_until_healthy
 
 Build = Callable[..., subprocess.CompletedProcess[str]]
 LOCAL = "llm-stack-test/inference"

@@ -8,7 +8,7 @@ import docker
 import httpx
 import pytest
 
-from .conftest import PROJECT_ROOT, StackUnderTest, free_port, rollback
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port, rollback
 
 # The answer of the chat's health check, in its source.
 SAID = '{"status": "ok"}'

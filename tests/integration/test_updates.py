@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from docker.models.containers import Container
 
-from .conftest import StackUnderTest, rollback
+from tests.integration.conftest import StackUnderTest, rollback
 
-CLIENTS = Path(__file__).with_name("steady_clients.py")
+CLIENTS = Path(__file__).parents[1] / "doubles" / "steady_clients.py"
 BREAK = ("def main() -> int:\n", 'def main() -> int:\n    raise SystemExit("broken on purpose")\n')
 CHAT, PHI = "chat-interface", "phi-inference"
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import page_build
+from tests.web import page_build
 
 
 def test_the_pure_parts_hold(dist: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import docker
 import pytest
 
-from .rig import Rig
+from tests.integration.monitor.rig import Rig
 
 ROOT = Path(__file__).parents[3]
 

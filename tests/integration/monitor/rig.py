@@ -19,7 +19,7 @@ import docker
 from docker.models.containers import Container
 from docker.types import Mount
 
-FAKE = Path(__file__).with_name("fake_service.py")
+FAKE = Path(__file__).parents[2] / "doubles" / "scripted_service.py"
 SOCKET = "/var/run/docker.sock"
 PATIENCE = 180.0
 """Seconds. Much more than anything takes: a busy machine is no failure."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from .conftest import MakeRig
-from .rig import JUDGEMENT, FakeSpec, Rig, at, lines, wait_for
+from tests.integration.monitor.conftest import MakeRig
+from tests.integration.monitor.rig import JUDGEMENT, FakeSpec, Rig, at, lines, wait_for
 
 Row = Callable[..., None]
 

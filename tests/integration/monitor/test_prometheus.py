@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from ..conftest import free_port
-from .conftest import MakeRig
-from .rig import FakeSpec, Rig, wait_for
+from tests.integration.conftest import free_port
+from tests.integration.monitor.conftest import MakeRig
+from tests.integration.monitor.rig import FakeSpec, Rig, wait_for
 
 FOLDER = Path(__file__).parents[3] / "docs" / "monitoring"
 RULES = FOLDER / "alerts.rules.yml"

@@ -7,7 +7,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping
 
-from .conftest import ProdStack
+from tests.integration.prod.conftest import ProdStack
 
 
 def places_in_clear(

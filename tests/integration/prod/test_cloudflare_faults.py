@@ -7,7 +7,7 @@ import pytest
 
 from tests.doubles.cloudflare_api import CloudflareApi, Fault
 
-from .conftest import Edge, ProdStack
+from tests.integration.prod.conftest import Edge, ProdStack
 
 
 @pytest.fixture(scope="module")

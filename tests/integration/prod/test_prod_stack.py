@@ -19,8 +19,8 @@ import pytest
 
 from tests.doubles.cloudflare_api import CloudflareApi
 
-from .conftest import METRICS_PORT, Edge, ProdStack, address_of, wait_until
-from .secret_walk import handed_over, places_in_clear
+from tests.integration.prod.conftest import METRICS_PORT, Edge, ProdStack, address_of, wait_until
+from tests.integration.prod.secret_walk import handed_over, places_in_clear
 
 SERVERS = {"chat-interface", "phi-inference", "qwen-inference"}
 KEY = f"sk-{random.token_hex(24)}"

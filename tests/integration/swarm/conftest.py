@@ -18,10 +18,10 @@ import pytest
 import yaml
 
 from tests.integration.conftest import StackUnderTest, build_arguments
-from tests.integration.registry_server import MANIFEST, USER, RegistryServer, running_registry
+from tests.doubles.registry_server import MANIFEST, USER, RegistryServer, running_registry
 
-from .client import STREAMS
-from .rig import Swarm, running_swarm, wait_for
+from tests.integration.swarm.client import STREAMS
+from tests.integration.swarm.rig import Swarm, running_swarm, wait_for
 
 TEAM = "team/llm-stack"
 IMAGES = ("chat", "inference-tiny", "monitor")

@@ -13,20 +13,10 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import PROJECT_ROOT, rollback
-from tests.integration.registry_server import RegistryServer
+from tests.doubles.registry_server import RegistryServer
 
-from .conftest import (
-    CONNECTOR,
-    IMAGES,
-    PATIENCE,
-    TEAM,
-    TOKEN,
-    Client,
-    Images,
-    SwarmStack,
-    start_client,
-)
-from .rig import Node, Swarm, wait_for
+from tests.integration.swarm.conftest import CONNECTOR, IMAGES, PATIENCE, TEAM, TOKEN, Client, Images, SwarmStack, start_client
+from tests.integration.swarm.rig import Node, Swarm, wait_for
 
 REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
 SERVICES = {*REPLICATED, "monitor", "slow-inference"}

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from .model_server import ModelServer, model_server
-from .running_gateway import running, settings
+from tests.doubles.model_server import ModelServer, model_server
+from tests.doubles.running_gateway import running, settings
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import httpx
 
 from app.chat.settings import GatewaySettings, Secrets
 
-from .conftest import client_of
-from .model_server import ModelServer, refuse
-from .running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
+from tests.doubles.model_server import ModelServer, refuse
+from tests.doubles.running_gateway import running, settings
 
 NAME = "openai/gpt-4.1-mini"
 TOKEN = Secrets(github_token="ghp_token")

@@ -10,14 +10,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from app.chat.replica import Replica
+from app.chat.fleet.replica import Replica
 from app.chat.settings import Secrets
-from app.chat.upstream import Upstream, UpstreamFailure, outside_tls
+from app.chat.relay.upstream import Upstream, UpstreamFailure, outside_tls
 from tests.doubles.certificates import Company, company
 
-from .conftest import client_of
-from .model_server import ModelServer
-from .running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
+from tests.doubles.model_server import ModelServer
+from tests.doubles.running_gateway import running, settings
 
 NAME = "openai/gpt-4.1-mini"
 TOKEN = Secrets(github_token="ghp_token")

@@ -18,8 +18,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from .model_server import HELLO, Asked, ModelServer
-from .test_waiting import Gate
+from tests.doubles.model_server import HELLO, Asked, ModelServer
+from tests.unit.chat.relay.test_waiting import Gate
 
 ROOT = Path(__file__).resolve().parents[3]
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

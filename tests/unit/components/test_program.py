@@ -10,9 +10,9 @@ from typing import Any, cast
 import pulumi
 import pytest
 
-from components.engine_info import EngineInfo
+from components.engine.info import EngineInfo
 
-from .conftest import Graph, StackRunner
+from tests.unit.components.conftest import Graph, StackRunner
 
 DEV = {
     "services": ["chat-interface", "phi-inference"],
@@ -88,7 +88,7 @@ def test_a_gate_speaks_in_the_name_of_its_service(
         tellers.append(teller)
 
     monkeypatch.setattr(pulumi, "ResourceHook", Hook)
-    monkeypatch.setattr("components.container_health.wait_until_healthy", wait)
+    monkeypatch.setattr("components.runtime.docker.health.wait_until_healthy", wait)
     run_program(DEV)
     waiting = hooks["phi-inference-gate"].callback(
         pulumi.ResourceHookArgs("", "", "phi-inference-gate", "", new_inputs={"input": "id"})
@@ -254,7 +254,7 @@ def test_the_restarter_alone_is_let_through_to_the_socket(
     info: EngineInfo,
     option: tuple[str, Any],
 ) -> None:
-    monkeypatch.setattr("components.engine_info.ask_engine", lambda host: info)
+    monkeypatch.setattr("components.engine.info.ask_engine", lambda host: info)
     graph = run_program(DEV, stack="dev")
     key, value = option
     before = {name: container.inputs for name, container in dev.of("Container").items()}

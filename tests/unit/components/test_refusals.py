@@ -10,12 +10,12 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.catalog import Catalog, load_catalog
-from components.plan import Plan, make_plan
-from components.schema import SettingsError
-from components.settings import load_settings
+from components.config.catalogue import Catalog, load_catalog
+from components.plan.plan import Plan, make_plan
+from components.config.schema import SettingsError
+from components.config.stack_settings import load_settings
 
-from .conftest import PROJECT_ROOT, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT, StackRunner
 
 Planner = Callable[..., Plan]
 

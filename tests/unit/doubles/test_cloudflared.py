@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.tunnel import CONNECTED, METRICS_FLAGS
+from components.tunnel.tunnel import CONNECTED, METRICS_FLAGS
 from tests.doubles.cloudflare_provider import _camel, _same, _snake
 
 STAND_IN = Path(__file__).parents[2] / "doubles/cloudflared/cloudflared.py"

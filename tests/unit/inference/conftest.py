@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from app.inference import log
-from app.inference.hub import Hub
+from app.inference.model.hub import Hub
 from app.inference.settings import Settings, read_settings
 
-from .fake_hub import FakeHub
+from tests.doubles.model_hub import FakeHub
 
 MODEL = b"GGUF" + (3).to_bytes(4, "little") + bytes(range(256)) * 16 * 1024
 """Four megabytes that look like a model from outside."""

@@ -12,11 +12,11 @@ import pytest
 from aiohttp import web
 
 from app.monitor import __main__ as program
-from app.monitor.fetch import Fetcher, NoAnswer
+from app.monitor.checks.fetch import Fetcher, NoAnswer
 from app.monitor.settings import Settings
 from tests.doubles.certificates import Company, company
 
-from .fake import serving
+from tests.doubles.watched_service import serving
 
 NOWHERE = "http://127.0.0.1:9"
 

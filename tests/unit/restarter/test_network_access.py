@@ -6,7 +6,7 @@ import pytest
 
 from app.restarter.engine import Engine
 
-from .fake_docker import container, docker_at
+from tests.doubles.docker_api import container, docker_at
 
 
 def test_the_engine_is_asked_without_a_proxy(

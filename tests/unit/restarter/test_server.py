@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from app.monitor.restarts import signed
+from app.monitor.restarting.restarts import signed
 from app.restarter.engine import Engine
 from app.restarter.gate import Rates, Refused, sign
 from app.restarter.server import CONNECTIONS, Restarter, Server
 from app.restarter.settings import Settings
 
-from .fake_docker import FakeDocker, container, docker_at
+from tests.doubles.docker_api import FakeDocker, container, docker_at
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
 GOOD = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.progress import Progress, Step
+from toolchain.terminal.progress import Progress, Step
 from toolchain.project import Project
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import World
+from tests.unit.workflows.conftest import World
 
 MARKER = "<!-- llm-stack preview of prod -->"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import World
+from tests.unit.workflows.conftest import World
 
 TITLE = "Drift: prod is not as its program says"
 RUN = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from components.image_sources import image_names
+from components.images.image_sources import image_names
 
-from .conftest import ProjectMaker, World
+from tests.unit.workflows.conftest import ProjectMaker, World
 
 PROD = """
 config:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import World
+from tests.unit.workflows.conftest import World
 
 TYPES = {
     "Container": "docker:index/container:Container",

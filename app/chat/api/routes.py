@@ -1,0 +1,172 @@
+"""The gateway's addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from app.chat.relay.exchange import Exchange
+from app.chat.fleet.fleet import Fleet
+from app.chat.openai.generation_request import Task, read_request
+from app.chat.access.keys import Caller, KeyRing
+from app.chat.server.metrics import CONTENT_TYPE, Metrics
+from app.chat.api.model_status import describe, status
+from app.chat.openai.errors import ApiError
+from app.chat.fleet.pool import ModelPool
+from app.chat.middleware.request_record import RequestRecord, record_of
+from app.chat.settings import GatewaySettings
+from app.chat.relay.upstream import Upstream
+
+# Set by Cloudflare on everything that comes through a tunnel, and not to be removed by a client.
+_TUNNEL_HEADERS = ("cf-ray", "cf-connecting-ip")
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What the routes work with."""
+
+    settings: GatewaySettings
+    fleet: Fleet
+    keys: KeyRing
+    metrics: Metrics
+    upstream: Upstream
+    started: int
+
+
+# Not `async` for what they wait for: FastAPI runs plain functions in a thread, which would cost
+# each request two changes of thread.
+async def _gateway(request: Request) -> Gateway:
+    gateway = request.app.state.gateway
+    assert isinstance(gateway, Gateway)
+    return gateway
+
+
+async def _caller(request: Request, gateway: Annotated[Gateway, Depends(_gateway)]) -> Caller:
+    caller = gateway.keys.caller(request.headers.get("authorization"))
+    record_of(request).key = caller.name
+    return caller
+
+
+TheGateway = Annotated[Gateway, Depends(_gateway)]
+TheCaller = Annotated[Caller, Depends(_caller)]
+
+router = APIRouter()
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """Alive: says nothing about the models."""
+    return {"status": "ok"}
+
+
+@router.get("/ready")
+async def ready(gateway: TheGateway) -> Response:
+    """Whether at least one model answers: 200, otherwise 503."""
+    report = status(gateway.fleet, gateway.started)
+    content = {"ready": report["ready"], "models_ready": report["models_ready"]}
+    return JSONResponse(content, 200 if report["ready"] else 503)
+
+
+@router.get("/status")
+async def all_status(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
+    """Every model that the caller may use: its state, and why when it is down."""
+    report = status(gateway.fleet, gateway.started)
+    models = [model for model in report["models"] if _covers(caller, model["id"])]
+    return {**report, "models": models}
+
+
+@router.get("/metrics")
+async def metrics(request: Request, gateway: TheGateway) -> Response:
+    """For Prometheus, on the stack's own network only: names of keys are nobody else's business."""
+    if any(name in request.headers for name in _TUNNEL_HEADERS):
+        raise ApiError(404, "there is nothing here", code="not_found")
+    return Response(gateway.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+@router.get("/v1/models")
+async def models(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
+    pools = [pool for pool in gateway.fleet if _covers(caller, pool.card.id)]
+    return {"object": "list", "data": [describe(pool, gateway.started) for pool in pools]}
+
+
+@router.get("/v1/models/{name:path}")
+async def model(name: str, gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
+    pool, _ = gateway.fleet.route(name, {}, caller.models)
+    return describe(pool, gateway.started)
+
+
+@router.post("/v1/chat/completions")
+async def chat_completions(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
+    return await _generate(request, gateway, caller, "/chat/completions")
+
+
+@router.post("/v1/completions")
+async def completions(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
+    return await _generate(request, gateway, caller, "/completions")
+
+
+@router.post("/v1/embeddings")
+async def embeddings(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
+    return await _generate(request, gateway, caller, "/embeddings", piecewise=False)
+
+
+async def _generate(
+    request: Request, gateway: Gateway, caller: Caller, path: str, *, piecewise: bool = True
+) -> Response:
+    record = record_of(request)
+    try:
+        wanted = await read_request(request, path, gateway.settings.limits, piecewise=piecewise)
+        pool, prompt = gateway.fleet.route(wanted.model, wanted.body, caller.models)
+    except ApiError as error:
+        record.outcome = error.code
+        gateway.metrics.finished(record)
+        raise
+    record.model = pool.card.id
+    record.streamed = wanted.streams
+    task = wanted.task_for(pool.card.id, prompt)
+    return RelayedAnswer(task, pool, gateway, caller, record)
+
+
+class RelayedAnswer(Response):
+    """A response that is written by an `Exchange`, straight to the server.
+
+    Starlette's own streaming response notices that a client has gone only when it next has
+    something to send, and puts an iterator between each chunk and the wire.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        pool: ModelPool,
+        gateway: Gateway,
+        caller: Caller,
+        record: RequestRecord,
+    ) -> None:
+        super().__init__()
+        self._task = task
+        self._pool = pool
+        self._gateway = gateway
+        self._caller = caller
+        self._record = record
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gateway = self._gateway
+        exchange = Exchange(
+            self._task, self._pool, gateway.upstream, gateway.settings, self._record
+        )
+        try:
+            with self._caller.admitted():
+                await exchange.run(receive, send)
+        except ApiError as error:
+            self._record.outcome = error.code
+            raise
+        finally:
+            gateway.metrics.finished(self._record)
+
+
+def _covers(caller: Caller, model: str) -> bool:
+    return caller.models is None or model in caller.models

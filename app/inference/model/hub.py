@@ -1,0 +1,310 @@
+"""The model hub: describes a file and downloads it, going on where an earlier attempt stopped.
+
+The protocol is the Hugging Face Hub's, spoken by huggingface_hub: to a HEAD of
+`/<repository>/resolve/<revision>/<file>` it answers with the commit, the size and an ETag (for
+every large file its SHA-256), to a GET with a Range header with the bytes. The library's one-call
+download throws a partial file away when it fails, which is why the second step is made here, with
+the library's session and error types.
+"""
+
+import errno
+import re
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import httpx2
+from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url, set_client_factory
+from huggingface_hub.errors import (
+    DisabledRepoError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, not re-exported
+    build_hf_headers,
+    hf_raise_for_status,
+)
+
+from app.inference import log
+from app.inference.failure import ExitCode, Failure
+
+ATTEMPTS = 5
+"""Consecutive attempts without a single new byte before giving up."""
+FIRST_PAUSE_SECONDS = 1.0
+"""Doubled after each fruitless attempt."""
+READ_TIMEOUT_SECONDS = 30.0
+CHUNK_BYTES = 1024 * 1024
+TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+NOT_TRUSTED = "CERTIFICATE_VERIFY_FAILED"
+"""OpenSSL's own name of the error, which the text of each library's error holds."""
+LOOKS_LIKE_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on the hub, at one commit. `sha256` is what the hub announces, where it does."""
+
+    repository: str
+    name: str
+    commit: str
+    etag: str
+    size_bytes: int | None
+
+    @property
+    def sha256(self) -> str | None:
+        return self.etag if LOOKS_LIKE_SHA256.fullmatch(self.etag) else None
+
+
+def trust_authorities(file: Path) -> None:
+    """Has this process trust the authorities in a PEM file, beside those of the image.
+
+    Raises Failure where the file cannot be used.
+    """
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(file)
+    except OSError as error:
+        raise Failure(
+            ExitCode.BAD_SETTINGS,
+            f"EXTRA_CA_FILE: {file} cannot be used: {error.strerror or error}",
+            what_to_do="set llm-stack:caFile to a PEM file of authorities, then run pulumi up",
+        ) from error
+    hooks = get_session().event_hooks
+    # In all but its trust the same client as the library's own.
+    set_client_factory(
+        lambda: httpx2.Client(
+            event_hooks=hooks, follow_redirects=True, timeout=None, verify=context
+        )
+    )
+
+
+class Hub:
+    """One hub, as one user sees it."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        token_file: Path,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._endpoint = endpoint
+        self._token_file = token_file
+        self._token = _read_token(token_file)
+        self._pause = pause
+
+    def describe(self, repository: str, name: str, revision: str) -> RemoteFile:
+        """Asks the hub about a file; raises Failure with what the user can do about it."""
+        url = hf_hub_url(repository, name, revision=revision, endpoint=self._endpoint)
+
+        def ask() -> RemoteFile:
+            # False, not None: without a token file, no token from anywhere else is sent either.
+            found = get_hf_file_metadata(url, token=self._token or False, endpoint=self._endpoint)
+            if found.commit_hash is None or found.etag is None:
+                raise Failure(
+                    ExitCode.HUB_UNREACHABLE,
+                    f"{self._endpoint} answers, but not as a model hub does",
+                    what_to_do="correct llm-stack:modelHub, unless a proxy or a login page answers "
+                    "in its place",
+                )
+            return RemoteFile(repository, name, found.commit_hash, found.etag, found.size)
+
+        return self._insist(ask, repository, f"{name} at revision {revision}", progress=lambda: 0)
+
+    def download(self, remote: RemoteFile, partial: Path, report: Callable[[int], None]) -> None:
+        """Completes `partial`, which may hold the first bytes already; it stays when this fails.
+
+        `report` receives the size of the file so far, at least once per megabyte.
+        """
+        # The commit, not the revision: a branch may move between two attempts.
+        url = hf_hub_url(
+            remote.repository, remote.name, revision=remote.commit, endpoint=self._endpoint
+        )
+
+        def fetch() -> None:
+            with partial.open("ab") as stream:
+                # Without a known size there is no telling whether a partial file is already whole.
+                if remote.size_bytes is None or stream.tell() > remote.size_bytes:
+                    _empty(stream)
+                if stream.tell() != remote.size_bytes:
+                    self._append(url, stream, report)
+                if remote.size_bytes not in (None, stream.tell()):
+                    raise httpx2.RemoteProtocolError("the file ended too early")
+
+        self._insist(fetch, remote.repository, remote.name, progress=lambda: _size(partial))
+
+    def _append(self, url: str, stream: BinaryIO, report: Callable[[int], None]) -> None:
+        headers = build_hf_headers(token=self._token or False)
+        headers |= {"Accept-Encoding": "identity", "Range": f"bytes={stream.tell()}-"}
+        # A redirect leads to the storage behind the hub; the session drops the token on that way.
+        with get_session().stream(
+            "GET", url, headers=headers, timeout=READ_TIMEOUT_SECONDS
+        ) as response:
+            hf_raise_for_status(response)
+            if response.status_code != 206:
+                _empty(stream)
+            for chunk in response.iter_bytes(CHUNK_BYTES):
+                stream.write(chunk)
+                report(stream.tell())
+
+    def _insist(
+        self,
+        action: Callable[[], Result],
+        repository: str,
+        wanted: str,
+        *,
+        progress: Callable[[], int],
+    ) -> Result:
+        """Repeats what fails for a passing reason, for as long as bytes keep coming."""
+        fruitless = 0
+        before = progress()
+        while True:
+            try:
+                return action()
+            except (httpx2.HTTPError, OSError) as error:
+                if not _is_transient(error):
+                    raise self._explain(error, repository, wanted) from error
+                reason = _reason(error)
+            fruitless = fruitless + 1 if progress() <= before else 1
+            before = progress()
+            if fruitless >= ATTEMPTS:
+                raise Failure(
+                    ExitCode.HUB_UNREACHABLE,
+                    f"{self._endpoint} could not be reached in {ATTEMPTS} attempts: {reason}",
+                    what_to_do="check the container's network and DNS, and the settings "
+                    "llm-stack:modelHub and llm-stack:proxy (what has arrived is kept, and the "
+                    "next start goes on from there); without a hub, run: "
+                    "pulumi config set llm-stack:placeholderModel smollm2-135m",
+                )
+            seconds = FIRST_PAUSE_SECONDS * 2 ** (fruitless - 1)
+            log.warning("the hub failed; trying again", reason=reason, in_seconds=seconds)
+            self._pause(seconds)
+
+    def _explain(self, error: Exception, repository: str, wanted: str) -> Failure:
+        """What an answer that will not change by itself means to the user."""
+        page = f"{self._endpoint}/{repository}"
+        set_token = (
+            "set a read token with `pulumi config set --secret hfToken`, which arrives as "
+            f"{self._token_file}"
+        )
+        if isinstance(error, GatedRepoError):
+            whose = "with the account that the token belongs to" if self._token else "first"
+            then = "" if self._token else f", then {set_token}"
+            return Failure(
+                ExitCode.ACCESS_DENIED,
+                f"{repository} is gated, and "
+                + (
+                    f"the token in {self._token_file} has no access"
+                    if self._token
+                    else f"there is no token in {self._token_file}"
+                ),
+                what_to_do=f"accept the model's terms at {page} {whose}{then}",
+            )
+        if isinstance(error, DisabledRepoError):
+            return Failure(
+                ExitCode.ACCESS_DENIED,
+                f"the hub has disabled {repository}",
+                what_to_do=f"read the reason at {page}, and choose another model",
+            )
+        if isinstance(error, RevisionNotFoundError | RemoteEntryNotFoundError):
+            return Failure(
+                ExitCode.NOT_ON_HUB,
+                f"{repository} holds no {wanted}",
+                what_to_do=f"compare MODEL_FILE and MODEL_REVISION with {page}/tree/main",
+            )
+        status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+        if isinstance(error, RepositoryNotFoundError):
+            return self._explain_missing_repository(repository, page, set_token, status)
+        if status in (401, 403):
+            found = "holds no valid token" if status == 401 else "holds a token without permission"
+            return Failure(
+                ExitCode.ACCESS_DENIED,
+                f"the hub refuses access to {repository}: {self._token_file} "
+                + (found if self._token else "is missing"),
+                what_to_do=f"{set_token}, and check at {page} that its account may read the model",
+            )
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return Failure(
+                ExitCode.NO_SPACE,
+                f"the disk filled up while {wanted} was being written",
+                what_to_do="free some space; what has arrived is kept, the next start goes on",
+            )
+        if isinstance(error, OSError) and error.errno is not None:
+            return Failure(
+                ExitCode.MODELS_DIR_UNUSABLE,
+                f"{wanted} cannot be written: {error}",
+                what_to_do="check the volume that is mounted as the models directory",
+            )
+        if NOT_TRUSTED in _reason(error):
+            return Failure(
+                ExitCode.HUB_UNREACHABLE,
+                f"the certificate of {self._endpoint} is not trusted: {_reason(error)}",
+                what_to_do="where a company's proxy or mirror answers, set llm-stack:caFile to the "
+                "PEM file of the company's authority; else correct llm-stack:modelHub",
+            )
+        return Failure(
+            ExitCode.HUB_UNREACHABLE,
+            f"unexpected answer about {repository}: {_reason(error)}",
+            what_to_do=f"open {page} in a browser, and correct llm-stack:modelHub if need be",
+        )
+
+    def _explain_missing_repository(
+        self, repository: str, page: str, set_token: str, status: int | None
+    ) -> Failure:
+        # Without a token the hub answers 401 for private and for missing repositories alike.
+        if status == 401 and not self._token:
+            return Failure(
+                ExitCode.ACCESS_DENIED,
+                f"{repository} is private, gated or does not exist: "
+                f"there is no token in {self._token_file}",
+                what_to_do=f"check the name at {page}; for a private model, {set_token}",
+            )
+        return Failure(
+            ExitCode.NOT_ON_HUB,
+            f"the hub knows no repository {repository}",
+            what_to_do=f"compare MODEL_REPOSITORY with {page}"
+            + ("; a private one is shown only to a token with access to it" if self._token else ""),
+        )
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code in TRANSIENT_STATUS
+    return isinstance(error, httpx2.TransportError) and NOT_TRUSTED not in _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of the deepest cause, which is where the network's own words are."""
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _read_token(file: Path) -> str | None:
+    try:
+        return file.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Failure(
+            ExitCode.ACCESS_DENIED,
+            f"{file} cannot be read: {error.strerror}",
+            what_to_do="make the secret file readable for uid 10001 (mode 0444)",
+        ) from error
+
+
+def _empty(stream: BinaryIO) -> None:
+    stream.seek(0)
+    stream.truncate()
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

@@ -1,0 +1,66 @@
+"""Whether images can be built: on the engine that runs them, and in its image store.
+
+The provider builds where DOCKER_HOST says, and runs containers where `docker:host` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from components.engine.client import shell_host
+from components.engine.info import SNAPSHOTTER, EngineInfo
+from components.config.schema import SettingsError
+
+
+def ensure_builds_reach_the_engine(
+    built: Collection[str], docker_host: str | None, source: str
+) -> None:
+    """Raises `SettingsError` where images would be built on another engine than they run on.
+
+    Whatever `docker:host` says, BuildKit is reached by way of the Docker client's own settings.
+    """
+    builder = shell_host()
+    if docker_host and built and builder != docker_host:
+        raise SettingsError(
+            [
+                f"{source}: docker:host: images would be built on another engine, as DOCKER_HOST "
+                f"of this shell does not name the same; found {docker_host!r}, "
+                f"run: export DOCKER_HOST={docker_host}, or say in llm-stack:imageDigests which "
+                f"the registry holds of {', '.join(sorted(built))}"
+            ]
+        )
+
+
+def ensure_the_engine_can_build(built: Collection[str], info: EngineInfo | None) -> None:
+    """Raises `SettingsError` where the engine keeps images in containerd's store.
+
+    The provider's builds fail there, or end without an image (pulumi-docker#967).
+    """
+    if not built or info is None or not info.containerd_images:
+        return
+    raise SettingsError(
+        [
+            f"{_settings_file(info)}: features.containerd-snapshotter: the Docker provider cannot "
+            f"build images in the containerd image store; found {SNAPSHOTTER} in Docker "
+            f"{info.version}, allowed: false; {_way_out(info)}. Images and containers of the "
+            "present store are not visible after that: stop the stacks on this engine first, and "
+            "run pulumi up --refresh afterwards. To build nothing here, name the images of a "
+            f"registry in llm-stack:imageDigests ({', '.join(sorted(built))})"
+        ]
+    )
+
+
+def _settings_file(info: EngineInfo) -> str:
+    if info.desktop:
+        return "Docker Desktop"
+    return "~/.config/docker/daemon.json" if info.rootless else "/etc/docker/daemon.json"
+
+
+def _way_out(info: EngineInfo) -> str:
+    if info.desktop:
+        return "turn off: Settings, General, Use containerd for pulling and storing images"
+    manager = "systemctl --user" if info.rootless else "systemctl"
+    return (
+        'put {"features": {"containerd-snapshotter": false}} into that file on the engine\'s '
+        f"machine (merge it into what is there), run: {manager} restart docker"
+    )

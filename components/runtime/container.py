@@ -1,0 +1,81 @@
+"""What a component asks of a container: image, limits, files, network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_docker as docker
+
+# The uid and gid that the images create; none of them needs more than its own files.
+USER = "10001:10001"
+# Counted by the kernel over all processes and threads of one user on the host, not per container
+# (setrlimit(2), RLIMIT_NPROC): high enough for a full stack, low enough to stop a fork bomb.
+PROCESS_LIMIT = 4096
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A volume inside a container, or a path of the engine's machine."""
+
+    path: str
+    volume: pulumi.Input[str] | None = None
+    host_path: str | None = None
+    read_only: bool = True
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files for a container, in the form in which whoever runs it takes them."""
+
+    version: pulumi.Output[str]
+    """Another value whenever a content changes; tells nothing about the contents."""
+    mounts: Sequence[Mount] = ()
+    secrets: Sequence[docker.ServiceTaskSpecContainerSpecSecretArgsDict] = ()
+    configs: Sequence[docker.ServiceTaskSpecContainerSpecConfigArgsDict] = ()
+
+
+@dataclass(frozen=True)
+class HardenedContainerArgs:
+    """What differs between the containers of a stack."""
+
+    stack: str
+    service: str
+    """Name of the service: its alias on the network, and its label."""
+    image: pulumi.Input[str]
+    networks: Sequence[pulumi.Input[str]]
+    """Each by `StackNetwork.reference`."""
+    memory: int
+    """Bytes; swap is not granted on top."""
+    cpus: float
+    stop_grace: int
+    """Seconds between SIGTERM and SIGKILL, long enough to finish what is being answered."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[Mount] = ()
+    files: Sequence[Files] = ()
+    """A container starts anew when one of them changes."""
+    replicas: int | None = None
+    """How many of it, numbered from 1; None for one without a number."""
+    port: int | None = None
+    host_port: int | None = None
+    """A port on 127.0.0.1 that leads to `port`."""
+    recreate: bool = False
+    """Whether the old container goes before the new one starts, as with a host port."""
+    user: str = USER
+    groups: Sequence[str] = ()
+    """Ids of further groups."""
+    security_opts: Sequence[str] = ()
+    """Beside `no-new-privileges`; see components/engine/socket.py. A Swarm's services ignore it."""
+    userns_mode: str | None = None
+    """`host` for the host's user namespace where the engine has others, likewise."""
+    entrypoint: Sequence[str] = ()
+    """Instead of the image's own."""
+    command: Sequence[str] = ()
+    healthcheck: docker.ContainerHealthcheckArgs | None = None
+    """For an image without one of its own."""
+    terminal: bool = False
+    gpus: str | None = None
+    """`all`, or how many; needs an engine with NVIDIA's runtime."""
+    hostname: pulumi.Input[str] | None = None
+    """What the container calls itself; by default its id."""

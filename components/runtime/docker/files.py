@@ -1,0 +1,77 @@
+"""Files handed to a container in a volume: configuration, and secrets nothing else may show."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_docker as docker
+
+from components.runtime.container import USER, Mount
+from components.runtime.labels import contents_label, service_label, stack_label
+from components.runtime.orchestrator import FilesArgs
+
+
+class MountedFiles(pulumi.ComponentResource):
+    """A small volume, filled through a container that is created and never started.
+
+    Docker cannot upload into a container whose root is read-only, and a variable or argument would
+    show a secret to everyone who may inspect the container. The state holds the contents encrypted.
+
+    Other contents are another volume: the container that still serves keeps the files that it was
+    started with, and no file outlives its setting.
+    """
+
+    mount: Mount
+    version: pulumi.Output[str]
+    """Another value whenever a content changes; tells nothing about the contents."""
+
+    def __init__(
+        self,
+        name: str,
+        args: FilesArgs,
+        carrier_image: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("llm-stack:index:MountedFiles", name, None, opts)
+        contents = pulumi.Stash(
+            f"{name}-contents",
+            input=pulumi.Output.secret(dict(args.files)),
+            # Another id whenever a content changes; the engine compares no secret by itself.
+            opts=pulumi.ResourceOptions(parent=self, replace_on_changes=["input"]),
+        )
+        labels = [
+            stack_label(args.stack),
+            service_label(args.service),
+            contents_label(contents.id),
+        ]
+        volume = docker.Volume(
+            f"{name}-volume",
+            labels=[docker.VolumeLabelArgs(**label) for label in labels],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        carrier = docker.Container(
+            f"{name}-carrier",
+            image=carrier_image,
+            user=USER,
+            start=False,
+            must_run=False,
+            network_mode="none",
+            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+            security_opts=["no-new-privileges:true"],
+            labels=[docker.ContainerLabelArgs(**stack_label(args.stack))],
+            volumes=[
+                docker.ContainerVolumeArgs(volume_name=volume.name, container_path=args.directory)
+            ],
+            uploads=[
+                docker.ContainerUploadArgs(
+                    file=f"{args.directory}/{file}",
+                    content=pulumi.Output.secret(content),
+                    permissions="0444",
+                )
+                for file, content in sorted(args.files.items())
+            ],
+            # Deleted first, it would take along who reads the files, in the order of a dependency.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
+        )
+        self.version = carrier.id
+        self.mount = Mount(volume=volume.name, path=args.directory)
+        self.register_outputs({"version": self.version})

@@ -1,0 +1,46 @@
+"""A gate that opens when a container serves, else fails with the container's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.runtime.gate import Gate
+
+
+@dataclass(frozen=True)
+class HealthGateArgs:
+    """Which container to wait for, how many seconds, on which engine (None: DOCKER_HOST says)."""
+
+    container_id: pulumi.Input[str]
+    timeout: int
+    docker_host: str | None = None
+
+
+class HealthGate(Gate):
+    """Waits for a new container before what depends on it, or removes its predecessor, goes on.
+
+    The provider's own wait looks at creation only, waits out its whole time for a container that
+    has long died, and says nothing of the reason. Here the wait hangs on a value that enters the
+    state only once the container was healthy: what failed is checked again by the next update.
+    """
+
+    container_id: pulumi.Output[str]
+    """Known once the container is healthy."""
+
+    def __init__(
+        self, name: str, args: HealthGateArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        # What a resource says is told once it has an identity, which this one gets at the end.
+        reporter = opts.parent if opts else None
+
+        async def wait(hook: pulumi.ResourceHookArgs) -> None:
+            # Not before it is needed: it brings Docker's client along (see components/engine/client.py).
+            from components.runtime.docker.health import wait_until_healthy
+
+            container = (hook.new_inputs or {})["input"]
+            await wait_until_healthy(container, args.timeout, args.docker_host, reporter)
+
+        super().__init__(name, args.container_id, wait, opts)
+        self.container_id = self.input

@@ -1,0 +1,84 @@
+"""One Docker engine that runs containers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
+
+import pulumi
+import pulumi_docker as docker
+
+from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.docker.container import hardened_container
+from components.runtime.docker.health_gate import HealthGate, HealthGateArgs
+from components.runtime.labels import service_label, stack_label
+from components.runtime.docker.files import MountedFiles
+from components.runtime.network import StackNetwork, StackNetworkArgs
+from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
+
+
+@dataclass(frozen=True)
+class DockerOrchestrator:
+    """Containers on the engine at `host` (None: where DOCKER_HOST says)."""
+
+    carrier_image: pulumi.Input[str]
+    host: str | None = None
+
+    def network(
+        self,
+        name: str,
+        stack: str,
+        subnet: IPv4Network | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> StackNetwork:
+        return StackNetwork(name, StackNetworkArgs(stack=stack, subnet=subnet), opts)
+
+    def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
+        mounted = MountedFiles(name, args, self.carrier_image, opts)
+        return Files(version=mounted.version, mounts=[mounted.mount])
+
+    def volume(
+        self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
+    ) -> pulumi.Input[str]:
+        # A changed label or option would replace the volume, and delete what it holds.
+        keep = pulumi.ResourceOptions(
+            protect=args.protect,
+            retain_on_delete=True,
+            ignore_changes=["labels", "driver", "driverOpts"],
+        )
+        return docker.Volume(
+            name,
+            name=f"{args.stack}-{name}" if args.kept else None,
+            labels=[
+                docker.VolumeLabelArgs(**stack_label(args.stack)),
+                docker.VolumeLabelArgs(**service_label(args.service)),
+            ],
+            opts=pulumi.ResourceOptions.merge(opts, keep) if args.kept else opts,
+        ).name
+
+    def run(
+        self,
+        name: str,
+        args: HardenedContainerArgs,
+        start_timeout: int,
+        opts: pulumi.ResourceOptions,
+    ) -> Running:
+        """Returns the last one, where there are several."""
+        if args.replicas is not None:
+            *_, last = [
+                self.run(
+                    f"{name}-{number}",
+                    replace(args, service=f"{args.service}-{number}", replicas=None),
+                    start_timeout,
+                    opts,
+                )
+                for number in range(1, args.replicas + 1)
+            ]
+            return last
+        container = hardened_container(name, args, opts)
+        gate = HealthGate(
+            f"{name}-gate",
+            HealthGateArgs(container_id=container.id, timeout=start_timeout, docker_host=self.host),
+            pulumi.ResourceOptions(parent=opts.parent),
+        )
+        return Running(container.name, gate.container_id)

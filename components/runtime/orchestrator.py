@@ -1,0 +1,82 @@
+"""Who runs containers: what components ask for, whether one engine or a Swarm provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Protocol
+
+import pulumi
+
+from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.network import StackNetwork
+
+CONFIG_DIRECTORY = "/run/config"
+SECRETS_DIRECTORY = "/run/secrets"
+
+
+@dataclass(frozen=True)
+class FilesArgs:
+    """`files` maps a name to its content; `directory` is where the container finds them.
+
+    What lies in `SECRETS_DIRECTORY` is secret.
+    """
+
+    stack: str
+    service: str
+    directory: str
+    files: Mapping[str, pulumi.Input[str]]
+
+
+@dataclass(frozen=True)
+class VolumeArgs:
+    """What a service keeps across its containers' lives."""
+
+    stack: str
+    service: str
+    kept: bool
+    """Whether it outlives the stack, and is found again by its name."""
+    protect: bool = False
+
+
+@dataclass(frozen=True)
+class Running:
+    """What was started."""
+
+    name: pulumi.Output[str]
+    id: pulumi.Output[str]
+    """Known once all of it is healthy."""
+
+
+class Orchestrator(Protocol):
+    """Makes what components ask for; each resource under the parent that `opts` names."""
+
+    def network(
+        self,
+        name: str,
+        stack: str,
+        subnet: IPv4Network | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> StackNetwork:
+        """A network of the stack's own; without a subnet the engine chooses one."""
+
+    def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
+        """Files that a container is given in `HardenedContainerArgs.files`."""
+
+    def volume(
+        self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
+    ) -> pulumi.Input[str]:
+        """The name of a volume for `HardenedContainerArgs.mounts`."""
+
+    def run(
+        self,
+        name: str,
+        args: HardenedContainerArgs,
+        start_timeout: int,
+        opts: pulumi.ResourceOptions,
+    ) -> Running:
+        """Run it and wait until it is healthy; what fails says why.
+
+        Several replicas answer to `<service>-1`, `<service>-2` and so on.
+        """

@@ -1,0 +1,66 @@
+"""Files handed to the services of a Swarm: its own secrets and configs."""
+
+from __future__ import annotations
+
+import base64
+
+import pulumi
+import pulumi_docker as docker
+
+from components.runtime.container import Files
+from components.runtime.labels import service_label, stack_label
+from components.runtime.orchestrator import SECRETS_DIRECTORY, FilesArgs
+
+
+class SwarmFiles(pulumi.ComponentResource):
+    """One Swarm secret or config a file, under a name of its own for each content.
+
+    Neither can be changed in a Swarm. Another content is another one, made before the service
+    moves over to it; the old one goes last.
+    """
+
+    files: Files
+
+    def __init__(
+        self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:SwarmFiles", name, None, opts)
+        mine = pulumi.ResourceOptions(parent=self)
+        labels = [stack_label(args.stack), service_label(args.service)]
+        secrets: list[docker.Secret] = []
+        configs: list[docker.ServiceConfig] = []
+        for file, content in sorted(args.files.items()):
+            label = f"{name}-{file.replace('.', '-')}"
+            if args.directory == SECRETS_DIRECTORY:
+                secret = docker.Secret(
+                    label,
+                    data=pulumi.Output.secret(content).apply(_encoded),
+                    labels=[docker.SecretLabelArgs(**label) for label in labels],
+                    opts=mine,
+                )
+                secrets.append(secret)
+            else:
+                config = docker.ServiceConfig(
+                    label,
+                    data_raw=content,
+                    labels=[docker.ServiceConfigLabelArgs(**label) for label in labels],
+                    opts=mine,
+                )
+                configs.append(config)
+        names = [f"{args.directory}/{file}" for file in sorted(args.files)]
+        self.files = Files(
+            version=pulumi.Output.all(*(made.id for made in (*secrets, *configs))).apply(",".join),
+            secrets=[
+                {"secret_id": secret.id, "secret_name": secret.name, "file_name": file}
+                for secret, file in zip(secrets, names, strict=False)
+            ],
+            configs=[
+                {"config_id": config.id, "config_name": config.name, "file_name": file}
+                for config, file in zip(configs, names, strict=False)
+            ],
+        )
+        self.register_outputs({})
+
+
+def _encoded(content: str) -> str:
+    return base64.b64encode(content.encode()).decode()

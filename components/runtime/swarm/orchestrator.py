@@ -1,0 +1,80 @@
+"""A Docker Swarm that runs services on its nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+import pulumi
+
+from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.network import StackNetwork, StackNetworkArgs
+from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
+from components.config.orchestrator import SwarmSettings
+from components.plan.plan import MONITOR
+from components.runtime.swarm.files import SwarmFiles
+from components.runtime.swarm.service_gate import SwarmGate, SwarmGateArgs
+from components.runtime.swarm.service import WATCHED, Placement, hardened_service
+
+
+@dataclass(frozen=True)
+class SwarmOrchestrator:
+    """Services of the Swarm whose manager is at `host` (None: where DOCKER_HOST says)."""
+
+    settings: SwarmSettings
+    registry: pulumi.ResourceOptions | None
+    """Under which the nodes may pull the images."""
+    host: str | None = None
+
+    def network(
+        self,
+        name: str,
+        stack: str,
+        subnet: IPv4Network | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> StackNetwork:
+        args = StackNetworkArgs(
+            stack=stack, driver="overlay", encrypted=self.settings.encrypted, subnet=subnet
+        )
+        return StackNetwork(name, args, opts)
+
+    def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
+        return SwarmFiles(name, args, opts).files
+
+    def volume(
+        self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
+    ) -> pulumi.Input[str]:
+        """Each node makes its own when a task needs it, and keeps it: a Swarm has no volumes."""
+        return f"{args.stack}-{name}"
+
+    def run(
+        self,
+        name: str,
+        args: HardenedContainerArgs,
+        start_timeout: int,
+        opts: pulumi.ResourceOptions,
+    ) -> Running:
+        pulling = pulumi.ResourceOptions.merge(opts, self.registry)
+        service, version = hardened_service(name, args, self._placement(args.service), pulling)
+        gate = SwarmGate(
+            f"{name}-gate",
+            SwarmGateArgs(
+                service_id=service.id,
+                version=version,
+                replicas=args.replicas or 1,
+                # An update replaces one task after another, and watches the last one for a while.
+                timeout=start_timeout * (args.replicas or 1) + WATCHED,
+                docker_host=self.host,
+            ),
+            pulumi.ResourceOptions(parent=opts.parent),
+        )
+        return Running(service.name, gate.service_id)
+
+    def _placement(self, service: str) -> Placement:
+        labels = self.settings.placement.get(service, {})
+        constraints = [f"node.labels.{key}=={value}" for key, value in labels.items()]
+        if service == MONITOR and not constraints:
+            # Where its history lies: on the manager, of which there is often only one.
+            constraints = ["node.role==manager"]
+        spread = self.settings.spread_over
+        return Placement(constraints, f"node.labels.{spread}" if spread else None)

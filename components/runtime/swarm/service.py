@@ -1,0 +1,189 @@
+"""A service of a Swarm, with the hardening of components/runtime/container.py as far as Swarm knows it.
+
+The provider has no field for no-new-privileges, nor for a limit on processes: the engines of the
+nodes have to set both for all their containers, see docs/swarm.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.runtime.container import HardenedContainerArgs, Mount
+from components.runtime.labels import service_label, stack_label
+
+# How long after a task has become healthy it still counts for or against its version, in seconds.
+WATCHED = 10
+# Seconds until a task that ended is started anew.
+RESTART_DELAY = 5
+TEMPORARY_BYTES = 64 * 1024**2
+# Swarm sends no request to a task before its health check has passed, and starts it anew when the
+# check fails. Engines before Docker 25 first wait a whole interval.
+CHECKED_EVERY = "10s"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which nodes may run a service, as Swarm's own expressions."""
+
+    constraints: Sequence[str] = ()
+    spread_over: str | None = None
+
+
+def hardened_service(
+    name: str, args: HardenedContainerArgs, placement: Placement, opts: pulumi.ResourceOptions
+) -> tuple[docker.Service, pulumi.Output[str]]:
+    """Declare the service; nothing waits here. Returns it with a digest of all that it runs.
+
+    A task that is replaced stays until its successor is healthy, unless it is to be recreated.
+    When a version fails, Swarm goes back to the one before it.
+    """
+    task: docker.ServiceTaskSpecArgsDict = {
+        "container_spec": _container(args),
+        "networks_advanceds": [
+            {"id": network, "aliases": [args.service]} for network in args.networks
+        ],
+        "log_driver": {"name": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
+        "placement": {
+            "constraints": sorted(placement.constraints),
+            "prefs": [placement.spread_over] if placement.spread_over else [],
+        },
+        "resources": {
+            "limits": {"memory_bytes": args.memory, "nano_cpus": int(args.cpus * 1e9)},
+            # Processors are shared, memory is not: a node takes no more than it can hold.
+            "reservation": {"memory_bytes": args.memory},
+        },
+        "restart_policy": {
+            "condition": "any",
+            "delay": go_duration(RESTART_DELAY),
+            "max_attempts": 0,
+            "window": "0s",
+        },
+    }
+    mode: docker.ServiceModeArgsDict = {"replicated": {"replicas": args.replicas or 1}}
+    service = docker.Service(
+        name,
+        # Another file makes another service where the args say so, see components/tunnel/tunnel.py.
+        name=pulumi.Output.concat(name, "-", args.hostname) if args.hostname else None,
+        task_spec=task,
+        mode=mode,
+        # No virtual address: each name leads to the addresses of all healthy tasks, and no kernel
+        # needs IPVS for it.
+        endpoint_spec={"mode": "dnsrr"},
+        update_config={
+            "parallelism": 1,
+            "order": "stop-first" if args.recreate else "start-first",
+            "failure_action": "rollback",
+            "monitor": go_duration(WATCHED),
+            "max_failure_ratio": "0.0",
+        },
+        rollback_config={
+            "parallelism": 0,
+            "order": "start-first",
+            "failure_action": "pause",
+            "monitor": go_duration(RESTART_DELAY),
+            "max_failure_ratio": "0.0",
+        },
+        labels=[docker.ServiceLabelArgs(**label) for label in _labels(args)],
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            # The engine adds what it has read of the image.
+            pulumi.ResourceOptions(ignore_changes=["taskSpec.placement.platforms"]),
+        ),
+    )
+    version = pulumi.Output.json_dumps({"task": task, "mode": mode}, sort_keys=True).apply(_digest)
+    return service, version
+
+
+def _container(
+    args: HardenedContainerArgs,
+) -> docker.ServiceTaskSpecContainerSpecArgsDict:
+    spec: docker.ServiceTaskSpecContainerSpecArgsDict = {
+        "image": args.image,
+        "user": args.user,
+        # A name for each replica on the network, the same after it was replaced.
+        "hostname": f"{args.service}-{{{{.Task.Slot}}}}" if args.replicas else args.service,
+        "read_only": True,
+        "init": True,
+        "cap_drops": ["ALL"],
+        "labels": [{**label} for label in _labels(args)],
+        "mounts": [*(_mount(mount, args) for mount in args.mounts), _temporary_files()],
+        "secrets": [secret for files in args.files for secret in files.secrets],
+        "configs": [config for files in args.files for config in files.configs],
+        "stop_grace_period": go_duration(args.stop_grace),
+        "healthcheck": _healthcheck(args.healthcheck),
+    }
+    # What is left out comes from the image.
+    if args.environment:
+        spec["env"] = dict(args.environment)
+    if args.groups:
+        spec["groups"] = list(args.groups)
+    if args.entrypoint:
+        spec["commands"] = list(args.entrypoint)
+    if args.command:
+        spec["args"] = list(args.command)
+    return spec
+
+
+def _healthcheck(
+    check: docker.ContainerHealthcheckArgs | None,
+) -> docker.ServiceTaskSpecContainerSpecHealthcheckArgsDict:
+    """What is left out comes from the image."""
+    if check is None:
+        return {"interval": CHECKED_EVERY}
+    return {
+        "interval": CHECKED_EVERY,
+        "tests": check.tests,
+        "timeout": check.timeout,
+        "retries": check.retries,
+        "start_period": check.start_period,
+    }
+
+
+def _labels(args: HardenedContainerArgs) -> list[docker.ServiceLabelArgsDict]:
+    return [{**stack_label(args.stack)}, {**service_label(args.service)}]
+
+
+def _mount(
+    mount: Mount, args: HardenedContainerArgs
+) -> docker.ServiceTaskSpecContainerSpecMountArgsDict:
+    """A volume, made on the node by the first task that needs it there, or a path of the node."""
+    if mount.host_path:
+        return {
+            "type": "bind",
+            "source": mount.host_path,
+            "target": mount.path,
+            "read_only": mount.read_only,
+        }
+    return {
+        "type": "volume",
+        "source": mount.volume,
+        "target": mount.path,
+        "read_only": mount.read_only,
+        "volume_options": {"labels": [{**label} for label in _labels(args)]},
+    }
+
+
+def _temporary_files() -> docker.ServiceTaskSpecContainerSpecMountArgsDict:
+    """The engine adds noexec, nosuid and nodev to a mount of this type."""
+    return {
+        "type": "tmpfs",
+        "target": "/tmp",
+        "tmpfs_options": {"size_bytes": TEMPORARY_BYTES},
+    }
+
+
+def go_duration(seconds: int) -> str:
+    """As the engine reads it back: `60s` would be a change at every refresh, since it says `1m`."""
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

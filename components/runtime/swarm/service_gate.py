@@ -1,0 +1,52 @@
+"""A gate that opens when a Swarm runs a service's new version, else tells why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.runtime.gate import Gate
+
+
+@dataclass(frozen=True)
+class SwarmGateArgs:
+    """Which version of which service to wait for, how many tasks of it, and how many seconds."""
+
+    service_id: pulumi.Input[str]
+    version: pulumi.Input[str]
+    """Another value whenever the service is told to run something else."""
+    replicas: int
+    timeout: int
+    docker_host: str | None = None
+
+
+class SwarmGate(Gate):
+    """Waits until a Swarm has moved a service to its new version; as components/runtime/docker/health_gate.py.
+
+    Swarm itself watches the new tasks and goes back to the version before when one fails. Here the
+    update hears of it: it fails, with the reason and the task's last words. The value that lets it
+    pass enters the state only afterwards, so what failed is looked at again by the next update.
+    """
+
+    service_id: pulumi.Output[str]
+    """Known once the service runs as it is told to."""
+
+    def __init__(
+        self, name: str, args: SwarmGateArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        # As in components/runtime/docker/health_gate.py: this resource has no identity before the end.
+        reporter = opts.parent if opts else None
+
+        async def wait(hook: pulumi.ResourceHookArgs) -> None:
+            # Not before it is needed: it brings Docker's client along (see components/engine/client.py).
+            from components.runtime.swarm.convergence import wait_until_converged
+
+            service, _, _ = str((hook.new_inputs or {})["input"]).partition("/")
+            await wait_until_converged(
+                service, args.replicas, args.timeout, args.docker_host, reporter
+            )
+
+        version = pulumi.Output.concat(args.service_id, "/", args.version)
+        super().__init__(name, version, wait, opts)
+        self.service_id = self.input.apply(lambda value: str(value).partition("/")[0])

@@ -1,0 +1,190 @@
+"""The health monitor of a stack: one container that watches every service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+from components.config.catalogue import MEBIBYTE, TCP, AnyService, ChatService, ContainerService
+from components.runtime.container import HardenedContainerArgs, Mount
+from components.runtime.orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator, VolumeArgs
+from components.plan.plan import MONITOR, RESTARTER, Plan
+from components.services.restarter import PORT as RESTARTER_PORT
+from components.services.restarter import TOKEN_FILE, Restarter
+from components.tunnel.tunnel import START_TIMEOUT as TUNNEL_START_TIMEOUT
+from components.tunnel.tunnel import connector_url
+
+PORT = 8090
+# Seconds until the monitor itself must be healthy.
+START_TIMEOUT = 120
+# Where the program keeps what it has seen, so that a restart of its own loses nothing.
+STATE_DIRECTORY = "/var/lib/monitor"
+HEARTBEAT_FILE = "heartbeat"
+
+
+@dataclass(frozen=True)
+class MonitorArgs:
+    """What to watch, and where."""
+
+    stack: str
+    config: str
+    """Content of monitor.json."""
+    image: pulumi.Input[str]
+    network: pulumi.Input[str]
+    host_port: int | None
+    orchestrator: Orchestrator
+    restarter: Restarter | None
+    """Who restarts what stays unhealthy; without one the monitor only tells."""
+    addresses: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Secret files: where it tells of failures."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    config_files: Mapping[str, str] = field(default_factory=dict)
+    """Files beside monitor.json."""
+
+
+class Monitor(pulumi.ComponentResource):
+    """Watches the services of a stack and tells their state; it holds no Docker socket."""
+
+    host_url: str | None
+    """Address of its status on this machine, where the stack opens a port for it."""
+
+    def __init__(
+        self, name: str, args: MonitorArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:Monitor", name, None, opts)
+        mine = pulumi.ResourceOptions(parent=self)
+        token = {TOKEN_FILE: args.restarter.token} if args.restarter else {}
+        files = [
+            args.orchestrator.files(
+                f"{name}-{role}", FilesArgs(args.stack, MONITOR, directory, content), mine
+            )
+            for role, directory, content in (
+                ("config", CONFIG_DIRECTORY, {"monitor.json": args.config, **args.config_files}),
+                ("secrets", SECRETS_DIRECTORY, {**token, **args.addresses}),
+            )
+            if content
+        ]
+        history = args.orchestrator.volume(
+            f"{name}-history", VolumeArgs(args.stack, MONITOR, kept=False), mine
+        )
+        args.orchestrator.run(
+            name,
+            HardenedContainerArgs(
+                stack=args.stack,
+                service=MONITOR,
+                image=args.image,
+                networks=[
+                    args.network,
+                    *([args.restarter.network_name] if args.restarter else []),
+                ],
+                memory=128 * MEBIBYTE,
+                cpus=0.5,
+                stop_grace=20,
+                environment=args.environment,
+                mounts=[Mount(volume=history, path=STATE_DIRECTORY, read_only=False)],
+                files=files,
+                port=PORT,
+                host_port=args.host_port,
+            ),
+            START_TIMEOUT,
+            opts=mine,
+        )
+        self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
+        self.register_outputs({"host_url": self.host_url})
+
+
+def monitor_config(plan: Plan) -> str:
+    """What the monitor is told of every service: address, kind, grace, what it depends on."""
+    models = [address for name in plan.inference_services for address in plan.addresses(name)]
+    services = [
+        {
+            "name": address,
+            **_question(address, service),
+            **_expected(service),
+            # A chat whose models are down is not at fault, and restarting it helps nobody.
+            "depends_on": models if isinstance(service, ChatService) else [],
+            "start_grace": service.start_timeout,
+        }
+        for name, service in plan.services.items()
+        for address in plan.addresses(name)
+    ]
+    services += [
+        {
+            "name": connector,
+            "kind": "connector",
+            "url": connector_url(connector),
+            "depends_on": plan.addresses(tunnel.service),
+            "start_grace": TUNNEL_START_TIMEOUT,
+        }
+        for tunnel in plan.tunnels.values()
+        for connector in tunnel.connectors
+    ]
+    config = {
+        "stack": plan.stack,
+        "interval": plan.settings.monitor.interval,
+        "restarts": {
+            "enabled": plan.restarts,
+            "url": f"http://{RESTARTER}:{RESTARTER_PORT}",
+        },
+        "services": services,
+        **({"alerts": _alerts(plan)} if alert_addresses(plan) else {}),
+    }
+    return json.dumps(config, indent=2, sort_keys=True)
+
+
+def monitor_environment(plan: Plan) -> dict[str, str]:
+    """Variables by which alerts and heartbeats leave; checks read none of them."""
+    names = [address for name in plan.services for address in plan.addresses(name)]
+    connectors = [name for tunnel in plan.tunnels.values() for name in tunnel.connectors]
+    hosts = (*plan.own_hosts, *names, *connectors)
+    return plan.network_access.environment(hosts, CONFIG_DIRECTORY)
+
+
+def alert_addresses(plan: Plan) -> dict[str, pulumi.Output[str]]:
+    """By name of a secret file: where the monitor tells of failures."""
+    secrets = plan.secrets
+    files = {_webhook_file(name): webhook.url for name, webhook in secrets.webhooks.items()}
+    return files | ({HEARTBEAT_FILE: secrets.heartbeat_url} if secrets.heartbeat_url else {})
+
+
+def _webhook_file(name: str) -> str:
+    return f"webhook-{name}"
+
+
+def _alerts(plan: Plan) -> dict[str, object]:
+    settings = plan.settings.monitor.alerts
+    alerts: dict[str, object] = {
+        "remind_every": settings.remind_every,
+        "webhooks": [
+            {
+                "name": name,
+                "format": webhook.format,
+                "url_file": f"{SECRETS_DIRECTORY}/{_webhook_file(name)}",
+            }
+            for name, webhook in plan.secrets.webhooks.items()
+        ],
+    }
+    if settings.page_url:
+        alerts["page_url"] = str(settings.page_url)
+    if plan.secrets.heartbeat_url:
+        alerts["heartbeat_url_file"] = f"{SECRETS_DIRECTORY}/{HEARTBEAT_FILE}"
+    return alerts
+
+
+def _question(name: str, service: AnyService) -> dict[str, str]:
+    """What the monitor asks of a service, and where."""
+    address = f"{name}:{service.port}"
+    if not isinstance(service, ContainerService):
+        return {"kind": service.kind, "url": f"http://{address}"}
+    if service.health == TCP:
+        return {"kind": "tcp", "url": f"tcp://{address}"}
+    return {"kind": "http", "url": f"http://{address}{service.health}"}
+
+
+def _expected(service: AnyService) -> dict[str, object]:
+    """The conditions on its answers, where the catalogue names any."""
+    expect = service.expect
+    return {"expect": expect.model_dump(by_alias=True, exclude_unset=True)} if expect else {}

@@ -1,0 +1,107 @@
+"""The restarter of a stack: it alone holds the Docker socket, and has one right."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+import pulumi
+
+from components.config.catalogue import MEBIBYTE
+from components.runtime.container import HardenedContainerArgs, Mount
+from components.engine.socket import DockerSocket, docker_socket
+from components.engine.info import EngineInfo
+from components.runtime.generated_secret import GeneratedSecret
+from components.runtime.network import StackNetwork, StackNetworkArgs
+from components.runtime.orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator
+from components.plan.plan import Plan
+
+PORT = 8070
+TOKEN_FILE = "restarter_token"
+# Seconds until it must be healthy.
+START_TIMEOUT = 120
+# Where the program expects the socket, wherever the engine's machine has it.
+SOCKET_IN_CONTAINER = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class RestarterArgs:
+    """Which services it may restart, and the socket by which it does."""
+
+    stack: str
+    services: tuple[str, ...]
+    socket: DockerSocket
+    image: pulumi.Input[str]
+    orchestrator: Orchestrator
+    subnet: IPv4Network | None = None
+    """Of the network that it shares with the monitor."""
+
+
+def restarter_socket(
+    plan: Plan, docker_host: str | None, info: EngineInfo | None
+) -> DockerSocket | None:
+    """The socket that the restarter is given; None where the stack has no restarter.
+
+    Raises `SettingsError` where the socket's path or group cannot be found.
+    """
+    if not plan.restarts:
+        return None
+    group = plan.settings.monitor.socket_group
+    return docker_socket(docker_host, group, info, f"Pulumi.{plan.stack}.yaml")
+
+
+class Restarter(pulumi.ComponentResource):
+    """Restarts containers of this stack when the monitor asks, and does nothing else.
+
+    Only the monitor shares its network, which leads nowhere else, and only the monitor shares its
+    token.
+    """
+
+    url: str
+    network_name: pulumi.Output[str]
+    token: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: RestarterArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:Restarter", name, None, opts)
+        mine = pulumi.ResourceOptions(parent=self)
+        self.url = f"http://{name}:{PORT}"
+        self.token = GeneratedSecret(f"{name}-token", mine).value
+        network = StackNetwork(
+            f"{name}-network",
+            StackNetworkArgs(stack=args.stack, internal=True, subnet=args.subnet),
+            mine,
+        )
+        self.network_name = network.network_name
+        config = json.dumps({"stack": args.stack, "services": list(args.services)}, indent=2)
+        files = [
+            args.orchestrator.files(
+                f"{name}-{role}", FilesArgs(args.stack, name, directory, content), mine
+            )
+            for role, directory, content in (
+                ("config", CONFIG_DIRECTORY, {f"{name}.json": config}),
+                ("secrets", SECRETS_DIRECTORY, {TOKEN_FILE: self.token}),
+            )
+        ]
+        args.orchestrator.run(
+            name,
+            HardenedContainerArgs(
+                stack=args.stack,
+                service=name,
+                image=args.image,
+                networks=[self.network_name],
+                memory=64 * MEBIBYTE,
+                cpus=0.25,
+                stop_grace=10,
+                groups=[str(args.socket.group)],
+                security_opts=args.socket.security_opts,
+                userns_mode=args.socket.userns_mode,
+                mounts=[Mount(host_path=args.socket.path, path=SOCKET_IN_CONTAINER)],
+                files=files,
+            ),
+            START_TIMEOUT,
+            opts=mine,
+        )
+        self.register_outputs({"network_name": self.network_name})

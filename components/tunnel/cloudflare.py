@@ -1,0 +1,125 @@
+"""What Cloudflare keeps of a tunnel: the tunnel, its rules, its name, and the lock before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import pulumi
+import pulumi_cloudflare as cloudflare
+
+from components.tunnel.access import ServiceAccess, ServiceAccessArgs
+from components.plan.tunnels import NamedTunnel
+
+
+@dataclass(frozen=True)
+class CloudflareTunnelArgs:
+    """Which name leads to which address on the stack's network."""
+
+    label: str
+    """What the account's dashboard shows: unlike any other stack's."""
+    named: NamedTunnel
+    origin: str
+    protect: bool
+
+
+class CloudflareTunnel(pulumi.ComponentResource):
+    """A tunnel that Cloudflare configures, so that its connectors need nothing but its token.
+
+    Lock before door: the name appears only once Access guards it and the tunnel knows it.
+    """
+
+    token: pulumi.Output[str]
+    """Secret: what a connector signs in with."""
+    machine_token: pulumi.Output[dict[str, str]] | None = None
+    """Secret: what a machine sends to pass Cloudflare Access, where that guards the name."""
+
+    def __init__(
+        self, name: str, args: CloudflareTunnelArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:CloudflareTunnel", name, None, opts)
+        named = args.named
+        tunnel = cloudflare.ZeroTrustTunnelCloudflared(
+            f"{name}-tunnel",
+            account_id=named.account_id,
+            name=args.label,
+            config_src="cloudflare",
+            # Cloudflare refuses a second tunnel of the same name while the first one is there.
+            opts=pulumi.ResourceOptions(
+                parent=self, delete_before_replace=True, protect=args.protect
+            ),
+        )
+        rules = cloudflare.ZeroTrustTunnelCloudflaredConfig(
+            f"{name}-rules",
+            account_id=named.account_id,
+            tunnel_id=tunnel.id,
+            config=ingress(named.hostname, args.origin),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        before: list[pulumi.Resource] = [rules]
+        if named.people:
+            access = ServiceAccess(
+                f"{name}-access",
+                ServiceAccessArgs(named.hostname, named.account_id, named.people, args.label),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            self.machine_token = access.machine_token
+            before.append(access)
+        cloudflare.DnsRecord(
+            f"{name}-name",
+            zone_id=named.zone_id,
+            name=named.hostname,
+            type="CNAME",
+            content=pulumi.Output.concat(tunnel.id, ".cfargotunnel.com"),
+            proxied=True,
+            ttl=1,
+            comment=f"Tunnel {args.label}, managed by Pulumi",
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before, delete_before_replace=True),
+        )
+        self.token = pulumi.Output.secret(
+            tunnel.id.apply(lambda tunnel_id: _token(args.label, named.account_id, tunnel_id))
+        )
+        self.register_outputs({"token": self.token, "machine_token": self.machine_token})
+
+
+async def _token(label: str, account_id: str, tunnel_id: str) -> str:
+    """Read a tunnel's token; raises `RunError`, also where another resource's failure ends that.
+
+    Not by the SDK's own function: what that raises would end the program with a traceback.
+    """
+    try:
+        answer: dict[str, str] = await pulumi.runtime.invoke_async(
+            "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken",
+            {"accountId": account_id, "tunnelId": tunnel_id},
+            # As the SDK's functions ask, so that the same default provider answers.
+            pulumi.InvokeOptions(version=version("pulumi-cloudflare")),
+        )
+    except Exception as error:
+        message = f"{label}: the tunnel's token could not be read: {error}"
+        raise pulumi.RunError(message) from None
+    return answer["token"]
+
+
+def ingress(hostname: str, origin: str) -> cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgs:
+    """Cloudflare's rules: the name leads to the service, everything else nowhere.
+
+    Answers stream as they come (cloudflared flushes `text/event-stream` by itself), so what is set
+    is how soon a dead service is told, and that connections are kept for as many answers as run at
+    the same time. Times are seconds.
+    """
+    rule = cloudflare.ZeroTrustTunnelCloudflaredConfigConfigIngressArgs
+    return cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgs(
+        ingresses=[
+            rule(
+                hostname=hostname,
+                service=origin,
+                origin_request=cloudflare.ZeroTrustTunnelCloudflaredConfigConfigIngressOriginRequestArgs(
+                    connect_timeout=10,
+                    tcp_keep_alive=30,
+                    keep_alive_connections=256,
+                    keep_alive_timeout=90,
+                ),
+            ),
+            rule(service="http_status:404"),
+        ]
+    )

@@ -1,0 +1,188 @@
+"""The tunnel of one service: what Cloudflare is told, and the connectors that keep it open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.config.catalogue import MEBIBYTE
+from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.orchestrator import SECRETS_DIRECTORY, FilesArgs, Orchestrator
+from components.plan.tunnels import GivenTunnel, NamedTunnel, QuickTunnel, TunnelPlan
+
+METRICS_PORT = 20241
+TOKEN_FILE = "tunnel_token"
+# The user of Cloudflare's own image, and of docker/cloudflared.Dockerfile.
+USER = "65532:65532"
+# How long a connector that is told to stop lets the requests in flight go on, and how much later
+# Docker loses patience with it. Both in seconds; cloudflared allows 180 at most.
+DRAIN = 60
+PATIENCE = 15
+START_TIMEOUT = 120
+# cloudflared reads a flag only before the verb it belongs to: one that stands after it prints the
+# help and ends with exit code 0, which a health check would take for good news.
+METRICS_FLAGS = (
+    "tunnel",
+    "--no-autoupdate",
+    "--metrics",
+    f"0.0.0.0:{METRICS_PORT}",
+    "--grace-period",
+    f"{DRAIN}s",
+)
+CONNECTED = docker.ContainerHealthcheckArgs(
+    tests=["CMD", "cloudflared", "tunnel", "--metrics", f"127.0.0.1:{METRICS_PORT}", "ready"],
+    interval="30s",
+    timeout="5s",
+    retries=3,
+    start_period="30s",
+)
+
+
+@dataclass(frozen=True)
+class TunnelArgs:
+    """Which service is opened, how, and where its connectors run."""
+
+    stack: str
+    plan: TunnelPlan
+    origin: str
+    """Address of the service on the stack's network."""
+    image: pulumi.Input[str]
+    network: pulumi.Input[str]
+    protect: bool
+    orchestrator: Orchestrator
+
+
+class Tunnel(pulumi.ComponentResource):
+    """Opens one service to the internet.
+
+    Its connectors are containers of their own: one that dies takes no request from the service but
+    those that ran through it, and the others go on.
+    """
+
+    url: pulumi.Output[str] | None
+    """Public address; None where it was decided elsewhere, together with the token."""
+    machine_token: pulumi.Output[dict[str, str]] | None = None
+    """Secret: what a machine sends to pass Cloudflare Access, where that guards the service."""
+
+    def __init__(
+        self, name: str, args: TunnelArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("llm-stack:index:Tunnel", name, None, opts)
+        self._name, self._args = name, args
+        match args.plan.kind:
+            case NamedTunnel() as named:
+                self.url = pulumi.Output.from_input(f"https://{named.hostname}")
+                self._open_named(named)
+            case GivenTunnel(token):
+                self.url = None
+                self._connect(token, [])
+            case QuickTunnel():
+                self.url = self._open_quick()
+        self.register_outputs({"url": self.url})
+
+    def _open_named(self, named: NamedTunnel) -> None:
+        """Have Cloudflare make the tunnel, then connect it."""
+        # The Cloudflare SDK takes seconds to import; a stack without such tunnels need not wait.
+        from components.tunnel.cloudflare import CloudflareTunnel, CloudflareTunnelArgs
+
+        made = CloudflareTunnel(
+            f"{self._name}-cloudflare",
+            CloudflareTunnelArgs(
+                label=f"llm-stack-{self._args.stack}-{self._args.plan.service}",
+                named=named,
+                origin=self._args.origin,
+                protect=self._args.protect,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.machine_token = made.machine_token
+        self._connect(made.token, [made])
+
+    def _connect(self, token: pulumi.Input[str], before: list[pulumi.Resource]) -> None:
+        """Start the connectors of a tunnel that has a token."""
+        files = self._args.orchestrator.files(
+            f"{self._name}-secrets",
+            FilesArgs(self._args.stack, self._name, SECRETS_DIRECTORY, {TOKEN_FILE: token}),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self._run_connectors(
+            command=[*METRICS_FLAGS, "run"],
+            environment={"TUNNEL_TOKEN_FILE": f"{SECRETS_DIRECTORY}/{TOKEN_FILE}"},
+            files=files,
+            before=before,
+        )
+
+    def _open_quick(self) -> pulumi.Output[str]:
+        """The address, as the connector's own log tells it: Cloudflare makes it up at each start.
+
+        A terminal keeps Docker's frame headers out of the log, whose bytes the provider would
+        otherwise have to guess away line by line.
+        """
+        container_id = self._run_connectors(
+            command=[*METRICS_FLAGS, "--url", self._args.origin], terminal=True
+        )
+        log = docker.get_logs_output(
+            name=container_id, show_stdout=True, show_stderr=True, discard_headers=False
+        )
+        return log.logs_list_strings.apply(quick_address)
+
+    def _run_connectors(
+        self,
+        *,
+        command: list[str],
+        environment: Mapping[str, str] | None = None,
+        files: Files | None = None,
+        terminal: bool = False,
+        before: list[pulumi.Resource] | None = None,
+    ) -> pulumi.Output[str]:
+        """Returns the id of what runs, known once it is connected."""
+        running = self._args.orchestrator.run(
+            self._name,
+            HardenedContainerArgs(
+                stack=self._args.stack,
+                service=self._name,
+                replicas=self._args.plan.replicas,
+                image=self._args.image,
+                networks=[self._args.network],
+                memory=256 * MEBIBYTE,
+                cpus=1.0,
+                stop_grace=DRAIN + PATIENCE,
+                environment=environment or {},
+                files=[files] if files else [],
+                # A tunnel that is replaced can go only after its connectors. The engine finds them
+                # by a plain value that comes from the tunnel; a label, one of a set, is overlooked.
+                hostname=files.version.apply(lambda version: version[:12]) if files else None,
+                user=USER,
+                entrypoint=["cloudflared"],
+                command=command,
+                healthcheck=CONNECTED,
+                terminal=terminal,
+            ),
+            START_TIMEOUT,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+        )
+        return running.id
+
+
+def connector_url(connector: str) -> str:
+    """Where a connector tells on the network how it is: `/ready` and `/metrics`."""
+    return f"http://{connector}:{METRICS_PORT}"
+
+
+def quick_address(log: list[str]) -> str:
+    """The address in a quick tunnel's log: the last one, as each start is given another.
+
+    Raises `RunError` where the log tells none.
+    """
+    # The framed line of `RunQuickTunnel` in cloudflared's quick_tunnel.go.
+    found = re.findall(r"\|\s+(https://[^\s|]+)\s+\|", "\n".join(log))
+    if not found:
+        raise pulumi.RunError(
+            "the quick tunnel's connector has logged no address; "
+            "start it anew: docker restart <its container>, then pulumi up"
+        )
+    return str(found[-1])

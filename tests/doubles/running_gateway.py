@@ -1,0 +1,71 @@
+"""Runs the gateway as it runs in its container (uvicorn, httptools), on a free loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import uvicorn
+
+from app.chat.app import create_app
+from app.chat.server.server import server_config
+from app.chat.settings import GatewaySettings, Secrets
+
+
+class _Server(uvicorn.Server):
+    """Starts and ends at once: uvicorn itself looks every 0.1 s whether it should."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.running = asyncio.Event()
+        self.end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        self.running.set()
+        await self.end.wait()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to pytest."""
+        yield
+
+
+def settings(*replicas: str, slots: int = 2, **more: Any) -> GatewaySettings:
+    """Settings with one model `m`, and health checks and keep-alives fast enough for a test."""
+    return GatewaySettings.model_validate(
+        {
+            "models": [{"id": "m", "slots": slots, "replicas": list(replicas)}],
+            "health": {
+                "interval": 0.1,
+                "interval_when_down": 0.02,
+                "names_interval": 0.02,
+                "draining_interval": 0.02,
+                "timeout": 5,
+            },
+            **more,
+        }
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(
+    configuration: GatewaySettings, secrets: Secrets | None = None
+) -> AsyncIterator[str]:
+    """The gateway's address, once it answers."""
+    app = create_app(configuration, secrets or Secrets())
+    config = server_config(app, "127.0.0.1", port=0, drain_seconds=1)
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    started = asyncio.create_task(server.running.wait())
+    await asyncio.wait((task, started), return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.end.set()
+        await task

@@ -1,0 +1,269 @@
+"""Which replica gets a request: room, familiarity, fairness, and who is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.chat.fleet.circuit_breaker import BreakerState, CircuitBreaker
+from app.chat.fleet.fleet import Fleet
+from app.chat.openai.errors import ApiError
+from app.chat.fleet.pool import ModelCard, ModelPool, Ticket
+from app.chat.fleet.prefix_affinity import PrefixTable, fingerprints
+from app.chat.fleet.replica import Health, Replica, State
+from app.chat.settings import Breaker, Placeholder
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class World:
+    """A pool of replicas on a clock that the test turns."""
+
+    replicas: int = 2
+    slots: int = 2
+    line: int = 8
+    name: str = "m"
+    external: bool = False
+    placeholder: Placeholder | None = None
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        card = ModelCard(self.name, "", None, self.placeholder, self.external)
+        replicas = [
+            Replica(
+                name=f"{self.name}-{number}",
+                api_url="http://x/v1",
+                health_url="http://x/health",
+                slots=self.slots,
+                breaker=CircuitBreaker(Breaker(), self.clock),
+                health=Health(State.READY),
+            )
+            for number in range(self.replicas)
+        ]
+        self.pool = ModelPool(card, replicas, self.line, self.clock)
+
+    def ask(self, *messages: str) -> Ticket:
+        return self.pool.enter(talk(*messages))
+
+
+def chat(*messages: str) -> dict[str, object]:
+    return {"messages": [{"role": "user", "content": message} for message in messages]}
+
+
+def talk(*messages: str) -> list[int]:
+    return list(fingerprints(chat(*messages)))
+
+
+async def test_requests_spread_over_the_least_busy_replicas() -> None:
+    world = World(replicas=3)
+    tickets = [world.ask(f"question {number}") for number in range(6)]
+    assert [replica.in_flight for replica in world.pool.replicas] == [2, 2, 2]
+    assert all(ticket.granted.done() for ticket in tickets)
+
+
+async def test_the_next_turn_of_a_conversation_meets_the_replica_that_knows_it() -> None:
+    world = World(replicas=3)
+    first = world.ask("system", "hello")
+    home = first.replica
+    first.leave()
+    for number in range(5):
+        world.ask(f"other {number}").leave()
+    again = world.ask("system", "hello", "answer", "and then?")
+    assert again.replica is home
+
+
+async def test_a_free_slot_elsewhere_beats_waiting_for_the_familiar_replica() -> None:
+    world = World(replicas=2, slots=1)
+    first = world.ask("hello")
+    second = world.ask("hello", "answer", "and then?")
+    assert second.granted.done()
+    assert second.replica is not first.replica
+
+
+async def test_a_slot_that_becomes_free_goes_to_the_first_in_line() -> None:
+    world = World(replicas=1, slots=1)
+    running = world.ask("a")
+    waiting = [world.ask("b"), world.ask("c")]
+    assert [ticket.position for ticket in waiting] == [1, 2]
+    running.leave()
+    assert waiting[0].granted.done()
+    assert [ticket.position for ticket in waiting] == [0, 1]
+
+
+async def test_leaving_twice_gives_back_one_slot() -> None:
+    world = World(replicas=1, slots=1)
+    ticket = world.ask("a")
+    ticket.leave()
+    ticket.leave()
+    assert world.pool.in_flight == 0
+
+
+async def test_a_request_that_failed_somewhere_goes_ahead_of_the_line_and_elsewhere() -> None:
+    world = World(replicas=2, slots=1)
+    one, two = world.ask("a"), world.ask("b")
+    waiting = world.ask("c")
+    failed_at = one.replica
+    assert failed_at is not None
+    one.leave()  # "c" gets this slot
+    assert waiting.replica is failed_at
+    retry = world.pool.enter(talk("a"), tried=frozenset({failed_at}))
+    assert retry.position == 1
+    waiting.leave()
+    assert not retry.granted.done(), "the replica where it failed is not given to it again"
+    two.leave()
+    assert retry.replica is not failed_at
+    assert retry.granted.done()
+
+
+async def test_a_retry_is_not_refused_by_a_full_line() -> None:
+    world = World(replicas=2, slots=1, line=0)
+    one, _ = world.ask("a"), world.ask("b")
+    failed_at = one.replica
+    assert failed_at is not None
+    with pytest.raises(ApiError, match="busy"):
+        world.ask("c")
+    retry = world.pool.enter(talk("a"), tried=frozenset({failed_at}))
+    assert retry.position == 1
+
+
+async def test_the_time_to_come_back_grows_with_the_line_and_stays_bounded() -> None:
+    world = World(replicas=1, slots=1, line=2)
+    for _ in range(20):
+        ticket = world.ask("x")
+        world.clock.now += 3
+        ticket.leave()
+    for name in ("a", "b", "c"):
+        world.ask(name)
+    with pytest.raises(ApiError) as caught:
+        world.ask("d")
+    assert caught.value.status == 429
+    assert 9 <= (caught.value.retry_after or 0) <= 60
+
+
+async def test_with_every_replica_down_a_request_is_refused_with_the_reason() -> None:
+    world = World()
+    for replica in world.pool.replicas:
+        replica.health = Health(State.DOWN, "the connection is refused")
+    with pytest.raises(ApiError, match="the connection is refused") as caught:
+        world.ask("a")
+    assert caught.value.status == 503
+
+
+async def test_a_replica_that_comes_back_is_given_to_those_who_wait() -> None:
+    world = World(replicas=2, slots=1)
+    broken = world.pool.replicas[0]
+    broken.health = Health(State.LOADING)
+    world.ask("a")
+    waiting = world.ask("b")
+    assert not waiting.granted.done()
+    broken.health = Health(State.READY)
+    world.pool.dispatch()
+    assert waiting.replica is broken
+
+
+async def test_a_draining_replica_gets_nothing_while_another_one_answers() -> None:
+    world = World(replicas=2, slots=1)
+    leaving, staying = world.pool.replicas
+    known = world.ask("hello")
+    home = known.replica
+    known.leave()
+    leaving.draining = True
+    first = world.ask("hello", "answer", "and then?")
+    assert home is leaving
+    assert first.replica is staying
+    waiting = world.ask("another")
+    assert not waiting.granted.done(), "it waits for the one that stays"
+    staying.health = Health(State.DOWN)
+    world.pool.dispatch()
+    assert waiting.replica is leaving, "it is better than nobody"
+
+
+def test_a_breaker_opens_tries_one_request_and_waits_longer_each_time() -> None:
+    clock = Clock()
+    breaker = CircuitBreaker(Breaker(failures=2, cool_down_seconds=10), clock)
+    breaker.failed()
+    assert breaker.state is BreakerState.CLOSED
+    breaker.failed()
+    assert breaker.state is BreakerState.OPEN
+    assert not breaker.lets_pass
+    clock.now = 10
+    assert breaker.state is BreakerState.HALF_OPEN
+    assert breaker.lets_pass
+    breaker.begin()
+    assert not breaker.lets_pass, "one trial at a time"
+    breaker.failed()
+    clock.now = 29
+    assert breaker.state is BreakerState.OPEN, "the second cool-down lasts twice as long"
+    clock.now = 30
+    breaker.begin()
+    breaker.succeeded()
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_trial_whose_client_left_lets_the_next_one_try() -> None:
+    clock = Clock()
+    breaker = CircuitBreaker(Breaker(failures=1), clock)
+    breaker.failed()
+    clock.now = 100
+    breaker.begin()
+    breaker.abandoned()
+    assert breaker.lets_pass
+
+
+def test_auto_prefers_ready_local_real_models_then_the_least_loaded() -> None:
+    busy, idle = World(name="busy"), World(name="idle")
+    far = World(name="far", external=True)
+    nonsense = World(name="nonsense", placeholder=Placeholder(model="tiny", reason="x"))
+    down = World(name="down")
+    for replica in down.pool.replicas:
+        replica.health = Health(State.DOWN)
+    busy.pool.replicas[0].in_flight = 1
+    worlds = [down, far, nonsense, busy, idle]
+    fleet = Fleet([world.pool for world in worlds])
+
+    def choose(*allowed: str) -> str:
+        pool, _ = fleet.route("auto", {}, frozenset(allowed) if allowed else None)
+        return pool.card.id
+
+    assert choose() == "idle"
+    assert choose("busy", "far", "nonsense", "down") == "busy"
+    assert choose("far", "nonsense", "down") == "nonsense"
+    assert choose("far", "down") == "far"
+
+
+async def test_auto_stays_with_the_model_that_knows_the_conversation() -> None:
+    one, two = World(name="one"), World(name="two")
+    two.ask("hello").leave()
+    two.pool.replicas[0].in_flight = 1
+    fleet = Fleet([one.pool, two.pool])
+    known, _ = fleet.route("auto", chat("hello", "answer", "more"))
+    assert known.card.id == "two"
+    new, _ = fleet.route("auto", chat("something else"))
+    assert new.card.id == "one"
+
+
+def test_fingerprints_agree_exactly_as_far_as_the_prompts_do() -> None:
+    one, two = talk("a", "b", "c"), talk("a", "b", "x")
+    assert one[:2] == two[:2]
+    assert one[2] != two[2]
+    long = fingerprints({"prompt": "x" * 2000})
+    longer = fingerprints({"prompt": "x" * 2000 + "y" * 600})
+    assert len(long) >= 3
+    assert list(longer[:3]) == list(long[:3])
+    assert fingerprints({"input": "no prompt"}) == ()
+
+
+def test_the_table_of_prefixes_forgets_the_oldest() -> None:
+    table: PrefixTable[str] = PrefixTable(size=2)
+    for name in ("a", "b", "c"):
+        table.remember(talk(name), name)
+    assert table.find(talk("a")) is None
+    assert table.find(talk("c", "more")) == "c"

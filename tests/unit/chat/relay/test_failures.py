@@ -1,0 +1,299 @@
+"""Failures of a model server: what the client is told, and which of them other replicas mend."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from aiohttp import web
+
+from tests.unit.chat.conftest import client_of
+from tests.doubles.model_server import HELLO, Asked, ModelServer, refuse, say_hello
+from tests.doubles.running_gateway import running, settings
+
+QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+STREAM = {**QUESTION, "stream": True}
+
+
+async def cut_at_once(asked: Asked) -> web.StreamResponse:
+    asked.cut()
+    raise ConnectionResetError
+
+
+async def cut_after_two(asked: Asked) -> web.StreamResponse:
+    response = await asked.stream()
+    await response.write(HELLO[0] + HELLO[1])
+    await response.write(HELLO[2][:20])
+    await asyncio.sleep(0.05)
+    asked.cut()
+    raise ConnectionResetError
+
+
+async def end_without_done(asked: Asked) -> web.StreamResponse:
+    response = await asked.stream()
+    await response.write(HELLO[0] + HELLO[1])
+    return response
+
+
+@pytest.mark.parametrize("loss", [cut_after_two, end_without_done])
+async def test_a_loss_in_the_middle_of_a_stream_ends_in_an_error_event_without_done(
+    gateway: httpx.AsyncClient, server: ModelServer, loss: object
+) -> None:
+    server.behaviour = loss  # type: ignore[assignment]
+    response = await gateway.post("/v1/chat/completions", json=STREAM)
+    assert response.status_code == 200
+    events = [event for event in response.content.split(b"\n\n") if event]
+    assert events[:2] == [HELLO[0].strip(), HELLO[1].strip()], "no half event is passed on"
+    assert len(events) == 3
+    error = json.loads(events[2].removeprefix(b"data: "))["error"]
+    assert error["code"] == "upstream_lost"
+    assert error["type"] == "server_error"
+
+
+async def test_a_loss_in_the_middle_of_a_whole_answer_is_an_error_with_its_own_status(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    server.behaviour = cut_after_two
+    response = await gateway.post("/v1/chat/completions", json=QUESTION)
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "upstream_lost"
+
+
+@pytest.mark.parametrize(
+    "trouble", [cut_at_once, refuse(500, "x"), refuse(503, "busy"), refuse(429, "slow down")]
+)
+@pytest.mark.parametrize("question", [QUESTION, STREAM])
+async def test_another_replica_answers_when_the_first_fails_before_a_token(
+    server: ModelServer, other: ModelServer, trouble: object, question: dict[str, object]
+) -> None:
+    server.behaviour = trouble  # type: ignore[assignment]
+    async with (
+        running(settings(server.url, other.url)) as url,
+        client_of(url) as client,
+    ):
+        for _ in range(4):
+            response = await client.post("/v1/chat/completions", json=question)
+            assert response.status_code == 200, response.text
+            assert b"lo" in response.content
+    assert server.asked, "the failing replica was tried as well"
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_speaks_against_nobody(
+    server: ModelServer,
+) -> None:
+    used = set()
+
+    async def one_request_a_connection(asked: Asked) -> web.StreamResponse:
+        transport = asked.request.transport
+        if transport in used:
+            return await cut_at_once(asked)
+        used.add(transport)
+        return await say_hello(asked)
+
+    server.behaviour = one_request_a_connection
+    # A health check in between would have connections of its own.
+    configured = settings(
+        server.url, health={"interval": 60}, breaker={"failures": 1}, limits={"attempts": 1}
+    )
+    async with running(configured) as url, client_of(url) as client:
+        while (await client.get("/ready")).status_code != 200:
+            pass
+        for _ in range(4):
+            response = await client.post("/v1/chat/completions", json=STREAM)
+            assert response.content == b"".join(HELLO)
+    assert len(server.asked) > len(used), "it was cut, and asked again"
+
+
+async def test_after_a_loss_the_next_request_goes_to_a_healthy_replica(
+    server: ModelServer, other: ModelServer
+) -> None:
+    server.behaviour = other.behaviour = cut_after_two
+    async with (
+        running(settings(server.url, other.url)) as url,
+        client_of(url) as client,
+    ):
+        lost = await client.post("/v1/chat/completions", json=STREAM)
+        assert b"upstream_lost" in lost.content
+        dead, alive = (server, other) if server.asked else (other, server)
+        await dead.stop()
+        alive.behaviour = say_hello
+        response = await client.post("/v1/chat/completions", json=STREAM)
+        assert response.content == b"".join(HELLO)
+
+
+async def test_an_error_of_the_request_itself_is_passed_on_and_not_tried_again(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    server.behaviour = refuse(
+        400,
+        {
+            "code": 400,
+            "message": "the request exceeds the available context size",
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": 9000,
+            "n_ctx": 4096,
+            "internal": "/srv/model.gguf",
+        },
+    )
+    response = await gateway.post("/v1/chat/completions", json=STREAM)
+    assert response.status_code == 400
+    assert response.json()["error"] == {
+        "message": "the request exceeds the available context size",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "exceed_context_size_error",
+        "n_prompt_tokens": 9000,
+        "n_ctx": 4096,
+    }
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("trouble", [refuse(500, "x"), refuse(429, "slow down")])
+async def test_without_another_replica_a_refusal_is_not_asked_for_again(
+    gateway: httpx.AsyncClient, server: ModelServer, trouble: object
+) -> None:
+    server.behaviour = trouble  # type: ignore[assignment]
+    response = await gateway.post("/v1/chat/completions", json=QUESTION)
+    assert response.status_code in (429, 502)
+    assert len(server.asked) == 1
+
+
+async def test_a_broken_connection_is_tried_again_even_without_another_replica(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    async def break_once(asked: Asked) -> web.StreamResponse:
+        if len(server.asked) == 1:
+            return await cut_at_once(asked)
+        return await say_hello(asked)
+
+    server.behaviour = break_once
+    response = await gateway.post("/v1/chat/completions", json=STREAM)
+    assert response.content == b"".join(HELLO)
+
+
+async def test_a_servers_own_failure_is_told_without_its_words(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    server.behaviour = refuse(500, {"message": "cannot open /srv/model.gguf on 10.0.0.3"})
+    response = await gateway.post("/v1/chat/completions", json=QUESTION)
+    assert response.status_code == 502
+    assert "srv" not in response.text
+    assert "10.0.0.3" not in response.text
+    assert server.url not in response.text
+
+
+async def test_an_error_event_in_a_stream_is_passed_on_in_openais_form(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    async def fail_inside(asked: Asked) -> web.StreamResponse:
+        response = await asked.stream()
+        await response.write(HELLO[0])
+        await asyncio.sleep(0.05)
+        failure = b'data: {"error": {"code": 500, "message": "secret path"}}\n\n'
+        await response.write(HELLO[1] + failure)
+        return response
+
+    server.behaviour = fail_inside
+    response = await gateway.post("/v1/chat/completions", json=STREAM)
+    assert response.content.startswith(HELLO[0] + HELLO[1])
+    assert b"secret path" not in response.content
+    assert b'"code": "upstream_lost"' in response.content
+
+
+async def test_a_model_whose_server_is_gone_is_reported_down_with_a_reason(
+    server: ModelServer,
+) -> None:
+    await server.stop()
+    async with running(settings(server.url)) as url, client_of(url) as client:
+        response = await client.post("/v1/chat/completions", json=STREAM)
+        while response.status_code != 503:
+            response = await client.post("/v1/chat/completions", json=STREAM)
+        assert response.json()["error"]["code"] == "model_down"
+        assert "the connection is refused" in response.json()["error"]["message"]
+        assert int(response.headers["retry-after"]) >= 1
+        status = (await client.get("/status")).json()
+        assert status["models"][0]["state"] == "down"
+        assert status["models"][0]["reason"] == "the connection is refused"
+        assert (await client.get("/ready")).status_code == 503
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_no_health_check_leaves_an_idle_server_a_connection_to_look_after(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    while not server.health_asked:
+        await gateway.get("/ready")
+    assert {headers["connection"] for headers in server.health_asked} == {"close"}
+
+
+async def test_a_model_that_loads_is_said_to_load(server: ModelServer) -> None:
+    server.health = (503, {"error": {"message": "Loading model", "type": "unavailable_error"}})
+    async with running(settings(server.url)) as url, client_of(url) as client:
+        response = await client.get("/v1/models")
+        while response.json()["data"][0]["reason"] == "was not asked yet":
+            response = await client.get("/v1/models")
+        assert response.json()["data"][0]["state"] == "loading"
+        refused = await client.post("/v1/chat/completions", json=STREAM)
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "model_loading"
+        server.health = (200, {"status": "ok"})
+        while (await client.get("/ready")).status_code != 200:
+            pass
+        answer = await client.post("/v1/chat/completions", json=STREAM)
+        assert answer.status_code == 200
+
+
+async def test_a_stream_that_stands_still_is_given_up(server: ModelServer) -> None:
+    async def stall(asked: Asked) -> web.StreamResponse:
+        response = await asked.stream()
+        await response.write(HELLO[0])
+        await asked.abandoned.wait()
+        return response
+
+    server.behaviour = stall
+    limits = {"silence_seconds": 0.1}
+    async with running(settings(server.url, limits=limits)) as url, client_of(url) as client:
+        response = await client.post("/v1/chat/completions", json=STREAM)
+        assert response.content.startswith(HELLO[0])
+        assert b"upstream_stalled" in response.content
+
+
+async def test_no_token_in_time_is_a_gateway_timeout(server: ModelServer) -> None:
+    async def stall(asked: Asked) -> web.StreamResponse:
+        await asked.abandoned.wait()
+        raise ConnectionResetError
+
+    server.behaviour = stall
+    limits = {"first_token_seconds": 0.1}
+    async with running(settings(server.url, limits=limits)) as url, client_of(url) as client:
+        response = await client.post("/v1/chat/completions", json=QUESTION)
+        assert response.status_code == 504
+        assert response.json()["error"]["code"] == "upstream_stalled"
+
+
+async def test_a_replica_that_sends_tokens_is_not_down_though_its_health_check_hangs(
+    server: ModelServer,
+) -> None:
+    async def chatter(asked: Asked) -> web.StreamResponse:
+        response = await asked.stream()
+        while True:
+            await response.write(HELLO[1])
+            await asyncio.sleep(0.01)
+
+    server.behaviour = chatter
+    health = {"interval": 0.01, "interval_when_down": 0.01, "timeout": 3, "failures": 1}
+    async with (
+        running(settings(server.url, health=health)) as url,
+        client_of(url) as client,
+        client.stream("POST", "/v1/chat/completions", json=STREAM) as response,
+    ):
+        pieces = response.aiter_raw()
+        await anext(pieces)
+        while (await client.get("/ready")).status_code != 200:
+            pass
+        server.hang_health = True
+        while server.hung_health < 2:
+            await anext(pieces)
+        assert (await client.get("/ready")).status_code == 200

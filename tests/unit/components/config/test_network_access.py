@@ -1,0 +1,319 @@
+"""Model hub, proxy and a company's authority: what is refused, and what reaches whom."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from app.inference.settings import read_settings
+from components.config import network_access
+from components.images.image import NOT_COMPARED
+from components.config.network_access import MOST_PEM_BYTES, PROXY_VARIABLES, CertificateAuthorities, NetworkAccess, ProxySettings, with_proxy, write_bundle
+from tests.doubles.certificates import Company, company
+
+from tests.unit.components.conftest import Graph, StackRunner
+from tests.unit.components.runtime.swarm.test_stack import TUNNEL_TOKEN
+
+STACK = {
+    "services": ["chat-interface", "phi-inference"],
+    "monitor": {"socketGroup": 999},
+}
+PROXY = {"http": "http://proxy.example.com:3128", "https": "http://proxy.example.com:8080"}
+FILE_IN_CONTAINER = "/run/config/company-ca.pem"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Company:
+    return company(tmp_path_factory.mktemp("company"))
+
+
+@pytest.fixture(autouse=True)
+def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(network_access, "BUNDLES", tmp_path / "bundles")
+    return tmp_path / "bundles"
+
+
+def environment(graph: Graph, container: str) -> dict[str, str]:
+    return dict(entry.split("=", 1) for entry in graph.running[container].inputs["envs"])
+
+
+def refusal(run_program: StackRunner, **config: Any) -> str:
+    with pytest.raises(pulumi.RunError) as refused:
+        run_program({**STACK, **config}, stack="dev")
+    return str(refused.value)
+
+
+class TestModelHub:
+    def test_it_is_what_inference_containers_ask(self, run_program: StackRunner) -> None:
+        graph = run_program({**STACK, "modelHub": "https://hub.example.com/mirror/"})
+        variables = environment(graph, "phi-inference")
+        assert variables["HF_ENDPOINT"] == "https://hub.example.com/mirror"
+        assert read_settings(variables).hf_endpoint == variables["HF_ENDPOINT"]
+
+    def test_a_model_that_is_in_the_image_asks_none(self, run_program: StackRunner) -> None:
+        graph = run_program(
+            {**STACK, "modelHub": "https://h.test", "placeholderModel": "smollm2-135m"}
+        )
+        assert "HF_ENDPOINT" not in environment(graph, "phi-inference")
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            ("hub.example.com", "is not an address of this kind; allowed: https://HOST"),
+            ("https://hub.example.com/?token=1", "is not an address of this kind"),
+            ("http://localhost:8080", "in a container, and in a build, this host is the container"),
+            ("https://me:pass-word@hub.example.com", "holds a user name or password"),
+        ],
+    )
+    def test_an_address_that_no_container_can_use_is_refused(
+        self, run_program: StackRunner, value: str, said: str
+    ) -> None:
+        message = refusal(run_program, modelHub=value)
+        assert message.startswith("Pulumi.dev.yaml: llm-stack:modelHub: ")
+        assert said in message
+        assert "pass-word" not in message
+
+
+class TestProxySettings:
+    @pytest.mark.parametrize(
+        ("proxy", "said"),
+        [
+            (
+                {"https": "http://me:pass-word@proxy:3128"},
+                "llm-stack:proxy.https: holds a user name or password, which everyone who may run "
+                "`docker inspect` can read; allowed: http://HOST:PORT of a proxy without sign-in, or "
+                "of one that lets this machine pass by its address; found 'http://…@proxy:3128'",
+            ),
+            (
+                {"http": "https://proxy:3128"},
+                "llm-stack:proxy.http: is not an address of this kind; allowed: http://HOST:PORT; "
+                "found 'https://proxy:3128'",
+            ),
+            (
+                {"http": "http://127.0.0.1:3128"},
+                "llm-stack:proxy.http: leads nowhere: in a container, and in a build, this host is "
+                "the container itself; allowed: http://HOST:PORT, with a name or address of the "
+                "machine that others reach it by; found 'http://127.0.0.1:3128'",
+            ),
+            ({"http": "http://proxy:99999"}, "llm-stack:proxy.http: is not an address"),
+            ({"http": "http://proxy/path"}, "llm-stack:proxy.http: has a path"),
+            (
+                {"noProxy": ["example.com"]},
+                "llm-stack:proxy: names no proxy; allowed: http, https or both",
+            ),
+            (
+                {**PROXY, "noProxy": ["a.test,b.test"]},
+                "llm-stack:proxy.noProxy.0: is not a host, a domain or a network; allowed: such as "
+                "git.example.com, .example.com or 10.0.0.0/8, one for each entry; found "
+                "'a.test,b.test'",
+            ),
+            ({**PROXY, "ftp": "x"}, "llm-stack:proxy: unknown key 'ftp'"),
+            ("http://me:pass-word@proxy:3128", "llm-stack:proxy: "),
+        ],
+    )
+    def test_what_containers_cannot_use_is_refused(
+        self, run_program: StackRunner, proxy: object, said: str
+    ) -> None:
+        message = refusal(run_program, proxy=proxy)
+        assert message.startswith(f"Pulumi.dev.yaml: {said}")
+        assert "pass-word" not in message
+
+
+class TestProxyInContainers:
+    @pytest.mark.parametrize("container", ["chat-interface", "phi-inference", "monitor"])
+    def test_what_asks_outside_gets_it_in_both_cases_of_letters(
+        self, run_program: StackRunner, container: str
+    ) -> None:
+        graph = run_program({**STACK, "proxy": {**PROXY, "noProxy": [".example.com"]}})
+        variables = environment(graph, container)
+        for scheme, address in PROXY.items():
+            assert variables[f"{scheme.upper()}_PROXY"] == address
+            assert variables[f"{scheme}_proxy"] == address
+        assert variables["no_proxy"] == variables["NO_PROXY"]
+        assert {".example.com", "localhost", "127.0.0.1"} <= {*variables["NO_PROXY"].split(",")}
+
+    def test_no_service_of_the_stack_is_reached_through_it(self, run_program: StackRunner) -> None:
+        graph = run_program(
+            {
+                **STACK,
+                "orchestrator": "swarm",
+                "swarm": {"singleNode": True},
+                "replicas": {"phi-inference": 2},
+                "tunnel": {"mode": "named", "access": "access", "replicas": 2},
+                "proxy": PROXY,
+            },
+            {"cloudflareTunnelToken-chat-interface": TUNNEL_TOKEN},
+        )
+        specs = {n: s.inputs["taskSpec"]["containerSpec"] for n, s in graph.of("Service").items()}
+        direct = {n: {*s["env"].get("NO_PROXY", "").split(",")} for n, s in specs.items()}
+        every = {"chat-interface", "phi-inference", "qwen-inference", "monitor", "restarter"}
+        assert every <= direct["chat-interface"] & direct["phi-inference"] & direct["monitor"]
+        # The monitor alone asks each replica, and each connector, by a name of its own.
+        assert {
+            "phi-inference-1",
+            "phi-inference-2",
+            "chat-interface-tunnel-1",
+            "chat-interface-tunnel-2",
+        } <= direct["monitor"]
+
+    def test_another_service_changes_no_container_of_the_others(
+        self, run_program: StackRunner
+    ) -> None:
+        """A container starts anew when a variable changes, and loads its model again."""
+        one = run_program({**STACK, "proxy": PROXY})
+        every = run_program({**STACK, "services": "all", "proxy": PROXY})
+        assert environment(one, "phi-inference") == environment(every, "phi-inference")
+        assert environment(one, "chat-interface") == environment(every, "chat-interface")
+
+    def test_what_only_listens_inside_does_not_get_it(self, run_program: StackRunner) -> None:
+        tunnel = {"mode": "quick", "access": "public"}
+        graph = run_program({**STACK, "tunnel": tunnel, "proxy": PROXY})
+        others = graph.running.keys() - {"chat-interface", "phi-inference", "monitor"}
+        assert others == {"restarter", "chat-interface-tunnel-1"}
+        for name in others:
+            assert "proxy.example.com" not in str(graph.running[name].inputs), name
+
+    def test_a_service_of_ones_own_gets_it_unless_it_sets_its_own(self) -> None:
+        variables = NetworkAccess(ProxySettings.model_validate(PROXY)).proxy_variables(["redis"])
+        assert with_proxy({"A": "1"}, variables) == {"A": "1", **variables}
+        mine = with_proxy({"https_proxy": "http://mine:1", "NO_PROXY": "all"}, variables)
+        assert {n: v for n, v in mine.items() if "HTTPS" in n.upper() or "NO_" in n.upper()} == {
+            "https_proxy": "http://mine:1",
+            "NO_PROXY": "all",
+        }
+        assert mine["HTTP_PROXY"] == mine["http_proxy"] == PROXY["http"]
+
+    def test_only_the_one_that_is_named_is_set(self) -> None:
+        access = NetworkAccess(ProxySettings.model_validate({"https": PROXY["https"]}))
+        assert access.proxy_variables().keys() == {
+            "HTTPS_PROXY",
+            "https_proxy",
+            "NO_PROXY",
+            "no_proxy",
+        }
+
+
+class TestBuilds:
+    def test_the_proxy_reaches_builds_and_changes_no_tag(self, run_program: StackRunner) -> None:
+        without = run_program(STACK).of("RemoteImage")
+        behind = run_program({**STACK, "proxy": PROXY}).of("RemoteImage")
+        for name, image in behind.items():
+            arguments = image.inputs["build"]["buildArgs"]
+            assert arguments["HTTPS_PROXY"] == arguments["https_proxy"] == PROXY["https"]
+            assert arguments["NO_PROXY"] == "localhost,127.0.0.1,::1"
+            before = without[name].inputs
+            assert (image.inputs["name"], image.inputs["triggers"]) == (
+                before["name"],
+                before["triggers"],
+            )
+            rest = {k: v for k, v in arguments.items() if k not in PROXY_VARIABLES}
+            assert rest == before["build"]["buildArgs"]
+
+    def test_neither_proxy_nor_authority_is_compared(
+        self, run_program: StackRunner, made: Company
+    ) -> None:
+        """The provider replaces an image, and all that runs it, for any change of `build`."""
+        config = {**STACK, "proxy": PROXY, "caFile": str(made.authority)}
+        plain = run_program(STACK).of("RemoteImage")
+        for name, image in run_program(config).of("RemoteImage").items():
+            assert image.ignored == tuple(NOT_COMPARED)
+            build, before = image.inputs["build"], plain[name].inputs["build"]
+            added = [
+                f"build.buildArgs.{n}"
+                for n in build["buildArgs"].keys() - before["buildArgs"].keys()
+            ]
+            added += [f"build.{key}" for key in build.keys() - before.keys()]
+            assert {*added} == {*NOT_COMPARED}
+
+    def test_the_authority_reaches_builds_as_a_secret_with_the_public_ones(
+        self, run_program: StackRunner, made: Company, bundles: Path
+    ) -> None:
+        graph = run_program({**STACK, "caFile": str(made.authority)})
+        (bundle,) = bundles.iterdir()
+        for name, image in graph.of("RemoteImage").items():
+            assert image.inputs["build"]["secrets"] == [
+                {"id": "ca_bundle", "src": bundle.as_posix()}
+            ], name
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(bundle)
+        names = [str(certificate["subject"]) for certificate in context.get_ca_certs()]
+        assert sum("Company CA" in name for name in names) == 1
+        assert len(names) > 100
+
+    def test_a_bundle_fits_into_a_secret_of_buildkit(self, bundles: Path) -> None:
+        largest = write_bundle(CertificateAuthorities("x" * MOST_PEM_BYTES))
+        assert largest.stat().st_size < 500 * 1024
+
+    def test_every_step_that_downloads_from_an_index_mounts_it(self) -> None:
+        mount = "--mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt"
+        for name in ("chat", "inference", "monitor"):
+            text = Path(f"docker/{name}.Dockerfile").read_text(encoding="utf-8")
+            steps = text.replace("\\\n", " ").splitlines()
+            asking = [step for step in steps if "pip install" in step or "npm ci" in step]
+            asking += [
+                step for step in steps if "bin/pip --python" in step or "pip download" in step
+            ]
+            assert asking
+            assert all(mount in step for step in asking), name
+
+
+class TestAuthoritiesInContainers:
+    @pytest.mark.parametrize("container", ["chat-interface", "phi-inference", "monitor"])
+    def test_what_asks_outside_gets_them_as_a_file(
+        self, run_program: StackRunner, made: Company, container: str
+    ) -> None:
+        graph = run_program({**STACK, "caFile": str(made.authority)})
+        assert environment(graph, container)["EXTRA_CA_FILE"] == FILE_IN_CONTAINER
+        carrier = graph.of("Container")[f"{container}-config-carrier"]
+        files = {upload["file"]: upload["content"] for upload in carrier.inputs["uploads"]}
+        assert files[FILE_IN_CONTAINER] == made.authority.read_text()
+
+    def test_without_the_setting_nothing_changes(self, run_program: StackRunner) -> None:
+        graph = run_program(STACK)
+        assert "phi-inference-config-carrier" not in graph.of("Container")
+        everything = json.dumps([resource.inputs for resource in graph.resources])
+        for word in ("EXTRA_CA_FILE", "company-ca", "HF_ENDPOINT", "ca_bundle", "PROXY"):
+            assert word not in everything
+
+    def test_only_certificates_are_taken_from_the_file(
+        self, run_program: StackRunner, made: Company, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "ca.pem"
+        file.write_text(f"subject=CN = Company CA\n{made.authority.read_text()}\nbye\n")
+        graph = run_program({**STACK, "caFile": str(file)})
+        uploads = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
+        assert made.authority.read_text() in [upload["content"] for upload in uploads]
+
+    def test_any_other_file_is_refused(
+        self, run_program: StackRunner, made: Company, tmp_path: Path
+    ) -> None:
+        leaf = tmp_path / "leaf.pem"
+        leaf.write_text(made.server.read_text().partition("-----BEGIN PRIVATE")[0])
+        broken = tmp_path / "broken.pem"
+        broken.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        empty = tmp_path / "empty.pem"
+        empty.write_text("nothing")
+        binary = tmp_path / "ca.der"
+        binary.write_bytes(b"\x30\x82\xff\xfe")
+        large = tmp_path / "large.pem"
+        large.write_text(made.authority.read_text() * 2000)
+        for file, said in {
+            tmp_path
+            / "none.pem": "cannot be read: No such file or directory; allowed: the path of",
+            tmp_path: "cannot be read: Is a directory",
+            made.server: "holds a private key, which must stay where it was made; allowed:",
+            leaf: "holds no certificate of an authority (CA:TRUE), only of servers",
+            broken: "holds a certificate that cannot be read: ",
+            empty: "holds no certificate (-----BEGIN CERTIFICATE-----)",
+            binary: "is not text; allowed: the path of a PEM file",
+            large: "bytes of certificates; allowed: 200000",
+        }.items():
+            message = refusal(run_program, caFile=str(file))
+            assert message.startswith("Pulumi.dev.yaml: llm-stack:caFile: "), file
+            assert said in message, file
+            assert message.endswith(f"found {str(file)!r}"), file

@@ -1,0 +1,85 @@
+"""The subnet of a stack: how its networks share it, and which ones are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.config.network import NetworkSettings
+
+from tests.unit.components.conftest import StackRunner
+
+DEV: dict[str, Any] = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
+SWARM: dict[str, Any] = {**DEV, "orchestrator": "swarm", "swarm": {"singleNode": True}}
+ALLOWED = "allowed: a private IPv4 subnet of /16 to /26, in 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, such as 10.213.0.0/24"
+
+
+def addresses(run_program: StackRunner, config: dict[str, Any]) -> dict[str, Any]:
+    networks = run_program(config).of("Network")
+    return {name: network.inputs.get("ipamConfigs") for name, network in networks.items()}
+
+
+def test_one_engines_networks_share_the_subnet(run_program: StackRunner) -> None:
+    assert addresses(run_program, {**DEV, "network": {"subnet": "10.213.0.0/24"}}) == {
+        "llm-network": [{"subnet": "10.213.0.0/25", "gateway": "10.213.0.1"}],
+        "restarter-network": [{"subnet": "10.213.0.240/28", "gateway": "10.213.0.241"}],
+    }
+
+
+def test_a_swarms_network_has_the_whole_subnet(run_program: StackRunner) -> None:
+    assert addresses(run_program, {**SWARM, "network": {"subnet": "10.213.0.0/24"}}) == {
+        "llm-network": [{"subnet": "10.213.0.0/24", "gateway": "10.213.0.1"}],
+    }
+
+
+def test_without_the_setting_the_engine_chooses(run_program: StackRunner) -> None:
+    assert addresses(run_program, DEV) == {"llm-network": None, "restarter-network": None}
+    assert addresses(run_program, SWARM) == {"llm-network": None}
+
+
+@pytest.mark.parametrize("prefix", range(16, 27))
+def test_the_ranges_lie_in_the_subnet_and_never_overlap(prefix: int) -> None:
+    network = NetworkSettings.model_validate({"subnet": f"172.30.0.0/{prefix}"})
+    for part in (network.services, network.restarter):
+        assert part.subnet_of(network.subnet)
+    assert not network.services.overlaps(network.restarter)
+    assert network.services.num_addresses >= 32
+
+
+@pytest.mark.parametrize(
+    ("subnet", "problem"),
+    [
+        ("10.213.0.0/33", f"is not an IPv4 subnet; {ALLOWED}"),
+        ("fd00::/64", f"is not an IPv4 subnet; {ALLOWED}"),
+        ("mine", f"is not an IPv4 subnet; {ALLOWED}"),
+        (10, f"is not an IPv4 subnet; {ALLOWED}"),
+        ("10.0.0.0/8", f"has the size /8; {ALLOWED}"),
+        ("10.213.0.0/27", f"has the size /27; {ALLOWED}"),
+        ("10.213.0.0", f"has the size /32; {ALLOWED}"),
+        ("198.51.100.0/24", f"is not private; {ALLOWED}"),
+        ("172.32.0.0/16", f"is not private; {ALLOWED}"),
+        (
+            "10.213.0.7/24",
+            "is not written as first address and prefix length; allowed: 10.213.0.0/24",
+        ),
+        (
+            "10.213.0.0/255.255.255.0",
+            "is not written as first address and prefix length; allowed: 10.213.0.0/24",
+        ),
+    ],
+)
+def test_a_subnet_that_fits_no_stack_is_refused(
+    run_program: StackRunner, subnet: object, problem: str
+) -> None:
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program({**DEV, "network": {"subnet": subnet}}, stack="dev")
+    assert str(refusal.value) == (
+        f"Pulumi.dev.yaml: llm-stack:network.subnet: {problem}; found {subnet!r}"
+    )
+
+
+def test_the_subnet_has_to_be_given(run_program: StackRunner) -> None:
+    with pytest.raises(pulumi.RunError, match=r"llm-stack:network.subnet: Field required"):
+        run_program({**DEV, "network": {}})

@@ -1,0 +1,27 @@
+"""How the engine is asked while the program waits for other things."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from components.engine.client import asked
+
+
+def test_the_engine_is_asked_though_every_thread_of_the_loop_waits_for_a_resource() -> None:
+    """As in a stack with as many gates as the SDK has threads: each holds one until it opens."""
+    made = threading.Event()
+
+    async def program() -> str:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(max_workers=1))
+        resource = loop.run_in_executor(None, made.wait)
+        try:
+            async with asyncio.timeout(10):
+                return await asked(str.upper, "healthy")
+        finally:
+            made.set()
+            await resource
+
+    assert asyncio.run(program()) == "HEALTHY"

@@ -1,0 +1,176 @@
+"""What is read of an engine's answer, and how each kind of engine is asked."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from components.engine import info as engine_info
+from components.engine.info import EngineInfo, ask_engine, read_info
+
+# Parts of real answers: Docker 20.10 of Debian, and 29 as installed anew.
+DEBIAN = {
+    "ServerVersion": "20.10.24+dfsg1",
+    "OperatingSystem": "Debian GNU/Linux 12 (bookworm)",
+    "Driver": "overlay2",
+    "DriverStatus": [["Backing Filesystem", "extfs"], ["Supports d_type", "true"]],
+    "MemTotal": 25276502016,
+    "CpuCfsQuota": True,
+    "Runtimes": {"runc": {"path": "runc"}, "io.containerd.runc.v2": {"path": "runc"}},
+    "SecurityOptions": ["name=seccomp,profile=default"],
+}
+NEWEST = {
+    "ServerVersion": "29.0.1",
+    "Driver": "overlayfs",
+    "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+    "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"],
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "info"),
+    [
+        (
+            DEBIAN,
+            EngineInfo(
+                version="20.10.24+dfsg1",
+                memory=25276502016,
+                runtimes=("io.containerd.runc.v2", "runc"),
+            ),
+        ),
+        (NEWEST, EngineInfo(version="29.0.1", containerd_images=True)),
+        ({"SecurityOptions": ["name=selinux"]}, EngineInfo(selinux=True)),
+        ({"SecurityOptions": ["name=rootless", "name=cgroupns"]}, EngineInfo(rootless=True)),
+        ({"SecurityOptions": ["name=userns"]}, EngineInfo(remapped_users=True)),
+        ({"CpuCfsQuota": False}, EngineInfo(limits_cpus=False)),
+        ({"OperatingSystem": "Docker Desktop"}, EngineInfo(desktop=True)),
+        (
+            {"DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=0"}]},
+            EngineInfo(devices=("nvidia.com/gpu=0",)),
+        ),
+        (
+            {"DriverStatus": None, "SecurityOptions": None, "Runtimes": None, "MemTotal": 0},
+            EngineInfo(),
+        ),
+    ],
+)
+def test_what_is_read_of_an_answer(answer: dict[str, Any], info: EngineInfo) -> None:
+    assert read_info(answer) == info
+
+
+@contextmanager
+def engine_at(path: Path, answer: bytes) -> Iterator[list[str]]:
+    """A server on a Unix socket; gives the lines of the requests that came."""
+    asked: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline().decode().strip())
+            self.wfile.write(answer)
+
+    with socketserver.UnixStreamServer(str(path), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        serving.start()
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def http_answer(body: bytes, status: str = "200 OK") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def no_client(*_: object) -> NoReturn:
+    pytest.fail("Docker's client takes long to import")
+
+
+def test_a_socket_is_asked_once_and_without_a_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_info, "answer_of", no_client)
+    with engine_at(tmp_path / "d.sock", http_answer(json.dumps(NEWEST).encode())) as asked:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/d.sock")
+        assert ask_engine(None) == read_info(NEWEST)
+    assert asked == ["GET /info HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH\r\n",
+        http_answer(b'{"message": "no"}', "500 Internal Server Error"),
+        http_answer(b"[]"),
+        http_answer(b"not JSON"),
+        http_answer(b"{}"),
+    ],
+)
+def test_what_is_no_engine_is_left_to_the_provider(tmp_path: Path, answer: bytes) -> None:
+    with engine_at(tmp_path / "d.sock", answer):
+        assert ask_engine(f"unix://{tmp_path}/d.sock") is None
+
+
+def test_neither_is_a_socket_where_nothing_listens_an_error(tmp_path: Path) -> None:
+    assert ask_engine(f"unix://{tmp_path}/d.sock") is None
+
+
+class Ssh:
+    """Takes the place of `subprocess.run`."""
+
+    def __init__(self, outcome: subprocess.CompletedProcess[bytes] | Exception) -> None:
+        self.outcome = outcome
+        self.commands: list[list[str]] = []
+
+    def __call__(self, command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        self.commands.append(command)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def test_over_ssh_the_client_there_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    ssh = Ssh(subprocess.CompletedProcess([], 0, json.dumps(DEBIAN).encode()))
+    monkeypatch.setattr(engine_info.subprocess, "run", ssh)
+    monkeypatch.setattr(engine_info, "answer_of", no_client)
+    assert ask_engine("ssh://deploy@berlin:2222") == read_info(DEBIAN)
+    ((*options, host, remote),) = ssh.commands
+    assert (host, remote) == ("ssh://deploy@berlin:2222", "docker info --format '{{json .}}'")
+    assert {"BatchMode=yes", "ConnectTimeout=5"} <= set(options), "nothing may wait for a person"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        subprocess.CompletedProcess([], 255, b""),
+        subprocess.CompletedProcess([], 0, b'{"ServerErrors": ["Cannot connect"]}'),
+        subprocess.TimeoutExpired("ssh", 20),
+        FileNotFoundError("ssh"),
+    ],
+)
+def test_a_machine_that_cannot_be_reached_is_left_to_the_provider(
+    monkeypatch: pytest.MonkeyPatch, outcome: Any
+) -> None:
+    monkeypatch.setattr(engine_info.subprocess, "run", Ssh(outcome))
+    assert ask_engine("ssh://deploy@berlin") is None
+
+
+def test_other_addresses_are_left_to_the_client_which_has_their_certificates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answer_of(host: str | None, question: object, timeout: int) -> dict[str, Any]:
+        assert (host, timeout) == ("tcp://berlin:2376", 5)
+        return DEBIAN
+
+    monkeypatch.setattr(engine_info, "answer_of", answer_of)
+    assert ask_engine("tcp://berlin:2376") == read_info(DEBIAN)

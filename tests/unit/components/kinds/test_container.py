@@ -1,0 +1,114 @@
+"""A service of kind `container`: a sidecar, or a program of one's own, from its entry alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from app.monitor.settings import Settings
+from components.config.catalogue import load_catalog
+
+from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
+
+# An image that the project has anyway stands in for one of the user's.
+ENTRY = """
+  cache:
+    kind: container
+    description: A cache
+    image: carrier
+    port: 6379
+    memory: 64MiB
+    cpus: 0.5
+"""
+STACK = {"services": ["chat-interface", "cache"], "monitor": {"socketGroup": 999}}
+Run = Callable[..., Graph]
+
+
+@pytest.fixture
+def run_with(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    def run(entry: str, **config: object) -> Graph:
+        path = tmp_path / "services.yaml"
+        text = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
+        path.write_text(text + entry, encoding="utf-8")
+        monkeypatch.setattr("components.config.catalogue.load_catalog", lambda _: load_catalog(path))
+        return run_program({**STACK, **config})
+
+    return run
+
+
+def watched(graph: Graph) -> dict[str, object]:
+    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
+    services = json.loads(upload["content"])["services"]
+    (cache,) = [service for service in services if service["name"] == "cache"]
+    return {key: cache[key] for key in ("kind", "url", "depends_on")}
+
+
+def test_one_entry_makes_a_container_that_is_watched(run_with: Run) -> None:
+    graph = run_with(ENTRY + "    environment: {SIZE: '48'}\n    stop_grace: 20\n")
+    cache = graph.running["cache"].inputs
+    assert cache["image"] == "sha256:carrier-build"
+    assert cache["envs"] == ["SIZE=48"]
+    assert cache["stopTimeout"] == 20
+    assert cache["readOnly"] is True
+    assert "cache-gate" in graph.of("Stash")
+    assert watched(graph) == {"kind": "tcp", "url": "tcp://cache:6379", "depends_on": []}
+
+
+def test_it_can_be_watched_by_http(run_with: Run) -> None:
+    graph = run_with(ENTRY + "    health: /healthz\n")
+    assert watched(graph)["kind"] == "http"
+    assert watched(graph)["url"] == "http://cache:6379/healthz"
+
+
+def test_an_image_without_dockerfile_is_refused(run_with: Run) -> None:
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_with(ENTRY.replace("image: carrier", "image: carier"))
+    assert str(refusal.value) == (
+        "services.yaml: services.cache.image: docker/ has no Dockerfile of this name; found "
+        "'carier', did you mean 'carrier'? allowed: carrier, chat, cloudflared, inference, "
+        "monitor, restarter"
+    )
+
+
+def test_it_opens_to_the_internet_only_behind_access(run_with: Run) -> None:
+    with pytest.raises(pulumi.RunError, match="only the gateway asks for a key; found 'key'"):
+        run_with(
+            ENTRY,
+            tunnel={
+                "mode": "named",
+                "baseDomain": "example.com",
+                "accountId": "a" * 32,
+                "zoneId": "b" * 32,
+                "access": "public",
+                "services": {"cache": {"mode": "named", "access": "key"}},
+            },
+        )
+
+
+def test_conditions_on_its_answers_reach_the_monitor(run_with: Run) -> None:
+    conditions = "{status: [200, 204], slower_than: 2, body_contains: ok, json: {queue.depth: 0}}"
+    graph = run_with(ENTRY + f"    health: /live\n    expect: {conditions}\n")
+    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
+    (cache,) = [
+        s for s in Settings.model_validate_json(upload["content"]).services if s.name == "cache"
+    ]
+    assert cache.expect.status == (200, 204)
+    assert (cache.expect.slower_than, cache.expect.body_contains) == (2, "ok")
+    assert cache.expect.json_values == {"queue.depth": 0}
+
+
+def test_conditions_on_a_mere_connection_are_refused(run_with: Run) -> None:
+    with pytest.raises(pulumi.RunError, match="nothing is asked of it; allowed: with health:"):
+        run_with(ENTRY + "    expect: {slower_than: 2}\n")
+
+
+def test_of_a_model_only_the_time_of_its_answers_can_be_a_condition(run_with: Run) -> None:
+    entry = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8").partition("  qwen-inf")[2]
+    model = "\n  other-inf" + entry.partition("  llama-inf")[0]
+    run_with(f"{model}    expect: {{slower_than: 2}}\n", services=["chat-interface"])
+    with pytest.raises(pulumi.RunError, match="of a model allowed: slower_than alone"):
+        run_with(f"{model}    expect: {{status: [204]}}\n", services=["chat-interface"])

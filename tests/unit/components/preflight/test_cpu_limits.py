@@ -1,0 +1,35 @@
+"""An engine that refuses limits on processors would refuse every container of a stack."""
+
+from __future__ import annotations
+
+import pulumi
+import pytest
+
+from components.engine.info import EngineInfo
+
+from tests.unit.components.conftest import StackRunner
+
+STACK = {"services": ["chat-interface"], "monitor": {"restarts": False}}
+
+
+@pytest.mark.parametrize(
+    ("info", "allowed"),
+    [
+        (EngineInfo(limits_cpus=False), "the cgroup controller cpu mounted"),
+        (
+            EngineInfo(limits_cpus=False, rootless=True),
+            "the cgroup controller cpu delegated to the engine's user, see "
+            "https://docs.docker.com/engine/security/rootless/tips/#limiting-resources",
+        ),
+    ],
+)
+def test_it_is_refused_before_anything_is_made(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch, info: EngineInfo, allowed: str
+) -> None:
+    monkeypatch.setattr("components.engine.info.ask_engine", lambda host: info)
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program(STACK)
+    assert str(refusal.value) == (
+        "Docker Engine: cgroups: the engine cannot limit processors, and refuses each container "
+        f"with such a limit; found CpuCfsQuota false, allowed: {allowed}"
+    )

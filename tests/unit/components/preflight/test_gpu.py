@@ -1,0 +1,138 @@
+"""Services that ask for GPUs: what runs them, and what is refused before anything changes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.config.catalogue import Catalog, load_catalog
+from components.engine.info import EngineInfo, read_info
+from components.preflight.gpu import has_gpus
+from components.images.image_sources import InferenceImage, LlamaEngine, image_sources
+from components.config.schema import SettingsError
+from components.config.stack_settings import BaseImages, EngineSource
+
+from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
+
+CUDA = InferenceImage(cuda=True).name
+COMPILED = LlamaEngine(EngineSource.COMPILED)
+
+ENTRY = "    model: phi-3-mini\n"
+STACK = {"services": ["phi-inference", "qwen-inference"], "monitor": {"socketGroup": 999}}
+
+
+def catalogue(tmp_path: Path, more: str) -> Catalog:
+    text = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "services.yaml"
+    path.write_text(text.replace(ENTRY, ENTRY + more, 1), encoding="utf-8")
+    return load_catalog(path)
+
+
+Run = Any
+
+
+@pytest.fixture
+def run_with_gpus(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    def run(more: str, info: EngineInfo | None) -> Graph:
+        known = catalogue(tmp_path, more)
+        monkeypatch.setattr("components.config.catalogue.load_catalog", lambda path: known)
+        monkeypatch.setattr("components.engine.info.ask_engine", lambda host: info)
+        return run_program(STACK)
+
+    return run
+
+
+NVIDIA = EngineInfo(runtimes=("nvidia", "runc"))
+
+
+def test_a_service_with_gpus_runs_the_cuda_engine(run_with_gpus: Run) -> None:
+    graph = run_with_gpus("    gpus: all\n    gpu_layers: 20\n", NVIDIA)
+    phi, qwen = graph.running["phi-inference"].inputs, graph.running["qwen-inference"].inputs
+    assert phi["gpus"] == "all"
+    assert "LLAMA_ARG_N_GPU_LAYERS=20" in phi["envs"]
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in phi["envs"]
+    assert phi["image"] == "sha256:inference-cuda-build"
+    build = graph.of("RemoteImage")["inference-cuda-build"].inputs["build"]
+    assert build["dockerfile"] == "../../docker/inference.Dockerfile"
+    assert build["buildArgs"]["ENGINE"] == "cuda"
+    assert build["buildArgs"]["LLAMA_CUDA_IMAGE"].startswith(
+        "ghcr.io/ggml-org/llama.cpp:server-cuda"
+    )
+    assert "gpus" not in qwen, "the others stay on processors"
+    assert qwen["image"] == "sha256:inference-build"
+    assert not [env for env in qwen["envs"] if "GPU" in env or "NVIDIA" in env]
+
+
+def test_a_number_of_gpus_is_handed_on(run_with_gpus: Run) -> None:
+    graph = run_with_gpus("    gpus: 2\n", NVIDIA)
+    assert graph.running["phi-inference"].inputs["gpus"] == "2"
+
+
+def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_with_gpus("    gpus: 1\n", EngineInfo(runtimes=("runc",)))
+    assert str(refusal.value) == (
+        "services.yaml: services.phi-inference.gpus: the engine cannot hand out GPUs; found '1' "
+        "and the runtimes runc, allowed: an engine with NVIDIA's container toolkit, or no gpus"
+    )
+
+
+def test_an_engine_that_is_not_reached_is_left_to_the_provider(run_with_gpus: Run) -> None:
+    assert run_with_gpus("    gpus: 1\n", None).running["phi-inference"].inputs["gpus"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("info", "found"),
+    [
+        ({"Runtimes": {"runc": {}, "nvidia": {}}}, True),
+        ({"Runtimes": None, "DiscoveredDevices": [{"ID": "nvidia.com/gpu=0"}]}, True),
+        ({"Runtimes": {"runc": {}}, "DiscoveredDevices": None}, False),
+    ],
+)
+def test_what_an_engine_with_gpus_says_of_itself(info: dict[str, Any], found: bool) -> None:
+    assert has_gpus(read_info(info)) is found
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            "    gpus: 0\n",
+            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; found 0",
+        ),
+        (
+            "    gpus: some\n",
+            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; "
+            "found 'some'",
+        ),
+        (
+            "    gpus: yes\n",
+            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; "
+            "found True",
+        ),
+        (
+            "    gpu_layers: 20\n",
+            "services.phi-inference: gpu_layers: 20 without a GPU; allowed: with gpus: all, or a "
+            "number of them",
+        ),
+    ],
+)
+def test_a_bad_request_is_refused_with_its_line(tmp_path: Path, more: str, told: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        catalogue(tmp_path, more)
+    assert re.sub(r"^services\.yaml:\d+: ", "", str(refusal.value)) == told
+
+
+def test_the_cuda_image_comes_from_the_same_dockerfile_and_only_it_changes_with_its_base() -> None:
+    other = BaseImages(cuda="nvidia/cuda:13.0.0-devel-ubuntu22.04")
+    cuda = image_sources(CUDA, BaseImages(), COMPILED)
+    assert cuda.dockerfile == image_sources("inference", BaseImages()).dockerfile
+    assert cuda.digest != image_sources(CUDA, other, COMPILED).digest
+    assert (
+        image_sources("inference", BaseImages(), COMPILED).digest
+        == image_sources("inference", other, COMPILED).digest
+    )

@@ -1,0 +1,63 @@
+"""The warning of a machine that cannot hold a service twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.config.catalogue import load_catalog
+from components.engine.info import EngineInfo
+from components.preflight.memory import GIBIBYTE, memory_warning, warn_of_memory
+from components.plan.plan import Plan, make_plan
+from components.config.stack_settings import StackSecrets, StackSettings
+
+from tests.unit.components.conftest import PROJECT_ROOT
+
+
+def plan(**settings: Any) -> Plan:
+    values = {"services": ["chat-interface", "phi-inference", "qwen-inference"], **settings}
+    catalogue = load_catalog(Path(PROJECT_ROOT / "services.yaml"))
+    return make_plan("dev", StackSettings.model_validate(values), StackSecrets(), catalogue)
+
+
+def test_it_names_the_service_the_figures_and_the_command() -> None:
+    assert memory_warning(plan(), 16 * GIBIBYTE) == (
+        "phi-inference: an update runs its old and its new container side by side, which may take "
+        "17.5 GiB (10.5 GiB for all services, 7.0 GiB for it once more), and the engine's machine "
+        "has 16.0 GiB; to stop the old one first, run: "
+        "pulumi config set --path 'llm-stack:updates.phi-inference' recreate"
+    )
+
+
+def test_nothing_is_said_where_the_largest_service_fits_twice() -> None:
+    assert memory_warning(plan(), 18 * GIBIBYTE) is None
+
+
+def test_the_next_one_counts_where_the_largest_goes_first_or_holds_a_host_port() -> None:
+    recreated = plan(updates={"phi-inference": "recreate"})
+    assert memory_warning(recreated, 14 * GIBIBYTE) is None
+    told = memory_warning(recreated, 13 * GIBIBYTE)
+    assert told is not None
+    assert told.startswith("qwen-inference: ")
+    ports = {"phi-inference": 8001, "qwen-inference": 8002, "chat-interface": 8080}
+    assert memory_warning(plan(hostPorts=ports), GIBIBYTE) is None
+
+
+def warnings(monkeypatch: pytest.MonkeyPatch, info: EngineInfo | None, **settings: Any) -> int:
+    """How many warnings the stack gets on an engine."""
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    warn_of_memory(plan(**settings), info)
+    return len(said)
+
+
+def test_the_warning_needs_an_engine_that_reports_its_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert warnings(monkeypatch, EngineInfo(memory=16 * GIBIBYTE)) == 1
+    assert warnings(monkeypatch, EngineInfo(memory=18 * GIBIBYTE)) == 0
+    assert warnings(monkeypatch, EngineInfo()) == 0
+    assert warnings(monkeypatch, None) == 0

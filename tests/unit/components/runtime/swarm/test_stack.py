@@ -1,0 +1,280 @@
+"""A stack on a Swarm: the resources that the program asks for, and the settings it refuses."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.runtime.swarm.service import go_duration
+
+from tests.unit.components.conftest import Graph, StackRunner
+
+SWARM = {
+    "orchestrator": "swarm",
+    "services": ["chat-interface", "phi-inference"],
+    "replicas": {"chat-interface": 2, "phi-inference": 3},
+    "swarm": {"placement": {"phi-inference": {"gpu": "nvidia"}}, "spreadOver": "zone"},
+    "registry": {
+        "server": "registry.example.com",
+        "repository": "team/llm-stack",
+        "username": "robot",
+    },
+}
+PASSWORD = {"registryPassword": "not-a-password"}
+TUNNEL_TOKEN = base64.b64encode(
+    json.dumps({"a": "a", "t": "5d7b0e0c-6a5f-4c0e-9c1b-0f6a3b2c1d00", "s": "c2VjcmV0"}).encode()
+).decode()
+TUNNEL = {"tunnel": {"mode": "named", "access": "access", "replicas": 2}}
+
+
+@pytest.fixture
+def swarm(run_program: StackRunner) -> Graph:
+    return run_program(
+        {**SWARM, **TUNNEL},
+        {
+            **PASSWORD,
+            "hfToken": "not-a-token",
+            "cloudflareTunnelToken-chat-interface": TUNNEL_TOKEN,
+        },
+        stack="prod",
+    )
+
+
+def spec(graph: Graph, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = graph.of("Service")[name].inputs["taskSpec"]["containerSpec"]
+    return found
+
+
+def test_services_take_the_place_of_containers(swarm: Graph) -> None:
+    assert swarm.of("Service").keys() == {
+        "chat-interface",
+        "phi-inference",
+        "chat-interface-tunnel",
+        "monitor",
+    }
+    assert swarm.of("Container") == {}, "no carriers either"
+    assert "carrier" not in swarm.of("ServiceImage")
+    assert swarm.of("Volume") == {}, "each node makes its own"
+
+
+def test_the_components_are_those_of_one_engine(swarm: Graph) -> None:
+    parents = {resource.name: resource.parent for resource in swarm.resources}
+    assert parents["phi-inference"].endswith("ServiceStack::phi-inference")
+    assert parents["monitor"].endswith("Monitor::monitor")
+    assert parents["chat-interface-tunnel"].endswith("Tunnel::chat-interface-tunnel")
+    assert parents["llm-network"].endswith("StackNetwork::llm-network")
+
+
+def test_every_service_is_hardened(swarm: Graph) -> None:
+    for name, service in swarm.of("Service").items():
+        task, container = service.inputs["taskSpec"], spec(swarm, name)
+        assert container["user"] in {"10001:10001", "65532:65532"}, name
+        assert container["readOnly"] is True, name
+        assert container["capDrops"] == ["ALL"], name
+        assert container["init"] is True, name
+        limits, reservation = task["resources"]["limits"], task["resources"]["reservation"]
+        assert limits["memoryBytes"] == reservation["memoryBytes"] > 0, name
+        assert limits["nanoCpus"] > 0, name
+        assert task["logDriver"]["options"] == {"max-size": "10m", "max-file": "3"}, name
+        assert task["restartPolicy"]["condition"] == "any", name
+        temporary = [m for m in container["mounts"] if m["type"] == "tmpfs"]
+        assert [m["target"] for m in temporary] == ["/tmp"], name
+
+
+def test_a_new_version_starts_first_and_a_broken_one_is_taken_back(swarm: Graph) -> None:
+    for name, service in swarm.of("Service").items():
+        update = service.inputs["updateConfig"]
+        assert update["order"] == "start-first", name
+        assert update["failureAction"] == "rollback", name
+        assert service.inputs["rollbackConfig"]["order"] == "start-first", name
+
+
+def test_no_replica_waits_long_for_its_first_request(swarm: Graph) -> None:
+    for name, service in swarm.of("Service").items():
+        check = service.inputs["taskSpec"]["containerSpec"]["healthcheck"]
+        assert check["interval"] == "10s", name
+        # What the check asks comes from the image, except for an image without one.
+        assert ("tests" in check) == ("tunnel" in name), name
+
+
+def test_every_service_must_pass_a_gate_that_hears_of_each_change(
+    run_program: StackRunner, swarm: Graph
+) -> None:
+    gates = swarm.of("Stash")
+    assert gates.keys() == {f"{name}-gate" for name in swarm.of("Service")}
+    assert all(len(gate.hooks) == 2 for gate in gates.values())
+    before = run_program(SWARM, PASSWORD).of("Stash")
+    again = run_program(SWARM, PASSWORD).of("Stash")
+    replicas = {"chat-interface": 3, "phi-inference": 3}
+    scaled = run_program({**SWARM, "replicas": replicas}, PASSWORD).of("Stash")
+    changed = {n for n in before if before[n].inputs != scaled[n].inputs}
+    assert {n for n in before if before[n].inputs != again[n].inputs} == set()
+    assert changed == {"chat-interface-gate"}
+
+
+def test_the_network_reaches_over_all_nodes_and_is_encrypted(
+    run_program: StackRunner, swarm: Graph
+) -> None:
+    network = swarm.of("Network")["llm-network"].inputs
+    assert (network["driver"], network["options"]) == ("overlay", {"encrypted": "true"})
+    assert "attachable" not in network
+    plain = run_program({**SWARM, "swarm": {"encrypted": False}}, PASSWORD)
+    assert "options" not in plain.of("Network")["llm-network"].inputs
+
+
+def test_replicas_share_a_name_and_have_one_each(swarm: Graph) -> None:
+    service = swarm.of("Service")["phi-inference"].inputs
+    assert service["mode"] == {"replicated": {"replicas": 3}}
+    assert service["endpointSpec"] == {"mode": "dnsrr"}
+    (network,) = service["taskSpec"]["networksAdvanceds"]
+    assert network == {"id": "llm-network-id", "aliases": ["phi-inference"]}
+    assert spec(swarm, "phi-inference")["hostname"] == "phi-inference-{{.Task.Slot}}"
+    assert spec(swarm, "monitor")["hostname"] == "monitor"
+
+
+def test_the_monitor_watches_each_replica_and_restarts_none(swarm: Graph) -> None:
+    config = json.loads(swarm.of("ServiceConfig")["monitor-config-monitor-json"].inputs["dataRaw"])
+    assert config["restarts"]["enabled"] is False
+    assert [service["name"] for service in config["services"]] == [
+        "chat-interface-1",
+        "chat-interface-2",
+        "phi-inference-1",
+        "phi-inference-2",
+        "phi-inference-3",
+        "chat-interface-tunnel-1",
+        "chat-interface-tunnel-2",
+    ]
+    known = {service["name"] for service in config["services"]}
+    assert all(known >= set(service["depends_on"]) for service in config["services"])
+    assert "Restarter" not in {r.type.split(":")[-1] for r in swarm.resources}
+    assert not any("docker.sock" in str(resource.inputs) for resource in swarm.resources)
+
+
+def test_the_gateway_is_told_one_address_for_all_replicas(swarm: Graph) -> None:
+    config = swarm.of("ServiceConfig")["chat-interface-config-gateway-json"].inputs
+    (model,) = json.loads(config["dataRaw"])["models"]
+    assert model["replicas"] == ["http://phi-inference:8000"]
+    (mounted,) = spec(swarm, "chat-interface")["configs"]
+    assert mounted["fileName"] == "/run/config/gateway.json"
+
+
+def test_a_secret_is_one_of_the_swarms_and_encrypted_in_the_state(swarm: Graph) -> None:
+    secret = swarm.of("Secret")["phi-inference-secrets-hf_token"]
+    assert base64.b64decode(secret.inputs["data"]) == b"not-a-token"
+    assert "data" in secret.secrets
+    (mounted,) = spec(swarm, "phi-inference")["secrets"]
+    assert mounted["fileName"] == "/run/secrets/hf_token"
+    assert mounted["secretId"] == "phi-inference-secrets-hf_token-id"
+    elsewhere = [r.name for r in swarm.resources if r is not secret and "not-a-token" in str(r)]
+    assert elsewhere == []
+
+
+def test_connectors_are_one_service_that_goes_before_a_replaced_tunnel(swarm: Graph) -> None:
+    connectors = swarm.of("Service")["chat-interface-tunnel"].inputs
+    assert connectors["mode"] == {"replicated": {"replicas": 2}}
+    assert spec(swarm, "chat-interface-tunnel")["commands"] == ["cloudflared"]
+    token = swarm.of("Secret")["chat-interface-tunnel-secrets-tunnel_token"]
+    assert (
+        connectors["name"]
+        == f"chat-interface-tunnel-{token.name}-id"[: len("chat-interface-tunnel-") + 12]
+    ), "the name alone makes the engine replace the service, before the tunnel goes"
+
+
+def test_placement_follows_the_labels_of_nodes(swarm: Graph) -> None:
+    services = swarm.of("Service")
+    placement = services["phi-inference"].inputs["taskSpec"]["placement"]
+    assert placement["constraints"] == ["node.labels.gpu==nvidia"]
+    assert placement["prefs"] == ["node.labels.zone"]
+    monitor = services["monitor"].inputs["taskSpec"]["placement"]
+    assert monitor["constraints"] == ["node.role==manager"], "where its history lies"
+
+
+def test_models_stay_on_the_node_that_fetched_them(swarm: Graph) -> None:
+    mounts = {m["target"]: m for m in spec(swarm, "phi-inference")["mounts"]}
+    assert mounts["/models"]["source"] == "prod-phi-inference-models"
+    labels = {"llm-stack.stack": "prod", "llm-stack.service": "phi-inference"}
+    given = mounts["/models"]["volumeOptions"]["labels"]
+    assert {label["label"]: label["value"] for label in given} == labels
+
+
+def test_labels_are_on_the_service_and_on_its_containers(swarm: Graph) -> None:
+    expected = {"llm-stack.stack": "prod", "llm-stack.service": "chat-interface"}
+    for labels in (
+        swarm.of("Service")["chat-interface"].inputs["labels"],
+        spec(swarm, "chat-interface")["labels"],
+    ):
+        assert {label["label"]: label["value"] for label in labels} == expected
+
+
+def test_nodes_pull_with_the_registrys_credentials(swarm: Graph) -> None:
+    for name, service in swarm.of("Service").items():
+        assert "::registry::" in service.provider, name
+        assert "@sha256:" in spec(swarm, name)["image"], name
+
+
+def test_one_node_needs_no_registry(run_program: StackRunner) -> None:
+    config = {**SWARM, "swarm": {"singleNode": True}}
+    del config["registry"]
+    graph = run_program(config)
+    assert spec(graph, "chat-interface")["image"] == "sha256:chat-build"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"orchestrator": "docker", "swarm": None},
+            "llm-stack:replicas.chat-interface: one Docker engine runs each service once; found 2, "
+            "allowed: none; for several, run: pulumi config set llm-stack:orchestrator swarm",
+        ),
+        (
+            {"orchestrator": "docker", "replicas": {}},
+            "llm-stack:swarm: says how a stack lies on a Swarm, but orchestrator is docker",
+        ),
+        ({"orchestrator": "kubernetes"}, "Input should be 'docker' or 'swarm'; found 'kubernetes'"),
+        (
+            {"replicas": {"chat": 2}},
+            "llm-stack:replicas.chat: this stack runs no such service; ",
+        ),
+        (
+            {"replicas": {"chat-interface": 0}},
+            "replicas.chat-interface: Input should be greater than or equal to 1; found 0",
+        ),
+        (
+            {"swarm": {"placement": {"phi": {"gpu": "nvidia"}}}},
+            "llm-stack:swarm.placement.phi: this stack runs no such service; ",
+        ),
+        (
+            {"swarm": {"placement": {"phi-inference": {"gpu": "a b"}}}},
+            "swarm.placement.phi-inference.gpu: String should match pattern",
+        ),
+        (
+            {"registry": None},
+            "llm-stack:registry: is missing; the nodes of a Swarm pull their images from one.",
+        ),
+        (
+            {"hostPorts": {"chat-interface": 8080}},
+            "llm-stack:hostPorts.chat-interface: a Swarm would open the port on every address",
+        ),
+        (
+            {"tunnel": {"mode": "quick", "access": "public"}},
+            "llm-stack:tunnel.services.chat-interface.mode: a quick tunnel's address is read from",
+        ),
+    ],
+)
+def test_what_a_swarm_cannot_do_is_refused(
+    run_program: StackRunner, config: dict[str, Any], message: str
+) -> None:
+    wanted = {key: value for key, value in {**SWARM, **config}.items() if value is not None}
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program(wanted, PASSWORD if "registry" in wanted else None, stack="prod")
+    assert message in str(refusal.value)
+
+
+def test_durations_are_written_as_the_engine_reads_them_back() -> None:
+    written = {0: "0s", 30: "30s", 60: "1m", 75: "1m15s", 3600: "1h", 3660: "1h1m"}
+    assert {seconds: go_duration(seconds) for seconds in written} == written

@@ -1,0 +1,104 @@
+"""Who is told when a service fails: from a stack's secrets to what the monitor reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from app.monitor.settings import Settings
+
+from tests.unit.components.conftest import Graph, StackRunner
+
+STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
+TEAM = "https://hooks.slack.com/services/not-a-real-one"
+PHONE = "https://discord.com/api/webhooks/not-a-real-one"
+OTHER = "https://chat.example.com/hooks/not-a-real-one"
+HEARTBEAT = "https://beat.example.com/not-a-real-one"
+
+
+def secrets(**webhooks: str) -> dict[str, str]:
+    return {f"alertWebhook-{name}": address for name, address in webhooks.items()}
+
+
+def monitor_settings(graph: Graph) -> Settings:
+    """Read by the monitor's own models, so that it starts with them."""
+    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
+    return Settings.model_validate_json(upload["content"])
+
+
+def test_a_webhook_is_told_in_the_format_of_its_host(run_program: StackRunner) -> None:
+    alerts = {"formats": {"other": "slack"}, "remindEvery": 600, "pageUrl": "https://example.com/"}
+    graph = run_program(
+        {**STACK, "monitor": {"socketGroup": 999, "alerts": alerts}},
+        secrets=secrets(team=TEAM, phone=PHONE, other=OTHER, plain=HEARTBEAT),
+    )
+    told = monitor_settings(graph).alerts
+    assert {hook.name: hook.format for hook in told.webhooks} == {
+        "team": "slack",
+        "phone": "discord",
+        "other": "slack",
+        "plain": "generic",
+    }
+    assert (told.remind_every, str(told.page_url)) == (600, "https://example.com/")
+    files = {
+        upload["file"]: upload["content"]
+        for upload in graph.of("Container")["monitor-secrets-carrier"].inputs["uploads"]
+    }
+    assert [files[str(hook.url_file)] for hook in told.webhooks] == [TEAM, PHONE, OTHER, HEARTBEAT]
+
+
+def test_the_addresses_stay_encrypted_and_in_their_files(run_program: StackRunner) -> None:
+    graph = run_program(STACK, secrets={**secrets(team=TEAM), "heartbeatUrl": HEARTBEAT})
+    heartbeat = monitor_settings(graph).alerts.heartbeat_url_file
+    carrier = graph.of("Container")["monitor-secrets-carrier"]
+    assert {upload["file"] for upload in carrier.inputs["uploads"]} >= {
+        "/run/secrets/webhook-team",
+        str(heartbeat),
+    }
+    assert graph.stands_only_in_files("not-a-real-one", "monitor-secrets")
+
+
+def test_without_webhooks_nobody_is_told(run_program: StackRunner) -> None:
+    assert monitor_settings(run_program(STACK)).alerts.webhooks == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "message"),
+    [
+        (
+            {"alertWebhook-team": TEAM},
+            secrets(phone=PHONE),
+            "alertWebhook-team: is stored in clear; take it back where it came from, then run: "
+            "pulumi config set --secret alertWebhook-team",
+        ),
+        (
+            {},
+            secrets(team="not-a-real-one"),
+            "alertWebhook-team: is no address on the web; allowed: https://…",
+        ),
+        (
+            {},
+            secrets(Team=TEAM),
+            "alertWebhook-Team: is no name; allowed: 1 to 32 of a-z, 0-9 and -, not - first",
+        ),
+        (
+            {"monitor": {"alerts": {"formats": {"tem": "slack"}}}},
+            secrets(team=TEAM),
+            "monitor.alerts.formats: there is no such webhook; found 'tem', did you mean 'team'? "
+            "allowed: team",
+        ),
+        (
+            {},
+            {"heartbeatUrl": "not-a-real-one"},
+            "heartbeatUrl: is no address on the web; allowed: https://…",
+        ),
+    ],
+)
+def test_what_cannot_be_sent_to_is_refused_without_telling_the_address(
+    run_program: StackRunner, config: dict[str, Any], given: dict[str, str], message: str
+) -> None:
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program({**STACK, **config}, secrets=given)
+    assert str(refusal.value) == f"Pulumi.test.yaml: llm-stack:{message}"

@@ -1,0 +1,256 @@
+"""Who may use a service from the internet: Cloudflare Access, keys, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.config.catalogue import load_catalog
+from components.plan.plan import Plan, make_plan
+from components.config.schema import SettingsError
+from components.config.stack_settings import load_settings
+
+from tests.unit.components.conftest import CLIENT_SECRET, PROJECT_ROOT, Graph, StackRunner
+from tests.unit.components.tunnel.test_tunnel import CLOUDFLARE, NAMED, SERVICES, stack, tunnel_token
+
+PEOPLE = {"emails": ["jo@example.com"], "domains": ["example.com"]}
+KEYS = {"apiKeys": '{"keys": []}'}
+
+
+@pytest.fixture
+def guarded(run_program: StackRunner) -> Graph:
+    return run_program(stack(access="access", people=PEOPLE), CLOUDFLARE, stack="prod")
+
+
+def test_people_pass_by_address_or_domain_and_machines_by_token(guarded: Graph) -> None:
+    policies = guarded.of("ZeroTrustAccessPolicy")
+    people = policies["chat-interface-tunnel-cloudflare-access-people"].inputs
+    assert people["decision"] == "allow"
+    assert people["includes"] == [
+        {"email": {"email": "jo@example.com"}},
+        {"emailDomain": {"domain": "example.com"}},
+    ]
+    machines = policies["chat-interface-tunnel-cloudflare-access-machines"].inputs
+    assert machines["decision"] == "non_identity"
+    token_id = "chat-interface-tunnel-cloudflare-access-machine-token-id"
+    assert machines["includes"] == [{"serviceToken": {"tokenId": token_id}}]
+
+
+def test_the_application_guards_exactly_the_name(guarded: Graph) -> None:
+    (application,) = guarded.of("ZeroTrustAccessApplication").values()
+    assert application.inputs["domain"] == "chat.example.com"
+    assert application.inputs["type"] == "self_hosted"
+    assert [policy["precedence"] for policy in application.inputs["policies"]] == [1, 2]
+
+
+def test_the_lock_is_there_before_the_door(guarded: Graph) -> None:
+    (record,) = guarded.of("DnsRecord").values()
+    assert "chat-interface-tunnel-cloudflare-access-application" in record.depends_on
+
+
+def test_a_machines_token_is_a_secret_output(guarded: Graph) -> None:
+    machine = guarded.outputs["machineTokens"]["chat-interface"]
+    assert machine == {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
+    assert "machineTokens" in guarded.secret_outputs
+    assert "publicUrls" not in guarded.secret_outputs
+
+
+@pytest.mark.parametrize("access", ["public", "key"])
+def test_other_access_makes_no_application(run_program: StackRunner, access: str) -> None:
+    graph = run_program(stack(access=access), {**CLOUDFLARE, **KEYS}, stack="prod")
+    assert not any("Access" in r.type for r in graph.resources)
+
+
+def test_keys_reach_the_gateway_as_a_file(run_program: StackRunner) -> None:
+    graph = run_program(stack(access="key"), {**CLOUDFLARE, **KEYS}, stack="prod")
+    (upload,) = graph.of("Container")["chat-interface-secrets-carrier"].inputs["uploads"]
+    assert upload["file"] == "/run/secrets/api_keys.json"
+    assert upload["content"] == KEYS["apiKeys"]
+
+
+def test_an_inference_service_opens_only_behind_access(run_program: StackRunner) -> None:
+    own = {"phi-inference": {"mode": "named", "access": "access", "people": PEOPLE}}
+    graph = run_program(stack(services=own), CLOUDFLARE, stack="prod")
+    assert graph.outputs["publicUrls"] == {
+        "chat-interface": "https://chat.example.com",
+        "phi-inference": "https://phi.example.com",
+    }
+    (application,) = graph.of("ZeroTrustAccessApplication").values()
+    assert application.inputs["domain"] == "phi.example.com"
+
+
+Planner = Callable[..., Plan]
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> Planner:
+    for name in ("CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def make(secrets: dict[str, str], tunnel: dict[str, Any], clear: dict[str, str]) -> Plan:
+        values = {"services": SERVICES, "tunnel": tunnel}
+        encoded = {f"llm-stack:{key}": json.dumps(value) for key, value in values.items()}
+        encrypted = {k if ":" in k else f"llm-stack:{k}": v for k, v in secrets.items()}
+        pulumi.runtime.set_all_config({**encoded, **encrypted, **clear}, list(encrypted))
+        return make_plan(
+            "prod", *load_settings("prod"), load_catalog(PROJECT_ROOT / "services.yaml")
+        )
+
+    return make
+
+
+# Each row: secrets, tunnel settings, and the whole text that the user reads.
+REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
+    (
+        CLOUDFLARE,
+        {"mode": "named", "access": "public", "accountId": "a" * 32, "zoneId": "b" * 32},
+        "Pulumi.prod.yaml: llm-stack:tunnel.baseDomain: is missing for the named tunnel of "
+        "chat-interface; run: pulumi config set --path llm-stack:tunnel.baseDomain example.com",
+    ),
+    (
+        {},
+        NAMED,
+        "Pulumi.prod.yaml: llm-stack:tunnel.mode: nothing to sign in to Cloudflare with for the "
+        "named tunnel of chat-interface; run: pulumi config set --secret cloudflare:apiToken",
+    ),
+    (
+        CLOUDFLARE,
+        {**NAMED, "access": None},
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: does not say who may "
+        "use chat-interface from the internet; allowed: access, key, public; run: pulumi config "
+        "set --path llm-stack:tunnel.services.chat-interface.access access",
+    ),
+    (
+        CLOUDFLARE,
+        {**NAMED, "access": "key"},
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: the gateway knows no "
+        "key; found 'key', run: pulumi config set --secret llm-stack:apiKeys < api_keys.json",
+    ),
+    (
+        CLOUDFLARE,
+        {**NAMED, "access": "access"},
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.people: names nobody whom "
+        "Cloudflare Access could let in; run: pulumi config set --path "
+        "'llm-stack:tunnel.people.emails[0]' jo@example.com",
+    ),
+    (
+        CLOUDFLARE,
+        {**NAMED, "services": {"phi-inference": {"mode": "named"}}},
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.phi-inference.access: "
+        "only the gateway has limits of its own; found 'public', allowed: access",
+    ),
+    (
+        {},
+        {"mode": "quick", "access": "access"},
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: Cloudflare Access "
+        "needs a name of one's own, which a quick tunnel has not; found 'access', allowed: key, "
+        "public",
+    ),
+    (
+        {},
+        {"mode": "quick", "replicas": 2},
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.replicas: every connector of a "
+        "quick tunnel has an address of its own; found 2, allowed: 1",
+    ),
+    (
+        CLOUDFLARE,
+        {**NAMED, "services": {"chat": {"mode": "off"}}},
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat: this stack runs no such service; "
+        "allowed: chat-interface, phi-inference, qwen-inference",
+    ),
+    (
+        CLOUDFLARE,
+        {
+            **NAMED,
+            "access": "access",
+            "people": PEOPLE,
+            "services": {"phi-inference": {"mode": "named", "subdomain": "chat"}},
+        },
+        "Pulumi.prod.yaml: llm-stack:tunnel.services: 2 services would be called "
+        "chat.example.com; allowed: a subdomain for each",
+    ),
+    (
+        CLOUDFLARE,
+        {**NAMED, "mode": "nmaed"},
+        "Pulumi.prod.yaml: llm-stack:tunnel.mode: Input should be 'named', 'quick' or 'off'; found "
+        "'nmaed'",
+    ),
+    (
+        CLOUDFLARE,
+        {**NAMED, "accountId": "my account"},
+        "Pulumi.prod.yaml: llm-stack:tunnel.accountId: is no identifier of Cloudflare; allowed: 32 "
+        "of 0-9 and a-f, as the zone's overview page shows them; found 'my account'",
+    ),
+    (
+        CLOUDFLARE,
+        {**NAMED, "baseDomain": "https://example.com"},
+        "Pulumi.prod.yaml: llm-stack:tunnel.baseDomain: is no domain; allowed: a name such as "
+        "example.com; found 'https://example.com'",
+    ),
+    (
+        {"cloudflareTunnelToken-chat-interface": "cloudflared tunnel run --token eyJh"},
+        {"mode": "named", "access": "public"},
+        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat-interface: is no tunnel token; "
+        "allowed: the text that Cloudflare shows after `--token`, beginning with eyJ",
+    ),
+    (
+        {"cloudflareTunnelToken-chat-interface": tunnel_token()},
+        {"mode": "off"},
+        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat-interface: a token is given, but "
+        "this service has no named tunnel; found mode 'off', allowed: named, by pulumi config set "
+        "--path llm-stack:tunnel.services.chat-interface.mode named",
+    ),
+    (
+        {"cloudflareTunnelToken-chat": tunnel_token()},
+        {"mode": "off"},
+        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat: this stack runs no such service; "
+        "allowed: chat-interface, phi-inference, qwen-inference",
+    ),
+]
+
+
+@pytest.mark.parametrize(("secrets", "tunnel", "message"), REFUSALS)
+def test_a_tunnel_that_cannot_be_made_is_refused_before_anything_exists(
+    plan: Planner, secrets: dict[str, str], tunnel: dict[str, Any], message: str
+) -> None:
+    tunnel = {key: value for key, value in tunnel.items() if value is not None}
+    with pytest.raises(SettingsError) as refusal:
+        plan(secrets, tunnel, {})
+    assert str(refusal.value) == message
+    assert not any(value in message for value in secrets.values()), "a secret is never shown"
+
+
+def test_all_that_is_missing_is_told_at_once(plan: Planner) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        plan({}, {"mode": "named", "access": "public"}, {})
+    keys = [problem.split(": ")[1] for problem in refusal.value.problems]
+    assert keys == [
+        "llm-stack:tunnel.baseDomain",
+        "llm-stack:tunnel.accountId",
+        "llm-stack:tunnel.zoneId",
+        "llm-stack:tunnel.mode",
+    ]
+
+
+def test_a_token_in_clear_is_refused(plan: Planner) -> None:
+    with pytest.raises(SettingsError, match="cloudflare:apiToken: is stored in clear") as refusal:
+        plan({}, NAMED, {"cloudflare:apiToken": "t" * 40})
+    assert "t" * 40 not in str(refusal.value)
+    assert "pulumi config set --secret cloudflare:apiToken" in str(refusal.value)
+
+
+def test_a_tunnel_token_in_clear_is_refused(plan: Planner) -> None:
+    key = "llm-stack:cloudflareTunnelToken-chat-interface"
+    with pytest.raises(SettingsError, match="is stored in clear"):
+        plan({}, {"mode": "named", "access": "public"}, {key: tunnel_token()})
+
+
+def test_signing_in_by_the_environment_is_enough(
+    plan: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "t" * 40)
+    assert set(plan({}, NAMED, {}).tunnels) == {"chat-interface"}

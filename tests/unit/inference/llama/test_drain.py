@@ -1,0 +1,224 @@
+"""The container's main process beside its engine: when each of them ends, and with which code."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from app.inference.llama import drain
+
+# As drain.py itself, with less patience.
+RUN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import drain
+drain.NOTICE_SECONDS, drain.LOOK_SECONDS, drain.KILL_SECONDS = 0.2, 0.05, 0.3
+drain.STILL_SECONDS = 2
+sys.exit(drain.main(sys.argv[2:]))
+"""
+
+# Says on /slots what a file says; notes signals in another one; deaf to SIGTERM if it is told so.
+ENGINE = """
+import http.server, pathlib, signal, sys
+port, folder, deaf = int(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:] == ["deaf"]
+class Slots(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = (folder / "slots").read_bytes()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+        (folder / "asked").touch()
+    def log_message(self, *args): pass
+def note(number, frame):
+    with (folder / "signals").open("a") as notes:
+        notes.write(signal.Signals(number).name + "\\n")
+    if number == signal.SIGTERM and not deaf:
+        sys.exit(0)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, note)
+http.server.HTTPServer(("127.0.0.1", port), Slots).serve_forever()
+"""
+
+
+def slots(busy: bool, tokens: int) -> str:
+    return json.dumps([{"id": 0, "is_processing": busy, "n_decoded": tokens}])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Container:
+    """drain.py with an engine, and what a test may learn of both."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    status_port: int = field(default_factory=free_port)
+
+    def start(self, *engine: str, seconds: float = 20) -> subprocess.Popen[str]:
+        numbers = (self.port, self.status_port, seconds)
+        command = [sys.executable, "-IS", "-c", RUN, str(Path(drain.__file__).parent)]
+        return subprocess.Popen(
+            [*command, *map(str, numbers), *engine],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    @contextlib.contextmanager
+    def serving(self, *more: str, seconds: float = 20) -> Iterator[subprocess.Popen[str]]:
+        """Started, with an engine that answers."""
+        self.answer(False)
+        engine = [sys.executable, "-c", ENGINE, str(self.port), str(self.folder), *more]
+        with self.start(*engine, seconds=seconds) as process:
+            try:
+                self.until(lambda: drain.work(self.port) is None and self.was_asked())
+                yield process
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def answer(self, busy: bool, tokens: int = 0) -> None:
+        (self.folder / "slots").write_text(slots(busy, tokens))
+
+    def was_asked(self) -> bool:
+        asked = self.folder / "asked"
+        found = asked.exists()
+        asked.unlink(missing_ok=True)
+        return found
+
+    def until(self, condition: object) -> None:
+        ends = time.monotonic() + 20
+        while not condition():  # type: ignore[operator]
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+
+    def status(self) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.status_port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", "/")
+            word: str = json.loads(connection.getresponse().read())["status"]
+            return word
+
+    @property
+    def signals(self) -> list[str]:
+        notes = self.folder / "signals"
+        return notes.read_text().split() if notes.exists() else []
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    return Container(tmp_path)
+
+
+def test_running_answers_end_before_the_engine_does(container: Container) -> None:
+    with container.serving() as process:
+        assert container.status() == "ok"
+        container.answer(True)
+        process.send_signal(signal.SIGTERM)
+        container.until(lambda: container.status() == "draining")
+        begun = time.monotonic()
+        for tokens in range(1000):
+            container.answer(True, tokens)
+            container.until(container.was_asked)
+            if time.monotonic() > begun + 3:
+                break
+        assert process.poll() is None, "however long it takes, as long as there are new tokens"
+        assert container.signals == [], "the engine knows nothing of it"
+        container.answer(False)
+        assert process.wait(20) == 0
+        assert container.signals == ["SIGTERM"]
+
+
+def test_a_new_request_is_served_while_nobody_can_know_of_the_end(container: Container) -> None:
+    with container.serving() as process:
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert time.monotonic() - begun > 0.2
+
+
+def test_an_answer_that_takes_too_long_is_cut(container: Container) -> None:
+    with container.serving("deaf", seconds=0.5) as process:
+        container.answer(True)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert "still busy" in (process.stdout.read() if process.stdout else "")
+
+
+def test_answers_that_stand_still_are_not_waited_for(container: Container) -> None:
+    with container.serving() as process:
+        container.answer(True)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert 2 < time.monotonic() - begun < 15
+
+
+def test_a_second_wish_to_stop_is_followed_at_once(container: Container) -> None:
+    with container.serving() as process:
+        container.answer(True)
+        process.send_signal(signal.SIGTERM)
+        container.until(container.was_asked)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_other_signals_reach_the_engine(container: Container) -> None:
+    with container.serving() as process:
+        process.send_signal(signal.SIGHUP)
+        container.until(lambda: container.signals == ["SIGHUP"])
+        assert container.status() == "ok"
+
+
+@pytest.mark.parametrize(("ends", "code"), [("exit 3", 3), ("kill -SEGV $$", 139)])
+def test_an_engine_that_ends_by_itself_ends_the_container_with_its_code(
+    container: Container, ends: str, code: int
+) -> None:
+    with container.start("/bin/sh", "-c", ends) as process:
+        assert process.wait(20) == code
+
+
+def test_an_engine_that_crashes_while_it_drains_is_no_clean_end(container: Container) -> None:
+    with container.serving() as process:
+        container.answer(True)
+        process.send_signal(signal.SIGTERM)
+        container.until(container.was_asked)
+        engine = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+        os.kill(engine, signal.SIGKILL)
+        assert process.wait(20) == 137
+
+
+def test_an_engine_that_is_no_program_is_told(container: Container) -> None:
+    with container.start("/etc/hostname") as process:
+        assert process.wait(20) == 18
+        assert json.loads(process.stdout.read() if process.stdout else "")["level"] == "error"
+
+
+def test_a_taken_port_is_told(container: Container) -> None:
+    with socket.create_server(("", container.status_port)), container.start("/bin/true") as process:
+        assert process.wait(20) == 18
+        assert str(container.status_port) in (process.stdout.read() if process.stdout else "")
+
+
+def test_an_engine_that_does_not_answer_in_time_is_busy(
+    container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "ANSWER_SECONDS", 0.1)
+    assert drain.work(container.port) is None, "nobody listens"
+    with socket.create_server(("127.0.0.1", container.port)):
+        assert drain.work(container.port)

@@ -1,0 +1,424 @@
+"""Getting the model: fetched once, resumed, checked, shared; and every way in which that fails."""
+
+import errno
+import shutil
+import threading
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.inference.failure import ExitCode, Failure
+from app.inference.model.hub import ATTEMPTS, Hub
+from app.inference.model.model import obtain_model
+from app.inference.settings import Settings
+
+from tests.unit.inference.conftest import MODEL, LogLines, MakeSettings
+from tests.doubles.model_hub import COMMIT, FakeHub
+
+OpenHub = Callable[[Settings], Callable[[], Hub]]
+
+
+def silent(message: str) -> None:
+    pass
+
+
+def no_hub() -> Hub:
+    raise AssertionError("the hub must not be asked")
+
+
+def failure_of(settings: Settings, hub: Callable[[], Hub]) -> Failure:
+    with pytest.raises(Failure) as failed:
+        obtain_model(settings, hub, silent)
+    return failed.value
+
+
+class TestFetching:
+    def test_the_file_arrives_whole_in_its_place(
+        self, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
+    ) -> None:
+        settings = make_settings()
+        place = obtain_model(settings, open_hub(settings), silent)
+        assert place == tmp_path / "models/someone--model-gguf/main/model.gguf"
+        assert place.read_bytes() == MODEL
+        assert not list(place.parent.glob("*.partial"))
+
+    def test_a_second_start_needs_no_hub_and_does_not_read_the_file_again(
+        self, make_settings: MakeSettings, open_hub: OpenHub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = make_settings()
+        place = obtain_model(settings, open_hub(settings), silent)
+        monkeypatch.setattr(
+            "app.inference.model.digest.sha256_of", lambda file: pytest.fail("read again")
+        )
+        assert obtain_model(settings, no_hub, silent) == place
+
+    def test_a_file_that_changed_on_the_disk_is_noticed_and_fetched_again(
+        self, make_settings: MakeSettings, open_hub: OpenHub, log_lines: LogLines
+    ) -> None:
+        settings = make_settings()
+        place = obtain_model(settings, open_hub(settings), silent)
+        place.write_bytes(MODEL[:-1] + b"!")
+        obtain_model(settings, open_hub(settings), silent)
+        assert place.read_bytes() == MODEL
+        assert any("not the one asked for" in line["message"] for line in log_lines())
+
+    def test_a_cut_connection_is_resumed_where_it_broke(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, pauses: list[float]
+    ) -> None:
+        hub.cut_after = [3_000_000, 500_000]
+        settings = make_settings()
+        place = obtain_model(settings, open_hub(settings), silent)
+        assert place.read_bytes() == MODEL
+        first, second, third = hub.ranges()
+        assert first == "bytes=0-"
+        assert second != "bytes=0-"
+        assert third != "bytes=0-"
+        assert hub.bytes_sent < len(MODEL) + 2 * 1024 * 1024, "no more than a chunk is sent twice"
+        assert pauses, "it waits before it tries again"
+
+    def test_a_stopped_container_goes_on_from_what_had_arrived(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        hub.cut_after = [3_000_000] + [0] * ATTEMPTS
+        settings = make_settings()
+        assert failure_of(settings, open_hub(settings)).code == ExitCode.HUB_UNREACHABLE
+        asked = len(hub.ranges())
+        hub.cut_after = []
+        assert obtain_model(settings, open_hub(settings), silent).read_bytes() == MODEL
+        assert hub.ranges()[asked:] != ["bytes=0-"]
+
+    def test_a_hub_that_ignores_ranges_gives_a_whole_file_all_the_same(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        hub.cut_after = [2_000_000]
+        hub.ignores_range = True
+        settings = make_settings()
+        assert obtain_model(settings, open_hub(settings), silent).read_bytes() == MODEL
+
+    def test_what_is_left_of_another_version_is_never_joined_with_this_one(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        hub.cut_after = [3_000_000] + [0] * ATTEMPTS
+        settings = make_settings()
+        failure_of(settings, open_hub(settings))
+        hub.cut_after = []
+        hub.content = MODEL[::-1].replace(b"FUGG", b"....") + b"!"
+        hub.content = MODEL[:8] + hub.content
+        place = obtain_model(make_settings(), open_hub(settings), silent)
+        assert place.read_bytes() == hub.content
+        assert not list(place.parent.glob("*.partial"))
+
+    def test_a_passing_fault_of_the_hub_is_waited_out(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, pauses: list[float]
+    ) -> None:
+        hub.failing_answers = [503, 429, 500]
+        settings = make_settings()
+        assert obtain_model(settings, open_hub(settings), silent).exists()
+        assert pauses == [1, 2, 4], "each pause is twice as long as the one before"
+
+    def test_two_containers_on_one_volume_fetch_once(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        settings = make_settings()
+        starts = [
+            threading.Thread(target=obtain_model, args=(settings, open_hub(settings), silent))
+            for _ in range(3)
+        ]
+        for start in starts:
+            start.start()
+        for start in starts:
+            start.join()
+        assert hub.bytes_sent == len(MODEL)
+
+    def test_the_token_goes_to_the_hub_and_not_to_the_storage_behind_it(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
+    ) -> None:
+        hub.gated = hub.terms_accepted = True
+        hub.private = True
+        hub.allowed_token = "hf_secret"
+        (tmp_path / "hf_token").write_text("hf_secret\n")
+        settings = make_settings()
+        assert obtain_model(settings, open_hub(settings), silent).exists()
+        assert hub.tokens_at_storage == []
+
+    def test_progress_is_told_in_the_log(
+        self,
+        hub: FakeHub,
+        make_settings: MakeSettings,
+        open_hub: OpenHub,
+        log_lines: LogLines,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("app.inference.model.progress.REPORT_SECONDS", 0.0)
+        settings = make_settings()
+        told: list[str] = []
+        obtain_model(settings, open_hub(settings), told.append)
+        lines = [line for line in log_lines() if "percent" in line]
+        assert lines[-1]["percent"] == 100
+        assert lines[-1]["total_bytes"] == len(MODEL)
+        assert any("MB/s" in message for message in told)
+
+
+class TestUnpinnedModel:
+    def test_its_digest_is_logged_as_a_warning(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, log_lines: LogLines
+    ) -> None:
+        settings = make_settings(MODEL_SHA256=None, MODEL_SHA256_UNKNOWN="true")
+        assert obtain_model(settings, open_hub(settings), silent).exists()
+        assert [line["found_sha256"] for line in log_lines() if line["level"] == "warning"] == [
+            hub.sha256
+        ]
+
+    def test_it_is_still_compared_with_what_the_hub_announces(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        hub.announced_sha256 = "cd" * 32
+        settings = make_settings(MODEL_SHA256=None, MODEL_SHA256_UNKNOWN="true")
+        assert failure_of(settings, open_hub(settings)).code == ExitCode.WRONG_DIGEST
+
+
+class TestWrongDigest:
+    def test_a_pin_that_the_hub_contradicts_fails_before_anything_is_fetched(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        settings = make_settings(MODEL_SHA256="00" * 32)
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.WRONG_DIGEST
+        assert "expected " + "00" * 32 in failure.error
+        assert f"found {hub.sha256}" in failure.error
+        assert "MODEL_SHA256" in failure.what_to_do
+        assert hub.bytes_sent == 0
+
+    def test_a_wrong_pin_costs_nobody_the_model_that_is_there(
+        self, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        good = make_settings()
+        place = obtain_model(good, open_hub(good), silent)
+        failure_of(make_settings(MODEL_SHA256="00" * 32), open_hub(good))
+        assert place.read_bytes() == MODEL
+
+    def test_a_file_that_arrives_damaged_is_deleted_and_that_is_said(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
+    ) -> None:
+        settings = make_settings()
+        hub.announced_sha256 = hub.sha256
+        hub.content = MODEL[:-1] + b"!"
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.WRONG_DIGEST
+        assert "now deleted" in failure.error
+        assert not [
+            f for f in (tmp_path / "models").rglob("model.gguf*") if f.stat().st_size > 1000
+        ]
+
+
+class TestRefusals:
+    def test_a_gated_model_without_a_token(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
+    ) -> None:
+        hub.gated = True
+        settings = make_settings()
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.ACCESS_DENIED
+        assert f"there is no token in {tmp_path / 'hf_token'}" in failure.error
+        assert f"accept the model's terms at {hub.endpoint}/{hub.repository}" in failure.what_to_do
+        assert "pulumi config set --secret hfToken" in failure.what_to_do
+
+    def test_a_gated_model_whose_terms_were_not_accepted(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
+    ) -> None:
+        hub.gated = True
+        hub.allowed_token = "hf_secret"
+        (tmp_path / "hf_token").write_text("hf_secret")
+        settings = make_settings()
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.ACCESS_DENIED
+        assert "has no access" in failure.error
+        assert "accept the model's terms" in failure.what_to_do
+
+    def test_a_wrong_token_is_named_by_its_file_and_never_shown(
+        self, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path, log_lines: LogLines
+    ) -> None:
+        (tmp_path / "hf_token").write_text("hf_expired")
+        settings = make_settings()
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.ACCESS_DENIED
+        assert "holds no valid token" in failure.error
+        assert "pulumi config set --secret hfToken" in failure.what_to_do
+        assert "hf_expired" not in failure.error + failure.what_to_do + str(log_lines())
+
+    def test_a_private_model_without_a_token(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        hub.private = True
+        settings = make_settings()
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.ACCESS_DENIED
+        assert "private, gated or does not exist" in failure.error
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"MODEL_REPOSITORY": "someone/else"}, "knows no repository someone/else"),
+            ({"MODEL_REVISION": "v9"}, "holds no model.gguf at revision v9"),
+            ({"MODEL_FILE": "other.gguf"}, "holds no other.gguf at revision main"),
+        ],
+    )
+    def test_what_the_hub_does_not_know(
+        self,
+        hub: FakeHub,
+        make_settings: MakeSettings,
+        open_hub: OpenHub,
+        tmp_path: Path,
+        changes: dict[str, str],
+        said: str,
+    ) -> None:
+        hub.allowed_token = "hf_secret"
+        (tmp_path / "hf_token").write_text("hf_secret")
+        settings = make_settings(**changes)
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.NOT_ON_HUB
+        assert said in failure.error
+        assert f"{hub.endpoint}/" in failure.what_to_do
+
+    def test_refusals_are_not_repeated(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, pauses: list[float]
+    ) -> None:
+        hub.gated = True
+        settings = make_settings()
+        failure_of(settings, open_hub(settings))
+        assert pauses == []
+        assert len(hub.requests) == 1
+
+    def test_no_network_is_told_after_a_few_attempts(
+        self, make_settings: MakeSettings, open_hub: OpenHub, pauses: list[float]
+    ) -> None:
+        settings = make_settings(HF_ENDPOINT="http://no-such-host.invalid")
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.HUB_UNREACHABLE
+        assert "no-such-host.invalid" in failure.error
+        assert "network" in failure.what_to_do
+        assert len(pauses) == ATTEMPTS - 1
+
+
+class TestDisk:
+    def test_too_little_room_is_told_before_the_download(
+        self,
+        hub: FakeHub,
+        make_settings: MakeSettings,
+        open_hub: OpenHub,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        usage = namedtuple("usage", "total used free")
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 20_000_000))
+        old = tmp_path / "models/old/main/old.gguf"
+        old.parent.mkdir(parents=True)
+        old.write_bytes(b"x" * 10_000_000)
+        settings = make_settings()
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.NO_SPACE
+        assert "needs 0.07 GB" in failure.error
+        assert "0.02 GB are free" in failure.error
+        assert f"{old} (0.01 GB)" in failure.what_to_do, "what could be deleted is listed"
+        assert hub.bytes_sent == 0
+
+    def test_a_disk_that_fills_up_during_the_download_keeps_what_has_arrived(
+        self,
+        make_settings: MakeSettings,
+        open_hub: OpenHub,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def report(self: object, received: int) -> None:
+            if received > 2_000_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("app.inference.model.progress.ProgressReports.__call__", report)
+        settings = make_settings()
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.NO_SPACE
+        [partial] = (tmp_path / "models").rglob("*.partial")
+        assert partial.stat().st_size > 2_000_000
+
+    def test_a_models_directory_that_cannot_be_made(
+        self, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").touch()
+        settings = make_settings(MODELS_DIR=str(tmp_path / "file/models"))
+        failure = failure_of(settings, open_hub(settings))
+        assert failure.code == ExitCode.MODELS_DIR_UNUSABLE
+        assert "mount a volume" in failure.what_to_do
+
+
+class TestLocalFile:
+    def local(self, make_settings: MakeSettings, file: Path, **changes: str | None) -> Settings:
+        return make_settings(
+            MODEL_PATH=str(file), MODEL_REPOSITORY=None, MODEL_FILE=None, **changes
+        )
+
+    def test_it_is_served_from_where_it_is(
+        self, make_settings: MakeSettings, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "own.gguf"
+        file.write_bytes(MODEL)
+        assert obtain_model(self.local(make_settings, file), no_hub, silent) == file
+
+    def test_its_digest_is_read_once(
+        self, make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "own.gguf"
+        file.write_bytes(MODEL)
+        settings = self.local(make_settings, file)
+        obtain_model(settings, no_hub, silent)
+        monkeypatch.setattr(
+            "app.inference.model.digest.sha256_of", lambda file: pytest.fail("read again")
+        )
+        assert obtain_model(settings, no_hub, silent) == file
+
+    def test_it_needs_no_models_directory(
+        self, make_settings: MakeSettings, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "own.gguf"
+        file.write_bytes(MODEL)
+        (tmp_path / "blocked").touch()
+        settings = self.local(make_settings, file, MODELS_DIR=str(tmp_path / "blocked/models"))
+        assert obtain_model(settings, no_hub, silent) == file
+
+    def test_a_missing_one(self, make_settings: MakeSettings, tmp_path: Path) -> None:
+        failure = failure_of(self.local(make_settings, tmp_path / "none.gguf"), no_hub)
+        assert failure.code == ExitCode.MODEL_MISSING
+        assert str(tmp_path / "none.gguf") in failure.error
+
+    def test_one_with_another_digest(self, make_settings: MakeSettings, tmp_path: Path) -> None:
+        file = tmp_path / "own.gguf"
+        file.write_bytes(MODEL + b"!")
+        failure = failure_of(self.local(make_settings, file), no_hub)
+        assert failure.code == ExitCode.WRONG_DIGEST
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"", "not a GGUF file"),
+            (b"<!doctype html>", "begins with b'<!do'"),
+            (b"GGUF\x01\x00\x00\x00", "GGUF version 1"),
+        ],
+    )
+    def test_one_that_is_no_model(
+        self, make_settings: MakeSettings, tmp_path: Path, content: bytes, said: str
+    ) -> None:
+        file = tmp_path / "own.gguf"
+        file.write_bytes(content)
+        failure = failure_of(self.local(make_settings, file), no_hub)
+        assert failure.code == ExitCode.NOT_A_MODEL
+        assert said in failure.error
+
+
+def test_the_commit_of_a_branch_is_fixed_for_the_whole_download(
+    hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+) -> None:
+    settings = make_settings(MODEL_REVISION="main")
+    obtain_model(settings, open_hub(settings), silent)
+    downloads = [path for method, path, _ in hub.requests if method == "GET" and "resolve" in path]
+    assert downloads == [f"/{hub.repository}/resolve/{COMMIT}/{hub.name}"]

@@ -1,0 +1,251 @@
+"""The questions put to each kind of service, over real HTTP, and the verdicts on the answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.monitor.checks.fetch import ANSWER_LIMIT, Fetcher
+from app.monitor.checks.probes import Prober
+from app.monitor.settings import Expectation, Judgement, Kind, Service
+from app.monitor.decisions.states import State, Verdict
+
+from tests.doubles.watched_service import FakeService, serving
+
+OK = (200, {"status": "ok"})
+LOADING = (503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}})
+FETCHING = (503, {"error": {"message": "fetching the model: 42 %", "type": "unavailable_error"}})
+RULES = Judgement(stall_after=120, canary_every=600)
+
+
+def slot(
+    busy: bool, decoded: int = 0, *, number: int = 0, task: int = 1, prompt: int = 0
+) -> dict[str, object]:
+    return {
+        "id": number,
+        "is_processing": busy,
+        "id_task": task,
+        "n_prompt_tokens_processed": prompt,
+        "next_token": [{"n_decoded": decoded}],
+    }
+
+
+def slots(busy: bool, decoded: int = 0, *, task: int = 1) -> tuple[int, object]:
+    return (200, [slot(busy, decoded, task=task)])
+
+
+def metrics(decodes: int) -> tuple[int, object]:
+    return (200, f"llamacpp:n_decode_total {decodes}\n")
+
+
+@pytest.fixture
+async def prober() -> AsyncIterator[Prober]:
+    fetcher = Fetcher.create()
+    yield Prober(fetcher)
+    await fetcher.close()
+
+
+async def check(
+    prober: Prober, fake: FakeService, kind: Kind, now: float = 0.0, **changes: object
+) -> Verdict:
+    data = {"name": "a", "kind": kind, "url": fake.url, "timeout": 10} | changes
+    return await prober.check(Service.model_validate(data), RULES, now)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expect", "state", "said"),
+    [
+        (OK, Expectation(), State.OK, "HTTP 200"),
+        ((204, ""), Expectation(status=(200, 204)), State.OK, "HTTP 204"),
+        ((500, {"error": "boom"}), Expectation(), State.DOWN, "HTTP 500 (boom)"),
+        ((404, "no"), Expectation(), State.DOWN, "HTTP 404"),
+        ((302, ""), Expectation(), State.DOWN, "HTTP 302"),
+        (LOADING, Expectation(), State.LOADING, "loads its model"),
+        (FETCHING, Expectation(), State.LOADING, "not yet: HTTP 503 (fetching the model: 42 %)"),
+        ((200, {"status": "loading"}), Expectation(), State.LOADING, "says it is loading"),
+        ((503, {"status": "draining"}), Expectation(), State.DRAINING, "finishes"),
+        ((200, "all good"), Expectation(body_contains="good"), State.OK, "HTTP 200"),
+        ((200, "bad"), Expectation(body_contains="good"), State.DOWN, "lacks 'good'"),
+        (OK, Expectation(json={"status": "ok"}), State.OK, "HTTP 200"),
+        ((200, {"a": [{"b": 1}]}), Expectation(json={"a.0.b": 1}), State.OK, "HTTP 200"),
+        ((200, {"a": []}), Expectation(json={"a.0.b": 1}), State.DOWN, "a.0.b is None, not 1"),
+        (OK, Expectation(slower_than=1e-9), State.DEGRADED, "more than 1e-09 s"),
+    ],
+)
+async def test_an_answer_is_judged_by_status_body_and_time(
+    prober: Prober, answer: tuple[int, object], expect: Expectation, state: State, said: str
+) -> None:
+    async with serving(health=answer) as fake:
+        data = {"name": "a", "url": f"{fake.url}/health", "expect": expect}
+        verdict = await prober.check(Service.model_validate(data), RULES, 0.0)
+    assert (verdict.state, said in verdict.reason) == (state, True), verdict
+
+
+async def test_failures_of_the_network_are_told_apart(prober: Prober) -> None:
+    async with serving(health=None) as fake:
+        hang = await check(prober, fake, Kind.CHAT, timeout=0.2)
+    refused = await check(prober, fake, Kind.CHAT)
+    unknown = await check(prober, FakeService("http://nowhere.invalid"), Kind.CHAT, timeout=30)
+    assert [(found.code, found.unreachable) for found in (hang, refused, unknown)] == [
+        ("timeout", True),
+        ("refused", False),
+        ("dns", True),
+    ]
+
+
+async def test_an_endless_answer_is_read_up_to_a_limit(prober: Prober) -> None:
+    async with serving(health=(200, "x" * (4 * ANSWER_LIMIT))) as fake:
+        assert (await check(prober, fake, Kind.HTTP, url=f"{fake.url}/health")).state is State.OK
+
+
+async def test_a_chat_is_down_by_itself_or_not_ready_because_of_others(prober: Prober) -> None:
+    async with serving(health=(500, "")) as fake:
+        assert not (await check(prober, fake, Kind.CHAT)).excusable
+    async with serving(health=OK, ready=(503, {"reason": "no model answers"})) as fake:
+        verdict = await check(prober, fake, Kind.CHAT)
+        assert (verdict.state, verdict.excusable) == (State.DOWN, True)
+        assert "no model answers" in verdict.reason
+        fake.answers["/ready"] = OK
+        assert (await check(prober, fake, Kind.CHAT)).state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "code"),
+    [
+        ((200, {"status": 200, "readyConnections": 4}), State.OK, "ok"),
+        ((503, {"status": 503, "readyConnections": 0}), State.DOWN, "no_edge"),
+        ((404, "not found"), State.DOWN, "http_404"),
+    ],
+)
+async def test_a_connector_is_asked_for_its_edge_connections(
+    prober: Prober, answer: tuple[int, object], state: State, code: str
+) -> None:
+    async with serving(ready=answer) as fake:
+        verdict = await check(prober, fake, Kind.CONNECTOR)
+    assert (verdict.state, verdict.code) == (state, code)
+
+
+async def test_an_idle_model_is_tested_with_one_token_at_the_set_rate(prober: Prober) -> None:
+    async with serving(health=OK, slots=slots(False), metrics=metrics(5)) as fake:
+        fake.answers["/completion"] = (200, {"content": "a"})
+        for now in range(0, 1900, 30):
+            assert (await check(prober, fake, Kind.INFERENCE, float(now))).state is State.OK
+        assert fake.asked.count("/completion") == 4, "at 0, 600, 1200 and 1800 s"
+
+
+async def test_real_use_makes_the_test_unnecessary(prober: Prober) -> None:
+    async with serving(health=OK, slots=slots(False), metrics=metrics(0)) as fake:
+        fake.answers["/completion"] = (200, {"content": "a"})
+        for now in range(0, 1900, 30):
+            fake.answers["/metrics"] = metrics(now)
+            await check(prober, fake, Kind.INFERENCE, float(now))
+        assert fake.asked.count("/completion") == 1
+
+
+@pytest.mark.parametrize("answer", [None, (500, {"error": {"message": "decode failed"}})])
+async def test_health_200_without_tokens_is_stalled(
+    prober: Prober, answer: tuple[int, object] | None
+) -> None:
+    async with serving(health=OK, slots=slots(False), completion=answer) as fake:
+        verdict = await check(prober, fake, Kind.INFERENCE, timeout=1)
+    assert (verdict.state, verdict.code) == (State.STALLED, "no_token")
+
+
+async def test_a_test_that_waits_behind_real_work_is_no_failure(prober: Prober) -> None:
+    async with serving(health=OK, slots=slots(False), completion=(503, {})) as fake:
+        assert (await check(prober, fake, Kind.INFERENCE)).state is State.BUSY
+
+
+@pytest.mark.parametrize(
+    ("work", "counted", "state"),
+    [
+        ([slot(True)], 5, State.STALLED),
+        ([slot(True, prompt=2)], 5, State.STALLED),
+        ([slot(True, 1)], 5, State.BUSY),
+        ([slot(True, prompt=512)], 5, State.BUSY),
+        ([slot(True), slot(True, number=1, task=2)], 5, State.BUSY),
+        ([slot(True)], 9, State.BUSY),
+    ],
+)
+async def test_a_test_without_answer_is_not_excused_by_its_own_slot(
+    prober: Prober, work: list[object], counted: int, state: State
+) -> None:
+    async with serving(health=OK, slots=slots(False), metrics=metrics(5), completion=None) as fake:
+        checking = asyncio.create_task(check(prober, fake, Kind.INFERENCE, timeout=0.5))
+        await fake.is_asked("/completion")
+        fake.answers |= {"/slots": (200, work), "/metrics": metrics(counted)}
+        assert (await checking).state is state
+
+
+@pytest.mark.parametrize(("grows", "last"), [(False, State.STALLED), (True, State.BUSY)])
+async def test_where_tasks_change_without_work_the_counter_decides(
+    prober: Prober, grows: bool, last: State
+) -> None:
+    async with serving(health=OK) as fake:
+        for now in range(0, 300, 30):
+            fake.answers["/slots"] = slots(True, task=now)
+            fake.answers["/metrics"] = metrics(5 + now * grows)
+            verdict = await check(prober, fake, Kind.INFERENCE, float(now))
+    assert verdict.state is last
+
+
+async def test_a_model_that_was_gone_is_given_its_time_anew(prober: Prober) -> None:
+    async with serving(health=OK, slots=slots(True)) as fake:
+        await check(prober, fake, Kind.INFERENCE)
+    assert (await check(prober, fake, Kind.INFERENCE, 150.0)).code == "refused"
+    async with serving(health=OK, slots=slots(True, task=2)) as fake:
+        assert (await check(prober, fake, Kind.INFERENCE, 300.0)).state is State.BUSY
+
+
+async def test_a_busy_model_is_never_given_a_test(prober: Prober) -> None:
+    async with serving(health=OK, slots=slots(True), metrics=metrics(1)) as fake:
+        for now in range(0, 100, 30):
+            fake.answers["/slots"] = slots(True, decoded=now)
+            assert (await check(prober, fake, Kind.INFERENCE, float(now))).state is State.BUSY
+        assert set(fake.asked) == {"/slots"}
+
+
+async def test_a_busy_model_without_progress_is_stalled(prober: Prober) -> None:
+    async with serving(health=OK, slots=slots(True, 3), metrics=metrics(9)) as fake:
+        states = [
+            (await check(prober, fake, Kind.INFERENCE, float(now))).state for now in (0, 60, 121)
+        ]
+    assert states == [State.BUSY, State.BUSY, State.STALLED]
+
+
+async def test_a_hung_work_loop_is_seen_behind_a_healthy_answer(prober: Prober) -> None:
+    async with serving(health=OK, slots=None, metrics=None) as fake:
+        found = [
+            await check(prober, fake, Kind.INFERENCE, float(now), timeout=1) for now in (0, 121)
+        ]
+    assert [verdict.state for verdict in found] == [State.BUSY, State.STALLED]
+
+
+async def test_a_server_without_slots_is_judged_by_its_counters(prober: Prober) -> None:
+    text = "llamacpp:requests_processing 1\nllamacpp:n_decode_total 7\n"
+    async with serving(health=OK, slots=(501, {}), metrics=(200, text)) as fake:
+        found = [await check(prober, fake, Kind.INFERENCE, float(now)) for now in (0, 60, 121)]
+    assert [verdict.state for verdict in found] == [State.BUSY, State.BUSY, State.STALLED]
+
+
+@pytest.mark.parametrize("number", ["four", "NaN"])
+async def test_malformed_counters_do_not_break_the_check(prober: Prober, number: str) -> None:
+    text = f"llamacpp:requests_processing {number}\nllamacpp:n_decode_total {number}\n"
+    async with serving(health=OK, slots=(501, {}), metrics=(200, text)) as fake:
+        fake.answers["/completion"] = (200, {"content": "a"})
+        assert (await check(prober, fake, Kind.INFERENCE)).state is State.OK
+
+
+async def test_loading_a_model_is_no_failure_and_asks_for_nothing_more(prober: Prober) -> None:
+    async with serving(health=LOADING, slots=LOADING) as fake:
+        assert (await check(prober, fake, Kind.INFERENCE)).state is State.LOADING
+        assert fake.asked == ["/slots", "/health"]
+
+
+async def test_a_port_that_accepts_connections_is_well(prober: Prober) -> None:
+    async with serving() as fake:
+        address = fake.url.replace("http:", "tcp:")
+        verdict = await check(prober, fake, Kind.TCP, url=address)
+        assert (verdict.state, verdict.code) == (State.OK, "ok")
+    verdict = await check(prober, fake, Kind.TCP, url=address)
+    assert (verdict.state, verdict.code) == (State.DOWN, "refused")

@@ -1,0 +1,216 @@
+"""The pages, the API and the metrics, as a browser or a Prometheus gets them."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.monitor.alerting.alerts import Alerter
+from app.monitor.decisions.decisions import Event, Happening, Memory
+from app.monitor.checks.fetch import Fetcher
+from app.monitor.store.history import History
+from app.monitor.web.metrics import Exposition
+from app.monitor.settings import Settings
+from app.monitor.decisions.states import State
+from app.monitor.decisions.watch import Watch
+from app.monitor.web.web import application
+
+NASTY = "<script>alert(1)</script>"
+
+
+class Site:
+    """A monitor of some services that was never started; tests set what it remembers."""
+
+    def __init__(self, folder: Path, count: int = 3) -> None:
+        names = ["phi", "chat", *(f"extra-{number}" for number in range(count - 2))]
+        services = [{"name": name, "url": f"http://{name}"} for name in names]
+        self.settings = Settings.model_validate(
+            {"stack": "dev", "state_dir": folder, "services": services}
+        )
+        self.watch = Watch(self.settings, None)  # type: ignore[arg-type]
+        self.history = History(dict.fromkeys(names, 30.0), folder, time.time)
+        self.fetcher = Fetcher.create()
+        alerter = Alerter(
+            self.settings.alerts,
+            "dev",
+            folder,
+            self.fetcher,
+            services=names,
+            paused=lambda name: False,
+        )
+        exposition = Exposition(self.watch, alerter)
+        app = application(self.watch, self.history, exposition)
+        self.client = TestClient(TestServer(app))
+
+    def remember(self, name: str, **changes: object) -> None:
+        memory = replace(self.watch.memories[name], **changes)  # type: ignore[arg-type]
+        self.watch.memories[name] = memory
+
+    def all_ok(self) -> None:
+        now = time.time()
+        for name, service in self.watch.services.items():
+            self.remember(name, state=State.OK, healthy=True, checked_at=now, latency=0.01)
+            self.history.count(service, self.watch.memories[name])
+
+    async def text(self, path: str) -> str:
+        answer = await self.client.get(path)
+        assert answer.status == 200, path
+        return await answer.text()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    site = Site(tmp_path)
+    async with site.client:
+        yield site
+    await site.fetcher.close()
+
+
+class Text(HTMLParser):
+    """Collects the tags and the text of a page; fails on tags that are not closed in order."""
+
+    VOID = frozenset({"meta", "link", "br", "polyline", "line"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.extend(data.split())
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+async def test_a_quiet_stack_says_so_in_one_sentence(site: Site) -> None:
+    site.all_ok()
+    page = Text(await site.text("/"))
+    assert "All services are working" in page.text
+    assert "None so far." in page.text
+
+
+async def test_the_page_needs_no_script_and_allows_none(site: Site) -> None:
+    answer = await site.client.get("/")
+    assert "script" not in Text(await answer.text()).tags
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+async def test_trouble_comes_first_with_its_reason(site: Site) -> None:
+    site.all_ok()
+    site.remember("chat", state=State.STALLED, reason="no token for 121 s", held="3 restarts")
+    page = Text(await site.text("/")).text
+    assert "chat is not working" in page
+    assert page.index("no token for 121 s") < page.index("phi")
+
+
+async def test_what_a_service_answers_cannot_become_markup(site: Site) -> None:
+    site.remember("phi", state=State.DOWN, reason=NASTY, held=NASTY)
+    phi = site.watch.services["phi"]
+    site.history.hear(phi, Event(Happening.FAILED, "phi", time.time(), NASTY))
+    for path in ("/", "/service/phi"):
+        assert NASTY not in await site.text(path)
+
+
+async def test_a_service_has_a_page_with_incidents_and_restarts(site: Site) -> None:
+    phi = site.watch.services["phi"]
+    for happening in (Happening.FAILED, Happening.RESTARTED, Happening.GAVE_UP):
+        site.history.hear(phi, Event(happening, "phi", time.time(), f"because {happening}"))
+    page = Text(await site.text("/service/phi")).text
+    assert "restarted : because restarted" in page
+    assert "gave up : because gave_up" in page
+    assert "1 restart" in page
+
+
+@pytest.mark.parametrize("path", ["/service/none", "/api/v1/services/none", "/badge/none.svg"])
+async def test_unknown_services_are_not_found(site: Site, path: str) -> None:
+    assert (await site.client.get(path)).status == 404
+
+
+async def test_nothing_can_be_changed_over_the_network(site: Site) -> None:
+    for path in ("/", "/pause", "/resume", "/api/v1/status"):
+        assert (await site.client.post(path)).status in (404, 405)
+
+
+async def test_the_api_tells_all_that_the_page_shows(site: Site) -> None:
+    site.all_ok()
+    body = await (await site.client.get("/api/v1/status")).json()
+    assert [service["name"] for service in body["services"]] == ["phi", "chat", "extra-0"]
+    assert body["services"][0]["uptime"] == {"24h": 1.0, "90d": 1.0}
+    one = await (await site.client.get("/api/v1/services/phi")).json()
+    assert (one["state"], one["incidents"]) == ("ok", [])
+
+
+async def test_a_badge_is_an_image(site: Site) -> None:
+    site.all_ok()
+    badge = ElementTree.fromstring(await site.text("/badge/phi.svg"))
+    assert badge.tag == "{http://www.w3.org/2000/svg}svg"
+    assert badge.attrib["aria-label"] == "phi: ok"
+
+
+async def test_metrics_are_understood_and_tell_state_and_restarts(site: Site) -> None:
+    site.all_ok()
+    site.remember(
+        "chat",
+        state=State.DOWN,
+        restarts_total=2,
+        last_restart_at=5.0,
+        last_restart_code="refused",
+        gave_up_at=9.0,
+    )
+    families = text_string_to_metric_families(await site.text("/metrics"))
+    samples = {(s.name, *sorted(s.labels.items())): s.value for f in families for s in f.samples}
+    chat, http = ("service", "chat"), ("kind", "http")
+    assert samples["monitor_probe_up", http, chat] == 0
+    assert samples["monitor_probe_up", http, ("service", "phi")] == 1
+    assert samples["monitor_service_state", chat, ("state", "down")] == 1
+    assert samples["monitor_service_state", chat, ("state", "ok")] == 0
+    assert samples["monitor_restarts_total", chat] == 2
+    assert samples["monitor_last_restart_reason", ("reason", "refused"), chat] == 1
+    assert samples["monitor_gave_up", chat] == 1
+
+
+async def test_health_is_about_the_monitor_itself(site: Site) -> None:
+    assert (await site.client.get("/health")).status == 200
+    site.watch.state_writable = False
+    answer = await site.client.get("/health")
+    assert answer.status == 503
+    assert (await answer.json())["faults"] == ["its state cannot be written"]
+    site.watch.state_writable = True
+    site.watch.last_check_at -= 1000
+    assert (await site.client.get("/health")).status == 503
+
+
+async def test_many_services_make_a_page_of_bounded_size(tmp_path: Path) -> None:
+    site = Site(tmp_path, count=500)
+    async with site.client:
+        site.all_ok()
+        page = await site.text("/")
+        assert len(page) < 300_000
+        assert "extra-497" in page
+    await site.fetcher.close()
+
+
+def test_memory_of_a_new_service_is_unknown() -> None:
+    assert Memory().state is State.UNKNOWN

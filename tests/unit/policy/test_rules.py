@@ -1,0 +1,236 @@
+"""The policy over what the program asks for, and over resources that break each rule."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from policy.rules import RULES, Resource, Rule
+
+from tests.unit.components.conftest import Registration, StackRunner
+
+PROD = {"services": "all", "monitor": {"socketGroup": 999}}
+# Everything that a stack on the internet has: tunnels made and given, Access, secrets, a registry.
+WHOLE = {
+    **PROD,
+    "tunnel": {
+        "mode": "named",
+        "baseDomain": "example.com",
+        "accountId": "a" * 32,
+        "zoneId": "b" * 32,
+        "access": "access",
+        "people": {"domains": ["example.com"]},
+        "replicas": 2,
+    },
+    "registry": {
+        "server": "registry.example.com",
+        "repository": "team/llm-stack",
+        "username": "robot",
+    },
+}
+SECRETS = {
+    "hfToken": "hf_" + "a" * 30,
+    "ghModelsToken": "ghp_" + "a" * 30,
+    "apiKeys": '{"keys": []}',
+    "registryPassword": "ghp_" + "b" * 30,
+    "cloudflare:apiToken": "t" * 40,
+}
+DEV = {**PROD, "hostPorts": {"chat-interface": 8080, "monitor": 8090}}
+
+
+def broken(resources: list[Registration], stack: str) -> dict[str, list[str]]:
+    """Violations by name of the resource."""
+    found = {
+        resource.name: [
+            f"{rule.name}: {violation}"
+            for rule in RULES
+            for violation in rule.violations(Resource(resource.type, resource.inputs, stack))
+        ]
+        for resource in resources
+    }
+    return {name: violations for name, violations in found.items() if violations}
+
+
+def test_what_the_program_asks_for_in_production_breaks_no_rule(run_program: StackRunner) -> None:
+    graph = run_program(WHOLE, SECRETS, stack="prod")
+    assert {"restarter", "chat-interface-tunnel-2"} <= set(graph.running)
+    assert broken(graph.resources, "prod") == {}
+
+
+def test_behind_a_proxy_it_breaks_no_rule_either(run_program: StackRunner) -> None:
+    proxy = {"http": "http://proxy.example.com:3128", "https": "http://proxy.example.com:3128"}
+    graph = run_program({**WHOLE, "proxy": proxy, "modelHub": "https://h.test"}, SECRETS, "prod")
+    assert broken(graph.resources, "prod") == {}
+
+
+def test_on_a_swarm_it_breaks_no_rule_either(run_program: StackRunner) -> None:
+    graph = run_program({**WHOLE, "orchestrator": "swarm"}, SECRETS, stack="prod")
+    assert {"chat-interface", "chat-interface-tunnel", "monitor"} <= graph.of("Service").keys()
+    assert broken(graph.resources, "prod") == {}
+
+
+def test_dev_may_open_ports_and_breaks_no_rule(run_program: StackRunner) -> None:
+    assert broken(run_program(DEV, stack="dev").resources, "dev") == {}
+
+
+def test_a_host_port_in_production_is_found(run_program: StackRunner) -> None:
+    resources = run_program(DEV, stack="prod").resources
+    assert set(broken(resources, "prod")) == {"chat-interface", "monitor"}
+
+
+def test_a_connector_run_by_tag_in_production_is_found(run_program: StackRunner) -> None:
+    config = {
+        **PROD,
+        "tunnel": {"mode": "quick", "access": "public", "image": "cloudflare/cloudflared:2026.8.2"},
+    }
+    resources = run_program(config, stack="prod").resources
+    assert broken(resources, "prod") == {
+        "chat-interface-tunnel-1": [
+            "image-by-digest: runs cloudflare/cloudflared:2026.8.2, whose tag can move; name it as "
+            "cloudflare/cloudflared:2026.8.2@sha256:…"
+        ]
+    }
+
+
+GOOD = {
+    "image": "sha256:" + "0" * 64,
+    "readOnly": True,
+    "capabilities": {"drops": ["ALL"]},
+    "securityOpts": ["no-new-privileges:true"],
+    "user": "10001:10001",
+    "memory": 64,
+    "memorySwap": 64,
+    "cpus": "1",
+    "ulimits": [{"name": "nproc", "soft": 10, "hard": 10}],
+    "logOpts": {"max-size": "10m", "max-file": "3"},
+    "labels": [{"label": "llm-stack.service", "value": "chat-interface"}],
+}
+TOKEN = "eyJ" + "a" * 60
+
+
+def rule(name: str) -> Rule:
+    return next(rule for rule in RULES if rule.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("no-host-port", {"ports": [{"internal": 80, "external": 80}]}),
+        ("no-privileges", {"privileged": True}),
+        ("no-privileges", {"capabilities": {"drops": ["ALL"], "adds": ["NET_ADMIN"]}}),
+        ("no-privileges", {"devices": [{"hostPath": "/dev/mem"}]}),
+        ("no-privileges", {"networkMode": "host"}),
+        ("no-privileges", {"pidMode": "host"}),
+        ("no-privileges", {"usernsMode": "host"}),
+        ("no-privileges", {"securityOpts": ["no-new-privileges:true", "label=disable"]}),
+        ("no-plain-secret", {"envs": ["HF_TOKEN=x"]}),
+        ("no-plain-secret", {"envs": ["TUNNEL_TOKEN=x"]}),
+        ("no-plain-secret", {"envs": ["openai_api_key=x"]}),
+        ("no-plain-secret", {"envs": ["HARMLESS=hf_" + "a" * 30]}),
+        ("no-plain-secret", {"command": ["tunnel", "run", "--token", "x"]}),
+        ("no-plain-secret", {"command": ["tunnel", "run", "--token=x"]}),
+        ("no-plain-secret", {"command": ["tunnel", "run", TOKEN]}),
+        ("no-plain-secret", {"entrypoints": ["env", "GH_MODELS_TOKEN=x"]}),
+        ("no-plain-secret", {"labels": [{"label": "note", "value": TOKEN}]}),
+        ("image-by-digest", {"image": "python:3.11-slim"}),
+        ("no-docker-socket", {"volumes": [{"hostPath": "/var/run/docker.sock"}]}),
+        ("no-docker-socket", {"volumes": [{"hostPath": "/var/run/"}]}),
+        ("no-docker-socket", {"volumes": [{"hostPath": "/"}]}),
+        ("no-docker-socket", {"mounts": [{"type": "bind", "source": "/run/docker.sock"}]}),
+        ("hardened", {"readOnly": False}),
+        ("hardened", {"capabilities": {}}),
+        ("hardened", {"securityOpts": []}),
+        ("hardened", {"user": "0:0"}),
+        ("hardened", {"user": None}),
+        ("hardened", {"memorySwap": None}),
+        ("hardened", {"ulimits": []}),
+        ("hardened", {"logOpts": {}}),
+        ("hardened", {"start": False}),
+    ],
+)
+def test_each_rule_finds_what_it_is_there_for(name: str, change: dict[str, Any]) -> None:
+    container = "docker:index/container:Container"
+    assert rule(name).violations(Resource(container, GOOD, "prod")) == []
+    bad = {**copy.deepcopy(GOOD), **change}
+    assert len(rule(name).violations(Resource(container, bad, "prod"))) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"envs": ["TUNNEL_TOKEN_FILE=/run/secrets/tunnel_token", "MAX_TOKENS=10", "KEYS=2"]},
+        {"command": ["tunnel", "--no-autoupdate", "--metrics", "0.0.0.0:20241", "run"]},
+        {"volumes": [{"volumeName": "dev-phi-inference-models", "containerPath": "/models"}]},
+        {"volumes": [{"hostPath": "/srv/models", "containerPath": "/models"}]},
+    ],
+)
+def test_what_is_harmless_is_not_complained_of(change: dict[str, Any]) -> None:
+    resource = Resource("docker:index/container:Container", {**GOOD, **change}, "prod")
+    assert [violation for rule in RULES for violation in rule.violations(resource)] == []
+
+
+def test_the_restarter_alone_may_hold_the_socket() -> None:
+    socket = {"volumes": [{"hostPath": "/var/run/docker.sock"}]}
+    restarter = {**GOOD, **socket, "labels": [{"label": "llm-stack.service", "value": "restarter"}]}
+    resource = Resource("docker:index/container:Container", restarter, "prod")
+    assert rule("no-docker-socket").violations(resource) == []
+
+
+def test_the_restarter_alone_may_have_what_reaches_the_socket() -> None:
+    labels = [{"label": "llm-stack.service", "value": "restarter"}]
+    options = ["no-new-privileges:true", "label=disable"]
+    restarter = {**GOOD, "labels": labels, "usernsMode": "host", "securityOpts": options}
+    kind = "docker:index/container:Container"
+    assert rule("no-privileges").violations(Resource(kind, restarter, "prod")) == []
+    more = {**restarter, "pidMode": "host"}
+    assert len(rule("no-privileges").violations(Resource(kind, more, "prod"))) == 1
+
+
+def test_a_secret_in_a_build_argument_is_found() -> None:
+    build = {"name": "x", "build": {"context": ".", "buildArgs": {"HF_TOKEN": "x"}}}
+    resource = Resource("docker:index/remoteImage:RemoteImage", build, "prod")
+    assert len(rule("no-plain-secret").violations(resource)) == 1
+
+
+GOOD_SPEC = {
+    "image": "chat@sha256:" + "0" * 64,
+    "user": "10001:10001",
+    "readOnly": True,
+    "capDrops": ["ALL"],
+}
+GOOD_TASK = {
+    "resources": {"limits": {"memoryBytes": 64, "nanoCpus": 1}},
+    "logDriver": {"name": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "task", "service"),
+    [
+        ("no-host-port", {}, {}, {"endpointSpec": {"ports": [{"publishedPort": 8080}]}}),
+        ("no-privileges", {"capAdds": ["NET_ADMIN"]}, {}, {}),
+        ("no-plain-secret", {"env": {"HF_TOKEN": "x"}}, {}, {}),
+        ("no-plain-secret", {"args": ["--token=x"]}, {}, {}),
+        ("image-by-digest", {"image": "chat:latest"}, {}, {}),
+        ("no-docker-socket", {"mounts": [{"type": "bind", "source": "/run"}]}, {}, {}),
+        ("hardened", {"readOnly": False}, {}, {}),
+        ("hardened", {"capDrops": []}, {}, {}),
+        ("hardened", {"user": "root"}, {}, {}),
+        ("hardened", {}, {"resources": {"limits": {"nanoCpus": 1}}}, {}),
+        ("hardened", {}, {"logDriver": None}, {}),
+    ],
+)
+def test_a_service_of_a_swarm_obeys_too(
+    name: str, spec: dict[str, Any], task: dict[str, Any], service: dict[str, Any]
+) -> None:
+    props = {"taskSpec": {"containerSpec": {**GOOD_SPEC, **spec}, **GOOD_TASK, **task}, **service}
+    resource = Resource("docker:index/service:Service", props, "prod")
+    found = {rule.name: len(rule.violations(resource)) for rule in RULES}
+    assert found == {rule.name: int(rule.name == name) for rule in RULES}
+
+
+def test_a_token_in_a_config_of_a_swarm_is_found() -> None:
+    resource = Resource("docker:index/serviceConfig:ServiceConfig", {"dataRaw": TOKEN}, "prod")
+    assert len(rule("no-plain-secret").violations(resource)) == 1

@@ -1,0 +1,87 @@
+"""Which version a rollback goes to, and what it reads that from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from toolchain.terminal.errors import SetupError
+from toolchain.terminal.progress import Progress
+from toolchain.project import Project
+from toolchain.commands.rollback import Rollback, Version, image_references, told, version_before, versions_listed
+
+FIRST = Version("20261101T090000Z", {"chat": "c1", "monitor": "m1"})
+SECOND = Version("20261102T090000Z", {"chat": "c2", "monitor": "m1"})
+THIRD = Version("20261103T090000Z", {"chat": "c2", "monitor": "m3"})
+ALL = [FIRST, SECOND, THIRD]
+IMAGES = ["chat", "monitor"]
+
+
+def test_the_version_before_the_one_that_serves() -> None:
+    assert version_before(ALL, THIRD.images, IMAGES) == SECOND
+    assert version_before(ALL, SECOND.images, IMAGES) == FIRST
+    assert version_before(ALL, FIRST.images, IMAGES) is None
+
+
+def test_one_image_goes_to_its_own_version_before() -> None:
+    assert version_before(ALL, THIRD.images, ["chat"]) == FIRST
+
+
+def test_what_never_served_goes_to_the_last_that_did() -> None:
+    assert version_before(ALL, {"chat": "broken", "monitor": "m3"}, IMAGES) == THIRD
+
+
+def test_a_part_that_is_new_is_no_way_back() -> None:
+    with_model = {**FIRST.images, "inference": "i1"}
+    assert version_before([FIRST], with_model, [*with_model]) is None
+
+
+def test_versions_are_read_from_the_engines_list() -> None:
+    listing = (
+        "llm-stack-prod/chat served-20261102T090000Z c2\n"
+        "llm-stack-prod/chat served-20261101T090000Z c1\n"
+        "llm-stack-prod/monitor served-20261102T090000Z m1\n"
+        "llm-stack-prod/monitor served-20261101T090000Z m1\n"
+    )
+    assert versions_listed(listing, "prod") == [FIRST, SECOND]
+    assert versions_listed("", "prod") == []
+
+
+def test_references_are_read_from_the_state() -> None:
+    kind = "llm-stack:index:ServiceImage"
+    state = [
+        {"type": kind, "urn": f"urn:pulumi:prod::p::{kind}::chat", "outputs": {"reference": "c1"}},
+        {"type": kind, "urn": f"urn:pulumi:prod::p::{kind}::monitor"},
+        {"type": "docker:index/container:Container", "urn": "urn::chat-interface", "outputs": {}},
+    ]
+    assert image_references({"deployment": {"resources": state}}) == {"chat": "c1"}
+    assert image_references({"deployment": {}}) == {}
+
+
+def test_a_moment_is_told_in_words() -> None:
+    assert told(FIRST.moment) == "2026-11-01 09:00:00 UTC"
+
+
+def test_versions_are_looked_for_on_the_engine_that_the_stack_runs_on(
+    project: Project,
+    progress: Progress,
+    pulumi: Callable[..., None],
+    program: Callable[[str, str], None],
+) -> None:
+    pulumi(**{"docker:host": "ssh://deploy@berlin"})
+    program("docker", 'echo "asked $DOCKER_HOST" >&2; exit 1')
+    with pytest.raises(SetupError, match="asked ssh://deploy@berlin"):
+        Rollback(project, progress, "prod").run([])
+
+
+def test_a_stack_that_keeps_no_versions_is_told_how_to(
+    project: Project,
+    progress: Progress,
+    pulumi: Callable[..., None],
+    program: Callable[[str, str], None],
+) -> None:
+    pulumi()
+    program("docker", "")
+    with pytest.raises(SetupError, match="pulumi config set keepVersions 3 --stack prod"):
+        Rollback(project, progress, "prod").run([])

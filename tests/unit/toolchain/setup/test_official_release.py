@@ -1,0 +1,88 @@
+"""Which archive is downloaded, and what it must hash to."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from toolchain.setup import official_release
+from toolchain import versions
+from toolchain.terminal.errors import SetupError
+from toolchain.terminal.progress import Step
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "ending"),
+    [
+        ("linux", "x86_64", "linux-x64"),
+        ("linux", "aarch64", "linux-arm64"),
+        ("darwin", "arm64", "darwin-arm64"),
+    ],
+)
+def test_the_archive_is_the_one_of_this_platform(system: str, machine: str, ending: str) -> None:
+    name = official_release.archive_name(system, machine)
+    assert name == f"pulumi-v{versions.PULUMI}-{ending}.tar.gz"
+
+
+def test_a_platform_without_a_release_is_named() -> None:
+    with pytest.raises(SetupError, match="no release for linux on riscv64"):
+        official_release.archive_name("linux", "riscv64")
+
+
+def test_the_digest_is_that_of_the_archive_and_of_no_other() -> None:
+    checksums = "AA11  pulumi-v3-darwin-arm64.tar.gz\nBB22  pulumi-v3-linux-x64.tar.gz\n"
+    assert official_release.published_digest(checksums, "pulumi-v3-linux-x64.tar.gz") == "bb22"
+
+
+def test_an_archive_without_a_published_digest_is_refused() -> None:
+    with pytest.raises(SetupError, match="does not name pulumi-v3-linux-x64"):
+        official_release.published_digest("", "pulumi-v3-linux-x64.tar.gz")
+
+
+@pytest.fixture
+def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder laid out as a release is, from which downloads come."""
+    folder = tmp_path / "release"
+    folder.mkdir()
+    archive = folder / official_release.archive_name()
+    with tarfile.open(archive, "w:gz") as content:
+        for program in (*official_release.PROGRAMS, "pulumi-language-go"):
+            entry = tarfile.TarInfo(f"pulumi/{program}")
+            entry.size = len(program)
+            content.addfile(entry, io.BytesIO(program.encode()))
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    (folder / "checksums.txt").write_text(f"{digest}  {archive.name}\n")
+    monkeypatch.setattr(official_release, "RELEASE", folder.as_uri())
+    monkeypatch.setattr(official_release, "CHECKSUMS", (folder / "checksums.txt").as_uri())
+    return folder
+
+
+def test_only_the_programs_in_use_are_unpacked(release: Path, tmp_path: Path, step: Step) -> None:
+    target = tmp_path / "bin"
+    target.mkdir()
+    official_release.install(target, step)
+    assert {path.name for path in target.iterdir()} == set(official_release.PROGRAMS)
+    assert all(os.access(path, os.X_OK) for path in target.iterdir())
+
+
+def test_an_archive_that_was_tampered_with_is_not_unpacked(
+    release: Path, tmp_path: Path, step: Step
+) -> None:
+    with (release / official_release.archive_name()).open("ab") as archive:
+        archive.write(b"more")
+    target = tmp_path / "bin"
+    target.mkdir()
+    with pytest.raises(SetupError, match="has SHA-256"):
+        official_release.install(target, step)
+    assert not (target / "pulumi").exists()
+
+
+def test_a_release_that_goes_away_is_told(release: Path, tmp_path: Path, step: Step) -> None:
+    (release / official_release.archive_name()).unlink()
+    with pytest.raises(SetupError, match="cannot be downloaded"):
+        official_release.install(tmp_path, step)

@@ -1,0 +1,34 @@
+"""When `.venv` is taken as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolchain.project import Project
+from toolchain.setup.python_environment import PythonEnvironment, digest
+
+
+@pytest.fixture
+def locked(project: Project) -> Project:
+    (project.root / "requirements.lock").write_text("a==1\n")
+    return project
+
+
+def make_environment(project: Project) -> None:
+    python = project.venv / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("")
+
+
+def test_an_environment_without_a_stamp_was_cut_off(locked: Project) -> None:
+    make_environment(locked)
+    assert not PythonEnvironment(locked).find().ready
+
+
+def test_an_environment_is_used_while_the_lock_stays(locked: Project) -> None:
+    make_environment(locked)
+    lock = locked.root / "requirements.lock"
+    (locked.venv / ".lock-digest").write_text(digest(lock))
+    assert PythonEnvironment(locked).find().ready
+    lock.write_text("a==2\n")
+    assert not PythonEnvironment(locked).find().ready

@@ -1,0 +1,31 @@
+"""A Chromium for the tests of the chat page."""
+
+from __future__ import annotations
+
+import shutil
+
+from toolchain.setup import debian
+from toolchain.terminal.progress import Step
+from toolchain.project import Project
+from toolchain.commands.steps import Finding
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+
+
+class Browser:
+    """The system's Chromium; the tests bring none of their own."""
+
+    title = "Chromium"
+
+    def __init__(self, project: Project) -> None:
+        self._log = project.step_logs / "chromium.log"
+
+    def find(self) -> Finding:
+        found = next(filter(None, map(shutil.which, PROGRAMS)), None)
+        if found:
+            return Finding(True, found)
+        return Finding(False, "installing it")
+
+    def make(self, step: Step) -> str:
+        debian.install(["chromium"], purpose="Chromium", log=self._log, step=step)
+        return self.find().what

@@ -1,0 +1,94 @@
+"""Pulumi's own releases: downloaded, checked against the published checksums, unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import sys
+import tarfile
+import urllib.request
+from pathlib import Path
+
+from toolchain.stack import reachability
+from toolchain import versions
+from toolchain.terminal.errors import SetupError
+from toolchain.terminal.progress import Step
+
+RELEASE = f"https://github.com/pulumi/pulumi/releases/download/v{versions.PULUMI}"
+CHECKSUMS = f"{RELEASE}/pulumi-{versions.PULUMI}-checksums.txt"
+DOWNLOAD_SECONDS = 30.0
+CHUNK = 1 << 20
+# What of the archive this project uses: the CLI and its Python language host.
+PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec")
+
+
+def reachable(probe: reachability.Probe = reachability.answers) -> bool:
+    """Whether releases can be downloaded from here."""
+    return probe(CHECKSUMS)
+
+
+def archive_name(system: str = sys.platform, machine: str | None = None) -> str:
+    """The release's archive for a platform; raises `SetupError` where there is none."""
+    architecture = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(
+        (machine or platform.machine()).lower()
+    )
+    if system not in {"linux", "darwin"} or architecture is None:
+        raise SetupError(f"Pulumi has no release for {system} on {machine or platform.machine()}.")
+    return f"pulumi-v{versions.PULUMI}-{system}-{architecture}.tar.gz"
+
+
+def published_digest(checksums: str, archive: str) -> str:
+    """The SHA-256 that a checksum file (`<digest>  <name>` a line) gives for an archive."""
+    for line in checksums.splitlines():
+        digest, _, name = line.partition(" ")
+        if name.strip().lstrip("*") == archive:
+            return digest.lower()
+    raise SetupError(f"{CHECKSUMS} does not name {archive}.")
+
+
+def install(folder: Path, step: Step) -> None:
+    """Put the programs of the release into `folder`; raises `SetupError` on a wrong digest."""
+    archive = archive_name()
+    expected = published_digest(_fetch(CHECKSUMS).decode(), archive)
+    step.doing(f"downloading {archive}")
+    packed = folder / archive
+    found = _download(f"{RELEASE}/{archive}", packed, step)
+    if found != expected:
+        raise SetupError(f"{archive} has SHA-256 {found}, but {CHECKSUMS} says {expected}.")
+    with tarfile.open(packed) as content:
+        for program in PROGRAMS:
+            source = content.extractfile(f"pulumi/{program}")
+            if source is None:
+                raise SetupError(f"{archive} holds no {program}.")
+            with source, (folder / program).open("wb") as target:
+                shutil.copyfileobj(source, target)
+            (folder / program).chmod(0o755)
+    packed.unlink()
+
+
+def _fetch(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as answer:
+            content: bytes = answer.read()
+            return content
+    except OSError as error:
+        raise SetupError(f"{url} cannot be downloaded: {error}") from error
+
+
+def _download(url: str, target: Path, step: Step) -> str:
+    """Download to a file, and give the SHA-256 of what came."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as answer,
+            target.open("wb") as file,
+        ):
+            while chunk := answer.read(CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+                size += len(chunk)
+                step.note(f"{size / 1e6:.0f} MB of {target.name}")
+    except OSError as error:
+        raise SetupError(f"{url} cannot be downloaded: {error}") from error
+    return digest.hexdigest()
