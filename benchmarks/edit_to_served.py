@@ -26,7 +26,15 @@ from statistics import median
 
 import docker
 
-from benchmarks.deployment import UP, Compose, compose_program, our_project, remove_volumes, stack_containers, write_catalogue
+from benchmarks.deployment import (
+    UP,
+    Compose,
+    compose_program,
+    our_project,
+    remove_volumes,
+    stack_containers,
+    write_catalogue,
+)
 
 CHAT = "chat-interface"
 SOURCE = Path("app/chat/api/routes.py")

@@ -152,7 +152,7 @@ def hardened(resource: Resource) -> Iterator[str]:
 
 
 def _unconfined(resource: Resource) -> Iterator[str]:
-    """What a Swarm can be told of it; see components/runtime/swarm/service.py for what it cannot."""
+    """The part that Swarm supports; components/runtime/swarm/service.py has the rest."""
     task = resource.props.get("taskSpec") or {}
     spec = _container_spec(resource)
     if not spec.get("readOnly"):
@@ -175,7 +175,11 @@ RULES = (
     Rule("no-plain-secret", "Secrets are files, never text to be inspected", no_plain_secret),
     Rule("image-by-digest", "In production every image is named by digest", image_by_digest, True),
     Rule("no-docker-socket", "Only the restarter holds the engine's socket", no_docker_socket),
-    Rule("hardened", "Every container is confined as components/runtime/container.py does it", hardened),
+    Rule(
+        "hardened",
+        "Every container is confined as components/runtime/container.py does it",
+        hardened,
+    ),
 )
 
 

@@ -18,11 +18,11 @@ import yaml
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT_ROOT))
 
-from components.images.image import image_repository, image_tag  # noqa: E402
-from components.images.image_sources import ImageSources, image_names, image_sources  # noqa: E402
 from components.config.registry import RegistrySettings  # noqa: E402
 from components.config.schema import SettingsError, validate  # noqa: E402
 from components.config.stack_settings import PROJECT, BaseImages  # noqa: E402
+from components.images.image import image_repository, image_tag  # noqa: E402
+from components.images.image_sources import ImageSources, image_names, image_sources  # noqa: E402
 
 # GitHub's runners of each platform: compiling under emulation would take hours.
 RUNNERS = {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}

@@ -12,17 +12,17 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app.chat.access.admission import Admission
-from app.chat.middleware.browser_guard import BrowserGuard
+from app.chat.access.keys import KeyRing
+from app.chat.api.page import serve_page
+from app.chat.api.routes import Gateway, router
 from app.chat.fleet.fleet import build_fleet
 from app.chat.fleet.health_watch import watch_health
-from app.chat.access.keys import KeyRing
-from app.chat.server.metrics import Metrics
-from app.chat.openai.errors import install_error_handlers
-from app.chat.api.page import serve_page
+from app.chat.middleware.browser_guard import BrowserGuard
 from app.chat.middleware.request_log import RequestLog
-from app.chat.api.routes import Gateway, router
-from app.chat.settings import GatewaySettings, Secrets
+from app.chat.openai.errors import install_error_handlers
 from app.chat.relay.upstream import Upstream
+from app.chat.server.metrics import Metrics
+from app.chat.settings import GatewaySettings, Secrets
 
 
 def create_app(settings: GatewaySettings, secrets: Secrets) -> ASGIApp:

@@ -8,8 +8,8 @@ from types import FrameType
 
 from app.inference import log
 from app.inference.failure import ExitCode, Failure
-from app.inference.model.hub import Hub, trust_authorities
 from app.inference.llama.llama_server import become_llama_server
+from app.inference.model.hub import Hub, trust_authorities
 from app.inference.model.model import obtain_model
 from app.inference.settings import read_settings
 from app.inference.startup_status import StartupStatus

@@ -20,15 +20,15 @@ from aiohttp import web
 
 from app.monitor import admin
 from app.monitor.alerting.alerts import Alerter
-from app.monitor.checks.fetch import Fetcher
 from app.monitor.alerting.heartbeat import beat
-from app.monitor.store.history import History
-from app.monitor.log import log
-from app.monitor.web.metrics import Exposition
+from app.monitor.checks.fetch import Fetcher
 from app.monitor.checks.probes import Prober
+from app.monitor.decisions.watch import Watch
+from app.monitor.log import log
 from app.monitor.restarting.restarts import RestarterClient
 from app.monitor.settings import Settings, SettingsError, load
-from app.monitor.decisions.watch import Watch
+from app.monitor.store.history import History
+from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from app.monitor.settings import Settings
 from app.monitor.decisions.watch import Watch
+from app.monitor.settings import Settings
 
 WATCH = web.AppKey("watch", Watch)
 LONGEST_PAUSE = 30 * 86_400.0

@@ -1,26 +1,25 @@
-"""Who is told when a service fails: webhooks, whose addresses are secrets."""
+"""Where alerts are sent: webhooks, whose URLs are secrets."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 import pulumi
-from pydantic import Field, HttpUrl
 
-from components.config.schema import CamelModel, choices
+from components.config.problems import Problem, Source, choices
 
-# A webhook's address stands under this and a name of one's own.
+# Key prefix for a webhook's URL: `alertWebhook-<name>`.
 WEBHOOK_PREFIX = "alertWebhook-"
 HEARTBEAT_KEY = "heartbeatUrl"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 class WebhookFormat(StrEnum):
-    """Whose message format a webhook takes; app/monitor knows the same."""
+    """Whose message format a webhook takes; those of app/monitor/settings.py."""
 
     SLACK = "slack"
     DISCORD = "discord"
@@ -37,20 +36,6 @@ _HOSTS = {
 }
 
 
-class AlertSettings(CamelModel):
-    """What of the alerts is no secret."""
-
-    formats: dict[str, WebhookFormat] = Field(
-        default_factory=dict, description="of webhooks whose host does not tell theirs"
-    )
-    remind_every: int = Field(
-        default=4 * 3600, ge=60, le=30 * 86_400, description="seconds, while a failure lasts"
-    )
-    page_url: HttpUrl | None = Field(
-        default=None, description="where people open the monitor's page, for a link to it"
-    )
-
-
 @dataclass(frozen=True)
 class Webhook:
     """A place that alerts are sent to."""
@@ -59,44 +44,59 @@ class Webhook:
     url: pulumi.Output[str]
 
 
-def webhook_problems(
-    addresses: Mapping[str, str], formats: Mapping[str, WebhookFormat]
-) -> list[str]:
-    """What is wrong with the webhooks, in words that tell no address."""
-    problems = [
-        f"{WEBHOOK_PREFIX}{name}: is no name; allowed: 1 to 32 of a-z, 0-9 and -, not - first"
-        for name in addresses
-        if not _NAME.fullmatch(name)
-    ]
-    problems += [
-        f"{WEBHOOK_PREFIX}{name}: is no address on the web; allowed: https://…"
-        for name, address in addresses.items()
-        if not is_web_address(address)
-    ]
-    return problems + [
-        f"monitor.alerts.formats: there is no such webhook; found {name!r}, "
-        f"{choices(name, addresses)}"
-        for name in formats
-        if name not in addresses
-    ]
+def alert_problems(
+    urls: Mapping[str, str],
+    heartbeat: str | None,
+    formats: Mapping[str, WebhookFormat],
+    source: Source,
+) -> Iterator[Problem]:
+    """What is wrong with the webhooks and the heartbeat; no URL is shown."""
+    for name, url in urls.items():
+        key = f"{WEBHOOK_PREFIX}{name}"
+        if not _NAME.fullmatch(name):
+            yield source.problem(
+                (key,),
+                "does not end in a valid name",
+                allowed="allowed: 1 to 32 of a-z, 0-9 and -, not - first",
+                run=f"pulumi config rm {key}",
+            )
+        if not is_web_url(url):
+            yield _not_a_url(key, source)
+    if heartbeat is not None and not is_web_url(heartbeat):
+        yield _not_a_url(HEARTBEAT_KEY, source)
+    for name in formats:
+        if name not in urls:
+            yield source.problem(
+                ("monitor", "alerts", "formats", name),
+                f"there is no secret {WEBHOOK_PREFIX}{name}",
+                allowed=choices(name, urls),
+            )
+
+
+def _not_a_url(key: str, source: Source) -> Problem:
+    return source.problem(
+        (key,),
+        "is not a valid URL",
+        allowed="allowed: https://…",
+        run=f"pulumi config set --secret {key}",
+    )
 
 
 def make_webhooks(
-    addresses: Mapping[str, str], formats: Mapping[str, WebhookFormat]
+    urls: Mapping[str, str], formats: Mapping[str, WebhookFormat]
 ) -> dict[str, Webhook]:
     """The webhooks by name."""
     return {
         name: Webhook(
-            formats.get(name)
-            or _HOSTS.get(urlsplit(address).hostname or "", WebhookFormat.GENERIC),
-            pulumi.Output.secret(address),
+            formats.get(name) or _HOSTS.get(urlsplit(url).hostname or "", WebhookFormat.GENERIC),
+            pulumi.Output.secret(url),
         )
-        for name, address in addresses.items()
+        for name, url in urls.items()
     }
 
 
-def is_web_address(value: object) -> bool:
-    """Whether it can be asked by HTTP."""
+def is_web_url(value: object) -> bool:
+    """Whether it can be requested by HTTP."""
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
     except ValueError:

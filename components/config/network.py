@@ -1,4 +1,4 @@
-"""Which addresses a stack's networks have: settings under `llm-stack:network`."""
+"""The subnet of a stack's networks: settings under `llm-stack:network`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from ipaddress import IPv4Network
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
 
-from components.config.schema import CamelModel
+from components.config.schema import CamelModel, refusal
 
 # RFC 1918: no host on the internet has these.
 _PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
@@ -17,7 +16,7 @@ _LARGEST, _SMALLEST = 16, 26
 # Prefix length that leaves room for the restarter, the monitor, and a new version of each.
 _RESTARTER = 28
 _ALLOWED = (
-    f"allowed: a private IPv4 subnet of /{_LARGEST} to /{_SMALLEST}, "
+    f"a private IPv4 subnet of /{_LARGEST} to /{_SMALLEST}, "
     f"in {', '.join(map(str, _PRIVATE))}, such as 10.213.0.0/24"
 )
 
@@ -26,20 +25,14 @@ def _parse_subnet(value: object) -> IPv4Network:
     try:
         subnet = IPv4Network(value if isinstance(value, str) else "", strict=False)
     except ValueError:
-        raise _refusal("is not an IPv4 subnet", _ALLOWED) from None
+        raise refusal("is not an IPv4 subnet", allowed=_ALLOWED) from None
     if not _LARGEST <= subnet.prefixlen <= _SMALLEST:
-        raise _refusal(f"has the size /{subnet.prefixlen}", _ALLOWED)
+        raise refusal(f"has the size /{subnet.prefixlen}", allowed=_ALLOWED)
     if not any(subnet.subnet_of(private) for private in _PRIVATE):
-        raise _refusal("is not private", _ALLOWED)
+        raise refusal("is not private", allowed=_ALLOWED)
     if value != str(subnet):
-        raise _refusal("is not written as first address and prefix length", f"allowed: {subnet}")
+        raise refusal("is not the first address and the prefix length", allowed=str(subnet))
     return subnet
-
-
-def _refusal(problem: str, allowed: str) -> PydanticCustomError:
-    return PydanticCustomError(
-        "subnet", "{problem}; {allowed}", {"problem": problem, "allowed": allowed}
-    )
 
 
 class NetworkSettings(CamelModel):

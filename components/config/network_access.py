@@ -14,9 +14,8 @@ from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from components.config.schema import CamelModel
+from components.config.schema import CamelModel, refusal
 
 # Docker knows these as arguments of every build, and keeps them out of its cache and the image's
 # history. Programs differ in which case they read.
@@ -38,10 +37,6 @@ _DIRECT_HOST = re.compile(r"[A-Za-z0-9.:*/_\[\]-]+")
 _OPEN_TO_ALL = "which everyone who may run `docker inspect` can read"
 
 
-def _refusal(text: str) -> PydanticCustomError:
-    return PydanticCustomError("network_access", "{text}", {"text": text})
-
-
 def _split(value: str, schemes: Iterable[str], allowed: str) -> SplitResult:
     """The parts of an address; raises for one that is none, or leads to the container itself."""
     try:
@@ -50,11 +45,11 @@ def _split(value: str, schemes: Iterable[str], allowed: str) -> SplitResult:
     except ValueError:
         valid = False
     if not valid or re.search(r"\s", value) or parts.query or parts.fragment:
-        raise _refusal(f"is not an address of this kind; {allowed}")
+        raise refusal("is not a valid URL for this", allowed=allowed)
     if is_loopback(parts.hostname or ""):
-        raise _refusal(
-            "leads nowhere: in a container, and in a build, this host is the container itself; "
-            f"{allowed}, with a name or address of the machine that others reach it by"
+        raise refusal(
+            "is a loopback address, which is the container itself in containers and builds",
+            allowed=f"{allowed}, with a name or address of the machine that others reach it by",
         )
     return parts
 
@@ -68,33 +63,36 @@ def is_loopback(host: str) -> bool:
 
 
 def _check_proxy(value: str) -> str:
-    allowed = "allowed: http://HOST:PORT"
+    allowed = "http://HOST:PORT"
     parts = _split(value, ("http",), allowed)
     if parts.username is not None or parts.password is not None:
-        raise _refusal(
-            f"holds a user name or password, {_OPEN_TO_ALL}; {allowed} of a proxy without "
-            "sign-in, or of one that lets this machine pass by its address"
+        raise refusal(
+            f"holds a user name or password, {_OPEN_TO_ALL}",
+            allowed=f"{allowed} of a proxy that needs no sign-in",
+            hide=True,
         )
     if parts.path not in ("", "/"):
-        raise _refusal(f"has a path; {allowed}")
+        raise refusal("has a path", allowed=allowed)
     return value.rstrip("/")
 
 
 def _check_model_hub(value: str) -> str:
-    parts = _split(value, ("http", "https"), "allowed: https://HOST or http://HOST")
+    parts = _split(value, ("http", "https"), "https://HOST or http://HOST")
     if parts.username is not None or parts.password is not None:
-        raise _refusal(
-            f"holds a user name or password, {_OPEN_TO_ALL}; allowed: the address alone, and "
-            "the hub's token by: pulumi config set --secret hfToken"
+        raise refusal(
+            f"holds a user name or password, {_OPEN_TO_ALL}",
+            allowed="the URL alone",
+            run="pulumi config set --secret hfToken",
+            hide=True,
         )
     return value.rstrip("/")
 
 
 def _check_direct_host(value: str) -> str:
     if not _DIRECT_HOST.fullmatch(value):
-        raise _refusal(
-            "is not a host, a domain or a network; allowed: such as git.example.com, .example.com "
-            "or 10.0.0.0/8, one for each entry"
+        raise refusal(
+            "is not a host, a domain or a network",
+            allowed="git.example.com, .example.com or 10.0.0.0/8, one in each entry",
         )
     return value
 
@@ -117,7 +115,7 @@ class ProxySettings(CamelModel):
     @model_validator(mode="after")
     def _names_a_proxy(self) -> ProxySettings:
         if self.http is None and self.https is None:
-            raise _refusal("names no proxy; allowed: http, https or both")
+            raise refusal("does not name a proxy", allowed="http, https or both")
         return self
 
 
@@ -129,35 +127,42 @@ class CertificateAuthorities:
 
 
 def read_authorities(path: object) -> CertificateAuthorities:
-    """The authorities in a PEM file; raises `PydanticCustomError` for any other file."""
-    allowed = "allowed: the path of a PEM file with certificates of authorities"
+    """The authorities in a PEM file; raises a `refusal` for any other file."""
+    allowed = "the path of a PEM file with certificates of authorities"
     if not isinstance(path, str) or not path:
-        raise _refusal(f"is not a path; {allowed}")
+        raise refusal("is not a path", allowed=allowed)
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise _refusal(f"cannot be read: {error.strerror}; {allowed}") from None
+        raise refusal(f"cannot be read: {error.strerror}", allowed=allowed) from None
     except UnicodeDecodeError:
-        raise _refusal(
-            f"is not text; {allowed}; from a DER file: "
-            "openssl x509 -inform der -in FILE -out FILE.pem"
+        raise refusal(
+            "is not text",
+            allowed=allowed,
+            run="openssl x509 -inform der -in FILE -out FILE.pem",
         ) from None
     if "PRIVATE KEY-----" in text:
-        raise _refusal(f"holds a private key, which must stay where it was made; {allowed} alone")
+        raise refusal(
+            "holds a private key, which must stay where it was made", allowed=f"{allowed} alone"
+        )
     certificates = _CERTIFICATE.findall(text)
     if not certificates:
-        raise _refusal(f"holds no certificate (-----BEGIN CERTIFICATE-----); {allowed}")
+        raise refusal("does not hold a certificate (-----BEGIN CERTIFICATE-----)", allowed=allowed)
     pem = "\n".join(certificates) + "\n"
     if len(pem) > MOST_PEM_BYTES:
-        raise _refusal(f"holds {len(pem)} bytes of certificates; allowed: {MOST_PEM_BYTES}")
+        raise refusal(
+            f"holds {len(pem)} bytes of certificates", allowed=f"at most {MOST_PEM_BYTES}"
+        )
     store = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         store.load_verify_locations(cadata=pem)
     except (ssl.SSLError, ValueError) as error:
-        raise _refusal(f"holds a certificate that cannot be read: {error}; {allowed}") from None
+        raise refusal(
+            f"holds a certificate that cannot be read: {error}", allowed=allowed
+        ) from None
     if not store.cert_store_stats()["x509_ca"]:
-        raise _refusal(
-            f"holds no certificate of an authority (CA:TRUE), only of servers; {allowed}"
+        raise refusal(
+            "holds certificates of servers only, not of an authority (CA:TRUE)", allowed=allowed
         )
     return CertificateAuthorities(pem)
 

@@ -1,4 +1,4 @@
-"""What a stack says of who runs its containers: settings `orchestrator`, `replicas` and `swarm`."""
+"""What runs the containers of a stack: settings `orchestrator`, `replicas` and `swarm`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from components.config.catalogue import Name
-from components.config.schema import CamelModel, choices
+from components.config.field_types import Name
+from components.config.problems import Key, Problem, Source, choices
+from components.config.schema import CamelModel
 
 
 class OrchestratorKind(StrEnum):
-    """Who starts containers, and starts them again."""
+    """What starts containers, and restarts them."""
 
     DOCKER = "docker"
     """One Docker engine."""
@@ -28,7 +29,7 @@ Replicas = Annotated[int, Field(ge=1, le=100)]
 
 
 class SwarmSettings(CamelModel):
-    """How a stack lies on the nodes of its Swarm."""
+    """How a stack is spread over the nodes of its Swarm."""
 
     placement: dict[Name, dict[NodeLabel, NodeLabelValue]] = Field(
         default_factory=dict, description="by service: labels that a node must have to run it"
@@ -53,61 +54,64 @@ def orchestrator_problems(
     placeable: Iterable[str],
     registry_given: bool,
     host_ports: Mapping[str, int],
-) -> list[str]:
-    """What keeps the stack from running where it is to run, each problem in a user's words.
+    source: Source,
+) -> Iterator[Problem]:
+    """What keeps the stack from running on its orchestrator.
 
     :param placeable: what may be bound to nodes: services, the monitor, connectors.
     """
     if kind is OrchestratorKind.DOCKER:
-        return [*_ensure_nothing_needs_a_swarm(replicas, swarm)]
+        yield from _swarm_only_problems(replicas, swarm, source)
+        return
     swarm = swarm or SwarmSettings()
-    return [
-        *_ensure_services_run_here("replicas", replicas, services),
-        *_ensure_services_run_here("swarm.placement", swarm.placement, placeable),
-        *_ensure_every_node_finds_the_images(swarm, registry_given),
-        *_ensure_no_port_is_open_on_every_node(host_ports),
-    ]
+    yield from not_running_problems(("replicas",), replicas, services, source)
+    yield from not_running_problems(("swarm", "placement"), swarm.placement, placeable, source)
+    if not registry_given and not swarm.single_node:
+        yield source.problem(
+            ("registry",),
+            "is missing; the nodes of a Swarm pull their images from it",
+            allowed="allowed: registry.server and registry.repository (docs/swarm.md), or a Swarm "
+            "with one node",
+            run="pulumi config set --path llm-stack:swarm.singleNode true",
+        )
+    for name, port in host_ports.items():
+        yield source.problem(
+            ("hostPorts", name),
+            "a Swarm would open the port on every address of its nodes, not on 127.0.0.1 alone",
+            found=port,
+            allowed="allowed: none; a tunnel leads to a service",
+            run=f"pulumi config rm --path llm-stack:hostPorts.{name}",
+        )
 
 
-def _ensure_nothing_needs_a_swarm(
-    replicas: Mapping[str, int], swarm: SwarmSettings | None
-) -> Iterator[str]:
-    way_out = "run: pulumi config set llm-stack:orchestrator swarm"
+def not_running_problems(
+    key: Key, entries: Iterable[str], running: Iterable[str], source: Source
+) -> Iterator[Problem]:
+    """Entries under `key` for services that the stack does not run."""
+    known = list(running)
+    for name in entries:
+        if name not in known:
+            yield source.problem(
+                (*key, name),
+                "is not a service of this stack",
+                allowed=choices(name, known),
+                run=f"pulumi config rm --path llm-stack:{'.'.join(map(str, (*key, name)))}",
+            )
+
+
+def _swarm_only_problems(
+    replicas: Mapping[str, int], swarm: SwarmSettings | None, source: Source
+) -> Iterator[Problem]:
+    run = "pulumi config set llm-stack:orchestrator swarm"
     for name, count in replicas.items():
-        yield (
-            f"replicas.{name}: one Docker engine runs each service once; found {count}, "
-            f"allowed: none; for several, {way_out}"
+        yield source.problem(
+            ("replicas", name),
+            "one Docker engine runs each service once",
+            found=count,
+            allowed="allowed: none, or a Swarm",
+            run=run,
         )
     if swarm is not None:
-        yield f"swarm: says how a stack lies on a Swarm, but orchestrator is docker; {way_out}"
-
-
-def _ensure_services_run_here(
-    key: str, entries: Mapping[str, object], names: Iterable[str]
-) -> list[str]:
-    known = list(names)
-    return [
-        f"{key}.{name}: this stack runs no such service; {choices(name, known)}"
-        for name in entries
-        if name not in known
-    ]
-
-
-def _ensure_every_node_finds_the_images(
-    swarm: SwarmSettings, registry_given: bool
-) -> Iterator[str]:
-    if not registry_given and not swarm.single_node:
-        yield (
-            "registry: is missing; the nodes of a Swarm pull their images from one. "
-            "Set registry.server and registry.repository (docs/swarm.md), or, "
-            "where the Swarm has one node only, run: "
-            "pulumi config set --path llm-stack:swarm.singleNode true"
+        yield source.problem(
+            ("swarm",), "is set, but the orchestrator is docker", allowed="allowed: none", run=run
         )
-
-
-def _ensure_no_port_is_open_on_every_node(host_ports: Mapping[str, int]) -> list[str]:
-    return [
-        f"hostPorts.{name}: a Swarm would open the port on every address of its nodes, not on "
-        f"127.0.0.1 alone; found {port}, allowed: none; a tunnel leads to a service"
-        for name, port in host_ports.items()
-    ]

@@ -1,13 +1,14 @@
-"""What a stack says of its image registry: settings `registry` and `imageDigests`."""
+"""The image registry of a stack: settings `registry` and `imageDigests`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.config.schema import CamelModel, choices
+from components.config.problems import Problem, Source, choices
+from components.config.schema import CamelModel
 
 Platform = Literal["linux/amd64", "linux/arm64"]
 # Host and port; a scheme or a path would end up in the names of images.
@@ -37,7 +38,7 @@ class RegistrySettings(CamelModel):
 
     @property
     def on_this_machine(self) -> bool:
-        """Whether the engine speaks plain HTTP with it, as with every registry on the loopback."""
+        """Whether the engine uses plain HTTP for it, as for every registry on the loopback."""
         host = self.server.partition(":")[0]
         return host == "localhost" or host.startswith("127.")
 
@@ -48,26 +49,35 @@ def registry_problems(
     *,
     password_given: bool,
     images: Iterable[str],
-) -> list[str]:
-    """What keeps a stack from using its registry, each problem in a user's words."""
+    source: Source,
+) -> Iterator[Problem]:
+    """What keeps a stack from using its registry."""
     known = list(images)
-    problems = [
-        f"imageDigests.{name}: no such image is built here; found {digest!r}, "
-        f"{choices(name, known)}"
-        for name, digest in digests.items()
-        if name not in known
-    ]
+    for name in digests:
+        if name not in known:
+            yield source.problem(
+                ("imageDigests", name),
+                "is not an image of this project",
+                allowed=choices(name, known),
+                run=f"pulumi config rm --path llm-stack:imageDigests.{name}",
+            )
     if registry is None:
         if password_given:
-            problems.append("registryPassword: no registry is named; set registry.server first")
+            yield source.problem(
+                ("registryPassword",),
+                "is set but registry.server is not",
+                run="pulumi config set --path llm-stack:registry.server <host>",
+            )
     elif registry.username and not password_given:
-        problems.append(
-            f"registry.username: no password is given for {registry.username!r}; "
-            "run: pulumi config set --secret llm-stack:registryPassword"
+        yield source.problem(
+            ("registry", "username"),
+            "is set but registryPassword is not",
+            found=registry.username,
+            run="pulumi config set --secret llm-stack:registryPassword",
         )
     elif password_given and not registry.username:
-        problems.append(
-            "registryPassword: nobody is named to whom it belongs; "
-            "run: pulumi config set --path llm-stack:registry.username <name>"
+        yield source.problem(
+            ("registryPassword",),
+            "is set but registry.username is not",
+            run="pulumi config set --path llm-stack:registry.username <name>",
         )
-    return problems

@@ -1,55 +1,28 @@
-"""The strict model that every setting passes through, and its errors in a user's words."""
+"""The strict model that every setting passes through, and its errors as problems of a file."""
 
 from __future__ import annotations
 
-import difflib
-import re
-import reprlib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from components.config.yaml_document import UnreadableError, YamlDocument, read_document
+from components.config.problems import Key, Problem, SettingsError, Source, choices
 
-Location = tuple[int | str, ...]
-
-
-class SettingsError(Exception):
-    """What is wrong with a file that the user wrote; `str()` of it is what the user reads."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+# Values that are dropped one after another, until what is left is valid.
+_MOST_ROUNDS = 20
 
 
 class StrictModel(BaseModel):
-    """A frozen model that refuses keys it does not know, and says which ones it knows."""
+    """A frozen model that refuses keys it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    # By the key of an earlier version: what to do instead.
-    renamed_keys: ClassVar[Mapping[str, str]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_the_allowed_keys(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        allowed = _keys(cls)
-        known = {*allowed, *cls.model_fields}
-        for key in data:
-            if key in cls.renamed_keys:
-                raise PydanticCustomError("renamed_key", cls.renamed_keys[key])
-            if key not in known:
-                raise PydanticCustomError(
-                    "unknown_key",
-                    "unknown key {key}; {allowed}",
-                    {"key": repr(key), "allowed": choices(str(key), allowed), "at": key},
-                )
-        return data
+    renamed_keys: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """By the key of an earlier version: its new name, and the command that renames it."""
 
 
 class CamelModel(StrictModel):
@@ -61,83 +34,248 @@ class CamelModel(StrictModel):
 Model = TypeVar("Model", bound=StrictModel)
 
 
-def choices(found: str, allowed: Iterable[str]) -> str:
-    """Name the allowed values, and the one that was probably meant."""
-    options = sorted(allowed)
-    listed = f"allowed: {', '.join(options) or 'none'}"
-    near = difflib.get_close_matches(found, options, n=1)
-    return f"did you mean {near[0]!r}? {listed}" if near else listed
+def refusal(
+    text: str, *, allowed: str | None = None, run: str | None = None, hide: bool = False
+) -> PydanticCustomError:
+    """An error for a validator to raise, which becomes the parts of a `Problem`.
 
-
-def validate(model: type[Model], data: object, source: str, prefix: str = "") -> Model:
-    """Build `model` from `data`; raises `SettingsError` naming source, key, value and the allowed.
-
-    `prefix` stands before each key, as Pulumi's own `project:key` does.
+    :param hide: whether the value must not be shown, since it may hold a secret.
     """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise SettingsError(
-            f"{source}: {prefix}{_explain(problem)}" for problem in error.errors()
-        ) from None
+    context: dict[str, Any] = {"text": text, "hide": hide}
+    context |= {"allowed": f"allowed: {allowed}"} if allowed else {}
+    context |= {"run": run} if run else {}
+    return PydanticCustomError("refused", "{text}", context)
 
 
-def load_yaml(model: type[Model], path: Path) -> Model:
-    """Read a YAML file into `model`; problems name the file and the line.
+@dataclass(frozen=True)
+class Reading(Generic[Model]):
+    """What a file holds, as far as it is valid."""
 
-    Raises `SettingsError` for whatever else the file holds, or if it can't be read.
+    value: Model | None
+    """Without the values that have problems; None where nothing is left."""
+    problems: tuple[Problem, ...]
+    dropped: frozenset[Key]
+    """Keys of the values that were left out: nothing else about them is worth a problem."""
+
+    def lacks(self, *key: str | int) -> bool:
+        """Whether the value at a key was left out, with what contains it."""
+        return any(key[: len(dropped)] == dropped for dropped in self.dropped)
+
+
+def validate(model: type[Model], data: object, source: Source) -> Model:
+    """Build `model` from `data`; raises `SettingsError` with every problem found."""
+    reading = read(model, data, source)
+    if reading.problems or reading.value is None:
+        raise SettingsError(reading.problems)
+    return reading.value
+
+
+def read(
+    model: type[Model],
+    data: object,
+    source: Source,
+    at: Key = (),
+    fallback: Mapping[str, object] | None = None,
+) -> Reading[Model]:
+    """Build `model` from what is valid in `data`, so that checks of the rest can go on.
+
+    :param at: where in the file `data` is.
+    :param fallback: values for keys that the model requires, used when they are missing or wrong.
     """
-    name = path.name
-    try:
-        document = read_document(path)
-    except UnreadableError as error:
-        raise SettingsError(
-            f"{name}: {text}" if line is None else f"{name}:{line}: {text}"
-            for line, text in error.problems
-        ) from None
-    content = document.content
-    if not isinstance(content, dict):
-        found = "nothing" if content is None else reprlib.repr(content)
-        raise SettingsError(
-            [
-                f"{name}:{document.line(())}: is not a mapping; found {found}, "
-                f"{choices('', _keys(model))}"
-            ]
-        )
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise SettingsError(
-            f"{name}:{_line(document, problem)}: {_explain(problem)}" for problem in error.errors()
-        ) from None
+    problems: list[Problem] = []
+    dropped: set[Key] = set()
+    for _ in range(_MOST_ROUNDS):
+        try:
+            return Reading(model.model_validate(data), tuple(problems), _below(at, dropped))
+        except ValidationError as error:
+            found = list(_found(error, data))
+        for key, detail in found:
+            # What a dropped value leaves behind, such as a list that is too short, is no news.
+            if not any(known[: len(key)] == key for known in dropped):
+                problems.append(_problem(model, key, detail, source, at))
+        keys = {_to_drop(key, detail) for key, detail in found}
+        dropped |= {key for key, _ in found}
+        if () in keys:
+            missing = _missing(fallback or {}, data)
+            if not missing or not isinstance(data, Mapping):
+                break
+            data = {**data, **missing}
+            keys.discard(())
+        data = _without(data, keys)
+    return Reading(None, tuple(problems), _below(at, dropped | {()}))
 
 
-def _keys(model: type[BaseModel]) -> list[str]:
+def _missing(fallback: Mapping[str, object], data: object) -> dict[str, object]:
+    present: Mapping[str, object] = data if isinstance(data, Mapping) else {}
+    return {name: value for name, value in fallback.items() if name not in present}
+
+
+def _below(at: Key, keys: set[Key]) -> frozenset[Key]:
+    return frozenset((*at, *key) for key in keys)
+
+
+def _found(error: ValidationError, data: object) -> Iterator[tuple[Key, ErrorDetails]]:
+    """The errors by the user's own keys; of the branches of a union only the first one's."""
+    seen: set[Key] = set()
+    for detail in error.errors(include_url=False):
+        key = _user_key(detail, data)
+        if key not in seen:
+            seen.add(key)
+            yield key, detail
+
+
+def _user_key(detail: ErrorDetails, data: object) -> Key:
+    """The keys as they are in the file, without what pydantic adds for unions and keys."""
+    key: list[str | int] = []
+    node: Any = data
+    location = detail["loc"]
+    for at, part in enumerate(location):
+        if _holds(node, part):
+            node = node[part]
+            key.append(part)
+        elif detail["type"] == "missing" and at == len(location) - 1:
+            key.append(part)
+    return tuple(key)
+
+
+def _holds(node: object, part: str | int) -> bool:
+    if isinstance(node, Mapping):
+        return part in node
+    return isinstance(node, list | tuple) and isinstance(part, int) and part < len(node)
+
+
+def _to_drop(key: Key, detail: ErrorDetails) -> Key:
+    """The smallest value without which the rest may be valid."""
+    return key[:-1] if detail["type"] == "missing" else key
+
+
+def _without(data: object, keys: set[Key]) -> object:
+    """A copy of the data without the values at the keys."""
+    here = {key[0] for key in keys if len(key) == 1}
+    deeper: dict[str | int, set[Key]] = {}
+    for key in keys:
+        if len(key) > 1:
+            deeper.setdefault(key[0], set()).add(key[1:])
+    if isinstance(data, Mapping):
+        return {
+            name: _without(value, deeper.get(name, set()))
+            for name, value in data.items()
+            if name not in here
+        }
+    if isinstance(data, list | tuple):
+        return [
+            _without(value, deeper.get(at, set()))
+            for at, value in enumerate(data)
+            if at not in here
+        ]
+    return data
+
+
+def _problem(
+    model: type[BaseModel], key: Key, detail: ErrorDetails, source: Source, at: Key
+) -> Problem:
+    """The error in plain words. Errors of our own carry `allowed` and `run` in their context."""
+    context: dict[str, Any] = detail.get("ctx") or {}
+    kind, value = detail["type"], detail["input"]
+    place = (*at, *key)
+    if kind == "extra_forbidden":
+        return _unknown_key(model, detail, source, place)
+    if kind == "missing":
+        return source.problem(place, "is missing", run=context.get("run"))
+    text, allowed = _PLAIN.get(kind, lambda _: (detail["msg"], None))(context)
+    if kind in {"literal_error", "enum"}:
+        allowed = choices(str(value), _expected(context["expected"]))
+    if kind in {"model_type", "model_attributes_type", "dict_type"}:
+        section = model_at(model, detail["loc"])
+        allowed = f"allowed: {', '.join(keys_of(section))}" if section else "allowed: key: value"
+    found = None if isinstance(value, Mapping) or context.get("hide") else value
+    return source.problem(
+        place,
+        text.removeprefix("Value error, "),
+        found=found,
+        allowed=context.get("allowed") or allowed,
+        run=context.get("run"),
+    )
+
+
+def _unknown_key(
+    model: type[BaseModel], detail: ErrorDetails, source: Source, place: Key
+) -> Problem:
+    section = model_at(model, detail["loc"][:-1]) or model
+    name = str(detail["loc"][-1])
+    renamed = section.renamed_keys.get(name) if issubclass(section, StrictModel) else None
+    if renamed:
+        return source.problem(place, f"is now {renamed[0]}", run=renamed[1])
+    return source.problem(place, "unknown key", allowed=choices(name, keys_of(section)))
+
+
+def _expected(text: str) -> list[str]:
+    """The values that pydantic lists as `'a', 'b' or 'c'`."""
+    return [part.strip(" '") for part in text.replace(" or ", ", ").split(",")]
+
+
+def _number(unit: str) -> Any:
+    return lambda context: (f"is not {unit}", f"allowed: {unit}")
+
+
+_PLAIN: Mapping[str, Any] = {
+    "greater_than": lambda c: ("is too small", f"allowed: more than {c['gt']}"),
+    "greater_than_equal": lambda c: ("is too small", f"allowed: at least {c['ge']}"),
+    "less_than": lambda c: ("is too large", f"allowed: less than {c['lt']}"),
+    "less_than_equal": lambda c: ("is too large", f"allowed: at most {c['le']}"),
+    "literal_error": lambda c: ("is not a valid value", None),
+    "enum": lambda c: ("is not a valid value", None),
+    "model_type": lambda c: ("is not a mapping", None),
+    "model_attributes_type": lambda c: ("is not a mapping", None),
+    "dict_type": lambda c: ("is not a mapping", None),
+    "tuple_type": lambda c: ("is not a list", "allowed: a list"),
+    "list_type": lambda c: ("is not a list", "allowed: a list"),
+    "int_type": _number("a whole number"),
+    "int_parsing": _number("a whole number"),
+    "int_from_float": _number("a whole number"),
+    "float_type": _number("a number"),
+    "float_parsing": _number("a number"),
+    "finite_number": _number("a finite number"),
+    "bool_type": lambda c: ("is not true or false", "allowed: true, false"),
+    "bool_parsing": lambda c: ("is not true or false", "allowed: true, false"),
+    "string_type": lambda c: ("is not text", "allowed: text, in quotes"),
+    "string_too_short": lambda c: ("is empty", "allowed: text"),
+    "string_pattern_mismatch": lambda c: (
+        "does not have the right form",
+        f"allowed: text that matches {c['pattern']}",
+    ),
+    "too_short": lambda c: ("has too few entries", f"allowed: at least {c['min_length']}"),
+    "too_long": lambda c: ("has too many entries", f"allowed: at most {c['max_length']}"),
+    "url_parsing": lambda c: ("is not a valid URL", "allowed: https://…"),
+    "url_scheme": lambda c: ("is not a valid URL", "allowed: https://…"),
+    "url_type": lambda c: ("is not a valid URL", "allowed: https://…"),
+}
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
     """The keys of a model as a user writes them."""
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
-def _explain(problem: ErrorDetails) -> str:
-    """One line: the key, what is wrong, what was found. The message names what is allowed."""
-    key = ".".join(str(part) for part in _user_location(problem)) or "(top level)"
-    message = problem["msg"].removeprefix("Value error, ")
-    if isinstance(problem["input"], dict) or problem["type"] == "missing":
-        return f"{key}: {message}"
-    return f"{key}: {message}; found {_shown(problem['input'])}"
+def model_at(annotation: Any, location: Sequence[str | int]) -> type[BaseModel] | None:
+    """The model that a location of pydantic's leads to, from a model or another annotation."""
+    if get_origin(annotation) is Annotated:
+        return model_at(get_args(annotation)[0], location)
+    if get_origin(annotation) in {Union, types.UnionType}:
+        branches = (model_at(branch, location) for branch in get_args(annotation))
+        return next((found for found in branches if found), None)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _model_below(annotation, location) if location else annotation
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if location and isinstance(origin, type) and arguments:
+        # A mapping's values, or a list's entries.
+        item = arguments[1] if issubclass(origin, Mapping) else arguments[0]
+        return model_at(item, location[1:])
+    return None
 
 
-def _shown(value: object) -> str:
-    """A value as it was found, without the user name and password of an address in it."""
-    return re.sub(r"://\S*@", "://…@", repr(value))
-
-
-def _user_location(problem: ErrorDetails) -> Location:
-    """The keys as they stand in the file, without what pydantic adds for unions and for keys."""
-    added = {"chat", "inference", "container", "[key]"}
-    location = problem["loc"]
-    return tuple(part for at, part in enumerate(location) if at < 2 or part not in added)
-
-
-def _line(document: YamlDocument, problem: ErrorDetails) -> int:
-    """The line of what a problem is about, or of what should contain it."""
-    return document.line((*_user_location(problem), problem.get("ctx", {}).get("at")))
+def _model_below(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel] | None:
+    for name, field in model.model_fields.items():
+        if location[0] in {name, field.alias}:
+            return model_at(field.annotation, location[1:])
+    return None

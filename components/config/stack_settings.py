@@ -1,47 +1,42 @@
-"""A stack's settings: what `Pulumi.<stack>.yaml` says under `llm-stack:`, checked and typed."""
+"""A stack's settings: what `Pulumi.<stack>.yaml` has under `llm-stack:`, checked and typed."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag
 
-from components.config.alerts import HEARTBEAT_KEY, WEBHOOK_PREFIX, AlertSettings, Webhook, is_web_address, make_webhooks, webhook_problems
-from components.config.catalogue import ModelName, Name, Port
-from components.config.network_access import CaFile, ModelHub, NetworkAccess, ProxySettings
+from components.config.alerts import (
+    HEARTBEAT_KEY,
+    WEBHOOK_PREFIX,
+    Webhook,
+    alert_problems,
+    make_webhooks,
+)
+from components.config.field_types import Duration, ModelName, Name, Port
+from components.config.files import stack_source
+from components.config.gateway import GatewaySettings
+from components.config.monitor import MonitorSettings
 from components.config.network import NetworkSettings
+from components.config.network_access import CaFile, ModelHub, NetworkAccess, ProxySettings
 from components.config.orchestrator import OrchestratorKind, Replicas, SwarmSettings
+from components.config.problems import Problem, Source, choices
 from components.config.registry import Digest, RegistrySettings
-from components.config.schema import CamelModel, SettingsError, choices, validate
+from components.config.schema import CamelModel, Reading, read
 from components.config.tunnels import TunnelSettings, is_tunnel_token
 
 PROJECT = "llm-stack"
 SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys", "registryPassword", HEARTBEAT_KEY)
-# A tunnel that was made elsewhere is given by its token, under this and the service's name.
+# Key prefix for the token of an existing tunnel: `cloudflareTunnelToken-<service>`.
 TUNNEL_TOKEN_PREFIX = "cloudflareTunnelToken-"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"
-
-
-def _check_duration(value: str) -> str:
-    """A time limit as Pulumi's option customTimeouts takes it."""
-    if not re.fullmatch(r"[1-9][0-9]{0,3}[mh]", value):
-        raise PydanticCustomError(
-            "duration",
-            "is not a time limit; allowed: a whole number with m or h, such as 90m or 24h",
-        )
-    return value
-
-
-Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
 class EngineSource(StrEnum):
@@ -59,41 +54,43 @@ class BaseImages(CamelModel):
     python: str = "python:3.11-slim"
     ubuntu: str = "ubuntu:24.04"
     cloudflared: str = "cloudflare/cloudflared:2026.8.2"
-    # Builds of the source that app/inference/build/llama-source.txt pins (llama.cpp b11312, 0c1e57098).
+    # Builds of the source in app/inference/build/llama-source.txt (llama.cpp b11312, 0c1e57098).
     llama: str = "ghcr.io/ggml-org/llama.cpp:server-b11312"
     llama_cuda: str = "ghcr.io/ggml-org/llama.cpp:server-cuda-b11312"
     # Its C library must not be newer than that of `python`, where what it compiles will run.
     cuda: str = "nvidia/cuda:12.8.1-devel-ubuntu22.04"
 
 
-class MonitorSettings(CamelModel):
-    """How the monitor watches."""
+def _list_or_all(value: object) -> str:
+    return "=all" if isinstance(value, str) else "=list"
 
-    interval: int = Field(default=30, ge=1, le=3600, description="seconds between two checks")
-    restarts: bool = Field(
-        default=True,
-        description="whether what stays unhealthy is restarted; a Swarm does so itself",
-    )
-    socket_group: int | None = Field(
-        default=None, ge=0, description="id of the group of the engine's socket, if not seen here"
-    )
-    alerts: AlertSettings = AlertSettings()
+
+EnabledServices = Annotated[
+    Annotated[Literal["all"], Tag("=all")] | Annotated[tuple[Name, ...], Tag("=list")],
+    Discriminator(_list_or_all),
+]
 
 
 class StackSettings(CamelModel):
     """Everything that is not secret."""
 
-    renamed_keys: ClassVar[Mapping[str, str]] = {
-        "standInModel": "standInModel is now placeholderModel; run: pulumi config rm standInModel "
-        "&& pulumi config set placeholderModel smollm2-135m"
+    renamed_keys: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "standInModel": (
+            "placeholderModel",
+            "pulumi config rm standInModel && pulumi config set placeholderModel smollm2-135m",
+        )
     }
-    services: tuple[Name, ...] | Literal["all"]
+    services: EnabledServices = Field(description="names of services.yaml, or all of them")
     orchestrator: OrchestratorKind = OrchestratorKind.DOCKER
     replicas: dict[Name, Replicas] = Field(default_factory=dict)
     swarm: SwarmSettings | None = None
     network: NetworkSettings | None = None
-    host_ports: dict[Name, Port] = Field(default_factory=dict)
-    placeholder_model: ModelName | None = None
+    host_ports: dict[Name, Port] = Field(
+        default_factory=dict, description="by service: a port on 127.0.0.1 that leads to it"
+    )
+    placeholder_model: ModelName | None = Field(
+        default=None, description="answers in place of every model from a hub"
+    )
     base_images: BaseImages = BaseImages()
     engine_source: EngineSource = Field(
         default=EngineSource.PUBLISHED,
@@ -103,6 +100,7 @@ class StackSettings(CamelModel):
         default="24h",
         description="how long the creation, update or deletion of one resource may take",
     )
+    gateway: GatewaySettings = GatewaySettings()
     monitor: MonitorSettings = MonitorSettings()
     tunnel: TunnelSettings = TunnelSettings()
     registry: RegistrySettings | None = None
@@ -143,18 +141,28 @@ class StackSecrets:
     """Content of the gateway's api_keys.json."""
     registry_password: pulumi.Output[str] | None = None
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
-    """By name: who is told when a service fails."""
+    """By name: who gets an alert when a service fails."""
     heartbeat_url: pulumi.Output[str] | None = None
-    """Asked every minute while the monitor works, for a service elsewhere that misses it."""
+    """Requested every minute while the monitor works, for a service elsewhere that misses it."""
     tunnel_tokens: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     """By service: tokens of tunnels that were made elsewhere."""
     cloudflare_account: bool = False
-    """Whether the Cloudflare provider is given what it signs in with."""
+    """Whether the Cloudflare provider has credentials."""
 
 
-def load_settings(stack: str) -> tuple[StackSettings, StackSecrets]:
-    """Read the settings that the engine handed to this program; raises `SettingsError`."""
-    source = f"Pulumi.{stack}.yaml"
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The settings and secrets of a stack, as far as they are valid, and their problems."""
+
+    source: Source
+    settings: Reading[StackSettings]
+    secrets: StackSecrets
+    problems: tuple[Problem, ...]
+
+
+def load_settings(stack: str) -> LoadedSettings:
+    """Read the settings that Pulumi's engine handed to this program."""
+    source = stack_source(stack, PROJECT)
     everything = {**get_config_env(), **CONFIG.get()}
     values = {
         key.removeprefix(f"{PROJECT}:"): value
@@ -162,23 +170,35 @@ def load_settings(stack: str) -> tuple[StackSettings, StackSecrets]:
         if key.startswith(f"{PROJECT}:")
     }
     secrets = {key: value for key, value in values.items() if _is_secret(key)}
-    plain = {key: _decode(value) for key, value in values.items() if key not in secrets}
-    _ensure_secrets_are_encrypted(
-        [f"{PROJECT}:{key}" for key in secrets]
-        + [key for key in (CLOUDFLARE_TOKEN,) if key in everything],
-        source,
-    )
-    _ensure_nothing_else_is_encrypted(plain, source)
-    _ensure_tunnel_tokens_are_tokens(secrets, source)
-    settings = validate(StackSettings, plain, source, prefix=f"{PROJECT}:")
-    addresses = {
+    encrypted = {
+        key for key in values.keys() - secrets.keys() if is_config_secret(f"{PROJECT}:{key}")
+    }
+    plain = {
+        key: _decode(value)
+        for key, value in values.items()
+        if key not in secrets and key not in encrypted
+    }
+    # Without its services nothing of the rest could be checked.
+    settings = read(StackSettings, plain, source, fallback={"services": "all"})
+    assert settings.value is not None
+    webhooks = {
         key.removeprefix(WEBHOOK_PREFIX): value
         for key, value in secrets.items()
         if key.startswith(WEBHOOK_PREFIX)
     }
-    _ensure_alerts_can_be_sent(addresses, secrets.get(HEARTBEAT_KEY), settings, source)
-    webhooks = make_webhooks(addresses, settings.monitor.alerts.formats)
-    return settings, _stack_secrets(list(secrets), webhooks, everything)
+    formats = settings.value.monitor.alerts.formats
+    return LoadedSettings(
+        source,
+        settings,
+        _stack_secrets(list(secrets), make_webhooks(webhooks, formats), everything),
+        (
+            *_plain_text_problems(secrets, everything, source),
+            *_encryption_problems(encrypted, source),
+            *_tunnel_token_problems(secrets, source),
+            *settings.problems,
+            *alert_problems(webhooks, secrets.get(HEARTBEAT_KEY), formats, source),
+        ),
+    )
 
 
 def _is_secret(key: str) -> bool:
@@ -208,53 +228,47 @@ def _stack_secrets(
     )
 
 
-def _ensure_secrets_are_encrypted(keys: Iterable[str], source: str) -> None:
-    problems = [
-        f"{source}: {key}: is stored in clear; take it back where it came from, "
-        f"then run: pulumi config set --secret {key.removeprefix(f'{PROJECT}:')}"
-        for key in keys
-        if not is_config_secret(key)
-    ]
-    if problems:
-        raise SettingsError(problems)
+def _plain_text_problems(
+    secrets: Mapping[str, str], everything: Mapping[str, str], source: Source
+) -> Iterator[Problem]:
+    """Secrets that are not encrypted, and so have been where others can read them."""
+    text = "is stored in plain text; revoke it at its issuer"
+    for key in secrets:
+        if not is_config_secret(f"{PROJECT}:{key}"):
+            yield source.problem((key,), text, run=f"pulumi config set --secret {key}")
+    if CLOUDFLARE_TOKEN in everything and not is_config_secret(CLOUDFLARE_TOKEN):
+        cloudflare = Source(source.name, "", source.document, source.root)
+        yield cloudflare.problem(
+            (CLOUDFLARE_TOKEN,), text, run=f"pulumi config set --secret {CLOUDFLARE_TOKEN}"
+        )
 
 
-def _ensure_alerts_can_be_sent(
-    addresses: Mapping[str, str], heartbeat: str | None, settings: StackSettings, source: str
-) -> None:
-    problems = webhook_problems(addresses, settings.monitor.alerts.formats)
-    if heartbeat is not None and not is_web_address(heartbeat):
-        problems.append(f"{HEARTBEAT_KEY}: is no address on the web; allowed: https://…")
-    if problems:
-        raise SettingsError(f"{source}: {PROJECT}:{problem}" for problem in problems)
-
-
-def _ensure_nothing_else_is_encrypted(values: dict[str, Any], source: str) -> None:
+def _encryption_problems(keys: set[str], source: Source) -> Iterator[Problem]:
     known = [*SECRET_KEYS, f"{TUNNEL_TOKEN_PREFIX}<service>", f"{WEBHOOK_PREFIX}<name>"]
-    problems = [
-        f"{source}: {PROJECT}:{key}: is encrypted, but no such secret is known; "
-        f"{choices(key, known)}"
-        for key in values
-        if is_config_secret(f"{PROJECT}:{key}")
-    ]
-    if problems:
-        raise SettingsError(problems)
+    for key in sorted(keys):
+        yield source.problem(
+            (key,),
+            "is encrypted, but is not a secret of this project",
+            allowed=choices(key, known),
+            run=f"pulumi config rm {key}",
+        )
 
 
-def _ensure_tunnel_tokens_are_tokens(secrets: Mapping[str, str], source: str) -> None:
-    """A whole command pasted in place of its token is a common slip; the value is not told."""
-    problems = [
-        f"{source}: {PROJECT}:{key}: is no tunnel token; allowed: the text that Cloudflare shows "
-        f"after `--token`, beginning with eyJ"
-        for key, value in secrets.items()
-        if key.startswith(TUNNEL_TOKEN_PREFIX) and not is_tunnel_token(value)
-    ]
-    if problems:
-        raise SettingsError(problems)
+def _tunnel_token_problems(secrets: Mapping[str, str], source: Source) -> Iterator[Problem]:
+    """A whole command pasted in place of its token is a common slip; the value is not shown."""
+    for key, value in secrets.items():
+        if key.startswith(TUNNEL_TOKEN_PREFIX) and not is_tunnel_token(value):
+            yield source.problem(
+                (key,),
+                "is not a valid tunnel token",
+                allowed="allowed: the text that Cloudflare shows after `--token`, beginning with "
+                "eyJ",
+                run=f"pulumi config set --secret {key}",
+            )
 
 
-def _decode(value: str) -> object:
-    """The engine hands lists and maps over as JSON text, all else as plain text."""
+def _decode(value: str) -> Any:
+    """Pulumi's engine passes lists and maps as JSON text, all else as plain text."""
     if value[:1] in {"[", "{"}:
         try:
             return json.loads(value)

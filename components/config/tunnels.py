@@ -1,4 +1,4 @@
-"""What a stack says of its tunnels: settings under `llm-stack:tunnel`."""
+"""The tunnels of a stack: settings under `llm-stack:tunnel`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
-from components.config.catalogue import Name
-from components.config.schema import CamelModel
+from components.config.field_types import Name
+from components.config.schema import CamelModel, refusal
 
 
 class TunnelMode(StrEnum):
     """How a service is reached from the internet."""
 
     NAMED = "named"
-    """By a name of one's own, through a tunnel that stays."""
+    """By a fixed hostname, through a tunnel that stays."""
     QUICK = "quick"
-    """By an address that Cloudflare makes up at each start, without an account: for trying only."""
+    """By a random hostname, another at each start, without an account: for trials."""
     OFF = "off"
 
 
@@ -34,7 +33,7 @@ class Access(StrEnum):
     ACCESS = "access"
     """People whom Cloudflare Access lets in, and machines with the service's token."""
     KEY = "key"
-    """Anybody for whom the gateway knows an API key."""
+    """Anybody with an API key of the gateway."""
 
 
 def _domain(value: str) -> str:
@@ -43,30 +42,23 @@ def _domain(value: str) -> str:
         0 < len(label) < 64 and label.replace("-", "").isalnum() and label.isascii()
         for label in labels
     ):
-        raise PydanticCustomError(
-            "domain", "is no domain; {allowed}", {"allowed": "allowed: a name such as example.com"}
-        )
+        raise refusal("is not a valid domain", allowed="a name such as example.com")
     return value.lower()
 
 
 def _email(value: str) -> str:
     name, _, domain = value.partition("@")
     if not name or not domain:
-        raise PydanticCustomError(
-            "email",
-            "is no e-mail address; {allowed}",
-            {"allowed": "allowed: an address such as jo@example.com"},
-        )
+        raise refusal("is not a valid e-mail address", allowed="such as jo@example.com")
     _domain(domain)
     return value
 
 
 def _identifier(value: str) -> str:
     if len(value) != 32 or not set(value) <= set("0123456789abcdef"):
-        raise PydanticCustomError(
-            "identifier",
-            "is no identifier of Cloudflare; {allowed}",
-            {"allowed": "allowed: 32 of 0-9 and a-f, as the zone's overview page shows them"},
+        raise refusal(
+            "is not a valid Cloudflare ID",
+            allowed="32 of 0-9 and a-f, as the zone's overview page shows them",
         )
     return value
 

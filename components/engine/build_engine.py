@@ -5,48 +5,49 @@ The provider builds where DOCKER_HOST says, and runs containers where `docker:ho
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+from components.config.problems import Problem, Source
 from components.engine.client import shell_host
 from components.engine.info import SNAPSHOTTER, EngineInfo
-from components.config.schema import SettingsError
 
 
-def ensure_builds_reach_the_engine(
-    built: Collection[str], docker_host: str | None, source: str
-) -> None:
-    """Raises `SettingsError` where images would be built on another engine than they run on.
+def build_host_problems(
+    built: Collection[str], docker_host: str | None, source: Source
+) -> Iterator[Problem]:
+    """A problem where images would be built on another engine than they run on.
 
     Whatever `docker:host` says, BuildKit is reached by way of the Docker client's own settings.
     """
     builder = shell_host()
     if docker_host and built and builder != docker_host:
-        raise SettingsError(
-            [
-                f"{source}: docker:host: images would be built on another engine, as DOCKER_HOST "
-                f"of this shell does not name the same; found {docker_host!r}, "
-                f"run: export DOCKER_HOST={docker_host}, or say in llm-stack:imageDigests which "
-                f"the registry holds of {', '.join(sorted(built))}"
-            ]
+        yield Problem(
+            source.name,
+            "docker:host",
+            "images would be built on another engine, the one of DOCKER_HOST in this shell",
+            found=repr(docker_host),
+            allowed="allowed: the same in both, or llm-stack:imageDigests for "
+            f"{', '.join(sorted(built))}",
+            run=f"export DOCKER_HOST={docker_host}",
         )
 
 
-def ensure_the_engine_can_build(built: Collection[str], info: EngineInfo | None) -> None:
-    """Raises `SettingsError` where the engine keeps images in containerd's store.
+def image_store_problems(built: Collection[str], info: EngineInfo | None) -> Iterator[Problem]:
+    """A problem where the engine keeps images in containerd's store.
 
     The provider's builds fail there, or end without an image (pulumi-docker#967).
     """
     if not built or info is None or not info.containerd_images:
         return
-    raise SettingsError(
-        [
-            f"{_settings_file(info)}: features.containerd-snapshotter: the Docker provider cannot "
-            f"build images in the containerd image store; found {SNAPSHOTTER} in Docker "
-            f"{info.version}, allowed: false; {_way_out(info)}. Images and containers of the "
-            "present store are not visible after that: stop the stacks on this engine first, and "
-            "run pulumi up --refresh afterwards. To build nothing here, name the images of a "
-            f"registry in llm-stack:imageDigests ({', '.join(sorted(built))})"
-        ]
+    yield Problem(
+        _settings_file(info),
+        "features.containerd-snapshotter",
+        "the Docker provider cannot build images in the containerd image store",
+        found=f"{SNAPSHOTTER} in Docker {info.version}",
+        allowed=f"allowed: false; {_way_out(info)}. Images and containers of the present store are "
+        "not visible after that: stop the stacks on this engine first, and run pulumi up --refresh "
+        "afterwards. To build nothing here, name the images of a registry in "
+        f"llm-stack:imageDigests ({', '.join(sorted(built))})",
     )
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.config.problems import SettingsError, Source
 from components.engine.client import DEFAULT_SOCKET, shell_host
 from components.engine.info import EngineInfo
-from components.config.schema import SettingsError
-from components.config.stack_settings import PROJECT
 
 # Which group ids a user may map into a namespace of their own: `name:first:count` each, subgid(5).
 SUBORDINATE_GROUPS = Path("/etc/subgid")
@@ -37,7 +36,7 @@ class DockerSocket:
 
 
 def docker_socket(
-    host: str | None, group: int | None, info: EngineInfo | None, source: str
+    host: str | None, group: int | None, info: EngineInfo | None, source: Source
 ) -> DockerSocket:
     """Find the socket of the engine at `host` (None: where DOCKER_HOST says).
 
@@ -50,8 +49,12 @@ def docker_socket(
     if info.rootless and not local:
         raise SettingsError(
             [
-                f"{source}: {PROJECT}:monitor.restarts: where a rootless engine of another machine "
-                f"has its socket cannot be seen from here; found {host}, allowed: false"
+                source.problem(
+                    ("monitor", "restarts"),
+                    f"the path of the socket of a rootless engine cannot be read at {host}",
+                    allowed="allowed: false",
+                    run="pulumi config set --path llm-stack:monitor.restarts false",
+                )
             ]
         )
     path = host.removeprefix("unix://") if local else DEFAULT_SOCKET
@@ -65,13 +68,17 @@ def docker_socket(
     )
 
 
-def _group(path: str, local: bool, info: EngineInfo, source: str) -> int:
+def _group(path: str, local: bool, info: EngineInfo, source: Source) -> int:
     if not local or not Path(path).exists():
         raise SettingsError(
             [
-                f"{source}: {PROJECT}:monitor.socketGroup: which group owns the engine's socket "
-                f"cannot be seen from here; set it to what `stat -c %g {path}` prints there, "
-                f"or set {PROJECT}:monitor.restarts to false"
+                source.problem(
+                    ("monitor", "socketGroup"),
+                    "is missing; the group of the engine's socket cannot be read from here",
+                    allowed=f"allowed: what `stat -c %g {path}` prints on the engine's machine, or "
+                    "monitor.restarts: false",
+                    run="pulumi config set --path llm-stack:monitor.socketGroup <id>",
+                )
             ]
         )
     seen = Path(path).stat()
@@ -79,11 +86,14 @@ def _group(path: str, local: bool, info: EngineInfo, source: str) -> int:
     if group is None:
         raise SettingsError(
             [
-                f"{source}: {PROJECT}:monitor.socketGroup: which group owns the socket of a "
-                f"rootless engine inside its containers cannot be seen from here; found "
-                f"{seen.st_gid} outside of them; set it to what `docker run --rm -v "
-                f"{path}:/s python:3.11-slim stat -c %g /s` prints, or set "
-                f"{PROJECT}:monitor.restarts to false"
+                source.problem(
+                    ("monitor", "socketGroup"),
+                    "is missing; the group that owns the socket of a rootless engine inside its "
+                    f"containers cannot be read from here (outside of them it is {seen.st_gid})",
+                    allowed=f"allowed: what `docker run --rm -v {path}:/s python:3.11-slim stat -c "
+                    "%g /s` prints, or monitor.restarts: false",
+                    run="pulumi config set --path llm-stack:monitor.socketGroup <id>",
+                )
             ]
         )
     return group

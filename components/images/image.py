@@ -9,10 +9,15 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.images.image_sources import ImageSources, LlamaEngine, image_sources
-from components.config.network_access import BUNDLE_SECRET, PROXY_VARIABLES, NetworkAccess, write_bundle
+from components.config.network_access import (
+    BUNDLE_SECRET,
+    PROXY_VARIABLES,
+    NetworkAccess,
+    write_bundle,
+)
 from components.config.registry import Platform, RegistrySettings
 from components.config.stack_settings import StackSettings
+from components.images.image_sources import ImageSources, LlamaEngine, image_sources
 
 # BuildKit's progress goes here while `pulumi up` builds: `tail -f logs/<image>.log`.
 BUILD_LOGS = Path("logs")

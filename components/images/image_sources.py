@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from components.images.build_context import context_digest
-from components.config.catalogue import BUNDLED_MODELS
+from components.config.model import BUNDLED_MODELS
 from components.config.stack_settings import BaseImages, EngineSource
+from components.images.build_context import context_digest
 
 APP = Path("app")
 # What the images of app/ have in common; the restarter does without.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pulumi
 
+from components.config.problems import Problem, Source
 from components.engine.client import answer_of, asked
 from components.runtime.gate import Gate
-from components.config.schema import SettingsError
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class KeptVersionsArgs:
 
 
 class KeptVersions(Gate):
-    """Names what serves as `llm-stack-<stack>/<image>:served-<moment>`, and lets go of the oldest.
+    """Tags what serves as `llm-stack-<stack>/<image>:served-<moment>`, and removes the oldest tags.
 
     It depends on everything that must be healthy, so a version that never served is never named. An
     image goes from the engine with its last name, unless a container uses it.
@@ -33,7 +33,7 @@ class KeptVersions(Gate):
         self, name: str, args: KeptVersionsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         async def keep(hook: pulumi.ResourceHookArgs) -> None:
-            # Not before it is needed: it brings Docker's client along (see components/engine/client.py).
+            # Imported here because it imports Docker's client, see components/engine/client.py.
             from components.images.served_versions import keep_version
 
             serving = (hook.new_inputs or {})["input"]["images"]
@@ -43,23 +43,25 @@ class KeptVersions(Gate):
         super().__init__(name, serving, keep, opts)
 
 
-def ensure_pins_are_held(pins: Mapping[str, str], docker_host: str | None, source: str) -> None:
-    """See that the engine holds each pinned image; raises `SettingsError` where it does not.
+def pin_problems(
+    pins: Mapping[str, str], docker_host: str | None, source: Source
+) -> Iterator[Problem]:
+    """A problem for each pinned image that the engine does not have.
 
-    For a stack without registry, which can fetch them from nowhere. Of an engine that cannot be
-    reached the provider complains.
+    For a stack without registry, which can pull them from nowhere. An unreachable engine is
+    reported by the provider.
     """
     if not pins:
         return
     held = answer_of(docker_host, lambda client: set(client.api.images(quiet=True)))
     if held is None:
         return
-    problems = [
-        f"{source}: llm-stack:imageDigests.{name}: the engine holds no such image; found "
-        f"{image!r}, allowed: an id that `docker image ls --no-trunc` shows, or none: "
-        f"pulumi config rm --path llm-stack:imageDigests.{name}"
-        for name, image in pins.items()
-        if image not in held
-    ]
-    if problems:
-        raise SettingsError(problems)
+    for name, image in pins.items():
+        if image not in held:
+            yield source.problem(
+                ("imageDigests", name),
+                "the engine does not have this image",
+                found=image,
+                allowed="allowed: an id that `docker image ls --no-trunc` shows, or none",
+                run=f"pulumi config rm --path llm-stack:imageDigests.{name}",
+            )

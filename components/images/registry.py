@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
+from components.config.problems import Problem, Source
 from components.config.registry import RegistrySettings
-from components.config.schema import SettingsError
-from components.config.stack_settings import PROJECT
 
 # What `docker login` leaves on the machine that runs Pulumi.
 LOGIN = "~/.docker/config.json"
@@ -20,8 +20,6 @@ def in_registry(
 ) -> pulumi.ResourceOptions | None:
     """Options under which an image may be pushed and pulled; None where there is no registry.
 
-    Raises `SettingsError` where neither the settings nor this machine say who signs in.
-
     For images alone: what moves to another provider is replaced, and containers, networks and model
     volumes must outlive a stack's move to a registry.
     """
@@ -31,7 +29,7 @@ def in_registry(
     provider = docker.Provider(
         "registry",
         registry_auth=[_login(registry, password)],
-        # A provider that a program makes hears nothing of the stack's own `docker:` settings.
+        # A provider that a program makes does not read the stack's own `docker:` settings.
         host=engine.get("host"),
         ssh_opts=engine.get_object("sshOpts"),
         context=engine.get("context"),
@@ -43,18 +41,21 @@ def in_registry(
     return pulumi.ResourceOptions(providers=[provider])
 
 
+def login_problems(registry: RegistrySettings, source: Source) -> Iterator[Problem]:
+    """A problem where neither the settings nor this machine have credentials."""
+    if registry.username is None and not Path(LOGIN).expanduser().exists():
+        yield source.problem(
+            ("registry", "username"),
+            f"is missing, and this machine has no {LOGIN}",
+            run=f"docker login {registry.server}",
+        )
+
+
 def _login(
     registry: RegistrySettings, password: pulumi.Output[str] | None
 ) -> docker.ProviderRegistryAuthArgs:
     address = f"{'http' if registry.on_this_machine else 'https'}://{registry.server}"
     if registry.username is None:
-        if not Path(LOGIN).expanduser().exists():
-            raise SettingsError(
-                [
-                    f"{PROJECT}:registry.username: nobody is named, and {LOGIN} of this machine is "
-                    f"not there; run: docker login {registry.server}"
-                ]
-            )
         return docker.ProviderRegistryAuthArgs(address=address, config_file=LOGIN)
     return docker.ProviderRegistryAuthArgs(
         address=address, username=registry.username, password=password

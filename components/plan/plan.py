@@ -1,4 +1,4 @@
-"""The plan of a stack: settings and catalogue, held against each other before anything exists."""
+"""Validates stack settings against the catalogue before any resource is declared."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Network
 
-from components.config.catalogue import AnyService, Catalog, ContainerService, InferenceService, Model
-from components.images.image_sources import image_names, inference_images
+from components.config.model import Model
+from components.config.names import CARRIER, CONNECTOR, MONITOR, RESTARTER
 from components.config.network_access import NetworkAccess
-from components.config.orchestrator import OrchestratorKind, orchestrator_problems
+from components.config.orchestrator import (
+    OrchestratorKind,
+    not_running_problems,
+    orchestrator_problems,
+)
+from components.config.problems import Problem, Source, choices, ensure_none
 from components.config.registry import registry_problems
-from components.config.schema import SettingsError, choices
-from components.config.stack_settings import PROJECT, StackSecrets, StackSettings
+from components.config.stack_settings import (
+    PROJECT,
+    LoadedSettings,
+    StackSecrets,
+    StackSettings,
+)
+from components.images.image_sources import image_names, inference_images
+from components.kinds.catalogue import Catalogue
+from components.kinds.service import Placeholder, Service, Upstream
+from components.kinds.workload import Workload
 from components.plan.tunnels import QuickTunnel, TunnelPlan, make_tunnel_plans, tunnel_problems
+from components.runtime.orchestrator import CONFIG_DIRECTORY
 
-# The monitor is no service of the catalogue: every stack has exactly one.
-MONITOR = "monitor"
-RESTARTER = "restarter"
-# An empty image for containers that only carry files into a volume.
-CARRIER = "carrier"
 # What an image's name, a tunnel's and the monitor's own name of the stack allow alike.
 _STACK_NAME = re.compile(r"(?=.{1,63}$)[a-z0-9]+(?:-+[a-z0-9]+)*")
-# The image that connectors run from, where the settings name no other.
-CONNECTOR = "cloudflared"
-
-
-@dataclass(frozen=True)
-class Placeholder:
-    """A model that answers in place of the one that the catalogue names."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,13 @@ class Plan:
     stack: str
     settings: StackSettings
     secrets: StackSecrets
-    services: dict[str, AnyService]
-    models: dict[str, Model]
-    tunnels: dict[str, TunnelPlan]
+    services: Mapping[str, Service]
+    models: Mapping[str, Model]
+    tunnels: Mapping[str, TunnelPlan]
+    source: Source
+    """The stack's settings file."""
+    catalogue: Source
+    """services.yaml."""
     known_services: tuple[str, ...] = ()
     """Names of all services of the catalogue, enabled or not."""
 
@@ -63,26 +67,48 @@ class Plan:
         return (*self.known_services, MONITOR, RESTARTER)
 
     @property
-    def inference_services(self) -> dict[str, InferenceService]:
-        """The enabled services that answer with a model."""
-        return {
-            name: service
-            for name, service in self.services.items()
-            if isinstance(service, InferenceService)
-        }
+    def network_environment(self) -> Mapping[str, str]:
+        """Variables of the stack's proxy and certificate authorities, for our own programs."""
+        return self.network_access.environment(self.own_hosts, CONFIG_DIRECTORY)
 
     @property
-    def placeholder(self) -> Placeholder | None:
-        """The model that replaces every hub model in this stack, if one does."""
-        name = self.settings.placeholder_model
-        return Placeholder(name, f"{PROJECT}:placeholderModel is set") if name else None
+    def proxy_environment(self) -> Mapping[str, str]:
+        """Variables of the stack's proxy, for a program that is not ours."""
+        return self.network_access.proxy_variables(self.own_hosts)
 
-    def served_model(self, service: InferenceService) -> tuple[str, Model]:
-        """The model that a service really loads: its own, or the placeholder for one from a hub."""
-        model = self.models[service.model]
-        if self.placeholder and model.from_hub:
-            return self.placeholder.name, self.models[self.placeholder.name]
-        return service.model, model
+    @cached_property
+    def workloads(self) -> Mapping[str, Workload]:
+        """What the container of each service runs."""
+        return {name: service.workload(self) for name, service in self.services.items()}
+
+    @property
+    def images(self) -> set[str]:
+        """Every image that the stack runs, built or given by its digest."""
+        return {*self.own_images, *(workload.image for workload in self.workloads.values())}
+
+    @property
+    def upstreams(self) -> list[Upstream]:
+        """The model servers that the gateway sends requests to, one for each service."""
+        found = (service.upstream(name, self) for name, service in self.services.items())
+        return [upstream for upstream in found if upstream]
+
+    @property
+    def upstream_addresses(self) -> list[str]:
+        """The names on the network of all replicas of the model servers."""
+        return [
+            address
+            for name, service in self.services.items()
+            if service.upstream(name, self)
+            for address in self.addresses(name)
+        ]
+
+    def loaded_model(self, name: str) -> tuple[Model, Placeholder | None]:
+        """The model that is loaded where a service names one, and why it is another."""
+        model, placeholder = self.models[name], self.settings.placeholder_model
+        if placeholder and model.from_hub:
+            reason = f"{PROJECT}:placeholderModel is set"
+            return self.models[placeholder], Placeholder(placeholder, reason)
+        return model, None
 
     @property
     def own_images(self) -> tuple[str, ...]:
@@ -103,7 +129,7 @@ class Plan:
 
     @property
     def restarts(self) -> bool:
-        """Whether the stack has a restarter; a Swarm itself starts anew what is unhealthy."""
+        """Whether the stack has a restarter; a Swarm restarts unhealthy tasks itself."""
         return self.settings.monitor.restarts and not self.on_swarm
 
     @property
@@ -137,7 +163,7 @@ class Plan:
 
     @property
     def protect(self) -> bool:
-        """Whether tunnels and models refuse to be deleted: so in a stack that people rely on."""
+        """Whether tunnels and models refuse to be deleted; by default with a tunnel that stays."""
         if self.settings.protect is not None:
             return self.settings.protect
         return any(not isinstance(tunnel.kind, QuickTunnel) for tunnel in self.tunnels.values())
@@ -151,137 +177,144 @@ class Plan:
         return self.settings.host_ports.get(name)
 
 
-def make_plan(stack: str, settings: StackSettings, secrets: StackSecrets, catalog: Catalog) -> Plan:
-    """Hold the settings against the catalogue; raises `SettingsError` with every problem found."""
-    source = f"Pulumi.{stack}.yaml"
-    enabled = tuple(catalog.services) if settings.services == "all" else settings.services
-    if not _STACK_NAME.fullmatch(stack):
-        raise SettingsError(
-            [
-                f"the stack {stack!r}: its images are named after it; allowed: 1 to 63 of a-z, "
-                "0-9 and - between them, run: pulumi stack rename <name>"
-            ]
-        )
-    problems = [
-        f"{source}: {PROJECT}:{problem}"
-        for problem in (
-            *_ensure_services_are_known(enabled, catalog),
-            *_ensure_services_are_named_once(enabled),
-            *_ensure_names_are_free(enabled),
-            *_ensure_host_ports_are_free(settings.host_ports),
-            *_ensure_host_ports_have_a_service(settings.host_ports, catalog),
-            *_ensure_updates_have_a_service(settings.updates, enabled),
-            *_ensure_placeholder_needs_no_hub(settings.placeholder_model, catalog),
+def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
+    """Validate the settings against the catalogue; raises `SettingsError` with every problem."""
+    settings, source = loaded.settings.value, loaded.source
+    assert settings is not None
+    enabled = tuple(catalogue.services) if settings.services == "all" else settings.services
+    # What a service with problems is, is not known: it is only not reported as unknown.
+    services = {name: catalogue.services[name] for name in enabled if name in catalogue.services}
+    ensure_none(
+        [
+            *_stack_name_problems(stack),
+            *loaded.problems,
+            *catalogue.problems,
+            *_service_problems(enabled, catalogue, source),
+            *_host_port_problems(settings, catalogue, source),
+            *not_running_problems(("updates",), settings.updates, enabled, source),
+            *_placeholder_problems(settings.placeholder_model, catalogue, source),
             *orchestrator_problems(
                 settings.orchestrator,
                 settings.replicas,
                 settings.swarm,
                 services=enabled,
                 placeable=(*enabled, *(f"{name}-tunnel" for name in enabled), MONITOR),
-                registry_given=settings.registry is not None,
+                registry_given=settings.registry is not None or loaded.settings.lacks("registry"),
                 host_ports=settings.host_ports,
+                source=source,
             ),
             *registry_problems(
                 settings.registry,
                 settings.image_digests,
-                password_given=secrets.registry_password is not None,
+                password_given=loaded.secrets.registry_password is not None,
                 images=[*image_names(), *inference_images()],
+                source=source,
             ),
-        )
-    ]
-    if problems:
-        raise SettingsError(problems)
-    services = {name: catalog.services[name] for name in enabled}
-    if problems := [*_ensure_dockerfiles_are_there(services)]:
-        raise SettingsError(problems)
-    problems = [
-        f"{source}: {PROJECT}:{problem}"
-        for problem in tunnel_problems(
-            stack,
-            settings.tunnel,
-            services,
-            tokens=secrets.tunnel_tokens,
-            cloudflare_account=secrets.cloudflare_account,
-            api_keys=secrets.api_keys is not None,
-            one_engine=settings.orchestrator is OrchestratorKind.DOCKER,
-        )
-    ]
-    if problems:
-        raise SettingsError(problems)
-    tunnels = make_tunnel_plans(stack, settings.tunnel, services, secrets.tunnel_tokens)
+            *_tunnel_problems(stack, loaded, settings, services, enabled),
+        ]
+    )
+    tunnels = make_tunnel_plans(stack, settings.tunnel, services, loaded.secrets.tunnel_tokens)
     return Plan(
-        stack, settings, secrets, services, catalog.models, tunnels, tuple(catalog.services)
+        stack,
+        settings,
+        loaded.secrets,
+        services,
+        catalogue.models,
+        tunnels,
+        source,
+        catalogue.source,
+        catalogue.names,
     )
 
 
-def _ensure_services_are_known(enabled: tuple[str, ...], catalog: Catalog) -> list[str]:
-    return [
-        f"services.{at}: services.yaml has no such service; found {name!r}, "
-        f"{choices(name, catalog.services)}"
-        for at, name in enumerate(enabled)
-        if name not in catalog.services
-    ]
+def _stack_name_problems(stack: str) -> Iterator[Problem]:
+    if not _STACK_NAME.fullmatch(stack):
+        yield Problem(
+            f"Pulumi.{stack}.yaml",
+            "",
+            "the stack's images are named after it",
+            found=repr(stack),
+            allowed="allowed: 1 to 63 of a-z, 0-9 and - between them",
+            run="pulumi stack rename <name>",
+        )
 
 
-def _ensure_dockerfiles_are_there(services: dict[str, AnyService]) -> Iterator[str]:
-    known = image_names()
-    for name, service in services.items():
-        if isinstance(service, ContainerService) and service.image not in known:
-            yield (
-                f"services.yaml: services.{name}.image: docker/ has no Dockerfile of this name; "
-                f"found {service.image!r}, {choices(service.image, known)}"
+def _service_problems(
+    enabled: tuple[str, ...], catalogue: Catalogue, source: Source
+) -> Iterator[Problem]:
+    for at, name in enumerate(enabled):
+        if name in {MONITOR, RESTARTER}:
+            yield source.problem(
+                ("services", at),
+                "is the name of a part of every stack",
+                found=name,
+                allowed="allowed: another name",
+            )
+        elif name not in catalogue.names:
+            yield source.problem(
+                ("services", at),
+                "is not a service of services.yaml",
+                found=name,
+                allowed=choices(name, catalogue.names),
+            )
+    for name, times in Counter(enabled).items():
+        if times > 1:
+            yield source.problem(
+                ("services",), f"{name!r} is listed {times} times", allowed="allowed: once"
             )
 
 
-def _ensure_services_are_named_once(enabled: tuple[str, ...]) -> list[str]:
-    return [
-        f"services: {name!r} is named {times} times; allowed: once"
-        for name, times in Counter(enabled).items()
-        if times > 1
-    ]
-
-
-def _ensure_names_are_free(enabled: tuple[str, ...]) -> list[str]:
-    return [
-        f"services.{at}: {name!r} is the name of a part of every stack; allowed: another name"
-        for at, name in enumerate(enabled)
-        if name in {MONITOR, RESTARTER}
-    ]
-
-
-def _ensure_host_ports_are_free(ports: dict[str, int]) -> list[str]:
-    return [
-        f"hostPorts: port {port} is used by {' and '.join(users)}; allowed: a port for each"
-        for port in sorted(set(ports.values()))
-        if len(users := [name for name, used in ports.items() if used == port]) > 1
-    ]
-
-
-def _ensure_host_ports_have_a_service(ports: dict[str, int], catalog: Catalog) -> list[str]:
+def _host_port_problems(
+    settings: StackSettings, catalogue: Catalogue, source: Source
+) -> Iterator[Problem]:
     """A service that is off keeps its port: turning it on again is one setting."""
-    open_to = (*catalog.services, MONITOR)
-    return [
-        f"hostPorts.{name}: there is no such service; found {port}, {choices(name, open_to)}"
-        for name, port in ports.items()
-        if name not in open_to
-    ]
+    known = (*catalogue.names, MONITOR)
+    yield from not_running_problems(("hostPorts",), settings.host_ports, known, source)
+    users: dict[int, list[str]] = {}
+    for name, port in settings.host_ports.items():
+        users.setdefault(port, []).append(name)
+    for port, names in sorted(users.items()):
+        if len(names) > 1:
+            yield source.problem(
+                ("hostPorts", names[-1]),
+                f"the port is also that of {' and '.join(names[:-1])}",
+                found=port,
+                allowed="allowed: a port for each",
+                run=f"pulumi config set --path llm-stack:hostPorts.{names[-1]} <port>",
+            )
 
 
-def _ensure_updates_have_a_service(
-    updates: Mapping[str, str], enabled: tuple[str, ...]
-) -> list[str]:
-    return [
-        f"updates.{name}: this stack runs no such service; found {way!r}, {choices(name, enabled)}"
-        for name, way in updates.items()
-        if name not in enabled
-    ]
+def _placeholder_problems(
+    name: str | None, catalogue: Catalogue, source: Source
+) -> Iterator[Problem]:
+    local = [known for known, model in catalogue.models.items() if not model.from_hub]
+    if name is not None and name not in local:
+        yield source.problem(
+            ("placeholderModel",),
+            "is not a model that works without a hub",
+            found=name,
+            allowed=choices(name, local),
+        )
 
 
-def _ensure_placeholder_needs_no_hub(name: str | None, catalog: Catalog) -> list[str]:
-    local = [known for known, model in catalog.models.items() if not model.from_hub]
-    if name is None or name in local:
-        return []
-    return [
-        f"placeholderModel: is not a model that works without a hub; found {name!r}, "
-        f"{choices(name, local)}"
-    ]
+def _tunnel_problems(
+    stack: str,
+    loaded: LoadedSettings,
+    settings: StackSettings,
+    services: Mapping[str, Service],
+    enabled: tuple[str, ...],
+) -> Iterator[Problem]:
+    """Nothing where it is not known which services the stack runs, or with which tunnels."""
+    if loaded.settings.lacks("services") or loaded.settings.lacks("tunnel"):
+        return
+    yield from tunnel_problems(
+        stack,
+        settings.tunnel,
+        services,
+        enabled,
+        tokens=loaded.secrets.tunnel_tokens,
+        cloudflare_account=loaded.secrets.cloudflare_account,
+        api_keys=loaded.secrets.api_keys is not None,
+        one_engine=settings.orchestrator is OrchestratorKind.DOCKER,
+        source=loaded.source,
+    )

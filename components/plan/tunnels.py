@@ -1,16 +1,23 @@
-"""Which services of a stack have a tunnel, of which kind, and what a stack lacks for them."""
+"""Which services of a stack have a tunnel, of which kind, and what is missing for them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import pulumi
 
-from components.config.catalogue import AnyService, ChatService
-from components.config.schema import choices
-from components.config.tunnels import Access, People, ServiceTunnelSettings, TunnelMode, TunnelSettings
+from components.config.orchestrator import not_running_problems
+from components.config.problems import Problem, Source, choices
+from components.config.tunnels import (
+    Access,
+    People,
+    ServiceTunnelSettings,
+    TunnelMode,
+    TunnelSettings,
+)
+from components.kinds.service import Service
 
 # In this stack a service is called by its plain name; elsewhere the stack's name follows it.
 MAIN_STACK = "prod"
@@ -18,13 +25,13 @@ MAIN_STACK = "prod"
 
 @dataclass(frozen=True)
 class NamedTunnel:
-    """A tunnel that the stack makes, with a DNS name of its own."""
+    """A tunnel that the stack makes, with a fixed hostname."""
 
     hostname: str
     account_id: str
     zone_id: str
     people: People | None
-    """Whom Cloudflare Access lets in; None leaves the door to the service itself."""
+    """Whom Cloudflare Access lets in; None where the service itself decides."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class _Wish:
     """What the settings ask for one service, once stack and service are joined."""
 
     service: str
-    gateway: bool
+    checks_keys: bool
     mode: TunnelMode
     access: Access | None
     people: People
@@ -66,9 +73,13 @@ class _Wish:
     replicas: int
     given: bool
 
-    @property
-    def key(self) -> str:
-        return f"tunnel.services.{self.service}"
+    def key(self, name: str) -> tuple[str, ...]:
+        """The place of one of its settings."""
+        return ("tunnel", "services", self.service, name)
+
+    def set(self, name: str, value: str) -> str:
+        """The command that sets it."""
+        return f"pulumi config set --path llm-stack:{'.'.join(self.key(name))} {value}"
 
     @property
     def named(self) -> bool:
@@ -79,30 +90,34 @@ class _Wish:
 def tunnel_problems(
     stack: str,
     settings: TunnelSettings,
-    services: Mapping[str, AnyService],
+    services: Mapping[str, Service],
+    enabled: Collection[str],
     *,
     tokens: Mapping[str, object],
     cloudflare_account: bool,
     api_keys: bool,
     one_engine: bool = True,
-) -> list[str]:
-    """Everything that keeps the tunnels from being made, as `key: what is wrong; what to do`."""
+    source: Source,
+) -> Iterator[Problem]:
+    """Everything that keeps the tunnels from being made.
+
+    :param services: those of the stack that are valid.
+    :param enabled: the names of all its services.
+    """
     wishes = _wishes(stack, settings, services, tokens)
-    return [
-        *_ensure_services_run_here(settings, services),
-        *_ensure_tokens_have_a_tunnel(tokens, wishes, services),
-        *_ensure_stack_can_make_tunnels(settings, wishes, cloudflare_account),
-        *(problem for wish in wishes for problem in _ensure_access_is_possible(wish, api_keys)),
-        *_ensure_quick_tunnels_are_single(wishes),
-        *([] if one_engine else _ensure_no_quick_tunnel(wishes)),
-        *_ensure_hostnames_differ(settings, wishes),
-    ]
+    yield from not_running_problems(("tunnel", "services"), settings.services, enabled, source)
+    yield from _token_problems(tokens, wishes, enabled, source)
+    yield from _account_problems(settings, wishes, cloudflare_account, source)
+    for wish in wishes:
+        yield from _access_problems(wish, api_keys, source)
+        yield from _quick_tunnel_problems(wish, one_engine, source)
+    yield from _hostname_problems(settings, wishes, source)
 
 
 def make_tunnel_plans(
     stack: str,
     settings: TunnelSettings,
-    services: Mapping[str, AnyService],
+    services: Mapping[str, Service],
     tokens: Mapping[str, pulumi.Output[str]],
 ) -> dict[str, TunnelPlan]:
     """The tunnels of a stack without problems, by service."""
@@ -116,7 +131,7 @@ def make_tunnel_plans(
 def _wishes(
     stack: str,
     settings: TunnelSettings,
-    services: Mapping[str, AnyService],
+    services: Mapping[str, Service],
     tokens: Mapping[str, object],
 ) -> list[_Wish]:
     return [
@@ -130,7 +145,7 @@ _NOTHING = ServiceTunnelSettings()
 
 def _wish(
     name: str,
-    service: AnyService,
+    service: Service,
     stack: str,
     settings: TunnelSettings,
     own: ServiceTunnelSettings,
@@ -144,7 +159,7 @@ def _wish(
     label = name.removesuffix("-interface").removesuffix("-inference")
     return _Wish(
         service=name,
-        gateway=isinstance(service, ChatService),
+        checks_keys=service.checks_keys,
         mode=mode,
         access=access,
         people=own.people or settings.people,
@@ -169,37 +184,34 @@ def _kind(
     )
 
 
-def _ensure_services_run_here(
-    settings: TunnelSettings, services: Mapping[str, AnyService]
-) -> list[str]:
-    return [
-        f"tunnel.services.{name}: this stack runs no such service; {choices(name, services)}"
-        for name in settings.services
-        if name not in services
-    ]
-
-
-def _ensure_tokens_have_a_tunnel(
-    tokens: Mapping[str, object], wishes: list[_Wish], services: Mapping[str, AnyService]
-) -> Iterator[str]:
+def _token_problems(
+    tokens: Mapping[str, object],
+    wishes: list[_Wish],
+    enabled: Collection[str],
+    source: Source,
+) -> Iterator[Problem]:
     for name in tokens:
-        if name not in services:
-            yield (
-                f"cloudflareTunnelToken-{name}: this stack runs no such service; "
-                f"{choices(name, services)}"
+        if name not in enabled:
+            yield source.problem(
+                (f"cloudflareTunnelToken-{name}",),
+                f"{name!r} is not a service of this stack",
+                allowed=choices(name, enabled),
+                run=f"pulumi config rm llm-stack:cloudflareTunnelToken-{name}",
             )
     for wish in wishes:
         if wish.given and wish.mode is not TunnelMode.NAMED:
-            yield (
-                f"cloudflareTunnelToken-{wish.service}: a token is given, but this service has no "
-                f"named tunnel; found mode {wish.mode.value!r}, allowed: named, by "
-                f"pulumi config set --path llm-stack:{wish.key}.mode named"
+            yield source.problem(
+                wish.key("mode"),
+                f"cloudflareTunnelToken-{wish.service} is set, but the tunnel is not a named one",
+                found=wish.mode.value,
+                allowed="allowed: named",
+                run=wish.set("mode", "named"),
             )
 
 
-def _ensure_stack_can_make_tunnels(
-    settings: TunnelSettings, wishes: list[_Wish], cloudflare_account: bool
-) -> Iterator[str]:
+def _account_problems(
+    settings: TunnelSettings, wishes: list[_Wish], cloudflare_account: bool, source: Source
+) -> Iterator[Problem]:
     named = ", ".join(wish.service for wish in wishes if wish.named)
     if not named:
         return
@@ -209,82 +221,96 @@ def _ensure_stack_can_make_tunnels(
         ("zoneId", settings.zone_id, "<32 of 0-9 and a-f>"),
     ):
         if value is None:
-            yield (
-                f"tunnel.{key}: is missing for the named tunnel of {named}; "
-                f"run: pulumi config set --path llm-stack:tunnel.{key} {example}"
+            yield source.problem(
+                ("tunnel", key),
+                f"is missing for the named tunnel of {named}",
+                run=f"pulumi config set --path llm-stack:tunnel.{key} {example}",
             )
     if not cloudflare_account:
-        yield (
-            f"tunnel.mode: nothing to sign in to Cloudflare with for the named tunnel of {named}; "
-            "run: pulumi config set --secret cloudflare:apiToken"
+        yield source.problem(
+            ("tunnel", "mode"),
+            f"no Cloudflare credentials for the named tunnel of {named}",
+            run="pulumi config set --secret cloudflare:apiToken",
         )
 
 
-def _ensure_access_is_possible(wish: _Wish, api_keys: bool) -> Iterator[str]:
+def _access_problems(wish: _Wish, api_keys: bool, source: Source) -> Iterator[Problem]:
     """Nothing reaches the internet before somebody has said who may use it."""
     if wish.mode is TunnelMode.OFF:
         return
-    key = f"{wish.key}.access"
     possible = _possible_access(wish)
     allowed = f"allowed: {', '.join(possible) or f'none in mode {wish.mode.value}'}"
     if wish.access is None:
-        yield (
-            f"{key}: does not say who may use {wish.service} from the internet; {allowed}; "
-            f"run: pulumi config set --path llm-stack:{key} {possible[0]}"
+        yield source.problem(
+            wish.key("access"),
+            f"is missing: who may use {wish.service} from the internet",
+            allowed=allowed,
+            run=wish.set("access", possible[0]) if possible else wish.set("mode", "off"),
         )
     elif wish.access not in possible:
-        yield f"{key}: {_WHY_NOT[wish.access]}; found {wish.access.value!r}, {allowed}"
+        yield source.problem(
+            wish.key("access"), _WHY_NOT[wish.access], found=wish.access.value, allowed=allowed
+        )
     elif wish.access is Access.KEY and not api_keys:
-        yield (
-            f"{key}: the gateway knows no key; found 'key', run: "
-            "pulumi config set --secret llm-stack:apiKeys < api_keys.json"
+        yield source.problem(
+            wish.key("access"),
+            "the gateway has no API keys",
+            found="key",
+            run="pulumi config set --secret llm-stack:apiKeys < api_keys.json",
         )
     elif wish.access is Access.ACCESS and wish.named and wish.people == People():
-        yield (
-            f"{wish.key}.people: names nobody whom Cloudflare Access could let in; "
-            f"run: pulumi config set --path 'llm-stack:tunnel.people.emails[0]' jo@example.com"
+        yield source.problem(
+            wish.key("people"),
+            "is empty, so Cloudflare Access would let nobody in",
+            run="pulumi config set --path 'llm-stack:tunnel.people.emails[0]' jo@example.com",
         )
 
 
 def _possible_access(wish: _Wish) -> list[str]:
-    """Only the gateway knows keys; Access is tied to a name, and where a token is given it is for
-    whoever made that tunnel to set it up."""
+    """Access needs a fixed hostname; of a tunnel made elsewhere, it is set up there."""
     possible = [Access.ACCESS] if wish.mode is TunnelMode.NAMED else []
-    if wish.gateway:
+    if wish.checks_keys:
         possible += [Access.KEY, Access.PUBLIC]
     return [access.value for access in possible]
 
 
 _WHY_NOT = {
-    Access.ACCESS: "Cloudflare Access needs a name of one's own, which a quick tunnel has not",
-    Access.KEY: "only the gateway asks for a key",
+    Access.ACCESS: "Cloudflare Access needs a fixed hostname; quick tunnels have none",
+    Access.KEY: "only the gateway checks API keys",
     Access.PUBLIC: "only the gateway has limits of its own",
 }
 
 
-def _ensure_quick_tunnels_are_single(wishes: list[_Wish]) -> list[str]:
-    return [
-        f"{wish.key}.replicas: every connector of a quick tunnel has an address of its own; "
-        f"found {wish.replicas}, allowed: 1"
-        for wish in wishes
-        if wish.mode is TunnelMode.QUICK and wish.replicas > 1
-    ]
+def _quick_tunnel_problems(wish: _Wish, one_engine: bool, source: Source) -> Iterator[Problem]:
+    if wish.mode is not TunnelMode.QUICK:
+        return
+    if wish.replicas > 1:
+        yield source.problem(
+            wish.key("replicas"),
+            "every connector of a quick tunnel has a hostname of its own",
+            found=wish.replicas,
+            allowed="allowed: 1",
+            run=wish.set("replicas", "1"),
+        )
+    if not one_engine:
+        yield source.problem(
+            wish.key("mode"),
+            "a quick tunnel's hostname is read from its container's log, which may be on any node "
+            "of a Swarm",
+            found="quick",
+            allowed="allowed: named, off",
+            run=wish.set("mode", "off"),
+        )
 
 
-def _ensure_no_quick_tunnel(wishes: list[_Wish]) -> list[str]:
-    return [
-        f"{wish.key}.mode: a quick tunnel's address is read from its container's log, which may be "
-        "on any node of a Swarm; found 'quick', allowed: named, off"
-        for wish in wishes
-        if wish.mode is TunnelMode.QUICK
-    ]
-
-
-def _ensure_hostnames_differ(settings: TunnelSettings, wishes: list[_Wish]) -> list[str]:
+def _hostname_problems(
+    settings: TunnelSettings, wishes: list[_Wish], source: Source
+) -> Iterator[Problem]:
     used = Counter(wish.subdomain for wish in wishes if wish.named)
-    return [
-        f"tunnel.services: {times} services would be called {name}.{settings.base_domain}; "
-        "allowed: a subdomain for each"
-        for name, times in used.items()
-        if times > 1
-    ]
+    for name, times in used.items():
+        if times > 1:
+            yield source.problem(
+                ("tunnel", "services"),
+                f"{times} services would have the hostname {name}.{settings.base_domain}",
+                allowed="allowed: a subdomain for each",
+            )

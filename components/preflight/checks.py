@@ -1,33 +1,66 @@
-"""What must hold before anything is made: a plan, held against the engine that will run it."""
+"""Checks the plan against the engine that will run it, before any resource is declared."""
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from components.engine.build_engine import ensure_builds_reach_the_engine, ensure_the_engine_can_build
-from components.preflight.cpu_limits import ensure_cpus_can_be_limited
-from components.engine.info import EngineInfo
-from components.preflight.gpu import ensure_gpus_can_be_had
-from components.images.kept_versions import ensure_pins_are_held
-from components.preflight.memory import warn_of_memory
+import pulumi
+
+from components.config.problems import Problem, SettingsError, ensure_none
+from components.engine.build_engine import build_host_problems, image_store_problems
+from components.engine.info import EngineInfo, ask_engine
+from components.engine.socket import DockerSocket, docker_socket
+from components.images.kept_versions import pin_problems
+from components.images.registry import login_problems
 from components.plan.plan import Plan
+from components.preflight.cpu_limits import cpu_limit_problems
+from components.preflight.gpu import gpu_problems
+from components.preflight.memory import warn_of_memory
 
 
-def ensure_the_engine_can_run(
-    plan: Plan, images: Set[str], docker_host: str | None, info: EngineInfo | None
-) -> None:
-    """See that the engine can do what the plan asks; warns of what only may go wrong.
+@dataclass(frozen=True)
+class Engine:
+    """The engine of a stack."""
 
-    Raises `SettingsError` with what is wrong and what is allowed.
+    host: str | None
+    """None for the one that DOCKER_HOST names."""
+    restarter_socket: DockerSocket | None
+    """None where the stack has no restarter."""
 
-    :param images: every image that the stack runs, built or pinned.
-    :param info: what the engine reports about itself; None where it does not answer.
+
+def check_engine(plan: Plan) -> Engine:
+    """Check that the engine can run the plan; warns of what only may go wrong.
+
+    Raises `SettingsError` with every problem found.
     """
-    source, pins = f"Pulumi.{plan.stack}.yaml", plan.settings.image_digests
-    ensure_gpus_can_be_had(plan, info)
-    ensure_builds_reach_the_engine(images - pins.keys(), docker_host, source)
-    ensure_the_engine_can_build(images - pins.keys(), info)
-    ensure_cpus_can_be_limited(plan, info)
-    if plan.settings.registry is None:
-        ensure_pins_are_held(pins, docker_host, source)
+    host = pulumi.Config("docker").get("host")
+    info = ask_engine(host)
+    problems = [*_engine_problems(plan, host, info)]
+    try:
+        socket = _restarter_socket(plan, host, info)
+    except SettingsError as error:
+        problems += error.problems
+        socket = None
+    ensure_none(problems)
     warn_of_memory(plan, info)
+    return Engine(host, socket)
+
+
+def _engine_problems(plan: Plan, host: str | None, info: EngineInfo | None) -> Iterator[Problem]:
+    settings, source = plan.settings, plan.source
+    built = plan.images - settings.image_digests.keys()
+    yield from gpu_problems(plan, info)
+    yield from build_host_problems(built, host, source)
+    yield from image_store_problems(built, info)
+    yield from cpu_limit_problems(plan, info)
+    if settings.registry is None:
+        yield from pin_problems(settings.image_digests, host, source)
+    else:
+        yield from login_problems(settings.registry, source)
+
+
+def _restarter_socket(plan: Plan, host: str | None, info: EngineInfo | None) -> DockerSocket | None:
+    if not plan.restarts:
+        return None
+    return docker_socket(host, plan.settings.monitor.socket_group, info, plan.source)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from components.config.problems import Problem
 from components.engine.info import EngineInfo
 from components.plan.plan import Plan
-from components.config.schema import SettingsError
 
 DELEGATION = "https://docs.docker.com/engine/security/rootless/tips/#limiting-resources"
 
 
-def ensure_cpus_can_be_limited(plan: Plan, info: EngineInfo | None) -> None:
-    """Raises `SettingsError` where the engine would refuse every container that has a limit.
+def cpu_limit_problems(plan: Plan, info: EngineInfo | None) -> Iterator[Problem]:
+    """A problem where the engine would refuse every container that has a limit.
 
     It discards a limit on memory that it cannot hold, but not one on processors ("NanoCPUs can not
     be set"). A Swarm's nodes are other engines.
@@ -18,10 +20,10 @@ def ensure_cpus_can_be_limited(plan: Plan, info: EngineInfo | None) -> None:
     if info is None or info.limits_cpus or plan.on_swarm:
         return
     way = f"delegated to the engine's user, see {DELEGATION}" if info.rootless else "mounted"
-    raise SettingsError(
-        [
-            "Docker Engine: cgroups: the engine cannot limit processors, and refuses each "
-            "container with such a limit; found CpuCfsQuota false, allowed: the cgroup controller "
-            f"cpu {way}"
-        ]
+    yield Problem(
+        "Docker Engine",
+        "cgroups",
+        "the engine cannot limit processors, and refuses each container with such a limit",
+        found="CpuCfsQuota false",
+        allowed=f"allowed: the cgroup controller cpu {way}",
     )

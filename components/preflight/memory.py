@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import pulumi
 
-from components.config.catalogue import MEBIBYTE
+from components.config.field_types import GIBIBYTE
+from components.config.stack_settings import PROJECT
 from components.engine.info import EngineInfo
 from components.plan.plan import Plan
-from components.config.stack_settings import PROJECT
-
-GIBIBYTE = 1024 * MEBIBYTE
 
 
 def warn_of_memory(plan: Plan, info: EngineInfo | None) -> None:
-    """Say it where an update could run out of memory; nothing where no engine has answered.
+    """Warn where an update could run out of memory; nothing where no engine has answered.
 
-    A Swarm looks for a node with room by itself.
+    A Swarm finds a node with enough memory by itself.
     """
     memory = 0 if plan.on_swarm or info is None else info.memory
     warning = memory_warning(plan, memory) if memory else None
@@ -24,9 +22,9 @@ def warn_of_memory(plan: Plan, info: EngineInfo | None) -> None:
 
 
 def memory_warning(plan: Plan, memory: int) -> str | None:
-    """What to tell of a machine with so many bytes, or None where the largest service fits twice.
+    """The warning for a machine with so many bytes, or None where the largest service fits twice.
 
-    Limits are counted, not use: what a container may take, it takes at the worst moment.
+    Limits are counted, not use: a container may need all of its limit at the worst moment.
     """
     twice = {name: s.memory for name, s in plan.services.items() if not plan.recreates(name)}
     if not twice:

@@ -8,10 +8,19 @@ from dataclasses import dataclass, field
 
 import pulumi
 
-from components.config.catalogue import MEBIBYTE, TCP, AnyService, ChatService, ContainerService
+from components.config.field_types import MEBIBYTE
+from components.config.names import MONITOR, RESTARTER
+from components.kinds.service import Service
+from components.plan.plan import Plan
 from components.runtime.container import HardenedContainerArgs, Mount
-from components.runtime.orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator, VolumeArgs
-from components.plan.plan import MONITOR, RESTARTER, Plan
+from components.runtime.orchestrator import (
+    CONFIG_DIRECTORY,
+    SECRETS_DIRECTORY,
+    FilesArgs,
+    Orchestrator,
+    VolumeArgs,
+)
+from components.services.deployment import Deployment
 from components.services.restarter import PORT as RESTARTER_PORT
 from components.services.restarter import TOKEN_FILE, Restarter
 from components.tunnel.tunnel import START_TIMEOUT as TUNNEL_START_TIMEOUT
@@ -20,7 +29,7 @@ from components.tunnel.tunnel import connector_url
 PORT = 8090
 # Seconds until the monitor itself must be healthy.
 START_TIMEOUT = 120
-# Where the program keeps what it has seen, so that a restart of its own loses nothing.
+# Where the program keeps its history, so that a restart of its own loses nothing.
 STATE_DIRECTORY = "/var/lib/monitor"
 HEARTBEAT_FILE = "heartbeat"
 
@@ -37,16 +46,33 @@ class MonitorArgs:
     host_port: int | None
     orchestrator: Orchestrator
     restarter: Restarter | None
-    """Who restarts what stays unhealthy; without one the monitor only tells."""
-    addresses: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """Secret files: where it tells of failures."""
+    """Restarts what stays unhealthy; without one the monitor only reports it."""
+    webhooks: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Secret files: the URLs that alerts and heartbeats are sent to."""
     environment: Mapping[str, str] = field(default_factory=dict)
     config_files: Mapping[str, str] = field(default_factory=dict)
     """Files beside monitor.json."""
 
 
+def monitor_args(restarter: Restarter | None, deployment: Deployment) -> MonitorArgs:
+    """The arguments for the monitor of a stack."""
+    plan = deployment.plan
+    return MonitorArgs(
+        stack=plan.stack,
+        config=monitor_config(plan),
+        image=deployment.images[MONITOR],
+        network=deployment.network.reference,
+        host_port=plan.host_port(MONITOR),
+        restarter=restarter,
+        webhooks=webhook_files(plan),
+        environment=monitor_environment(plan),
+        config_files=plan.network_access.files,
+        orchestrator=deployment.orchestrator,
+    )
+
+
 class Monitor(pulumi.ComponentResource):
-    """Watches the services of a stack and tells their state; it holds no Docker socket."""
+    """Watches the services of a stack and reports their state; it has no Docker socket."""
 
     host_url: str | None
     """Address of its status on this machine, where the stack opens a port for it."""
@@ -63,7 +89,7 @@ class Monitor(pulumi.ComponentResource):
             )
             for role, directory, content in (
                 ("config", CONFIG_DIRECTORY, {"monitor.json": args.config, **args.config_files}),
-                ("secrets", SECRETS_DIRECTORY, {**token, **args.addresses}),
+                ("secrets", SECRETS_DIRECTORY, {**token, **args.webhooks}),
             )
             if content
         ]
@@ -97,15 +123,14 @@ class Monitor(pulumi.ComponentResource):
 
 
 def monitor_config(plan: Plan) -> str:
-    """What the monitor is told of every service: address, kind, grace, what it depends on."""
-    models = [address for name in plan.inference_services for address in plan.addresses(name)]
-    services = [
+    """The content of monitor.json: every service with its health check, and the settings."""
+    settings = plan.settings.monitor
+    services: list[dict[str, object]] = [
         {
             "name": address,
-            **_question(address, service),
-            **_expected(service),
-            # A chat whose models are down is not at fault, and restarting it helps nobody.
-            "depends_on": models if isinstance(service, ChatService) else [],
+            **service.health_check(address),
+            **({"expect": _expect(service)} if service.expect else {}),
+            "depends_on": service.depends_on(plan),
             "start_grace": service.start_timeout,
         }
         for name, service in plan.services.items()
@@ -124,15 +149,27 @@ def monitor_config(plan: Plan) -> str:
     ]
     config = {
         "stack": plan.stack,
-        "interval": plan.settings.monitor.interval,
+        "interval": settings.interval,
         "restarts": {
             "enabled": plan.restarts,
             "url": f"http://{RESTARTER}:{RESTARTER_PORT}",
+            **settings.restart_policy.model_dump(exclude_unset=True),
         },
         "services": services,
-        **({"alerts": _alerts(plan)} if alert_addresses(plan) else {}),
+        **_section("thresholds", settings.thresholds.model_dump(exclude_unset=True)),
+        **_section("alerts", _alerts(plan)),
     }
     return json.dumps(config, indent=2, sort_keys=True)
+
+
+def _section(name: str, content: Mapping[str, object]) -> dict[str, object]:
+    """A section of monitor.json, left out where the stack sets nothing in it."""
+    return {name: content} if content else {}
+
+
+def _expect(service: Service) -> dict[str, object]:
+    assert service.expect is not None
+    return service.expect.model_dump(by_alias=True, exclude_unset=True)
 
 
 def monitor_environment(plan: Plan) -> dict[str, str]:
@@ -143,8 +180,8 @@ def monitor_environment(plan: Plan) -> dict[str, str]:
     return plan.network_access.environment(hosts, CONFIG_DIRECTORY)
 
 
-def alert_addresses(plan: Plan) -> dict[str, pulumi.Output[str]]:
-    """By name of a secret file: where the monitor tells of failures."""
+def webhook_files(plan: Plan) -> dict[str, pulumi.Output[str]]:
+    """By name of a secret file: the URLs that alerts and heartbeats are sent to."""
     secrets = plan.secrets
     files = {_webhook_file(name): webhook.url for name, webhook in secrets.webhooks.items()}
     return files | ({HEARTBEAT_FILE: secrets.heartbeat_url} if secrets.heartbeat_url else {})
@@ -155,8 +192,12 @@ def _webhook_file(name: str) -> str:
 
 
 def _alerts(plan: Plan) -> dict[str, object]:
+    """Nothing where no alert and no heartbeat can be sent."""
+    if not webhook_files(plan):
+        return {}
     settings = plan.settings.monitor.alerts
     alerts: dict[str, object] = {
+        **settings.model_dump(mode="json", exclude_unset=True, exclude={"formats"}),
         "remind_every": settings.remind_every,
         "webhooks": [
             {
@@ -167,24 +208,6 @@ def _alerts(plan: Plan) -> dict[str, object]:
             for name, webhook in plan.secrets.webhooks.items()
         ],
     }
-    if settings.page_url:
-        alerts["page_url"] = str(settings.page_url)
     if plan.secrets.heartbeat_url:
         alerts["heartbeat_url_file"] = f"{SECRETS_DIRECTORY}/{HEARTBEAT_FILE}"
     return alerts
-
-
-def _question(name: str, service: AnyService) -> dict[str, str]:
-    """What the monitor asks of a service, and where."""
-    address = f"{name}:{service.port}"
-    if not isinstance(service, ContainerService):
-        return {"kind": service.kind, "url": f"http://{address}"}
-    if service.health == TCP:
-        return {"kind": "tcp", "url": f"tcp://{address}"}
-    return {"kind": "http", "url": f"http://{address}{service.health}"}
-
-
-def _expected(service: AnyService) -> dict[str, object]:
-    """The conditions on its answers, where the catalogue names any."""
-    expect = service.expect
-    return {"expect": expect.model_dump(by_alias=True, exclude_unset=True)} if expect else {}

@@ -1,4 +1,4 @@
-"""The restarter of a stack: it alone holds the Docker socket, and has one right."""
+"""The restarter of a stack: the one container with the Docker socket, and one operation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from ipaddress import IPv4Network
 
 import pulumi
 
-from components.config.catalogue import MEBIBYTE
+from components.config.field_types import MEBIBYTE
+from components.config.names import RESTARTER
+from components.engine.socket import DockerSocket
 from components.runtime.container import HardenedContainerArgs, Mount
-from components.engine.socket import DockerSocket, docker_socket
-from components.engine.info import EngineInfo
 from components.runtime.generated_secret import GeneratedSecret
 from components.runtime.network import StackNetwork, StackNetworkArgs
-from components.runtime.orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator
-from components.plan.plan import Plan
+from components.runtime.orchestrator import (
+    CONFIG_DIRECTORY,
+    SECRETS_DIRECTORY,
+    FilesArgs,
+    Orchestrator,
+)
+from components.services.deployment import Deployment
 
 PORT = 8070
 TOKEN_FILE = "restarter_token"
@@ -38,21 +43,21 @@ class RestarterArgs:
     """Of the network that it shares with the monitor."""
 
 
-def restarter_socket(
-    plan: Plan, docker_host: str | None, info: EngineInfo | None
-) -> DockerSocket | None:
-    """The socket that the restarter is given; None where the stack has no restarter.
-
-    Raises `SettingsError` where the socket's path or group cannot be found.
-    """
-    if not plan.restarts:
-        return None
-    group = plan.settings.monitor.socket_group
-    return docker_socket(docker_host, group, info, f"Pulumi.{plan.stack}.yaml")
+def restarter_args(socket: DockerSocket, deployment: Deployment) -> RestarterArgs:
+    """The arguments for the restarter of a stack."""
+    plan = deployment.plan
+    return RestarterArgs(
+        stack=plan.stack,
+        services=plan.restartable,
+        socket=socket,
+        image=deployment.images[RESTARTER],
+        orchestrator=deployment.orchestrator,
+        subnet=plan.restarter_subnet,
+    )
 
 
 class Restarter(pulumi.ComponentResource):
-    """Restarts containers of this stack when the monitor asks, and does nothing else.
+    """Restarts containers of this stack on the monitor's request, and does nothing else.
 
     Only the monitor shares its network, which leads nowhere else, and only the monitor shares its
     token.

@@ -7,18 +7,25 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.config.catalogue import AnyService
+from components.kinds.service import Service
+from components.kinds.workload import Workload
 from components.runtime.container import Files, HardenedContainerArgs, Mount
-from components.runtime.orchestrator import CONFIG_DIRECTORY, SECRETS_DIRECTORY, FilesArgs, Orchestrator, VolumeArgs
-from components.kinds.workload import MODELS_DIRECTORY, Workload
+from components.runtime.orchestrator import (
+    CONFIG_DIRECTORY,
+    SECRETS_DIRECTORY,
+    FilesArgs,
+    Orchestrator,
+    VolumeArgs,
+)
+from components.services.deployment import Deployment
 
 
 @dataclass(frozen=True)
 class ServiceStackArgs:
-    """A service of the catalogue, what its program is told, and where it runs."""
+    """A service of the catalogue, what its container runs, and where."""
 
     stack: str
-    service: AnyService
+    service: Service
     workload: Workload
     image: pulumi.Input[str]
     network: pulumi.Input[str]
@@ -30,6 +37,24 @@ class ServiceStackArgs:
     """Whether an update stops the old container before it starts the new one."""
     protect: bool = False
     """Whether the model volume refuses to be deleted."""
+
+
+def service_args(name: str, deployment: Deployment) -> ServiceStackArgs:
+    """The arguments for one service of a stack."""
+    plan = deployment.plan
+    workload = plan.workloads[name]
+    return ServiceStackArgs(
+        stack=plan.stack,
+        service=plan.services[name],
+        workload=workload,
+        image=deployment.images[workload.image],
+        network=deployment.network.reference,
+        host_port=plan.host_port(name),
+        orchestrator=deployment.orchestrator,
+        replicas=plan.replicas(name),
+        recreate=plan.recreates(name),
+        protect=plan.protect,
+    )
 
 
 class ServiceStack(pulumi.ComponentResource):
@@ -63,7 +88,7 @@ class ServiceStack(pulumi.ComponentResource):
                 cpus=args.service.cpus,
                 stop_grace=args.workload.stop_grace,
                 environment=args.workload.environment,
-                mounts=[self._model_volume()] if args.workload.keeps_models else [],
+                mounts=self._model_volume(),
                 files=files,
                 replicas=args.replicas,
                 port=args.service.port,
@@ -89,8 +114,10 @@ class ServiceStack(pulumi.ComponentResource):
         mine = pulumi.ResourceOptions(parent=self)
         return [self._args.orchestrator.files(f"{self._name}-{role}", args, mine)]
 
-    def _model_volume(self) -> Mount:
+    def _model_volume(self) -> list[Mount]:
         """Gigabytes that took an hour to fetch: kept when the stack goes, found again by name."""
+        if self._args.workload.model_directory is None:
+            return []
         volume = self._args.orchestrator.volume(
             f"{self._name}-models",
             VolumeArgs(
@@ -98,4 +125,4 @@ class ServiceStack(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        return Mount(volume=volume, path=MODELS_DIRECTORY, read_only=False)
+        return [Mount(volume=volume, path=self._args.workload.model_directory, read_only=False)]

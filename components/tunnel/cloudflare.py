@@ -8,8 +8,8 @@ from importlib.metadata import version
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from components.tunnel.access import ServiceAccess, ServiceAccessArgs
 from components.plan.tunnels import NamedTunnel
+from components.tunnel.access import ServiceAccess, ServiceAccessArgs
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The tunnel of one service: what Cloudflare is told, and the connectors that keep it open."""
+"""The tunnel of one service: its configuration at Cloudflare, and its connectors."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from components.config.catalogue import MEBIBYTE
+from components.config.field_types import MEBIBYTE
+from components.plan.tunnels import GivenTunnel, NamedTunnel, QuickTunnel, TunnelPlan
 from components.runtime.container import Files, HardenedContainerArgs
 from components.runtime.orchestrator import SECRETS_DIRECTORY, FilesArgs, Orchestrator
-from components.plan.tunnels import GivenTunnel, NamedTunnel, QuickTunnel, TunnelPlan
 
 METRICS_PORT = 20241
 TOKEN_FILE = "tunnel_token"
 # The user of Cloudflare's own image, and of docker/cloudflared.Dockerfile.
 USER = "65532:65532"
-# How long a connector that is told to stop lets the requests in flight go on, and how much later
-# Docker loses patience with it. Both in seconds; cloudflared allows 180 at most.
+# Seconds that a stopping connector lets the requests in flight go on (cloudflared allows 180 at
+# most), and seconds after that until Docker kills it.
 DRAIN = 60
-PATIENCE = 15
+KILL_AFTER_DRAIN = 15
 START_TIMEOUT = 120
-# cloudflared reads a flag only before the verb it belongs to: one that stands after it prints the
-# help and ends with exit code 0, which a health check would take for good news.
+# cloudflared reads a flag only before the verb it belongs to: with one after it, it prints the help
+# and ends with exit code 0, which a health check would count as healthy.
 METRICS_FLAGS = (
     "tunnel",
     "--no-autoupdate",
@@ -85,7 +85,7 @@ class Tunnel(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _open_named(self, named: NamedTunnel) -> None:
-        """Have Cloudflare make the tunnel, then connect it."""
+        """Make the tunnel at Cloudflare, then connect it."""
         # The Cloudflare SDK takes seconds to import; a stack without such tunnels need not wait.
         from components.tunnel.cloudflare import CloudflareTunnel, CloudflareTunnelArgs
 
@@ -117,10 +117,10 @@ class Tunnel(pulumi.ComponentResource):
         )
 
     def _open_quick(self) -> pulumi.Output[str]:
-        """The address, as the connector's own log tells it: Cloudflare makes it up at each start.
+        """The URL, which is in the connector's log: Cloudflare chooses another at each start.
 
-        A terminal keeps Docker's frame headers out of the log, whose bytes the provider would
-        otherwise have to guess away line by line.
+        A terminal keeps Docker's frame headers out of the log, which the provider would otherwise
+        have to guess away line by line.
         """
         container_id = self._run_connectors(
             command=[*METRICS_FLAGS, "--url", self._args.origin], terminal=True
@@ -128,7 +128,7 @@ class Tunnel(pulumi.ComponentResource):
         log = docker.get_logs_output(
             name=container_id, show_stdout=True, show_stderr=True, discard_headers=False
         )
-        return log.logs_list_strings.apply(quick_address)
+        return log.logs_list_strings.apply(quick_url)
 
     def _run_connectors(
         self,
@@ -150,7 +150,7 @@ class Tunnel(pulumi.ComponentResource):
                 networks=[self._args.network],
                 memory=256 * MEBIBYTE,
                 cpus=1.0,
-                stop_grace=DRAIN + PATIENCE,
+                stop_grace=DRAIN + KILL_AFTER_DRAIN,
                 environment=environment or {},
                 files=[files] if files else [],
                 # A tunnel that is replaced can go only after its connectors. The engine finds them
@@ -169,20 +169,20 @@ class Tunnel(pulumi.ComponentResource):
 
 
 def connector_url(connector: str) -> str:
-    """Where a connector tells on the network how it is: `/ready` and `/metrics`."""
+    """The URL on the network where a connector has `/ready` and `/metrics`."""
     return f"http://{connector}:{METRICS_PORT}"
 
 
-def quick_address(log: list[str]) -> str:
-    """The address in a quick tunnel's log: the last one, as each start is given another.
+def quick_url(log: list[str]) -> str:
+    """The URL in a quick tunnel's log: the last one, as each start has another.
 
-    Raises `RunError` where the log tells none.
+    Raises `RunError` where the log has none.
     """
     # The framed line of `RunQuickTunnel` in cloudflared's quick_tunnel.go.
     found = re.findall(r"\|\s+(https://[^\s|]+)\s+\|", "\n".join(log))
     if not found:
         raise pulumi.RunError(
-            "the quick tunnel's connector has logged no address; "
-            "start it anew: docker restart <its container>, then pulumi up"
+            "the quick tunnel's connector has not logged its URL; "
+            "run: docker restart <its container>, then pulumi up"
         )
     return str(found[-1])

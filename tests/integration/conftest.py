@@ -21,8 +21,8 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
-from components.images.image_sources import LlamaEngine, image_sources
 from components.config.stack_settings import BaseImages, EngineSource
+from components.images.image_sources import LlamaEngine, image_sources
 from toolchain.stack import reachability
 from toolchain.stack.machine_settings import ENGINE_REGISTRY
 

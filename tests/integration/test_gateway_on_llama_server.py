@@ -19,7 +19,6 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.doubles.running_gateway import running, settings
-
 from tests.integration.conftest import build_arguments, free_port
 
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something."}]

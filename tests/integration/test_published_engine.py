@@ -17,11 +17,10 @@ from typing import Any
 import docker
 import pytest
 
-from components.images.image_sources import LlamaEngine, image_sources
 from components.config.stack_settings import BaseImages, EngineSource
-
-from tests.integration.conftest import PROJECT_ROOT, build_arguments, free_port
+from components.images.image_sources import LlamaEngine, image_sources
 from tests.doubles.registry_server import USER, RegistryServer, running_registry
+from tests.integration.conftest import PROJECT_ROOT, build_arguments, free_port
 from tests.integration.test_inference_image import HARDENED, TINY, wait_until_healthy
 
 Build = Callable[..., subprocess.CompletedProcess[str]]

@@ -11,8 +11,8 @@ from typing import Any
 import docker
 import pytest
 
-from tests.integration.conftest import StackUnderTest, rollback
 from tests.doubles.registry_server import USER, RegistryServer, running_registry
+from tests.integration.conftest import StackUnderTest, rollback
 
 # The images of a stack that runs the chat and no model.
 IMAGES = {"carrier", "chat", "monitor"}

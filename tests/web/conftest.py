@@ -21,11 +21,10 @@ from playwright.async_api import (
 )
 
 from app.chat.settings import GatewaySettings, Secrets
-
 from tests.doubles.running_gateway import running
+from tests.doubles.scripted_model import ScriptedModel
 from tests.web import page_build
 from tests.web.chat_page import ChatPage
-from tests.doubles.scripted_model import ScriptedModel
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

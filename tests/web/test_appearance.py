@@ -8,10 +8,10 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
+from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import PATIENCE, GatewayFactory, served, watch_for_wrongs
 from tests.web.page_build import WEB
-from tests.doubles.scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.web.chat_page import ChatPage
 from tests.doubles.scripted_model import ScriptedModel
+from tests.web.chat_page import ChatPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -10,8 +10,8 @@ import pytest
 from playwright.async_api import Browser, expect
 from playwright.async_api import Error as PlaywrightError
 
-from tests.web.chat_page import ChatPage
 from tests.doubles.scripted_model import ScriptedModel
+from tests.web.chat_page import ChatPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from playwright.async_api import expect
 
-from tests.web.chat_page import ChatPage
 from tests.doubles.scripted_model import ScriptedModel
+from tests.web.chat_page import ChatPage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

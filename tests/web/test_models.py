@@ -8,10 +8,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from app.chat.settings import KeyFile, Secrets
-
+from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import GatewayFactory, served
-from tests.doubles.scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from playwright.async_api import expect
 
+from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import GatewayFactory, served
-from tests.doubles.scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from toolchain.project import NAME, Project
+from toolchain.stack.pulumi_command import PulumiCommand
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask
 from toolchain.terminal.progress import Progress
-from toolchain.project import NAME, Project
-from toolchain.stack.pulumi_command import PulumiCommand
 
 # How docker lists each type that a lost stack may have left, as lines of name=id.
 LISTS = {

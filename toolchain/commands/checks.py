@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolchain.project import Project
 from toolchain.stack.environment import pulumi_environment, with_docker_host
 from toolchain.terminal.progress import Progress
-from toolchain.project import Project
 
 LINTERS = (
     ("ruff", "format", "--check", "."),

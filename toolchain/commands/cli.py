@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from toolchain.stack import containers, first_answer, proxy
+from toolchain.commands.checks import Checks
+from toolchain.commands.rollback import Rollback
+from toolchain.commands.steps import SetupStep, ensure
 from toolchain.offline.base_images import PYTHON_RECIPE, BaseImage
+from toolchain.project import DEV_STACK, Project
 from toolchain.setup.browser import Browser
 from toolchain.setup.checking_programs import CheckingPrograms
-from toolchain.commands.checks import Checks
 from toolchain.setup.docker_engine import DockerEngine
 from toolchain.setup.docker_plugin import DockerPlugin
 from toolchain.setup.engine_checks import Verdict, ask_engine, engine_checks
-from toolchain.terminal.errors import SetupError
 from toolchain.setup.image_store import ImageStore
-from toolchain.stack.local_state import LocalState
-from toolchain.terminal.progress import Progress
-from toolchain.project import DEV_STACK, Project
 from toolchain.setup.pulumi_programs import PulumiPrograms
 from toolchain.setup.python_environment import PythonEnvironment
-from toolchain.commands.rollback import Rollback
+from toolchain.stack import containers, first_answer, proxy
+from toolchain.stack.local_state import LocalState
 from toolchain.stack.stack import DevStack
-from toolchain.commands.steps import SetupStep, ensure
+from toolchain.terminal.errors import SetupError
+from toolchain.terminal.progress import Progress
 
 INTERRUPTED = 130
 ANSWER_SHOWN = 60

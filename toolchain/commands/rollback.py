@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toolchain.project import NAME, Project
+from toolchain.stack.pulumi_command import PulumiCommand
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import Answer, ask
 from toolchain.terminal.progress import Progress
-from toolchain.project import NAME, Project
-from toolchain.stack.pulumi_command import PulumiCommand
 
 # As components/images/kept_versions.py names what has served.
 SERVED = "served-"

@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from toolchain.commands.steps import Finding
+from toolchain.project import Project
 from toolchain.setup import debian
 from toolchain.stack import reachability
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask, follow
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
-from toolchain.commands.steps import Finding
 
 REGISTRY = "https://registry-1.docker.io/v2/"
 STAND_IN_LABEL = "llm-stack.stand-in"

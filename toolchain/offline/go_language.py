@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from toolchain import versions
+from toolchain.project import Project
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
 
 DEFAULT_PROXY = "https://proxy.golang.org"
 DOWNLOAD_SECONDS = 60.0

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain import versions
-from toolchain.terminal.errors import SetupError
 from toolchain.offline.go_language import go_command
+from toolchain.project import Project
+from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask, follow
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
 
 HOST_PACKAGE = "github.com/pulumi/pulumi/sdk/v3"
 HOST_SCRIPT = "python/cmd/pulumi-language-python-exec"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 
+from toolchain.commands.steps import Finding
+from toolchain.project import Project
 from toolchain.setup import debian
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
-from toolchain.commands.steps import Finding
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 

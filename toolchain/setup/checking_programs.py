@@ -7,12 +7,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from toolchain.commands.steps import Finding
+from toolchain.project import Project
 from toolchain.setup import debian
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import follow
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
-from toolchain.commands.steps import Finding
 
 # Their names in Debian too.
 INSTALLED = ("shellcheck", "jq", "zsh")

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from toolchain.commands.steps import Finding
+from toolchain.project import Project
 from toolchain.setup import debian
 from toolchain.setup.engine_checks import AskEngine, Verdict, ask_engine, version
-from toolchain.terminal.errors import SetupError
 from toolchain.setup.image_store import installed_version, set_classic_store
+from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask, follow
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
-from toolchain.commands.steps import Finding
 
 START_SECONDS = 60
 PACKAGES = ("docker.io", "iptables", "ca-certificates")

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from toolchain import versions
+from toolchain.commands.steps import Finding
+from toolchain.project import Project
+from toolchain.setup.pulumi_programs import cache_folder
 from toolchain.stack.environment import pulumi_environment
 from toolchain.terminal.processes import follow
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
-from toolchain.setup.pulumi_programs import cache_folder
-from toolchain.commands.steps import Finding
 
 PROGRAM = "pulumi-resource-docker"
 

@@ -61,7 +61,7 @@ def ask_engine() -> dict[str, Any] | None:
 
 
 def engine_checks(info: Info, environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Everything but the image store, which is a step of its own (toolchain/setup/image_store.py)."""
+    """Everything but the image store, which is a step of its own."""
     return [
         version(info),
         selinux(info),

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolchain.setup.engine_checks import SETTING, AskEngine, Verdict, ask_engine, image_store, major_version
+from toolchain.commands.steps import Finding
+from toolchain.setup.engine_checks import (
+    SETTING,
+    AskEngine,
+    Verdict,
+    ask_engine,
+    image_store,
+    major_version,
+)
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask, follow
 from toolchain.terminal.progress import Step
-from toolchain.commands.steps import Finding
 
 # The first version whose new installations keep images in containerd's store.
 CONTAINERD_DEFAULT = 29

@@ -10,8 +10,8 @@ import tarfile
 import urllib.request
 from pathlib import Path
 
-from toolchain.stack import reachability
 from toolchain import versions
+from toolchain.stack import reachability
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
 

@@ -12,14 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from toolchain.offline import go_modules
-from toolchain.setup import official_release
 from toolchain import versions
+from toolchain.commands.steps import Finding
+from toolchain.offline import go_modules
+from toolchain.project import Project
+from toolchain.setup import official_release
 from toolchain.setup.official_release import PROGRAMS
 from toolchain.terminal.processes import ask
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
-from toolchain.commands.steps import Finding
 
 # What a killed build left is surely nobody's after a day.
 FORGOTTEN_SECONDS = 86_400

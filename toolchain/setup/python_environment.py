@@ -8,12 +8,12 @@ import shutil
 import sys
 from pathlib import Path
 
+from toolchain.commands.steps import Finding
+from toolchain.project import Project
 from toolchain.setup import debian
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask, follow
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
-from toolchain.commands.steps import Finding
 
 
 class PythonEnvironment:

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from toolchain.project import DEV_STACK, NAME
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask
-from toolchain.project import DEV_STACK, NAME
 
 STACK_LABEL = f"{NAME}.stack={DEV_STACK}"
 SERVICE_LABEL = f"{NAME}.service"

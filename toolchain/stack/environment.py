@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from toolchain.terminal.processes import ask
 from toolchain.project import Project
+from toolchain.terminal.processes import ask
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 

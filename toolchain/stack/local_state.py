@@ -7,11 +7,11 @@ import secrets
 import shutil
 from pathlib import Path
 
+from toolchain.commands.steps import Finding
+from toolchain.project import Project
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import ask
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
-from toolchain.commands.steps import Finding
 
 PASSPHRASE_BYTES = 32
 # Earlier versions tracked Pulumi.dev.yaml, and hid what pulumi writes into it by this filter.

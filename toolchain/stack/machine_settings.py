@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from toolchain.project import NAME, Project
 from toolchain.stack import model_hub, proxy, reachability
 from toolchain.terminal.progress import Step
-from toolchain.project import NAME, Project
 
 PLACEHOLDER_MODEL = "smollm2-135m"
 # Where llama.cpp publishes its images.

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from toolchain.project import Project
 from toolchain.stack.environment import pulumi_environment, with_docker_host
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import Answer, ask, follow_code
 from toolchain.terminal.progress import Progress
-from toolchain.project import Project
 
 # What the engine says when two checkouts have a stack of the same name on it.
 HINTS = {

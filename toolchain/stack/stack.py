@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from toolchain.project import DEV_STACK, NAME, Project
 from toolchain.stack import containers, model_hub
 from toolchain.stack.build_logs import BuildLogTail
-from toolchain.terminal.errors import SetupError
 from toolchain.stack.machine_settings import MachineSettings, look
-from toolchain.terminal.progress import Progress, Step
-from toolchain.project import DEV_STACK, NAME, Project
 from toolchain.stack.pulumi_command import PulumiCommand
+from toolchain.terminal.errors import SetupError
+from toolchain.terminal.progress import Progress, Step
 
 CONTAINER = "docker:index/container:Container"
 # What to ask docker about, and only what nothing is lost with.

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from app.chat.openai.errors import ApiError
 from app.chat.access.rate_limit import MinuteBudget
+from app.chat.openai.errors import ApiError
 from app.chat.settings import KeyFile, KeyRecord
 
 ANONYMOUS = "anonymous"

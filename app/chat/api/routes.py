@@ -9,17 +9,17 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from app.chat.relay.exchange import Exchange
-from app.chat.fleet.fleet import Fleet
-from app.chat.openai.generation_request import Task, read_request
 from app.chat.access.keys import Caller, KeyRing
-from app.chat.server.metrics import CONTENT_TYPE, Metrics
 from app.chat.api.model_status import describe, status
-from app.chat.openai.errors import ApiError
+from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
 from app.chat.middleware.request_record import RequestRecord, record_of
-from app.chat.settings import GatewaySettings
+from app.chat.openai.errors import ApiError
+from app.chat.openai.generation_request import Task, read_request
+from app.chat.relay.exchange import Exchange
 from app.chat.relay.upstream import Upstream
+from app.chat.server.metrics import CONTENT_TYPE, Metrics
+from app.chat.settings import GatewaySettings
 
 # Set by Cloudflare on everything that comes through a tunnel, and not to be removed by a client.
 _TUNNEL_HEADERS = ("cf-ray", "cf-connecting-ip")

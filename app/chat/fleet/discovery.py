@@ -13,8 +13,8 @@ from typing import Any
 
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.replica import NAME_NOT_KNOWN, Health, Replica, State
-from app.chat.settings import HealthChecks
 from app.chat.fleet.site import Site
+from app.chat.settings import HealthChecks
 
 Watcher = Callable[[Replica], Coroutine[Any, Any, None]]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.chat.fleet.circuit_breaker import CircuitBreaker
-from app.chat.openai.errors import ApiError
 from app.chat.fleet.pool import ModelCard, ModelPool
 from app.chat.fleet.prefix_affinity import fingerprints
 from app.chat.fleet.replica import Health, Replica, State
-from app.chat.settings import AUTO_MODEL, GatewaySettings, ModelSettings
 from app.chat.fleet.site import Site
+from app.chat.openai.errors import ApiError
+from app.chat.settings import AUTO_MODEL, GatewaySettings, ModelSettings
 
 
 class Fleet:

@@ -10,8 +10,8 @@ from app.chat.fleet.discovery import Watcher, follow
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.replica import Health, Replica, State
-from app.chat.settings import HealthChecks
 from app.chat.relay.upstream import Upstream
+from app.chat.settings import HealthChecks
 
 _log = logging.getLogger(__name__)
 

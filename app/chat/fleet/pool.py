@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from app.chat.openai.errors import ApiError
 from app.chat.fleet.prefix_affinity import PrefixTable
 from app.chat.fleet.replica import NOT_ASKED, Health, Replica, State
-from app.chat.settings import Placeholder
 from app.chat.fleet.site import Site
+from app.chat.openai.errors import ApiError
+from app.chat.settings import Placeholder
 
 _NOTHING_TRIED: frozenset[Replica] = frozenset()
 # Until a model has answered once, this is how long an answer is taken to last.

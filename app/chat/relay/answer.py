@@ -22,9 +22,9 @@ from typing import Protocol
 
 from starlette.types import Send
 
+from app.chat.openai.errors import ApiError
 from app.chat.relay import sse
 from app.chat.relay.answer_assembly import AnswerAssembly
-from app.chat.openai.errors import ApiError
 from app.chat.settings import KeepAlive
 
 # How often a waiting client can learn that it moved up in the line.

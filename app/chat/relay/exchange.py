@@ -11,16 +11,23 @@ from collections.abc import Mapping
 import aiohttp
 from starlette.types import Receive, Send
 
-from app.chat.relay import sse
-from app.chat.relay.answer import Answer, StreamedAnswer, WholeAnswer
-from app.chat.openai.generation_request import Task
-from app.chat.openai.errors import ApiError
 from app.chat.fleet.pool import ModelPool, Ticket
 from app.chat.fleet.replica import Replica
 from app.chat.middleware.request_record import RequestRecord
-from app.chat.settings import GatewaySettings
+from app.chat.openai.errors import ApiError
+from app.chat.openai.generation_request import Task
+from app.chat.relay import sse
+from app.chat.relay.answer import Answer, StreamedAnswer, WholeAnswer
 from app.chat.relay.token_count import TokenCount
-from app.chat.relay.upstream import Retry, Upstream, UpstreamFailure, broken_off, reported_error, unreachable
+from app.chat.relay.upstream import (
+    Retry,
+    Upstream,
+    UpstreamFailure,
+    broken_off,
+    reported_error,
+    unreachable,
+)
+from app.chat.settings import GatewaySettings
 
 _log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import aiohttp
 
-from app.chat.relay import sse
-from app.chat.openai.errors import ApiError
 from app.chat.fleet.replica import NAME_NOT_KNOWN, Health, Replica, State
+from app.chat.openai.errors import ApiError
+from app.chat.relay import sse
 
 # llama-server closes idle connections after 5 s; a connection is not used again shortly before.
 _KEEP_IDLE_SECONDS = 4.0

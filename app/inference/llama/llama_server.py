@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from app.inference.failure import ExitCode, Failure
 from app.inference.llama import drain
 from app.inference.llama.cgroup import has_whole_machine, memory_limit_bytes, usable_cpus
-from app.inference.failure import ExitCode, Failure
 from app.inference.settings import Settings
 
 ENGINE = Path("/opt/llama/llama-server")

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.inference import log
-from app.inference.model.digest import remember, remembered_sha256, sha256_of
 from app.inference.failure import ExitCode, Failure
+from app.inference.model.digest import remember, remembered_sha256, sha256_of
 from app.inference.model.gguf_header import check_gguf
 from app.inference.model.hub import Hub, RemoteFile
 from app.inference.model.progress import ProgressReports

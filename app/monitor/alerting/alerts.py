@@ -15,10 +15,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from app.monitor.decisions.decisions import Event, Happening
-from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
-from app.monitor.log import log
 from app.monitor.alerting.messages import Alert, render
+from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
+from app.monitor.decisions.decisions import Event, Happening
+from app.monitor.log import log
 from app.monitor.settings import Alerts, Service, Webhook
 from app.monitor.store.store import Store
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
 from app.monitor.checks.progress import Progress, Sample, advanced, judge, read_counter, read_slots
-from app.monitor.settings import Expectation, Judgement, Kind, Service
 from app.monitor.decisions.states import State, Verdict
+from app.monitor.settings import Expectation, Judgement, Kind, Service
 
 WORK_COUNTERS = ("n_decode_total", "prompt_tokens_total", "tokens_predicted_total")
 

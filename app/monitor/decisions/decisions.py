@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from app.monitor.settings import Judgement, Restarts
 from app.monitor.decisions.states import FAILED, SERVING, State, Verdict
+from app.monitor.settings import Judgement, Restarts
 
 
 class Happening(StrEnum):

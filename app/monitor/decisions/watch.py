@@ -13,10 +13,27 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
-from app.monitor.decisions.decisions import Event, Happening, Memory, Outcome, Pending, Policy, RestartAnswer, Step, World, answered, can_serve, fine_at, observe, pause, remember, resume
+from app.monitor.decisions.decisions import (
+    Event,
+    Happening,
+    Memory,
+    Outcome,
+    Pending,
+    Policy,
+    RestartAnswer,
+    Step,
+    World,
+    answered,
+    can_serve,
+    fine_at,
+    observe,
+    pause,
+    remember,
+    resume,
+)
+from app.monitor.decisions.states import FAILED, SERVING, State, Verdict
 from app.monitor.log import log
 from app.monitor.settings import Judgement, Service, Settings, paused
-from app.monitor.decisions.states import FAILED, SERVING, State, Verdict
 from app.monitor.store.store import Store
 
 SAVE_EVERY = 30.0

@@ -14,8 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.monitor.decisions.decisions import Outcome, Pending, RestartAnswer
 from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
+from app.monitor.decisions.decisions import Outcome, Pending, RestartAnswer
 from app.monitor.settings import Restarts, Service
 
 # The container is given its own stop timeout to end in, which may be minutes.

@@ -16,9 +16,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from app.monitor.decisions.decisions import Event, Happening, Memory, can_serve
+from app.monitor.decisions.states import State
 from app.monitor.log import log
 from app.monitor.settings import Service
-from app.monitor.decisions.states import State
 from app.monitor.store.store import Content, Store
 
 QUARTER = 900

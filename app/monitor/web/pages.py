@@ -10,12 +10,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.monitor.decisions.decisions import Happening, can_serve
-from app.monitor.store.history import Bucket, History, Incident, Record, Ring
 from app.monitor.alerting.messages import duration
-from app.monitor.settings import Service
+from app.monitor.decisions.decisions import Happening, can_serve
 from app.monitor.decisions.states import FAILED, State
 from app.monitor.decisions.watch import Watch
+from app.monitor.settings import Service
+from app.monitor.store.history import Bucket, History, Incident, Record, Ring
 
 FOLDER = Path(__file__).parent
 BAR_STEP = 10

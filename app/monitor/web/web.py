@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from app.monitor.decisions.watch import Watch
+from app.monitor.settings import Service
 from app.monitor.store.history import History
 from app.monitor.web.metrics import CONTENT_TYPE, Exposition
 from app.monitor.web.pages import FOLDER, Pages, as_json, incident_json
-from app.monitor.settings import Service
-from app.monitor.decisions.watch import Watch
 
 HEADERS = {
     "Content-Security-Policy": (

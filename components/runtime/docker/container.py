@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_docker as docker
 
-from components.config.catalogue import MEBIBYTE
+from components.config.field_types import MEBIBYTE
 from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs
 from components.runtime.labels import service_label, stack_label
 

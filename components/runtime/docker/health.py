@@ -31,14 +31,14 @@ class NotHealthy(Exception):
 
 
 async def wait_until_healthy(
-    container_id: str, timeout: int, docker_host: str | None, reporter: pulumi.Resource | None
+    container_id: str, time_limit: int, docker_host: str | None, reporter: pulumi.Resource | None
 ) -> None:
     """Return once the container is healthy; raises `NotHealthy` as soon as it cannot become so.
 
     A container that fails is stopped: otherwise it would be restarted for ever, and now and then
     take requests from the one that it was to replace. The next update starts it for another try.
 
-    :param timeout: seconds.
+    :param time_limit: seconds.
     :param docker_host: None for the one that DOCKER_HOST names.
     :param reporter: the resource under which Pulumi shows the container's log lines meanwhile.
     """
@@ -48,11 +48,11 @@ async def wait_until_healthy(
         if container.status == "exited":
             await asked(container.start)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(time_limit):
                 check = EarlyCheck(client, container)
                 failure = await _failure_while_waiting(container, check, reporter)
         except TimeoutError:
-            failure = f"not healthy after {timeout} s"
+            failure = f"not healthy after {time_limit} s"
         if failure:
             said = await asked(last_lines, container, LAST_LINES)
             await asked(container.stop, timeout=STOP_SECONDS)

@@ -32,11 +32,11 @@ class HealthGate(Gate):
     def __init__(
         self, name: str, args: HealthGateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        # What a resource says is told once it has an identity, which this one gets at the end.
+        # Log lines of a resource are shown once it has an identity, which this one gets at the end.
         reporter = opts.parent if opts else None
 
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
-            # Not before it is needed: it brings Docker's client along (see components/engine/client.py).
+            # Imported here because it imports Docker's client, see components/engine/client.py.
             from components.runtime.docker.health import wait_until_healthy
 
             container = (hook.new_inputs or {})["input"]

@@ -10,9 +10,9 @@ import pulumi_docker as docker
 
 from components.runtime.container import Files, HardenedContainerArgs
 from components.runtime.docker.container import hardened_container
+from components.runtime.docker.files import MountedFiles
 from components.runtime.docker.health_gate import HealthGate, HealthGateArgs
 from components.runtime.labels import service_label, stack_label
-from components.runtime.docker.files import MountedFiles
 from components.runtime.network import StackNetwork, StackNetworkArgs
 from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
 

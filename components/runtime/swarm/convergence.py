@@ -13,8 +13,8 @@ import docker
 import pulumi
 from docker.models.services import Service
 
-from components.runtime.docker.health import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy
 from components.engine.client import asked, engine
+from components.runtime.docker.health import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy
 
 # A log is fetched from the nodes, of which one may be dead.
 LOG_SECONDS = 10
@@ -29,7 +29,7 @@ Task = dict[str, Any]
 async def wait_until_converged(
     service_id: str,
     replicas: int,
-    timeout: int,
+    time_limit: int,
     docker_host: str | None,
     reporter: pulumi.Resource | None,
 ) -> None:
@@ -43,10 +43,10 @@ async def wait_until_converged(
         service = await asked(client.services.get, service_id)
         watch = await asked(_begin, service, replicas)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(time_limit):
                 failure = await _failure_while_waiting(watch, reporter)
         except TimeoutError:
-            failure = Failure(f"not running after {timeout} s", watch.newest)
+            failure = Failure(f"not running after {time_limit} s", watch.newest)
         if failure:
             said = await _last_lines(service, failure.task)
             await asked(_back_out, watch)

@@ -7,14 +7,14 @@ from ipaddress import IPv4Network
 
 import pulumi
 
+from components.config.names import MONITOR
+from components.config.orchestrator import SwarmSettings
 from components.runtime.container import Files, HardenedContainerArgs
 from components.runtime.network import StackNetwork, StackNetworkArgs
 from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
-from components.config.orchestrator import SwarmSettings
-from components.plan.plan import MONITOR
 from components.runtime.swarm.files import SwarmFiles
-from components.runtime.swarm.service_gate import SwarmGate, SwarmGateArgs
 from components.runtime.swarm.service import WATCHED, Placement, hardened_service
+from components.runtime.swarm.service_gate import SwarmGate, SwarmGateArgs
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A service of a Swarm, with the hardening of components/runtime/container.py as far as Swarm knows it.
+"""A service of a Swarm, with a container's hardening as far as Swarm supports it.
 
 The provider has no field for no-new-privileges, nor for a limit on processes: the engines of the
 nodes have to set both for all their containers, see docs/swarm.md.

@@ -22,7 +22,7 @@ class SwarmGateArgs:
 
 
 class SwarmGate(Gate):
-    """Waits until a Swarm has moved a service to its new version; as components/runtime/docker/health_gate.py.
+    """Waits until a Swarm has moved a service to its new version.
 
     Swarm itself watches the new tasks and goes back to the version before when one fails. Here the
     update hears of it: it fails, with the reason and the task's last words. The value that lets it
@@ -35,11 +35,11 @@ class SwarmGate(Gate):
     def __init__(
         self, name: str, args: SwarmGateArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        # As in components/runtime/docker/health_gate.py: this resource has no identity before the end.
+        # As in a health gate: this resource has no identity before the end.
         reporter = opts.parent if opts else None
 
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
-            # Not before it is needed: it brings Docker's client along (see components/engine/client.py).
+            # Imported here because it imports Docker's client, see components/engine/client.py.
             from components.runtime.swarm.convergence import wait_until_converged
 
             service, _, _ = str((hook.new_inputs or {})["input"]).partition("/")

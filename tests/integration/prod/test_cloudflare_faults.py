@@ -6,7 +6,6 @@ from __future__ import annotations
 import pytest
 
 from tests.doubles.cloudflare_api import CloudflareApi, Fault
-
 from tests.integration.prod.conftest import Edge, ProdStack
 
 

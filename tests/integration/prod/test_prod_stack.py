@@ -18,7 +18,6 @@ import httpx
 import pytest
 
 from tests.doubles.cloudflare_api import CloudflareApi
-
 from tests.integration.prod.conftest import METRICS_PORT, Edge, ProdStack, address_of, wait_until
 from tests.integration.prod.secret_walk import handed_over, places_in_clear
 

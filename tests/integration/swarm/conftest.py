@@ -17,9 +17,8 @@ import docker
 import pytest
 import yaml
 
-from tests.integration.conftest import StackUnderTest, build_arguments
 from tests.doubles.registry_server import MANIFEST, USER, RegistryServer, running_registry
-
+from tests.integration.conftest import StackUnderTest, build_arguments
 from tests.integration.swarm.client import STREAMS
 from tests.integration.swarm.rig import Swarm, running_swarm, wait_for
 

@@ -12,10 +12,19 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import PROJECT_ROOT, rollback
 from tests.doubles.registry_server import RegistryServer
-
-from tests.integration.swarm.conftest import CONNECTOR, IMAGES, PATIENCE, TEAM, TOKEN, Client, Images, SwarmStack, start_client
+from tests.integration.conftest import PROJECT_ROOT, rollback
+from tests.integration.swarm.conftest import (
+    CONNECTOR,
+    IMAGES,
+    PATIENCE,
+    TEAM,
+    TOKEN,
+    Client,
+    Images,
+    SwarmStack,
+    start_client,
+)
 from tests.integration.swarm.rig import Node, Swarm, wait_for
 
 REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")

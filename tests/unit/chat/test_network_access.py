@@ -11,13 +11,12 @@ import pytest
 from aiohttp import web
 
 from app.chat.fleet.replica import Replica
-from app.chat.settings import Secrets
 from app.chat.relay.upstream import Upstream, UpstreamFailure, outside_tls
+from app.chat.settings import Secrets
 from tests.doubles.certificates import Company, company
-
-from tests.unit.chat.conftest import client_of
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
 
 NAME = "openai/gpt-4.1-mini"
 TOKEN = Secrets(github_token="ghp_token")

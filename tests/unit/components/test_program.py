@@ -11,7 +11,6 @@ import pulumi
 import pytest
 
 from components.engine.info import EngineInfo
-
 from tests.unit.components.conftest import Graph, StackRunner
 
 DEV = {

@@ -9,12 +9,11 @@ from typing import Any
 
 import pulumi
 import pytest
-
 from components.config.catalogue import Catalog, load_catalog
-from components.plan.plan import Plan, make_plan
+
 from components.config.schema import SettingsError
 from components.config.stack_settings import load_settings
-
+from components.plan.plan import Plan, make_plan
 from tests.unit.components.conftest import PROJECT_ROOT, StackRunner
 
 Planner = Callable[..., Plan]

@@ -13,7 +13,6 @@ import pytest
 from app.inference import log
 from app.inference.model.hub import Hub
 from app.inference.settings import Settings, read_settings
-
 from tests.doubles.model_hub import FakeHub
 
 MODEL = b"GGUF" + (3).to_bytes(4, "little") + bytes(range(256)) * 16 * 1024

@@ -14,7 +14,6 @@ import pytest
 
 from app.inference import health
 from app.inference.startup_status import StartupStatus
-
 from tests.doubles.model_hub import FakeHub
 
 APP = Path(__file__).parents[3] / "app"

@@ -15,7 +15,6 @@ from app.monitor import __main__ as program
 from app.monitor.checks.fetch import Fetcher, NoAnswer
 from app.monitor.settings import Settings
 from tests.doubles.certificates import Company, company
-
 from tests.doubles.watched_service import serving
 
 NOWHERE = "http://127.0.0.1:9"

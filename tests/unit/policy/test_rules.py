@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from policy.rules import RULES, Resource, Rule
-
 from tests.unit.components.conftest import Registration, StackRunner
 
 PROD = {"services": "all", "monitor": {"socketGroup": 999}}

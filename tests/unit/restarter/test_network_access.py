@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from app.restarter.engine import Engine
-
 from tests.doubles.docker_api import container, docker_at
 
 

@@ -18,7 +18,6 @@ from app.restarter.engine import Engine
 from app.restarter.gate import Rates, Refused, sign
 from app.restarter.server import CONNECTIONS, Restarter, Server
 from app.restarter.settings import Settings
-
 from tests.doubles.docker_api import FakeDocker, container, docker_at
 
 TOKEN = b"0123456789abcdef0123456789abcdef"

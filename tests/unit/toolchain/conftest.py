@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.terminal.progress import Progress, Step
 from toolchain.project import Project
+from toolchain.terminal.progress import Progress, Step
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from components.images.image_sources import image_names
-
 from tests.unit.workflows.conftest import ProjectMaker, World
 
 PROD = """

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.workflows.conftest import PROJECT_ROOT, SCRIPTS
 from toolchain.offline.go_language import go_command
 from toolchain.offline.go_modules import go_environment
-from toolchain.terminal.progress import Progress
 from toolchain.project import Project
-
-from tests.unit.workflows.conftest import PROJECT_ROOT, SCRIPTS
+from toolchain.terminal.progress import Progress
 
 WORKFLOWS = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yaml"))
 ACTIONS = sorted((PROJECT_ROOT / ".github" / "actions").glob("*/action.yaml"))

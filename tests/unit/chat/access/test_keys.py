@@ -13,10 +13,9 @@ import pytest
 from app.chat.access.keys import main, new_key
 from app.chat.access.rate_limit import MinuteBudget
 from app.chat.settings import KeyFile, Secrets
-
-from tests.unit.chat.conftest import client_of
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
 from tests.unit.chat.relay.test_waiting import Gate
 
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

@@ -16,7 +16,6 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 
 from app.chat.access.keys import new_key
 from app.chat.settings import KeyFile, Secrets
-
 from tests.doubles.model_server import HELLO, Asked, ModelServer, chunk, refuse
 from tests.doubles.running_gateway import running, settings
 from tests.unit.chat.relay.test_waiting import Gate

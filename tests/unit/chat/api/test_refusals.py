@@ -8,9 +8,9 @@ import json
 import httpx
 import pytest
 
-from tests.unit.chat.conftest import client_of
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 

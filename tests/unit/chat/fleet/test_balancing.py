@@ -8,10 +8,10 @@ import pytest
 
 from app.chat.fleet.circuit_breaker import BreakerState, CircuitBreaker
 from app.chat.fleet.fleet import Fleet
-from app.chat.openai.errors import ApiError
 from app.chat.fleet.pool import ModelCard, ModelPool, Ticket
 from app.chat.fleet.prefix_affinity import PrefixTable, fingerprints
 from app.chat.fleet.replica import Health, Replica, State
+from app.chat.openai.errors import ApiError
 from app.chat.settings import Breaker, Placeholder
 
 

@@ -11,10 +11,9 @@ import pytest
 
 from app.chat.fleet import discovery
 from app.chat.fleet.discovery import resolve
-
-from tests.unit.chat.conftest import client_of
 from tests.doubles.model_server import HELLO, ModelServer, model_server
 from tests.doubles.running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
 from tests.unit.chat.relay.test_waiting import Gate
 
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

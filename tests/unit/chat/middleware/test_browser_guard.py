@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.unit.chat.conftest import client_of
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
 
 FRIEND = "https://friend.example"
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from aiohttp import web
 
-from tests.unit.chat.conftest import client_of
 from tests.doubles.model_server import HELLO, Asked, ModelServer, refuse, say_hello
 from tests.doubles.running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
 
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 STREAM = {**QUESTION, "stream": True}

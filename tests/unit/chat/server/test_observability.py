@@ -9,10 +9,9 @@ import httpx
 import pytest
 
 from app.chat.server.json_log import JsonLines
-
-from tests.unit.chat.conftest import client_of
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
+from tests.unit.chat.conftest import client_of
 
 SECRET_WORDS = "the-secret-plan"
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": SECRET_WORDS}]}

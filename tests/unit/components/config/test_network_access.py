@@ -12,10 +12,17 @@ import pytest
 
 from app.inference.settings import read_settings
 from components.config import network_access
+from components.config.network_access import (
+    MOST_PEM_BYTES,
+    PROXY_VARIABLES,
+    CertificateAuthorities,
+    NetworkAccess,
+    ProxySettings,
+    with_proxy,
+    write_bundle,
+)
 from components.images.image import NOT_COMPARED
-from components.config.network_access import MOST_PEM_BYTES, PROXY_VARIABLES, CertificateAuthorities, NetworkAccess, ProxySettings, with_proxy, write_bundle
 from tests.doubles.certificates import Company, company
-
 from tests.unit.components.conftest import Graph, StackRunner
 from tests.unit.components.runtime.swarm.test_stack import TUNNEL_TOKEN
 

@@ -8,7 +8,6 @@ import pulumi
 import pytest
 
 from components.config.network import NetworkSettings
-
 from tests.unit.components.conftest import StackRunner
 
 DEV: dict[str, Any] = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}

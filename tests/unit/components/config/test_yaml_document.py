@@ -7,8 +7,8 @@ import random
 from pathlib import Path
 
 import pytest
-
 from components.config.catalogue import Catalog, ChatService, load_catalog
+
 from components.config.schema import SettingsError
 from components.config.yaml_document import MOST_VALUES
 

@@ -8,10 +8,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.config.schema import SettingsError
 from components.engine.build_engine import ensure_the_engine_can_build
 from components.engine.info import EngineInfo
-from components.config.schema import SettingsError
-
 from tests.unit.components.conftest import StackRunner
 
 NEWEST = EngineInfo(version="29.0.1", containerd_images=True)

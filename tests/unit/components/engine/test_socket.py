@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.engine import socket as module
-from components.engine.socket import DockerSocket, docker_socket, group_inside, subordinate_groups
-from components.engine.info import EngineInfo
 from components.config.schema import SettingsError
+from components.engine import socket as module
+from components.engine.info import EngineInfo
+from components.engine.socket import DockerSocket, docker_socket, group_inside, subordinate_groups
 
 SOURCE = "Pulumi.dev.yaml"
 SUBGID = (

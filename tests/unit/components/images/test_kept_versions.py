@@ -8,7 +8,6 @@ import pytest
 
 from components.images.kept_versions import ensure_pins_are_held
 from components.images.served_versions import superfluous
-
 from tests.unit.components.conftest import Graph, StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}

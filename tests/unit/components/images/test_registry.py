@@ -8,11 +8,10 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.images.image_sources import image_names
 from components.config.registry import RegistrySettings, registry_problems
 from components.config.schema import SettingsError, validate
 from components.config.stack_settings import StackSettings
-
+from components.images.image_sources import image_names
 from tests.unit.components.conftest import Graph, StackRunner
 
 REGISTRY = {"server": "registry.example.com", "repository": "team/llm-stack"}

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pulumi
 import pytest
-
-from app.monitor.settings import Settings
 from components.config.catalogue import load_catalog
 
+from app.monitor.settings import Settings
 from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
 
 # An image that the project has anyway stands in for one of the user's.
@@ -34,7 +33,9 @@ def run_with(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.Monke
         path = tmp_path / "services.yaml"
         text = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
         path.write_text(text + entry, encoding="utf-8")
-        monkeypatch.setattr("components.config.catalogue.load_catalog", lambda _: load_catalog(path))
+        monkeypatch.setattr(
+            "components.config.catalogue.load_catalog", lambda _: load_catalog(path)
+        )
         return run_program({**STACK, **config})
 
     return run

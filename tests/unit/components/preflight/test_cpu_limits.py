@@ -6,7 +6,6 @@ import pulumi
 import pytest
 
 from components.engine.info import EngineInfo
-
 from tests.unit.components.conftest import StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"restarts": False}}

@@ -8,14 +8,13 @@ from typing import Any
 
 import pulumi
 import pytest
-
 from components.config.catalogue import Catalog, load_catalog
-from components.engine.info import EngineInfo, read_info
-from components.preflight.gpu import has_gpus
-from components.images.image_sources import InferenceImage, LlamaEngine, image_sources
+
 from components.config.schema import SettingsError
 from components.config.stack_settings import BaseImages, EngineSource
-
+from components.engine.info import EngineInfo, read_info
+from components.images.image_sources import InferenceImage, LlamaEngine, image_sources
+from components.preflight.gpu import has_gpus
 from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
 
 CUDA = InferenceImage(cuda=True).name

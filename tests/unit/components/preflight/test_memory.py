@@ -7,13 +7,12 @@ from typing import Any
 
 import pulumi
 import pytest
-
 from components.config.catalogue import load_catalog
-from components.engine.info import EngineInfo
-from components.preflight.memory import GIBIBYTE, memory_warning, warn_of_memory
-from components.plan.plan import Plan, make_plan
-from components.config.stack_settings import StackSecrets, StackSettings
 
+from components.config.stack_settings import StackSecrets, StackSettings
+from components.engine.info import EngineInfo
+from components.plan.plan import Plan, make_plan
+from components.preflight.memory import GIBIBYTE, memory_warning, warn_of_memory
 from tests.unit.components.conftest import PROJECT_ROOT
 
 

@@ -8,7 +8,6 @@ import pulumi
 import pytest
 
 from app.monitor.settings import Settings
-
 from tests.unit.components.conftest import Graph, StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}

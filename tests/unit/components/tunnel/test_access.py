@@ -8,14 +8,19 @@ from typing import Any
 
 import pulumi
 import pytest
-
 from components.config.catalogue import load_catalog
-from components.plan.plan import Plan, make_plan
+
 from components.config.schema import SettingsError
 from components.config.stack_settings import load_settings
-
+from components.plan.plan import Plan, make_plan
 from tests.unit.components.conftest import CLIENT_SECRET, PROJECT_ROOT, Graph, StackRunner
-from tests.unit.components.tunnel.test_tunnel import CLOUDFLARE, NAMED, SERVICES, stack, tunnel_token
+from tests.unit.components.tunnel.test_tunnel import (
+    CLOUDFLARE,
+    NAMED,
+    SERVICES,
+    stack,
+    tunnel_token,
+)
 
 PEOPLE = {"emails": ["jo@example.com"], "domains": ["example.com"]}
 KEYS = {"apiKeys": '{"keys": []}'}

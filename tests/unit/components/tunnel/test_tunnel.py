@@ -13,10 +13,15 @@ import pulumi
 import pytest
 import yaml
 
-from components.tunnel.tunnel import quick_address
 from components.config.tunnels import is_tunnel_token
-
-from tests.unit.components.conftest import PROJECT_ROOT, TUNNEL_TOKEN, Graph, RecordingMocks, StackRunner
+from components.tunnel.tunnel import quick_address
+from tests.unit.components.conftest import (
+    PROJECT_ROOT,
+    TUNNEL_TOKEN,
+    Graph,
+    RecordingMocks,
+    StackRunner,
+)
 
 ACCOUNT, ZONE = "a" * 32, "b" * 32
 CLOUDFLARE = {"cloudflare:apiToken": "t" * 40}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.inference.llama import llama_server
 from app.inference.failure import ExitCode, Failure
+from app.inference.llama import llama_server
 from app.inference.llama.llama_server import become_llama_server, command
 from app.inference.settings import Settings, read_settings
 

@@ -13,9 +13,8 @@ from app.inference.failure import ExitCode, Failure
 from app.inference.model.hub import ATTEMPTS, Hub
 from app.inference.model.model import obtain_model
 from app.inference.settings import Settings
-
-from tests.unit.inference.conftest import MODEL, LogLines, MakeSettings
 from tests.doubles.model_hub import COMMIT, FakeHub
+from tests.unit.inference.conftest import MODEL, LogLines, MakeSettings
 
 OpenHub = Callable[[Settings], Callable[[], Hub]]
 

@@ -14,9 +14,8 @@ from app.inference.model.hub import ATTEMPTS, Hub, trust_authorities
 from app.inference.model.model import obtain_model
 from app.inference.settings import Settings, read_settings
 from tests.doubles.certificates import Company, company
-
-from tests.unit.inference.conftest import MODEL, MakeSettings
 from tests.doubles.model_hub import FakeHub
+from tests.unit.inference.conftest import MODEL, MakeSettings
 from tests.unit.inference.test_start import run
 
 OpenHub = Callable[[Settings], Callable[[], Hub]]

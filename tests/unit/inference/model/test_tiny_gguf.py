@@ -5,9 +5,9 @@ from pathlib import Path
 
 import gguf
 import pytest
+from app.inference.model.tiny_gguf import FOLLOWERS, WORDS, vocabulary, write_tiny_gguf
 
 from app.inference.model.gguf_header import check_gguf
-from app.inference.model.tiny_gguf import FOLLOWERS, WORDS, vocabulary, write_tiny_gguf
 
 
 @pytest.fixture(scope="module")

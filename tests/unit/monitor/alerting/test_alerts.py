@@ -9,11 +9,10 @@ import pytest
 from pydantic import HttpUrl
 
 from app.monitor.alerting.alerts import OUTBOX_LIMIT, Alerter
-from app.monitor.decisions.decisions import Event, Happening
-from app.monitor.checks.fetch import Fetcher
 from app.monitor.alerting.messages import Alert, duration, render
+from app.monitor.checks.fetch import Fetcher
+from app.monitor.decisions.decisions import Event, Happening
 from app.monitor.settings import Alerts, Service, WebhookFormat
-
 from tests.doubles.watched_service import FakeService, serving
 
 PHI = Service.model_validate({"name": "phi", "url": "http://phi"})

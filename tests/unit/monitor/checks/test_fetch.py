@@ -8,7 +8,6 @@ import pytest
 
 from app.monitor.checks.fetch import Fetcher
 from app.monitor.decisions.watch import PARALLEL_CHECKS
-
 from tests.doubles.watched_service import serving
 
 

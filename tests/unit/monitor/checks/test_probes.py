@@ -7,9 +7,8 @@ import pytest
 
 from app.monitor.checks.fetch import ANSWER_LIMIT, Fetcher
 from app.monitor.checks.probes import Prober
-from app.monitor.settings import Expectation, Judgement, Kind, Service
 from app.monitor.decisions.states import State, Verdict
-
+from app.monitor.settings import Expectation, Judgement, Kind, Service
 from tests.doubles.watched_service import FakeService, serving
 
 OK = (200, {"status": "ok"})

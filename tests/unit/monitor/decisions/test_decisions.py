@@ -12,9 +12,24 @@ from itertools import pairwise
 import pytest
 from pydantic import TypeAdapter
 
-from app.monitor.decisions.decisions import Event, Happening, Memory, Outcome, Pending, Policy, RestartAnswer, World, answered, fine_at, observe, pause, remember, resume
-from app.monitor.settings import Judgement, Restarts
+from app.monitor.decisions.decisions import (
+    Event,
+    Happening,
+    Memory,
+    Outcome,
+    Pending,
+    Policy,
+    RestartAnswer,
+    World,
+    answered,
+    fine_at,
+    observe,
+    pause,
+    remember,
+    resume,
+)
 from app.monitor.decisions.states import State, Verdict
+from app.monitor.settings import Judgement, Restarts
 
 OK = Verdict(State.OK, "ok", "HTTP 200")
 BUSY = Verdict(State.BUSY, "busy", "2 of 2 slots busy")

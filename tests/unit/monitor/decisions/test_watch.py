@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.monitor.decisions.decisions import Event, Happening, Outcome, Pending, RestartAnswer
-from app.monitor.settings import Judgement, Service, Settings
 from app.monitor.decisions.states import State, Verdict
 from app.monitor.decisions.watch import Watch, next_check_at
+from app.monitor.settings import Judgement, Service, Settings
 from app.restarter.server import CONNECTIONS
 
 OK = Verdict(State.OK, "ok", "HTTP 200")

@@ -6,9 +6,19 @@ from pathlib import Path
 import pytest
 
 from app.monitor.decisions.decisions import Event, Happening, Memory
-from app.monitor.store.history import DAY, DAYS, INCIDENTS_KEPT, NOTES_KEPT, QUARTER, QUARTERS, RANK, History, Ring
-from app.monitor.settings import Service
 from app.monitor.decisions.states import State
+from app.monitor.settings import Service
+from app.monitor.store.history import (
+    DAY,
+    DAYS,
+    INCIDENTS_KEPT,
+    NOTES_KEPT,
+    QUARTER,
+    QUARTERS,
+    RANK,
+    History,
+    Ring,
+)
 
 PHI = Service.model_validate({"name": "phi", "url": "http://phi"})
 NOW = 1_700_000_000.0

@@ -12,13 +12,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.monitor.alerting.alerts import Alerter
-from app.monitor.decisions.decisions import Event, Happening, Memory
 from app.monitor.checks.fetch import Fetcher
-from app.monitor.store.history import History
-from app.monitor.web.metrics import Exposition
-from app.monitor.settings import Settings
+from app.monitor.decisions.decisions import Event, Happening, Memory
 from app.monitor.decisions.states import State
 from app.monitor.decisions.watch import Watch
+from app.monitor.settings import Settings
+from app.monitor.store.history import History
+from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
 
 NASTY = "<script>alert(1)</script>"

@@ -10,13 +10,13 @@ from typing import Any, NoReturn
 import pytest
 
 from toolchain.commands import cli
-from toolchain.stack import first_answer
 from toolchain.commands.checks import test_selection as selection
+from toolchain.commands.steps import Finding
+from toolchain.project import Project
+from toolchain.stack import first_answer
 from toolchain.stack.containers import Container
 from toolchain.stack.first_answer import KeyNeeded, NoModel, Reply
 from toolchain.terminal.progress import Progress, Step
-from toolchain.project import Project
-from toolchain.commands.steps import Finding
 
 
 def test_no_command_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,10 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
+from toolchain.commands.rollback import (
+    Rollback,
+    Version,
+    image_references,
+    told,
+    version_before,
+    versions_listed,
+)
+from toolchain.project import Project
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Progress
-from toolchain.project import Project
-from toolchain.commands.rollback import Rollback, Version, image_references, told, version_before, versions_listed
 
 FIRST = Version("20261101T090000Z", {"chat": "c1", "monitor": "m1"})
 SECOND = Version("20261102T090000Z", {"chat": "c2", "monitor": "m1"})

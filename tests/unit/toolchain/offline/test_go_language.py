@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.offline import go_language
 from toolchain import versions
+from toolchain.offline import go_language
 
 
 @pytest.mark.parametrize(

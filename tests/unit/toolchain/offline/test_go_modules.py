@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.offline.go_modules import COMPILER_BYTES, available_bytes, build_flags, go_environment
+from toolchain.offline.go_modules import (
+    COMPILER_BYTES,
+    available_bytes,
+    build_flags,
+    go_environment,
+)
 
 
 def test_no_more_compilers_run_than_the_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:

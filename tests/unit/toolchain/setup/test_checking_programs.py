@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from toolchain.project import Project
 from toolchain.setup import checking_programs, debian
 from toolchain.setup.checking_programs import INSTALLED, PROGRAMS, CheckingPrograms
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
 
 
 def program(folder: Path, name: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from toolchain.project import Project
 from toolchain.setup import docker_engine
 from toolchain.setup.docker_engine import Action, DockerEngine, Facts, decide, explain
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
 
 NOTHING = Facts(
     version=None,

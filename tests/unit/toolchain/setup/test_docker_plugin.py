@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.setup.docker_plugin import DockerPlugin
 from toolchain.project import Project
+from toolchain.setup.docker_plugin import DockerPlugin
 from toolchain.setup.pulumi_programs import cache_folder
 
 

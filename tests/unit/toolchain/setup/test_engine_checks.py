@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from toolchain.setup import engine_checks
-from toolchain.setup.engine_checks import Check, Verdict, architecture, ask_engine, image_store, limits, major_version, selinux, user_namespaces, version
+from toolchain.setup.engine_checks import (
+    Check,
+    Verdict,
+    architecture,
+    ask_engine,
+    image_store,
+    limits,
+    major_version,
+    selinux,
+    user_namespaces,
+    version,
+)
 from toolchain.terminal.processes import Answer
 
 GOOD: dict[str, Any] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from toolchain.setup import image_store
-from toolchain.terminal.errors import SetupError
 from toolchain.setup.image_store import ImageStore, installed_version, set_classic_store
+from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import Answer
 from toolchain.terminal.progress import Step
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.setup import official_release
 from toolchain import versions
+from toolchain.setup import official_release
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.offline import go_modules
-from toolchain.setup import official_release
 from toolchain import versions
-from toolchain.terminal.progress import Step
+from toolchain.offline import go_modules
 from toolchain.project import Project
+from toolchain.setup import official_release
 from toolchain.setup.pulumi_programs import PulumiPrograms, cache_folder, fits
+from toolchain.terminal.progress import Step
 
 PROGRAMS = official_release.PROGRAMS
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.stack.environment import pulumi_environment
 from toolchain.project import Project
+from toolchain.stack.environment import pulumi_environment
 
 ACTIVATE = Path(__file__).parents[4] / "toolchain" / "activate"
 SHELLS = ("bash", "dash", "zsh")

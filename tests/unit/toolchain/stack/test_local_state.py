@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.terminal.errors import SetupError
-from toolchain.stack.local_state import LocalState, write_passphrase
-from toolchain.terminal.progress import Step
 from toolchain.project import Project
+from toolchain.stack.local_state import LocalState, write_passphrase
+from toolchain.terminal.errors import SetupError
+from toolchain.terminal.progress import Step
 
 SETTINGS = "# Comment\nconfig:\n  llm-stack:services:\n    - chat-interface\n"
 

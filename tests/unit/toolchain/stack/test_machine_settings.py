@@ -7,9 +7,9 @@ import re
 
 import pytest
 
+from toolchain.project import Project
 from toolchain.stack.machine_settings import ENGINE_REGISTRY, MachineSettings, Reached, look
 from toolchain.terminal.progress import Step
-from toolchain.project import Project
 
 HUB = "https://huggingface.co"
 SETTINGS = "config:\n  llm-stack:services:\n    - chat-interface\n"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.terminal.errors import SetupError
-from toolchain.terminal.progress import Progress
 from toolchain.project import Project
 from toolchain.stack.stack import DevStack, Lock, StackState, abandoned
+from toolchain.terminal.errors import SetupError
+from toolchain.terminal.progress import Progress
 
 
 def lock_file(folder: Path, pid: int, hostname: str) -> Path:

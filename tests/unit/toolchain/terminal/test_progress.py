@@ -6,9 +6,9 @@ import io
 
 import pytest
 
+from toolchain.commands.steps import Finding, ensure
 from toolchain.terminal import progress as progress_module
 from toolchain.terminal.progress import Progress
-from toolchain.commands.steps import Finding, ensure
 
 
 class Thing:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from components.runtime.swarm.convergence import NO_NODE_SECONDS, Failure, failure_of, has_converged, has_never_run, newest_failure
+from components.runtime.swarm.convergence import (
+    NO_NODE_SECONDS,
+    Failure,
+    failure_of,
+    has_converged,
+    has_never_run,
+    newest_failure,
+)
 
 UPDATING = {"State": "updating"}
 COMPLETED = {"State": "completed"}

@@ -10,7 +10,6 @@ import pulumi
 import pytest
 
 from components.runtime.swarm.service import go_duration
-
 from tests.unit.components.conftest import Graph, StackRunner
 
 SWARM = {

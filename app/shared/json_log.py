@@ -1,0 +1,60 @@
+"""Logs as one JSON object a line on standard output: `time`, `level`, `message`, then fields.
+
+All images but the restarter, which stands alone, log in this form.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record; `extra={"fields": {…}}` adds fields, and an exception its `traceback`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class Log:
+    """A logger whose keyword arguments are the fields of a line; those of value None are left out."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def info(self, message: str, **fields: object) -> None:
+        self._write(logging.INFO, message, fields)
+
+    def warning(self, message: str, **fields: object) -> None:
+        self._write(logging.WARNING, message, fields)
+
+    def error(self, message: str, **fields: object) -> None:
+        self._write(logging.ERROR, message, fields)
+
+    def exception(self, message: str, **fields: object) -> None:
+        """An error with the traceback of the exception that is being handled."""
+        self._write(logging.ERROR, message, fields, traceback=True)
+
+    def _write(
+        self, level: int, message: str, fields: dict[str, object], *, traceback: bool = False
+    ) -> None:
+        known = {name: value for name, value in fields.items() if value is not None}
+        self._logger.log(level, message, extra={"fields": known}, exc_info=traceback)
+
+
+def log_to(stream: TextIO = sys.stdout, level: int = logging.INFO) -> None:
+    """Send the lines of every logger of this process, those of libraries included, to a stream."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,0 +1,76 @@
+"""Reads a settings file of an image, and reports all its problems at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Location = tuple[int | str, ...]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text is for the person who wrote them, a line a problem."""
+
+
+class Strict(BaseModel):
+    """Base of what is read from a file: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+def read_settings(path: Path, model: type[Model], *, secret: bool = False) -> Model:
+    """Read a JSON file into a model.
+
+    :param secret: whether no value of the file may appear in an error.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except ValueError as error:
+        raise SettingsError(f"{path}: is not JSON: {error}") from None
+    return validated(data, model, str(path), secret=secret)
+
+
+def validated(data: object, model: type[Model], source: str, *, secret: bool = False) -> Model:
+    """Build a model; raises `SettingsError` with source, key, value and what is allowed."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_problems(error, model, source, secret))) from None
+
+
+def _problems(
+    error: ValidationError, model: type[BaseModel], source: str, secret: bool
+) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
+        line = f"{source}: {key}: {problem['msg'].removeprefix('Value error, ')}"
+        if problem["type"] == "extra_forbidden":
+            line += f"; allowed: {', '.join(_keys_at(model, problem['loc'][:-1]))}"
+        elif not secret and not isinstance(problem["input"], dict | list):
+            line += f"; found {problem['input']!r}"
+        yield line
+
+
+def _keys_at(model: type[BaseModel], location: Location) -> list[str]:
+    """The keys that the section at a location accepts."""
+    section = model
+    for part in location:
+        field = section.model_fields.get(part) if isinstance(part, str) else None
+        section = (field and _model_in(field.annotation)) or section
+    return sorted(field.alias or name for name, field in section.model_fields.items())
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(inner) for inner in getattr(annotation, "__args__", ()))
+    return next((model for model in found if model), None)

@@ -1,0 +1,87 @@
+"""How the gateway of a stack works: settings under `llm-stack:gateway`.
+
+Defaults are those of app/chat/settings.py; only what a stack sets is written to gateway.json.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from components.config.schema import CamelModel
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
+ModelId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Limits(CamelModel):
+    """What one client, and all together, may use; each limit ends in an OpenAI error."""
+
+    body_bytes: int = Field(default=8 * 2**20, ge=1024, description="of one request")
+    body_seconds: Seconds = Field(default=30, description="for the client to send its request")
+    open_requests: int = Field(default=1024, ge=1, description="API requests at once")
+    all_bodies_bytes: int = Field(
+        default=96 * 2**20, ge=1024, description="of all requests at once"
+    )
+    queue: int = Field(default=64, ge=0, description="requests that may wait, for each model")
+    queue_seconds: Seconds = Field(default=120, description="longest wait in a queue")
+    connect_seconds: Seconds = Field(default=10, description="to connect to a model server")
+    first_token_seconds: Seconds = Field(default=900, description="a long prompt on a slow CPU")
+    silence_seconds: Seconds = Field(default=120, description="between two pieces of an answer")
+    request_seconds: Seconds = Field(default=1800, description="a whole request, queue included")
+    attempts: int = Field(default=3, ge=1, le=10, description="replicas tried before a token")
+
+
+class KeepAlive(CamelModel):
+    """How a waiting client sees that its request is alive; seconds."""
+
+    first_comment: Seconds = Field(default=1, description="streams: headers and first comment")
+    first_space: Seconds = Field(default=10, description="whole answers: headers, white space")
+    interval: float = Field(default=15, gt=0, le=90, description="then at least this often")
+
+
+class Breaker(CamelModel):
+    """When a failing replica gets no more requests, and for how long."""
+
+    failures: int = Field(default=3, ge=1, description="in a row")
+    cool_down_seconds: Seconds = Field(default=10, description="doubles up to the longest")
+    longest_cool_down_seconds: Seconds = 120
+
+
+class HealthChecks(CamelModel):
+    """How often the gateway checks the replicas; seconds."""
+
+    interval: Seconds = 5
+    interval_when_down: Seconds = 1
+    timeout: Seconds = 3
+    failures: int = Field(default=3, ge=1, description="in a row, until a replica counts as down")
+    names_interval: Seconds = Field(default=1, description="between two DNS lookups of replicas")
+    draining_interval: Seconds = Field(default=1, description="between two checks for a drain")
+
+
+class GitHubModels(CamelModel):
+    """GitHub Models as one more upstream, used where the stack has the secret ghModelsToken."""
+
+    url: HttpUrl = "https://models.github.ai/inference"
+    models: tuple[ModelId, ...] = ("openai/gpt-4.1-mini",)
+    concurrency: int = Field(default=2, ge=1, le=256, description="requests at once, per model")
+
+
+class GatewaySettings(CamelModel):
+    """All that a stack can set of its gateway."""
+
+    limits: Limits = Limits()
+    keep_alive: KeepAlive = KeepAlive()
+    breaker: Breaker = Breaker()
+    health: HealthChecks = HealthChecks()
+    github_models: GitHubModels = GitHubModels()
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(), description="sites whose pages may call the API"
+    )
+
+    def config(self) -> dict[str, Any]:
+        """What was set, as gateway.json has it."""
+        return self.model_dump(mode="json", exclude_unset=True)

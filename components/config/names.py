@@ -1,0 +1,8 @@
+"""Names of the parts that every stack has beside the services of its catalogue."""
+
+MONITOR = "monitor"
+RESTARTER = "restarter"
+# An empty image for containers that only carry files into a volume.
+CARRIER = "carrier"
+# The image that connectors run from, where the settings name no other.
+CONNECTOR = "cloudflared"

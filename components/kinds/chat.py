@@ -1,0 +1,72 @@
+"""Kind `chat`: the gateway and its web page."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from components.config.field_types import Port
+from components.kinds.service import Service, Stack
+from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, present
+
+
+class ChatService(Service):
+    """The OpenAI-compatible gateway in front of every model of the stack, with its page."""
+
+    checks_keys: ClassVar[bool] = True
+
+    kind: Literal["chat"] = "chat"
+    port: Port = 8080
+    start_timeout: int = Field(default=90, ge=1)
+
+    def workload(self, stack: Stack) -> Workload:
+        gateway = {
+            "models": _models(stack),
+            "drain_seconds": DRAIN_SECONDS,
+            **stack.settings.gateway.config(),
+        }
+        return Workload(
+            image="chat",
+            stop_grace=STOP_GRACE,
+            environment=stack.network_environment,
+            config_files={
+                "gateway.json": json.dumps(gateway, indent=2, sort_keys=True),
+                **stack.settings.network_access.files,
+            },
+            secret_files=present(
+                {
+                    "api_keys.json": stack.secrets.api_keys,
+                    "gh_models_token": stack.secrets.gh_models_token,
+                }
+            ),
+        )
+
+    def health_check(self, host: str) -> dict[str, object]:
+        return {"kind": "chat", "url": f"http://{host}:{self.port}"}
+
+    def depends_on(self, stack: Stack) -> list[str]:
+        """A gateway whose models are down works as it should, and a restart would help nobody."""
+        return stack.upstream_addresses
+
+
+def _models(stack: Stack) -> list[dict[str, object]]:
+    """Each model once, with every server that answers with it."""
+    entries: dict[str, dict[str, object]] = {}
+    replicas: dict[str, list[str]] = {}
+    for upstream in stack.upstreams:
+        replicas.setdefault(upstream.model, []).append(upstream.url)
+        placeholder = upstream.placeholder
+        entries[upstream.model] = {
+            "id": upstream.model,
+            "context": upstream.loaded.context,
+            "slots": upstream.loaded.slots,
+            "replicas": replicas[upstream.model],
+            "status_port": upstream.status_port,
+            "description": upstream.description,
+            "placeholder": {"model": placeholder.name, "reason": placeholder.reason}
+            if placeholder
+            else None,
+        }
+    return list(entries.values())
