@@ -31,7 +31,7 @@ ELSEWHERE = {
     "docker node ls": "test_swarm_stack.py, whose stack is a Swarm's",
     "git pull": "Git's own, and needs a remote",
     "systemctl start docker": "the engine runs already, and not by systemd everywhere",
-    "python3 -m toolchain.adopt prod import.json "
+    "python3 -m toolchain.commands.adopt prod import.json "
     "chat-interface-tunnel-cloudflare-tunnel=<account id>/<tunnel id>": "needs an account",
 }
 # Stand before the real programs: they keep a command from waiting for a person, and from touching
@@ -330,7 +330,7 @@ def test_what_runs_is_taken_into_a_new_state(run: Shell) -> None:
     lose_the_state(run)
     run("pulumi stack select --create dev")
     run("pulumi preview --import-file import.json")
-    found = run("python3 -m toolchain.adopt dev import.json")
+    found = run("python3 -m toolchain.commands.adopt dev import.json")
     assert "phi-inference-models" not in found.partition("makes anew")[2]
     run("pulumi import --file import.json --yes --protect=false --generate-code=false")
     run("pulumi up")

@@ -1,6 +1,6 @@
 """Lost state: fills what runs on the engine into a file of `pulumi preview --import-file`.
 
-`python3 -m toolchain.adopt STACK FILE [NAME=ID …]` writes FILE anew, with what was found alone.
+`python3 -m toolchain.commands.adopt STACK FILE [NAME=ID …]` writes FILE anew, with what was found alone.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def pair(text: str) -> tuple[str, str]:
 
 def main(project: Project, arguments: Sequence[str]) -> None:
     """Run the command; exits with 1 and what is wrong where it can do nothing."""
-    parser = argparse.ArgumentParser(prog="python3 -m toolchain.adopt", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python3 -m toolchain.commands.adopt", description=__doc__
+    )
     parser.add_argument("stack", metavar="STACK")
     parser.add_argument("file", metavar="FILE", type=Path)
     parser.add_argument("given", metavar="NAME=ID", type=pair, nargs="*", default=[])

@@ -1,6 +1,6 @@
-"""Writes what a preview means for a person: preview_report.py STACK FOLDER
+"""Prints the report of a preview as Markdown: preview_report.py STACK FOLDER
 
-FOLDER holds events.json (pulumi's log of events), preview.txt and errors.txt.
+FOLDER holds events.json (Pulumi's event log), preview.txt and errors.txt.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# GitHub takes comments of up to 65536 characters.
+# GitHub's limit for a comment is 65536 characters.
 LONGEST = 60_000
-# Components: they have nothing of their own that could change.
+# Component resources have no properties that could change.
 OURS = ("llm-stack:", "pulumi:")
 VERBS = {
     "create": "create",
@@ -52,18 +52,19 @@ class Change:
 
 @dataclass
 class Preview:
-    """What the log of events tells."""
+    """What the event log contains."""
 
     changes: list[Change]
     violations: list[str]
     finished: bool
 
     def names(self, kind: str, *firsts: str) -> list[str]:
+        """Sorted names of the resources of a kind whose first operation is one of `firsts`."""
         return sorted(c.name for c in self.changes if c.kind == kind and c.first in firsts)
 
 
 def read(events: Iterator[dict[str, Any]]) -> Preview:
-    """Gather changes, broken rules, and whether the preview came to its end."""
+    """Collect changes, policy violations, and whether the preview completed."""
     changes: dict[str, Change] = {}
     violations: list[str] = []
     finished = False
@@ -85,12 +86,12 @@ def read(events: Iterator[dict[str, Any]]) -> Preview:
 
 
 def report(stack: str, preview: Preview, text: str, errors: str) -> str:
-    """Markdown: first what would surprise, then a table, then everything."""
-    # By the marker the next run finds its own comment.
+    """Markdown: the summary, a table of changes, then all of the output."""
+    # The script `comment` finds the comment of an earlier run by this marker.
     lines = [f"<!-- llm-stack preview of {stack} -->", f"### Preview of `{stack}`", ""]
     lines += [*_verdict(preview), ""]
     if preview.changes:
-        lines += ["| | resource | because of |", "|---|---|---|"]
+        lines += ["| | resource | changed properties |", "|---|---|---|"]
         lines += [
             f"| {c.verb} | {c.kind} `{c.name}` | {', '.join(c.properties)} |"
             for c in sorted(preview.changes, key=lambda c: (c.verb, c.kind, c.name))
@@ -101,36 +102,36 @@ def report(stack: str, preview: Preview, text: str, errors: str) -> str:
     used = sum(len(line) + 1 for line in lines)
     if text.strip():
         details = _fenced(text.strip(), max(LONGEST - used, 1000))
-        lines += ["<details><summary>All of it</summary>", "", *details, "", "</details>"]
+        lines += ["<details><summary>Full output</summary>", "", *details, "", "</details>"]
     return "\n".join(lines)[: LONGEST + 5000]
 
 
 def _verdict(preview: Preview) -> Iterator[str]:
     for violation in preview.violations:
-        yield f"- **Not allowed.** {violation}"
+        yield f"- **Policy violation:** {violation}"
     lost = preview.names("Volume", "delete", "create-replacement", "delete-replaced", "replace")
     models = [name for name in lost if name.endswith("-models")]
     if models:
-        yield f"- **Models are let go of**, or fetched anew: {_list(models)}"
+        yield f"- **Model volumes are removed**, and models are downloaded again: {_list(models)}"
     interrupted = preview.names("Container", "delete-replaced", "delete")
     if interrupted:
-        yield f"- **Stops before anything takes its place:** {_list(interrupted)}"
+        yield f"- **Stops before its replacement starts:** {_list(interrupted)}"
     beside = [n for n in preview.names("Container", "create-replacement") if "carrier" not in n]
     if beside:
-        yield f"- Starts anew beside the one that serves: {_list(beside)}"
+        yield f"- Replaced while it keeps serving: {_list(beside)}"
     new = [name for name in preview.names("Container", "create") if "carrier" not in name]
     if new:
         yield f"- New: {_list(new)}"
     in_place = sorted(c.name for c in preview.changes if c.verb == "update")
     if in_place:
-        yield f"- Changes in place: {_list(in_place)}"
+        yield f"- Updated in place: {_list(in_place)}"
     images = preview.names("RemoteImage", "create", "create-replacement", "replace")
     if images:
-        yield f"- Images that change: {_list(images)}"
+        yield f"- Changed images: {_list(images)}"
     if not preview.finished:
-        yield "- **The preview did not come to its end.**"
+        yield "- **The preview did not complete.**"
     elif not preview.changes:
-        yield "- Nothing changes."
+        yield "- No changes."
 
 
 def _list(names: list[str]) -> str:
@@ -138,15 +139,16 @@ def _list(names: list[str]) -> str:
 
 
 def _fenced(text: str, longest: int) -> list[str]:
-    """A block that its own content cannot end, cut where it is too long."""
+    """A code block with a fence that its content does not contain, cut to `longest` characters."""
     runs = [len(run) for run in re.findall(r"`+", text)]
     fence = "`" * max(3, *(run + 1 for run in runs), 3)
     if len(text) > longest:
-        text = text[:longest] + "\n… cut here; the log of the run has all of it"
+        text = text[:longest] + "\n… cut here; the log of the run has the full output"
     return [f"{fence}text", text, fence]
 
 
 def main(stack: str, folder: Path) -> None:
+    """Print the report."""
     events = folder / "events.json"
     lines = events.read_text(encoding="utf-8").splitlines() if events.exists() else []
     preview = read(json.loads(line) for line in lines if line.strip())
