@@ -331,7 +331,7 @@ def test_what_runs_is_taken_into_a_new_state(run: Shell) -> None:
     run("pulumi stack select --create dev")
     run("pulumi preview --import-file import.json")
     found = run("python3 -m toolchain.commands.adopt dev import.json")
-    assert "phi-inference-models" not in found.partition("makes anew")[2]
+    assert "phi-inference-models" not in found.partition("creates")[2]
     run("pulumi import --file import.json --yes --protect=false --generate-code=false")
     run("pulumi up")
     assert {network.id for network in engine.networks.list(filters=label)} == networks
