@@ -238,7 +238,7 @@ def our_project(directory: Path) -> Project:
     config = {
         "llm-stack:services": "all",
         "llm-stack:engineSource": (
-            "published" if reachability.answers(ENGINE_REGISTRY) else "compiled"
+            "published" if reachability.is_reachable(ENGINE_REGISTRY) else "compiled"
         ),
         # The restarter's right is a socket, which a comparison had better not hand around.
         "llm-stack:monitor": {"restarts": False},

@@ -42,7 +42,7 @@ TINY_MODEL = """\
 @functools.cache
 def engine_source() -> EngineSource:
     """Where llama-server comes from on this machine, found out as `./dev up` does."""
-    published = reachability.answers(ENGINE_REGISTRY)
+    published = reachability.is_reachable(ENGINE_REGISTRY)
     return EngineSource.PUBLISHED if published else EngineSource.COMPILED
 
 
