@@ -13,7 +13,7 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 
 
 class Browser:
-    """The system's Chromium; the tests bring none of their own."""
+    """Chromium from the system's packages."""
 
     title = "Chromium"
 

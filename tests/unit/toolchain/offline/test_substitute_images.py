@@ -1,4 +1,4 @@
-"""The stand-ins for base images: where Debian comes from, and what is taken out of it."""
+"""Substitutes for base images: the Debian archive, and the changes to a new Debian."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.offline import base_images
-from toolchain.offline.base_images import archive, describe, prepare
+from toolchain.offline import substitute_images
+from toolchain.offline.substitute_images import archive, prepare
 
 DEB822 = """\
 Types: deb
@@ -35,13 +35,8 @@ deb [arch=amd64 signed-by=/a.gpg] https://mirror.example.com/pub/debian/ bookwor
     ],
     ids=["deb822", "one line", "not Debian", "commented out"],
 )
-def test_the_archive_of_the_host_is_used(sources: list[str], chosen: str | None) -> None:
+def test_archive_of_the_host_is_used(sources: list[str], chosen: str | None) -> None:
     assert archive(sources) == chosen
-
-
-def test_a_stand_in_is_never_taken_for_the_real_image() -> None:
-    assert "not the image of that name" in describe({"llm-stack.stand-in": "true"})
-    assert describe({}) == "the image of that name"
 
 
 @pytest.fixture
@@ -61,34 +56,34 @@ def debian(tmp_path: Path) -> Path:
     ):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text("x")
-    # As debootstrap leaves it.
+    # As written by debootstrap.
     (root / "etc/apt/sources.list").write_text("deb http://mirror.example.com/debian bookworm main")
     return root
 
 
-def test_what_no_container_reads_is_left_out(debian: Path) -> None:
+def test_unused_files_are_removed(debian: Path) -> None:
     prepare(debian)
     left = {str(path.relative_to(debian)) for path in debian.rglob("*") if path.is_file()}
     assert {"usr/bin/bash", "var/lib/dpkg/status"} <= left
     assert not any("usr/share" in file or file.endswith((".deb", "_Packages")) for file in left)
 
 
-def test_apt_in_a_build_asks_the_same_archives(debian: Path) -> None:
+def test_apt_uses_the_same_archive(debian: Path) -> None:
     prepare(debian)
     sources = (debian / "etc/apt/sources.list").read_text()
     assert "deb http://mirror.example.com/debian bookworm main" in sources
     assert "deb http://mirror.example.com/debian-security bookworm-security main" in sources
 
 
-def test_the_certificate_authorities_of_the_host_outlive_an_update(
+def test_ca_certificates_of_the_host_are_kept_by_an_update(
     debian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bundle.crt").write_text("all")
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "company.crt").write_text("company")
-    monkeypatch.setattr(base_images, "HOST_BUNDLE", tmp_path / "bundle.crt")
-    monkeypatch.setattr(base_images, "LOCAL_AUTHORITIES", tmp_path / "local")
+    monkeypatch.setattr(substitute_images, "HOST_BUNDLE", tmp_path / "bundle.crt")
+    monkeypatch.setattr(substitute_images, "LOCAL_AUTHORITIES", tmp_path / "local")
     prepare(debian)
     assert (debian / "etc/ssl/certs/ca-certificates.crt").read_text() == "all"
-    # update-ca-certificates, which a package may run, makes the bundle from this folder.
+    # update-ca-certificates rebuilds the bundle from this folder.
     assert (debian / "usr/local/share/ca-certificates/company.crt").read_text() == "company"
