@@ -17,7 +17,7 @@ from typing import Any
 from toolchain.project import NAME, Project
 from toolchain.stack.pulumi_command import PulumiCommand
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import ask
+from toolchain.terminal.processes import capture
 from toolchain.terminal.progress import Progress
 
 # Lists the resources of each type as lines of name=id.
@@ -68,12 +68,12 @@ def adopt(
 def listed(arguments: str, stack: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Ids of a stack's resources by name; raises `SetupError` if docker fails."""
     command = ["docker", *arguments.split(), "--filter", f"label={NAME}.stack={stack}"]
-    answer = ask(command, env=environment)
-    if not answer.ok:
+    result = capture(command, env=environment)
+    if not result.ok:
         raise SetupError(
-            f"Docker Engine does not list the resources of the stack:\n{answer.err.strip()}"
+            f"Docker Engine does not list the resources of the stack:\n{result.err.strip()}"
         )
-    return dict(line.split("=", 1) for line in answer.out.splitlines())
+    return dict(line.split("=", 1) for line in result.out.splitlines())
 
 
 def fill_in(project: Project, stack: str, path: Path, given: Mapping[str, str]) -> str:

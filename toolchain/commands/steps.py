@@ -1,4 +1,4 @@
-"""What a step of the set-up is: it can look without touching, and make what is missing."""
+"""The protocol of a setup step: find without changes, then make what is missing."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from toolchain.terminal.progress import Progress, Step
 
 @dataclass(frozen=True)
 class Finding:
-    """What is there (`ready`), or what would be done about its absence."""
+    """What is present (`ready`), or what `make` would do."""
 
     ready: bool
     what: str
 
 
 class SetupStep(Protocol):
-    """One thing the stack needs on this machine."""
+    """One requirement of the stack on this machine."""
 
     title: str
 
     def find(self) -> Finding:
-        """Look, and change nothing."""
+        """Check, without changes."""
 
     def make(self, step: Step) -> str:
-        """Make it, whatever an interrupted run left, and say what there is now."""
+        """Make it, also after an interrupted run; return a description."""
 
 
 def ensure(setup: SetupStep, progress: Progress) -> None:
-    """Run one step where it is needed; raises `SetupError`."""
+    """Run a step if it is needed; raises `SetupError`."""
     with progress.step(setup.title) as step:
         finding = setup.find()
         if finding.ready:
