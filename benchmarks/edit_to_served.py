@@ -192,11 +192,11 @@ def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
         project.run("destroy", "--yes", "--skip-preview")
         image = service["image"] = f"llm-stack-bench/{stack}"
         beside.write()
-        built = set()
+        built: set[str] = set()
 
         def update() -> None:
             beside.run("up", "--detach", "--build")
-            built.add(engine.images.get(image).id)
+            built.add(str(engine.images.get(image).id))
 
         try:
             update()

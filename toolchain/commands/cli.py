@@ -11,7 +11,6 @@ from types import FrameType
 
 from toolchain.commands.checks import Checks
 from toolchain.commands.rollback import Rollback
-from toolchain.commands.steps import SetupStep, ensure
 from toolchain.project import DEV_STACK, Project
 from toolchain.setup.base_images import BaseImage
 from toolchain.setup.browser import Browser
@@ -26,6 +25,7 @@ from toolchain.stack import containers, first_answer, proxy
 from toolchain.stack.environment import pulumi_environment, with_docker_host
 from toolchain.stack.local_state import LocalState
 from toolchain.stack.stack import DevStack
+from toolchain.steps import SetupStep, ensure
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Progress
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import fallback
 from toolchain.stack import reachability
+from toolchain.steps import Finding
 from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import debian
+from toolchain.steps import Finding
 from toolchain.terminal.progress import Step
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")

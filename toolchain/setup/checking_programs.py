@@ -7,9 +7,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import debian
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import follow
 from toolchain.terminal.progress import Step

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import debian
 from toolchain.setup.engine_checks import ReadInfo, Verdict, read_engine_info, version
 from toolchain.setup.image_store import installed_version, set_classic_store
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from toolchain import versions
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import fallback
 from toolchain.setup.pulumi_programs import PLUGIN
 from toolchain.stack.environment import pulumi_environment
+from toolchain.steps import Finding
 from toolchain.terminal.processes import follow
 from toolchain.terminal.progress import Step
 

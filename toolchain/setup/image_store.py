@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.setup.engine_checks import (
     SETTING,
     ReadInfo,
@@ -13,6 +12,7 @@ from toolchain.setup.engine_checks import (
     major_version,
     read_engine_info,
 )
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from toolchain import versions
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import fallback, official_release
 from toolchain.setup.official_release import PROGRAMS
+from toolchain.steps import Finding
 from toolchain.terminal.processes import capture
 from toolchain.terminal.progress import Step
 

@@ -8,9 +8,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import debian
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step

@@ -7,8 +7,8 @@ import secrets
 import shutil
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import capture
 from toolchain.terminal.progress import Step

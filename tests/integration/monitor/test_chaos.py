@@ -265,8 +265,9 @@ def test_the_monitor_holds_nothing_but_its_state_volume(rig: Rig) -> None:
     assert inspected["HostConfig"]["CapAdd"] is None
     assert inspected["HostConfig"]["CapDrop"] == ["ALL"]
     assert inspected["Config"]["User"] == "10001:10001"
-    status = rig.monitor.exec_run(["cat", "/proc/1/status"]).output.decode()
-    assert "CapEff:\t0000000000000000" in status
+    status = rig.monitor.exec_run(["cat", "/proc/1/status"]).output
+    assert isinstance(status, bytes)
+    assert b"CapEff:\t0000000000000000" in status
     assert rig.monitor.exec_run(["sh", "-c", "touch /x"]).exit_code != 0
 
 
@@ -290,6 +291,7 @@ def test_a_pause_by_hand_holds_everything_and_survives_the_monitor(make_rig: Mak
     rig = make_rig().start({"phi": FakeSpec()})
     rig.becomes("phi", "ok")
     code, said = rig.monitor.exec_run(["python3", "-m", "monitor", "pause", "phi", "--for", "1h"])
+    assert isinstance(said, bytes)
     assert (code, json.loads(said)) == (0, {"paused": ["phi"], "seconds": 3600})
     rig.monitor.kill()
     rig.monitor.start()

@@ -122,7 +122,7 @@ def test_services_that_are_not_listed_are_refused_without_asking_docker(rig: Rig
     ],
 )
 def test_bodies_that_are_not_exactly_as_agreed_are_refused(
-    rig: Rig, changes: dict[str, object]
+    rig: Rig, changes: dict[str, Any]
 ) -> None:
     rig.docker.asked.clear()
     assert rig.restart(**changes)[0] == 400

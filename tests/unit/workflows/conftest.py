@@ -81,14 +81,23 @@ class World:
         self.answers.append({"to": to, **answer})
 
     def run(
-        self, script: str, *args: str, cwd: Path = PROJECT_ROOT, check: bool = True, **more: str
+        self,
+        script: str,
+        *args: str,
+        variables: Mapping[str, str] | None = None,
+        cwd: Path = PROJECT_ROOT,
+        check: bool = True,
+        **more: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a script of the workflows; a failure shows all of its output."""
+        """Run a script of the workflows; a failure shows all of its output.
+
+        :param variables: environment variables, as `more`.
+        """
         (self.home / "answers").write_text(json.dumps(self.answers))
         result = subprocess.run(
             [SCRIPTS / script, *args],
             cwd=cwd,
-            env={**self.environment, **more},
+            env={**self.environment, **(variables or {}), **more},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

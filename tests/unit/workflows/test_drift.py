@@ -42,7 +42,7 @@ def report(world: World, folder: Path, *open_issues: tuple[int, str], check: boo
     world.fake("gh")
     issues = [{"number": number, "title": title} for number, title in open_issues]
     world.answer("list", stdout=json.dumps(issues))
-    done = world.run("preview/report-drift", "prod", str(folder), check=check, **RUN)
+    done = world.run("preview/report-drift", "prod", str(folder), check=check, variables=RUN)
     return done.stderr if done.returncode else ""
 
 

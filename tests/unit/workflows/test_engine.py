@@ -20,7 +20,10 @@ def test_remote_docker_socket_is_forwarded(world: World, tmp_path: Path) -> None
     world.fake("ssh")
     environment, socket = tmp_path / "environment", tmp_path / "engine.sock"
     world.run(
-        "engine/open-engine", GITHUB_ENV=str(environment), ENGINE_SOCKET=str(socket), **REMOTE
+        "engine/open-engine",
+        variables=REMOTE,
+        GITHUB_ENV=str(environment),
+        ENGINE_SOCKET=str(socket),
     )
     (ssh,) = world.calls("ssh")
     assert ssh[-1] == "deploy@host.example.com"
@@ -45,7 +48,7 @@ def test_remote_engine_without_a_key_is_an_error(
     world: World, tmp_path: Path, missing: str
 ) -> None:
     world.fake("ssh")
-    refused = world.run("engine/open-engine", check=False, **{**REMOTE, missing: ""})
+    refused = world.run("engine/open-engine", check=False, variables={**REMOTE, missing: ""})
     assert refused.returncode == 1
     assert "is empty" in refused.stderr
     assert world.calls() == []
@@ -55,7 +58,9 @@ def test_unreachable_remote_engine_sets_no_docker_host(world: World, tmp_path: P
     world.fake("ssh")
     world.answer("ssh", stderr="Host key verification failed.", code=255)
     environment = tmp_path / "environment"
-    failed = world.run("engine/open-engine", check=False, GITHUB_ENV=str(environment), **REMOTE)
+    failed = world.run(
+        "engine/open-engine", check=False, GITHUB_ENV=str(environment), variables=REMOTE
+    )
     assert failed.returncode != 0
     assert not environment.exists()
 

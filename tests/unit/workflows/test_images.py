@@ -82,7 +82,7 @@ def test_image_is_pushed_with_sbom_and_provenance(world: World) -> None:
     world.fake("docker")
     world.answer("imagetools", code=1)
     world.answer("inspect", code=1)
-    world.run("images/build-image", **BUILD)
+    world.run("images/build-image", variables=BUILD)
     assert world.calls("create") == [
         ["docker", "buildx", "create", "--name", "llm-stack", "--driver", "docker-container"]
     ]
@@ -103,7 +103,7 @@ def test_image_is_pushed_with_sbom_and_provenance(world: World) -> None:
 def test_image_without_build_arguments_is_built(world: World) -> None:
     world.fake("docker")
     world.answer("imagetools", code=1)
-    world.run("images/build-image", **{**BUILD, "BUILD_ARGUMENTS": ""})
+    world.run("images/build-image", variables={**BUILD, "BUILD_ARGUMENTS": ""})
     (build,) = world.calls("build")
     assert "--build-arg" not in build
     assert world.calls("create") == [], "the builder of an earlier step is used"
@@ -111,7 +111,7 @@ def test_image_without_build_arguments_is_built(world: World) -> None:
 
 def test_published_image_is_not_built_again(world: World) -> None:
     world.fake("docker")
-    world.run("images/build-image", **BUILD)
+    world.run("images/build-image", variables=BUILD)
     assert world.calls("build") == []
 
 
@@ -161,7 +161,7 @@ def test_deployment_stops_without_unpublished_images(world: World, project: Proj
 def test_password_is_passed_on_standard_input_only(world: World, project: ProjectMaker) -> None:
     world.fake("docker")
     login = {"REGISTRY_USERNAME": "robot", "REGISTRY_PASSWORD": "not-a-password"}
-    world.run("images/sign-in", "prod", cwd=project(prod=PROD), **login)
+    world.run("images/sign-in", "prod", cwd=project(prod=PROD), variables=login)
     assert world.calls() == [
         [
             *("docker", "login", "registry.example.com"),

@@ -115,7 +115,7 @@ async def test_tools_are_called(client: AsyncOpenAI, server: ModelServer, stream
         answer = await client.chat.completions.create(  # type: ignore[assignment]
             model="m", messages=HI, tools=[LOOK], tool_choice="required"
         )
-    (call,) = answer.choices[0].message.tool_calls or ()
+    (call,) = answer.choices[0].message.tool_calls or []
     assert call.type == "function"
     assert call.function.name == "look"
     assert json.loads(call.function.arguments) == {"at": "sea"}
@@ -125,7 +125,7 @@ async def test_tools_are_called(client: AsyncOpenAI, server: ModelServer, stream
 async def test_a_json_schema_and_extra_fields_reach_the_model_server(
     client: AsyncOpenAI, server: ModelServer
 ) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    schema: dict[str, object] = {"type": "object", "properties": {"n": {"type": "integer"}}}
     await client.chat.completions.create(
         model="m",
         messages=HI,

@@ -324,7 +324,7 @@ def test_flapping_is_one_alert_and_ends_with_one() -> None:
     assert story.alerts() == [Happening.FLAPPING]
     assert story.memory.state is State.DEGRADED
     assert story.restarts == [], "no failure was confirmed"
-    story.see(*[OK] * 60, every=20)
+    story = story.see(*[OK] * 60, every=20)
     assert story.alerts() == [Happening.FLAPPING, Happening.SETTLED]
     assert story.memory.state is State.OK
 

@@ -13,11 +13,11 @@ import pytest
 
 from toolchain.commands import cli
 from toolchain.commands.checks import Checks
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
-from toolchain.stack import first_answer
+from toolchain.stack import containers, first_answer
 from toolchain.stack.containers import Container
 from toolchain.stack.first_answer import KeyNeeded, NoModel, Reply
+from toolchain.steps import Finding
 from toolchain.terminal.progress import Progress, Step
 
 
@@ -86,7 +86,7 @@ def test_doctor_fails_for_problems_only(
     monkeypatch.setattr(cli, "setup_steps", lambda project: [])
     for step in ("LocalState", "Browser", "CheckingPrograms"):
         monkeypatch.setattr(cli, step, Present)
-    monkeypatch.setattr(cli.containers, "list_containers", list)
+    monkeypatch.setattr(containers, "list_containers", list)
     monkeypatch.setattr(cli, "read_engine_info", lambda: info)
     assert cli.doctor(project, progress) == code
     assert line in out.getvalue()

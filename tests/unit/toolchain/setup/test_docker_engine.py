@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolchain.project import Project
-from toolchain.setup import docker_engine
+from toolchain.setup import debian, docker_engine
 from toolchain.setup.docker_engine import Action, DockerEngine, Facts, decide, explain
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
@@ -81,7 +81,7 @@ class Installation:
         self.ran: list[str] = []
         self.stores: list[str] = []
         monkeypatch.setattr(docker_engine, "ENGINE_DATA", data)
-        monkeypatch.setattr(docker_engine.debian, "install", self._install)
+        monkeypatch.setattr(debian, "install", self._install)
         monkeypatch.setattr(docker_engine, "installed_version", lambda: version)
         monkeypatch.setattr(docker_engine, "set_classic_store", self._set_classic_store)
         monkeypatch.setattr(

@@ -24,7 +24,7 @@ class Chat(http.server.BaseHTTPRequestHandler):
     placeholder: dict[str, str] | None = None
     models: tuple[str, ...] = ("phi",)
     key_needed = False
-    events = (
+    events: tuple[str, ...] = (
         '{"choices":[{"delta":{"content":"Hel"}}]}',
         '{"choices":[{"delta":{"content":"lo"}}]}',
     )

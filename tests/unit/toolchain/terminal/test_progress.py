@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from toolchain.commands.steps import Finding, ensure
+from toolchain.steps import Finding, ensure
 from toolchain.terminal import progress as progress_module
 from toolchain.terminal.progress import Progress
 
