@@ -63,5 +63,5 @@ def pin_problems(
                 "the engine does not have this image",
                 found=image,
                 allowed="allowed: an id that `docker image ls --no-trunc` shows, or none",
-                run=f"pulumi config rm --path llm-stack:imageDigests.{name}",
+                run=source.remove_command(("imageDigests", name)),
             )

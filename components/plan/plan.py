@@ -184,33 +184,37 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
     enabled = tuple(catalogue.services) if settings.services == "all" else settings.services
     # What a service with problems is, is not known: it is only not reported as unknown.
     services = {name: catalogue.services[name] for name in enabled if name in catalogue.services}
+    cross_checks = [
+        *_service_problems(enabled, catalogue, source),
+        *_host_port_problems(settings, catalogue, source),
+        *not_running_problems(("updates",), settings.updates, enabled, source),
+        *_placeholder_problems(settings.placeholder_model, catalogue, source),
+        *orchestrator_problems(
+            settings.orchestrator,
+            settings.replicas,
+            settings.swarm,
+            services=enabled,
+            placeable=(*enabled, *(f"{name}-tunnel" for name in enabled), MONITOR),
+            registry_given=settings.registry is not None,
+            host_ports=settings.host_ports,
+            source=source,
+        ),
+        *registry_problems(
+            settings.registry,
+            settings.image_digests,
+            password_given=loaded.secrets.registry_password is not None,
+            images=[*image_names(), *inference_images()],
+            source=source,
+        ),
+        *_tunnel_problems(stack, loaded, settings, services, enabled),
+    ]
     ensure_none(
         [
             *_stack_name_problems(stack),
             *loaded.problems,
             *catalogue.problems,
-            *_service_problems(enabled, catalogue, source),
-            *_host_port_problems(settings, catalogue, source),
-            *not_running_problems(("updates",), settings.updates, enabled, source),
-            *_placeholder_problems(settings.placeholder_model, catalogue, source),
-            *orchestrator_problems(
-                settings.orchestrator,
-                settings.replicas,
-                settings.swarm,
-                services=enabled,
-                placeable=(*enabled, *(f"{name}-tunnel" for name in enabled), MONITOR),
-                registry_given=settings.registry is not None or loaded.settings.lacks("registry"),
-                host_ports=settings.host_ports,
-                source=source,
-            ),
-            *registry_problems(
-                settings.registry,
-                settings.image_digests,
-                password_given=loaded.secrets.registry_password is not None,
-                images=[*image_names(), *inference_images()],
-                source=source,
-            ),
-            *_tunnel_problems(stack, loaded, settings, services, enabled),
+            # A value that is wrong is not missing as well.
+            *(one for one in cross_checks if not loaded.settings.lacks(*one.location)),
         ]
     )
     tunnels = make_tunnel_plans(stack, settings.tunnel, services, loaded.secrets.tunnel_tokens)
@@ -304,8 +308,8 @@ def _tunnel_problems(
     services: Mapping[str, Service],
     enabled: tuple[str, ...],
 ) -> Iterator[Problem]:
-    """Nothing where it is not known which services the stack runs, or with which tunnels."""
-    if loaded.settings.lacks("services") or loaded.settings.lacks("tunnel"):
+    """Nothing where it is not known which services the stack runs."""
+    if loaded.settings.lacks("services"):
         return
     yield from tunnel_problems(
         stack,

@@ -225,7 +225,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         return monitor.graph
 
     # No unit test asks an engine.
-    monkeypatch.setattr("components.engine.info.ask_engine", lambda host: None)
+    monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: None)
     interrupt = signal.getsignal(signal.SIGINT)
     yield run
     signal.signal(signal.SIGINT, interrupt)
