@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from components.config.schema import CamelModel, refusal
 
@@ -167,7 +167,9 @@ def read_authorities(path: object) -> CertificateAuthorities:
     return CertificateAuthorities(pem)
 
 
-CaFile = Annotated[CertificateAuthorities, BeforeValidator(read_authorities)]
+CaFile = Annotated[
+    CertificateAuthorities, BeforeValidator(read_authorities), WithJsonSchema({"type": "string"})
+]
 
 
 @dataclass(frozen=True)

@@ -316,8 +316,7 @@ class TestAuthoritiesInContainers:
         large = tmp_path / "large.pem"
         large.write_text(made.authority.read_text() * 2000)
         for file, said in {
-            tmp_path
-            / "none.pem": "cannot be read: No such file or directory; found ",
+            tmp_path / "none.pem": "cannot be read: No such file or directory; found ",
             tmp_path: "cannot be read: Is a directory",
             made.server: "holds a private key, which must stay where it was made; found ",
             leaf: "holds certificates of servers only, not of an authority (CA:TRUE)",
