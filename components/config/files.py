@@ -38,7 +38,7 @@ def read_mapping(path: Path, keys: Sequence[str]) -> tuple[Source, Mapping[str, 
 
 
 def stack_source(stack: str, project: str, folder: Path = Path()) -> Source:
-    """`Pulumi.<stack>.yaml`, whose settings Pulumi itself hands to the program.
+    """`Pulumi.<stack>.yaml`, whose settings Pulumi itself passes to the program.
 
     Lines are known where the file is there: a setting may come from `--config` alone.
     """

@@ -119,7 +119,7 @@ def shown(value: object) -> str:
 
 
 def choices(found: str, options: Iterable[str]) -> str:
-    """The allowed values, and the one that was probably meant."""
+    """The allowed values, and the nearest to what was found."""
     known = sorted(options)
     listed = f"allowed: {', '.join(known) or 'none'}"
     near = difflib.get_close_matches(found, known, n=1)

@@ -18,7 +18,7 @@ _MOST_ROUNDS = 20
 
 
 class StrictModel(BaseModel):
-    """A frozen model that refuses keys it does not know."""
+    """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     renamed_keys: ClassVar[Mapping[str, tuple[str, str]]] = {}
@@ -90,7 +90,7 @@ def read(
         except ValidationError as error:
             found = list(_found(error, data))
         for key, detail in found:
-            # What a dropped value leaves behind, such as a list that is too short, is no news.
+            # Not what a dropped value causes, such as a list that is then too short.
             if not any(known[: len(key)] == key for known in dropped):
                 problems.append(_problem(model, key, detail, source, at))
         keys = {_to_drop(key, detail) for key, detail in found}

@@ -161,7 +161,7 @@ class LoadedSettings:
 
 
 def load_settings(stack: str) -> LoadedSettings:
-    """Read the settings that Pulumi's engine handed to this program."""
+    """Read the settings that Pulumi passed to this program."""
     source = stack_source(stack, PROJECT)
     everything = {**get_config_env(), **CONFIG.get()}
     values = {

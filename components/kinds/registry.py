@@ -23,6 +23,6 @@ def _defined() -> Iterator[type[Service]]:
     for entry in pkgutil.iter_modules(components.kinds.__path__):
         module = importlib.import_module(f"{components.kinds.__name__}.{entry.name}")
         for value in vars(module).values():
-            if isinstance(value, type) and value.__module__ == module.__name__:
-                if issubclass(value, Service) and value is not Service:
-                    yield value
+            own = isinstance(value, type) and value.__module__ == module.__name__
+            if own and issubclass(value, Service) and value is not Service:
+                yield value

@@ -62,7 +62,7 @@ class TunnelPlan:
 
 @dataclass(frozen=True)
 class _Wish:
-    """What the settings ask for one service, once stack and service are joined."""
+    """The tunnel settings of one service, those of the stack and its own joined."""
 
     service: str
     checks_keys: bool
@@ -235,7 +235,7 @@ def _account_problems(
 
 
 def _access_problems(wish: _Wish, api_keys: bool, source: Source) -> Iterator[Problem]:
-    """Nothing reaches the internet before somebody has said who may use it."""
+    """No service is public without a setting for who may use it."""
     if wish.mode is TunnelMode.OFF:
         return
     possible = _possible_access(wish)
@@ -261,7 +261,7 @@ def _access_problems(wish: _Wish, api_keys: bool, source: Source) -> Iterator[Pr
     elif wish.access is Access.ACCESS and wish.named and wish.people == People():
         yield source.problem(
             wish.key("people"),
-            "is empty, so Cloudflare Access would let nobody in",
+            "is empty, so Cloudflare Access would deny everyone",
             run="pulumi config set --path 'llm-stack:tunnel.people.emails[0]' jo@example.com",
         )
 
@@ -277,7 +277,7 @@ def _possible_access(wish: _Wish) -> list[str]:
 _WHY_NOT = {
     Access.ACCESS: "Cloudflare Access needs a fixed hostname; quick tunnels have none",
     Access.KEY: "only the gateway checks API keys",
-    Access.PUBLIC: "only the gateway has limits of its own",
+    Access.PUBLIC: "only the gateway limits its clients",
 }
 
 
@@ -287,7 +287,7 @@ def _quick_tunnel_problems(wish: _Wish, one_engine: bool, source: Source) -> Ite
     if wish.replicas > 1:
         yield source.problem(
             wish.key("replicas"),
-            "every connector of a quick tunnel has a hostname of its own",
+            "every connector of a quick tunnel has another hostname",
             found=wish.replicas,
             allowed="allowed: 1",
             run=wish.set("replicas", "1"),

@@ -29,5 +29,5 @@ def service_label(service: str) -> Label:
 
 
 def contents_label(identity: pulumi.Input[str]) -> Label:
-    """Marks a volume of files with what stands for their contents, and tells nothing of them."""
+    """Marks a volume of files with an id of their contents, which does not reveal them."""
     return {"label": CONTENTS, "value": identity}

@@ -71,7 +71,7 @@ def hardened_container(
         else None,
         stop_timeout=args.stop_grace,
         destroy_grace_seconds=args.stop_grace,
-        # The health gate waits, and tells why: see components/runtime/docker/health.py.
+        # The health gate waits, and reports why not: see components/runtime/docker/health.py.
         wait=False,
         opts=pulumi.ResourceOptions.merge(
             opts,

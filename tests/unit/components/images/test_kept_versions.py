@@ -56,7 +56,7 @@ class Engine:
 def test_a_pin_that_the_engine_does_not_hold_is_refused(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.engine.client.engine", lambda host, timeout: Engine())
+    monkeypatch.setattr("components.engine.client.docker_client", lambda host, timeout: Engine())
     with pytest.raises(pulumi.RunError) as refusal:
         run_program({**STACK, "imageDigests": {"chat": PIN}})
     assert str(refusal.value) == (
@@ -72,7 +72,7 @@ def test_an_engine_that_is_not_reached_is_left_to_the_provider(
     def no_engine(host: str | None, timeout: int) -> None:
         raise docker.errors.DockerException
 
-    monkeypatch.setattr("components.engine.client.engine", no_engine)
+    monkeypatch.setattr("components.engine.client.docker_client", no_engine)
     assert not [*pin_problems({"chat": PIN}, None, Source("Pulumi.test.yaml"))]
 
 
