@@ -13,7 +13,8 @@ from components.config.field_types import Cpus, HttpStatus, Memory, Port, Scalar
 from components.config.model import Model
 from components.config.problems import Problem, Source
 from components.config.schema import StrictModel
-from components.config.stack_settings import StackSecrets, StackSettings
+from components.config.stack_secrets import StackSecrets
+from components.config.stack_settings import StackSettings
 from components.kinds.workload import Workload
 
 # Seconds after which the monitor has given up on a response.

@@ -13,12 +13,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from components.config.alerts import WEBHOOK_PREFIX
 from components.config.model import Model
-from components.config.stack_settings import (
-    PROJECT,
-    SECRET_KEYS,
-    TUNNEL_TOKEN_PREFIX,
-    StackSettings,
-)
+from components.config.stack_secrets import SECRET_KEYS, TUNNEL_TOKEN_PREFIX
+from components.config.stack_settings import PROJECT, StackSettings
 from components.kinds.registry import kinds
 
 FOLDER = Path("docs/schema")

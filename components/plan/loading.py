@@ -9,10 +9,11 @@ from typing import NoReturn
 
 import pulumi
 
+from components.config.loading import load_settings
 from components.config.problems import SettingsError
-from components.config.stack_settings import load_settings
 from components.kinds.catalogue import load_catalogue
-from components.plan.plan import Plan, make_plan
+from components.plan.plan import Plan
+from components.plan.validation import make_plan
 
 CATALOGUE = Path("services.yaml")
 MESSAGE_SHOWN = 32

@@ -11,11 +11,12 @@ import pulumi
 import pytest
 import yaml
 
+from components.config.loading import load_settings
 from components.config.problems import SettingsError
-from components.config.stack_settings import load_settings
 from components.kinds.catalogue import Catalogue, load_catalogue
 from components.plan.loading import load_plan
-from components.plan.plan import Plan, make_plan
+from components.plan.plan import Plan
+from components.plan.validation import make_plan
 from tests.unit.components.conftest import PROJECT_ROOT, StackRunner
 
 Planner = Callable[..., Plan]

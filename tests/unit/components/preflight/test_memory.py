@@ -8,12 +8,15 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.config.loading import LoadedSettings
 from components.config.problems import Source
 from components.config.schema import read
-from components.config.stack_settings import LoadedSettings, StackSecrets, StackSettings
+from components.config.stack_secrets import StackSecrets
+from components.config.stack_settings import StackSettings
 from components.engine.info import EngineInfo
 from components.kinds.catalogue import load_catalogue
-from components.plan.plan import Plan, make_plan
+from components.plan.plan import Plan
+from components.plan.validation import make_plan
 from components.preflight.memory import GIBIBYTE, memory_warning, warn_of_memory
 from tests.unit.components.conftest import PROJECT_ROOT
 

@@ -9,10 +9,11 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.config.loading import load_settings
 from components.config.problems import SettingsError
-from components.config.stack_settings import load_settings
 from components.kinds.catalogue import load_catalogue
-from components.plan.plan import Plan, make_plan
+from components.plan.plan import Plan
+from components.plan.validation import make_plan
 from tests.unit.components.conftest import CLIENT_SECRET, PROJECT_ROOT, Graph, StackRunner
 from tests.unit.components.tunnel.test_tunnel import (
     CLOUDFLARE,
