@@ -44,12 +44,18 @@ class StackSecrets:
 
 
 def is_secret(key: str) -> bool:
+    """Whether a key of the stack must be encrypted."""
     return key in SECRET_KEYS or key.startswith((TUNNEL_TOKEN_PREFIX, WEBHOOK_PREFIX))
 
 
 def stack_secrets(
     keys: list[str], webhooks: Mapping[str, Webhook], everything: Mapping[str, str]
 ) -> StackSecrets:
+    """The secrets of the stack.
+
+    :param keys: those of the stack that are secrets.
+    :param everything: all configuration, that of providers included.
+    """
     config = pulumi.Config(PROJECT)
     return StackSecrets(
         hf_token=config.get_secret("hfToken"),
@@ -86,6 +92,7 @@ def plain_text_problems(
 
 
 def encryption_problems(keys: set[str], source: Source) -> Iterator[Problem]:
+    """Encrypted keys that are not secrets of this project, such as a misspelled one."""
     known = [*SECRET_KEYS, f"{TUNNEL_TOKEN_PREFIX}<service>", f"{WEBHOOK_PREFIX}<name>"]
     for key in sorted(keys):
         yield source.problem(
