@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -113,59 +114,58 @@ REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
     (
         CLOUDFLARE,
         {"mode": "named", "access": "public", "accountId": "a" * 32, "zoneId": "b" * 32},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.baseDomain: is missing for the named tunnel of "
+        "Pulumi.prod.yaml: llm-stack:tunnel.baseDomain: is missing for the named tunnel of "
         "chat-interface; run: pulumi config set --path llm-stack:tunnel.baseDomain example.com",
     ),
     (
         {},
         NAMED,
-        "Pulumi.prod.yaml:11: llm-stack:tunnel.mode: no Cloudflare credentials for the named "
+        "Pulumi.prod.yaml: llm-stack:tunnel.mode: no Cloudflare credentials for the named "
         "tunnel of chat-interface; run: pulumi config set --secret cloudflare:apiToken",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "access": None},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services.chat-interface.access: is missing: who "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: is missing: who "
         "may use chat-interface from the internet; allowed: access, key, public; run: pulumi "
         "config set --path llm-stack:tunnel.services.chat-interface.access access",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "access": "key"},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services.chat-interface.access: the gateway has "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: the gateway has "
         "no API keys; found 'key'; run: pulumi config set --secret llm-stack:apiKeys < "
         "api_keys.json",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "access": "access"},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services.chat-interface.people: is empty, so "
-        "Cloudflare Access would let nobody in; run: pulumi config set --path "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.people: is empty, so "
+        "Cloudflare Access would deny everyone; run: pulumi config set --path "
         "'llm-stack:tunnel.people.emails[0]' jo@example.com",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "services": {"phi-inference": {"mode": "named"}}},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services.phi-inference.access: only the gateway "
-        "has limits of its own; found 'public'; allowed: access",
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.phi-inference.access: only the gateway limits its clients; found 'public'; allowed: access",
     ),
     (
         {},
         {"mode": "quick", "access": "access"},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services.chat-interface.access: Cloudflare Access "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: Cloudflare Access "
         "needs a fixed hostname; quick tunnels have none; found 'access'; allowed: key, public",
     ),
     (
         {},
         {"mode": "quick", "replicas": 2},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services.chat-interface.replicas: every connector "
-        "of a quick tunnel has a hostname of its own; found 2; allowed: 1; run: pulumi config "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.replicas: every connector "
+        "of a quick tunnel has another hostname; found 2; allowed: 1; run: pulumi config "
         "set --path llm-stack:tunnel.services.chat-interface.replicas 1",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "services": {"chat": {"mode": "off"}}},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services.chat: is not a service of this stack; "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat: is not a service of this stack; "
         "allowed: chat-interface, phi-inference, qwen-inference; run: pulumi config rm --path "
         "'llm-stack:tunnel.services.chat'",
     ),
@@ -177,41 +177,41 @@ REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
             "people": PEOPLE,
             "services": {"phi-inference": {"mode": "named", "subdomain": "chat"}},
         },
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services: 2 services would have the hostname "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services: 2 services would have the hostname "
         "chat.example.com; allowed: a subdomain for each",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "mode": "nmaed"},
-        "Pulumi.prod.yaml:11: llm-stack:tunnel.mode: is not a valid value; found 'nmaed'; did "
+        "Pulumi.prod.yaml: llm-stack:tunnel.mode: is not a valid value; found 'nmaed'; did "
         "you mean 'named'? allowed: named, off, quick; run: pulumi config set --path "
         "'llm-stack:tunnel.mode' <value>",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "accountId": "my account"},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.accountId: is not a valid Cloudflare ID; found "
+        "Pulumi.prod.yaml: llm-stack:tunnel.accountId: is not a valid Cloudflare ID; found "
         "'my account'; allowed: 32 of 0-9 and a-f, as the zone's overview page shows them; run: "
         "pulumi config set --path 'llm-stack:tunnel.accountId' <value>",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "baseDomain": "https://example.com"},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.baseDomain: is not a valid domain; found "
+        "Pulumi.prod.yaml: llm-stack:tunnel.baseDomain: is not a valid domain; found "
         "'https://example.com'; allowed: a name such as example.com; run: pulumi config set "
         "--path 'llm-stack:tunnel.baseDomain' <value>",
     ),
     (
         {"cloudflareTunnelToken-chat-interface": "cloudflared tunnel run --token eyJh"},
         {"mode": "named", "access": "public"},
-        "Pulumi.prod.yaml:8: llm-stack:cloudflareTunnelToken-chat-interface: is not a valid "
+        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat-interface: is not a valid "
         "tunnel token; allowed: the text that Cloudflare shows after `--token`, beginning with "
         "eyJ; run: pulumi config set --secret cloudflareTunnelToken-chat-interface",
     ),
     (
         {"cloudflareTunnelToken-chat-interface": tunnel_token()},
         {"mode": "off"},
-        "Pulumi.prod.yaml:10: llm-stack:tunnel.services.chat-interface.mode: "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.mode: "
         "cloudflareTunnelToken-chat-interface is set, but the tunnel is not a named one; found "
         "'off'; allowed: named; run: pulumi config set --path "
         "llm-stack:tunnel.services.chat-interface.mode named",
@@ -219,7 +219,7 @@ REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
     (
         {"cloudflareTunnelToken-chat": tunnel_token()},
         {"mode": "off"},
-        "Pulumi.prod.yaml:8: llm-stack:cloudflareTunnelToken-chat: 'chat' is not a service of "
+        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat: 'chat' is not a service of "
         "this stack; allowed: chat-interface, phi-inference, qwen-inference; run: pulumi config "
         "rm llm-stack:cloudflareTunnelToken-chat",
     ),
@@ -233,7 +233,8 @@ def test_a_tunnel_that_cannot_be_made_is_refused_before_anything_exists(
     tunnel = {key: value for key, value in tunnel.items() if value is not None}
     with pytest.raises(SettingsError) as refusal:
         plan(secrets, tunnel, {})
-    assert str(refusal.value) == message
+    shown = [str(replace(problem, line=None)) for problem in refusal.value.problems]
+    assert shown == [message]
     assert not any(value in message for value in secrets.values()), "a secret is never shown"
 
 
