@@ -186,7 +186,7 @@ def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
         service = beside.content["services"][CHAT]
         service["ports"] = [f"127.0.0.1:{port}:8080"]
         service["build"] = {
-            "context": str(project.program / "app/chat"),
+            "context": str(project.program / "app"),
             "dockerfile": str(project.program / "docker/chat.Dockerfile"),
         }
         project.run("destroy", "--yes", "--skip-preview")
