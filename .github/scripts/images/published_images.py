@@ -61,7 +61,7 @@ def published_images(stack: str) -> Iterator[PublishedImage]:
     path = Path(f"Pulumi.{stack}.yaml")
     if not path.exists():
         raise SettingsError([Problem(path.name, "", "does not exist", found=repr(stack))])
-    _, content = read_mapping(path)
+    _, content = read_mapping(path, ("config",))
     config = content.get("config") or {}
     if f"{PROJECT}:registry" not in config:
         return
