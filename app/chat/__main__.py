@@ -1,4 +1,4 @@
-"""Starts the gateway: `python3 -m chat`. HOST and PORT say where it listens (0.0.0.0, 8080)."""
+"""Starts the gateway: `python3 -m app.chat`. HOST and PORT say where it listens (0.0.0.0, 8080)."""
 
 from __future__ import annotations
 

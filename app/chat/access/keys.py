@@ -1,6 +1,6 @@
 """API keys: who calls, what they may use, and how much of it.
 
-Keys are made here (`python3 -m chat.keys new NAME`) from 256 random bits, so that a plain SHA-256
+Keys are made here (`python3 -m app.chat.access.keys new NAME`) from 256 random bits, so that a plain SHA-256
 of a key cannot be turned back into it, and only the hash is stored.
 """
 
@@ -20,7 +20,7 @@ from app.chat.settings import KeyFile, KeyRecord
 
 ANONYMOUS = "anonymous"
 _KEY_PREFIX = "sk-"
-_USAGE = "usage: python3 -m chat.keys new NAME"
+_USAGE = "usage: python3 -m app.chat.access.keys new NAME"
 
 
 class Caller:

@@ -9,7 +9,7 @@ may follow. The blocks add a little noise, which keeps attention and feed-forwar
 Every number comes from a fixed seed and is exact in half precision, so every machine writes the
 same bytes.
 
-    python -m inference.tiny_gguf tiny.gguf
+    python -m app.inference.build.tiny_gguf tiny.gguf
 """
 
 import math

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.inference import health
 from app.inference.startup_status import StartupStatus
 from tests.doubles.model_hub import FakeHub
 
-APP = Path(__file__).parents[3] / "app"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -27,8 +26,8 @@ def status(free_port: int) -> Iterator[StartupStatus]:
 
 def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "inference"],
-        cwd=APP,
+        [sys.executable, "-m", "app.inference"],
+        cwd=ROOT,
         env={"PATH": os.environ["PATH"]} | environment,
         capture_output=True,
         text=True,
@@ -65,8 +64,8 @@ def test_bad_settings_end_with_code_2() -> None:
 def test_sigterm_ends_a_download_at_once(hub: FakeHub, free_port: int, tmp_path: Path) -> None:
     hub.failing_answers = [503] * 1000
     starting = subprocess.Popen(
-        [sys.executable, "-m", "inference"],
-        cwd=APP,
+        [sys.executable, "-m", "app.inference"],
+        cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
             "MODEL_NAME": "phi",
@@ -119,31 +118,3 @@ def test_a_port_that_is_taken_does_not_keep_the_model_from_being_fetched(
     assert status.port is not None
     with StartupStatus(status.port, host="127.0.0.1") as second:
         assert second.port is None
-
-
-class TestHealthCheck:
-    def test_it_fails_and_shows_why_while_the_service_is_starting(
-        self,
-        status: StartupStatus,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        monkeypatch.setenv("PORT", str(status.port))
-        status.tell("fetching the model: 42.0 %")
-        assert health.main() == 1
-        assert "42.0 %" in capsys.readouterr().out
-
-    def test_it_fails_when_nothing_listens(
-        self, free_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setenv("PORT", str(free_port))
-        assert health.main() == 1
-        assert "no answer" in capsys.readouterr().out
-
-    def test_it_passes_on_200(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        answer = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"status":"ok"}'
-        monkeypatch.setattr(health, "ask", lambda port: answer)
-        assert health.main() == 0
-        assert capsys.readouterr().out == '{"status":"ok"}\n'

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from app.inference.engine.cpu_variants import ALL, cpu_features, host_variants, keep, main
+
+from app.inference.build.engine.cpu_variants import ALL, cpu_features, host_variants, keep, main
 
 # As in ggml/src/CMakeLists.txt of the pinned source.
 CMAKE = """\

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import gguf
 import pytest
-from app.inference.model.tiny_gguf import FOLLOWERS, WORDS, vocabulary, write_tiny_gguf
 
+from app.inference.build.tiny_gguf import FOLLOWERS, WORDS, vocabulary, write_tiny_gguf
 from app.inference.model.gguf_header import check_gguf
 
 
