@@ -1,18 +1,19 @@
 """Entry point of the inference container: settings, then the model, then llama-server."""
 
-import logging
 import os
 import signal
 import sys
 from types import FrameType
 
-from app.inference import log
 from app.inference.failure import ExitCode, Failure
 from app.inference.llama.llama_server import become_llama_server
-from app.inference.model.hub import Hub, trust_authorities
+from app.inference.model.hub import Hub, route_library_logs, trust_authorities
 from app.inference.model.model import obtain_model
 from app.inference.settings import read_settings
 from app.inference.startup_status import StartupStatus
+from app.shared.json_log import Log, log_to
+
+log = Log(__name__)
 
 
 def start() -> None:
@@ -29,7 +30,8 @@ def start() -> None:
 
 
 def main() -> int:
-    log.configure()
+    log_to()
+    route_library_logs()
     signal.signal(signal.SIGTERM, _stop)
     try:
         start()
@@ -45,7 +47,7 @@ def main() -> int:
         )
         return failure.code
     except Exception:
-        logging.getLogger("inference").exception("unexpected failure")
+        log.exception("unexpected failure")
         return ExitCode.UNEXPECTED
     return 0
 

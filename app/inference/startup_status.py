@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from app.inference import log
+from app.shared.json_log import Log
+
+log = Log(__name__)
 
 
 class StartupStatus:

@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         settings = load()
         run(settings, read_token(settings.token_file))
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        log("error", str(error))
         return 2
     return 0
 
@@ -36,11 +36,11 @@ def run(settings: Settings, token: bytes) -> None:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         status, health = restarter.health()
-        log("started", stack=settings.stack, services=settings.services, port=settings.port)
+        log("info", "started", stack=settings.stack, services=settings.services, port=settings.port)
         if status != 200:
-            log("engine_unreachable", reason=health["reason"])
+            log("error", "cannot reach Docker", reason=health["reason"])
         server.serve_forever(poll_interval=0.2)
-    log("stopped")
+    log("info", "stopped")
 
 
 if __name__ == "__main__":

@@ -29,10 +29,11 @@ READ_WITHIN = 5.0
 """Seconds in which a request must have arrived whole."""
 
 
-def log(event: str, **fields: object) -> None:
-    """Write one JSON line on standard output."""
+def log(level: str, message: str, /, **fields: object) -> None:
+    """Write one JSON line on standard output, in the form of the other images' logs."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    sys.stdout.write(json.dumps({"time": now, "event": event, **fields}) + "\n")
+    line = {"time": now, "level": level, "message": message, **fields}
+    sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
 
@@ -85,7 +86,7 @@ class Restarter:
             with self._lock:
                 del self._under_way[service]
         outcome.set_result(answer)
-        log("restart", service=service, reason=request["reason"], **answer)
+        log("info", "restart", service=service, reason=request["reason"], **answer)
         return answer
 
     def _restart(self, request: dict[str, Any]) -> dict[str, object]:
@@ -164,7 +165,7 @@ class RefusalLog:
         if now - self._told_at < 1:
             self._untold += 1
             return
-        log("refused", status=refusal.status, reason=str(refusal), others=self._untold)
+        log("warning", "refused", status=refusal.status, reason=str(refusal), others=self._untold)
         self._told_at, self._untold = now, 0
 
 
@@ -195,7 +196,7 @@ class Server(ThreadingHTTPServer):
         """A client that goes away is none of our troubles; the rest is told in one line."""
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError | TimeoutError):
-            log("error", reason=f"{type(error).__name__}: {error}")
+            log("error", "unexpected error", reason=f"{type(error).__name__}: {error}")
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -28,7 +28,7 @@ class JsonLines(logging.Formatter):
 
 
 class Log:
-    """A logger whose keyword arguments are the fields of a line; a field with value None is omitted."""
+    """A logger whose keyword arguments are the fields of a line; a field of None is omitted."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)

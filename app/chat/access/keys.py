@@ -1,7 +1,7 @@
 """API keys: who calls, what they may use, and how much of it.
 
-Keys are made here (`python3 -m app.chat.access.keys new NAME`) from 256 random bits, so that a plain SHA-256
-of a key cannot be turned back into it, and only the hash is stored.
+`python3 -m app.chat.access.keys new NAME` makes a key from 256 random bits. Only its SHA-256 is
+stored: with that many random bits, a hash cannot be reversed by trying keys.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 
 from app.chat.fleet.discovery import Watcher, follow
 from app.chat.fleet.fleet import Fleet
@@ -12,8 +11,9 @@ from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.replica import Health, Replica, State
 from app.chat.relay.upstream import Upstream
 from app.chat.settings import HealthChecks
+from app.shared.json_log import Log
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 async def watch_health(fleet: Fleet, upstream: Upstream, settings: HealthChecks) -> None:
@@ -44,8 +44,11 @@ async def _watch_draining(
         says = await upstream.is_draining(replica, settings.timeout)
         if says is not None and says is not replica.draining:
             replica.draining = says
-            fields = {"model": pool.card.id, "replica": replica.name}
-            _log.info("drains" if says else "drains no longer", extra={"fields": fields})
+            _log.info(
+                "replica is draining" if says else "replica stopped draining",
+                model=pool.card.id,
+                replica=replica.name,
+            )
             pool.dispatch()
         await asyncio.sleep(settings.draining_interval)
 
@@ -61,7 +64,7 @@ async def _watch_health(
             health = await upstream.ask_health(replica, settings.timeout)
         except Exception:
             # Whatever it is, the other replicas have to be watched on.
-            _log.exception("health check of %s failed", replica.name)
+            _log.exception("health check failed", model=pool.card.id, replica=replica.name)
             health = Health(State.DOWN, "it cannot be asked")
         if health.state is State.DOWN and replica.last_heard >= asked:
             # It sent tokens in the meantime: it is busy (or the gateway is), which is not down.

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.chat.middleware.request_record import RequestRecord, attach_record
+from app.shared.json_log import Log
 
 _ID_HEADER = "x-request-id"
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked for every few seconds by health checks, scrapers and the page; a line only for failures.
 _ROUTINE = frozenset({"/health", "/ready", "/metrics", "/status"})
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 class RequestLog:
@@ -48,13 +48,9 @@ class RequestLog:
             if scope["path"] not in _ROUTINE or status >= 500:
                 _log.info(
                     "request",
-                    extra={
-                        "fields": {
-                            "method": scope["method"],
-                            "path": scope["path"],
-                            "status": status,
-                            "duration_ms": round(record.age * 1000, 1),
-                            **record.log_fields(),
-                        }
-                    },
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    duration_ms=round(record.age * 1000, 1),
+                    **record.log_fields(),
                 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 from collections.abc import Mapping
 
 import aiohttp
@@ -28,8 +27,9 @@ from app.chat.relay.upstream import (
     unreachable,
 )
 from app.chat.settings import GatewaySettings
+from app.shared.json_log import Log
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 _LONGEST_DOCUMENT = 64 * 2**20
 # A deadline is moved forward at most this often, not with each of thousands of chunks a second.
@@ -149,14 +149,14 @@ class Exchange:
                 ticket.leave()
 
     def _log_failure(self, replica: Replica, failure: UpstreamFailure) -> None:
-        fields = {
-            "request_id": self._record.request_id,
-            "model": self._pool.card.id,
-            "replica": replica.name,
-            "attempt": self._record.attempts,
-            "reason": failure.error.message,
-        }
-        _log.warning("a replica failed a request", extra={"fields": fields})
+        _log.warning(
+            "a replica failed a request",
+            request_id=self._record.request_id,
+            model=self._pool.card.id,
+            replica=replica.name,
+            attempt=self._record.attempts,
+            reason=failure.error.message,
+        )
 
     def _may_help(self, retry: Retry, tried: frozenset[Replica]) -> bool:
         if retry is Retry.ELSEWHERE:

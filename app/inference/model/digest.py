@@ -7,7 +7,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.inference import log
+from app.shared.json_log import Log
+
+log = Log(__name__)
 
 
 class DigestRecord(BaseModel):

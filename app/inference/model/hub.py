@@ -8,6 +8,7 @@ the library's session and error types.
 """
 
 import errno
+import logging
 import re
 import ssl
 import time
@@ -31,8 +32,10 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented,
     hf_raise_for_status,
 )
 
-from app.inference import log
 from app.inference.failure import ExitCode, Failure
+from app.shared.json_log import Log
+
+log = Log(__name__)
 
 ATTEMPTS = 5
 """Consecutive attempts without a single new byte before giving up."""
@@ -61,6 +64,17 @@ class RemoteFile:
     @property
     def sha256(self) -> str | None:
         return self.etag if LOOKS_LIKE_SHA256.fullmatch(self.etag) else None
+
+
+def route_library_logs() -> None:
+    """Send huggingface_hub's log to the handlers of the root logger, and silence HTTP requests."""
+    library = logging.getLogger("huggingface_hub")
+    # The library adds its own handler, which writes plain text.
+    library.handlers.clear()
+    library.propagate = True
+    # A line for each HTTP request adds nothing to the progress lines.
+    for chatty in ("httpx2", "httpcore2", "filelock"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def trust_authorities(file: Path) -> None:

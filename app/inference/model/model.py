@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.inference import log
 from app.inference.failure import ExitCode, Failure
 from app.inference.model.digest import remember, remembered_sha256, sha256_of
 from app.inference.model.gguf_header import check_gguf
 from app.inference.model.hub import Hub, RemoteFile
 from app.inference.model.progress import ProgressReports
 from app.inference.settings import Settings
+from app.shared.json_log import Log
+
+log = Log(__name__)
 
 SPARE_BYTES = 64 * 1024 * 1024
 """Room that must stay free beside the model, for records and for whatever else shares the disk."""

@@ -4,7 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.inference import log
+from app.shared.json_log import Log
+
+log = Log(__name__)
+
 
 REPORT_SECONDS = 5.0
 

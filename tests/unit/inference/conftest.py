@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.inference import log
-from app.inference.model.hub import Hub
+from app.inference.model.hub import Hub, route_library_logs
 from app.inference.settings import Settings, read_settings
+from app.shared.json_log import log_to
 from tests.doubles.model_hub import FakeHub
 
 MODEL = b"GGUF" + (3).to_bytes(4, "little") + bytes(range(256)) * 16 * 1024
@@ -75,6 +75,7 @@ def log_lines() -> Iterator[LogLines]:
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:]
-    log.configure(stream)
+    log_to(stream)
+    route_library_logs()
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = before

@@ -8,7 +8,7 @@ import logging
 import httpx
 import pytest
 
-from app.chat.server.json_log import JsonLines
+from app.shared.json_log import JsonLines
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
 from tests.unit.chat.conftest import client_of
