@@ -1,4 +1,4 @@
-"""Starts the gateway: `python3 -m app.chat`. HOST and PORT say where it listens (0.0.0.0, 8080)."""
+"""Starts the gateway: `python3 -m app.chat`. It listens on HOST and PORT (0.0.0.0, 8080)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import sys
 
 from app.chat.app import create_app
-from app.chat.server.server import Server, server_config
-from app.chat.settings import SettingsError, load_secrets, load_settings
+from app.chat.server.server import HANDOVER_SECONDS, Server, server_config
+from app.chat.settings import load_secrets, load_settings
 from app.shared.json_log import Log, log_to
+from app.shared.settings_file import SettingsError
 
 _log = Log(__name__)
 
@@ -35,7 +36,7 @@ def main() -> int:
     port = int(os.environ.get("PORT", _PORT))
     app = create_app(settings, secrets)
     config = server_config(app, host, port, settings.drain_seconds)
-    Server(config, settings.farewell_seconds).run()
+    Server(config, HANDOVER_SECONDS).run()
     return 0
 
 

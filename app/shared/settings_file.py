@@ -51,8 +51,8 @@ def _problems(
     error: ValidationError, model: type[BaseModel], source: str, secret: bool
 ) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
-        line = f"{source}: {key}: {problem['msg'].removeprefix('Value error, ')}"
+        where = [source, ".".join(str(part) for part in problem["loc"])]
+        line = ": ".join((*filter(None, where), problem["msg"].removeprefix("Value error, ")))
         if problem["type"] == "extra_forbidden":
             line += f"; allowed: {', '.join(_keys_at(model, problem['loc'][:-1]))}"
         elif not secret and not isinstance(problem["input"], dict | list):

@@ -26,11 +26,19 @@ QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 STREAM = {**QUESTION, "stream": True}
 
 
-async def start(config: Path, port: int = 0) -> asyncio.subprocess.Process:
+# The program as `python3 -m app.chat` runs it, with another time for the handover.
+PROGRAM = (
+    "import sys; from app.chat import __main__ as m; m.HANDOVER_SECONDS = {}; sys.exit(m.main())"
+)
+
+
+async def start(
+    config: Path, port: int = 0, handover_seconds: float = 0.4
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "app.chat",
+        "-c",
+        PROGRAM.format(handover_seconds),
         cwd=ROOT,
         env={
             **os.environ,
@@ -46,16 +54,16 @@ async def start(config: Path, port: int = 0) -> asyncio.subprocess.Process:
 
 @contextlib.asynccontextmanager
 async def process(
-    folder: Path, *replicas: str, slots: int, **more: object
+    folder: Path, *replicas: str, slots: int, handover_seconds: float = 0.4, **more: object
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """A running gateway process and its address; its log is read, so that it never blocks."""
     config = folder / "gateway.json"
     models = [{"id": "m", "slots": slots, "replicas": replicas}]
-    config.write_text(json.dumps({"models": models, "farewell_seconds": 0.4, **more}))
+    config.write_text(json.dumps({"models": models, **more}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    child = await start(config, port)
+    child = await start(config, port, handover_seconds)
     assert child.stdout is not None
     while b"running on" not in (await child.stdout.readline()):
         assert child.returncode is None
@@ -152,7 +160,7 @@ async def test_a_request_to_stop_lets_running_answers_end(
 async def test_no_request_is_lost_until_new_connections_are_refused(
     tmp_path: Path, server: ModelServer, keeps_connections: bool
 ) -> None:
-    async with process(tmp_path, server.url, slots=1, farewell_seconds=1.5) as (child, url):
+    async with process(tmp_path, server.url, slots=1, handover_seconds=1.5) as (child, url):
         connector = aiohttp.TCPConnector(force_close=not keeps_connections)
         async with aiohttp.ClientSession(url, connector=connector) as session:
             asked = asyncio.Event()
@@ -173,10 +181,10 @@ async def test_no_request_is_lost_until_new_connections_are_refused(
             await asked.wait()
             child.send_signal(signal.SIGTERM)
             answers = await asking
-        farewell = [told for told in answers if told == "close"]
-        assert len(farewell) > 10
+        closing = [header for header in answers if header == "close"]
+        assert len(closing) > 10
         if keeps_connections:
-            assert answers[-len(farewell) :] == farewell, "from then on, every one"
+            assert answers[-len(closing) :] == closing, "every response after SIGTERM closes"
         await asyncio.wait_for(child.wait(), 10)
 
 

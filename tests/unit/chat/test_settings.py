@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.chat.settings import GatewaySettings, SettingsError, load_secrets, load_settings
+from app.chat.settings import GatewaySettings, load_secrets, load_settings
+from app.shared.settings_file import SettingsError
 
 MODEL = {"id": "phi-3-mini", "replicas": ["http://phi-inference:8000"]}
 
@@ -41,9 +42,9 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", "not JSON"),
-        ({"model": []}, r"model: .*allowed here: .*models"),
-        ({"limits": {"que": 1}}, r"limits\.que: .*allowed here: .*queue"),
-        ({"models": [{**MODEL, "slot": 2}]}, r"models\.0\.slot: .*allowed here: .*slots"),
+        ({"model": []}, r"model: .*allowed: .*models"),
+        ({"limits": {"que": 1}}, r"limits\.que: .*allowed: .*queue"),
+        ({"models": [{**MODEL, "slot": 2}]}, r"models\.0\.slot: .*allowed: .*slots"),
         ({"models": [{**MODEL, "slots": 0}]}, r"models\.0\.slots: .*found 0"),
         ({"models": [{**MODEL, "replicas": []}]}, r"models\.0\.replicas"),
         ({"models": [{**MODEL, "replicas": ["phi:8000"]}]}, r"replicas\.0: .*found 'phi:8000'"),

@@ -22,8 +22,8 @@ async def site(server: ModelServer, tmp_path: Path) -> AsyncIterator[httpx.Async
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text("<!doctype html><title>Chat</title>")
     (tmp_path / "assets" / "page-1a2b.js").write_text("export {}")
-    configuration = settings(server.url, web_root=str(tmp_path), cors_origins=[FRIEND])
-    async with running(configuration) as url, client_of(url) as client:
+    configuration = settings(server.url, cors_origins=[FRIEND])
+    async with running(configuration, web_root=tmp_path) as url, client_of(url) as client:
         yield client
 
 
