@@ -9,16 +9,17 @@ from app.inference.failure import ExitCode, Failure
 from app.inference.llama.llama_server import become_llama_server
 from app.inference.model.hub import Hub, route_library_logs, trust_authorities
 from app.inference.model.model import obtain_model
-from app.inference.settings import read_settings
+from app.inference.settings import load_settings
 from app.inference.startup_status import StartupStatus
 from app.shared.json_log import Log, log_to
+from app.shared.settings_file import SettingsError
 
 log = Log(__name__)
 
 
 def start() -> None:
-    """Ends by becoming llama-server, or by raising Failure."""
-    settings = read_settings(os.environ)
+    """Becomes llama-server; raises SettingsError or Failure."""
+    settings = load_settings(os.environ)
     if settings.extra_ca_file is not None:
         trust_authorities(settings.extra_ca_file)
     with StartupStatus(settings.port) as status:
@@ -38,6 +39,10 @@ def main() -> int:
     except _Stopped:
         log.info("stopped while starting; what has been fetched is kept")
         return ExitCode.STOPPED
+    except SettingsError as error:
+        for problem in str(error).splitlines():
+            log.error(problem, exit_code=int(ExitCode.BAD_SETTINGS))
+        return ExitCode.BAD_SETTINGS
     except Failure as failure:
         log.error(
             "the model cannot be served",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.inference.model.hub import Hub, route_library_logs
-from app.inference.settings import Settings, read_settings
+from app.inference.settings import Settings, load_settings
 from app.shared.json_log import log_to
 from tests.doubles.model_hub import FakeHub
 
@@ -43,7 +43,7 @@ def make_settings(hub: FakeHub, tmp_path: Path) -> MakeSettings:
             "HF_TOKEN_FILE": str(tmp_path / "hf_token"),
         }
         changed = environment | changes
-        return read_settings({name: value for name, value in changed.items() if value is not None})
+        return load_settings({name: value for name, value in changed.items() if value is not None})
 
     return make
 

@@ -58,7 +58,9 @@ def test_a_failure_is_one_json_line_with_error_and_what_to_do_and_no_traceback(
 def test_bad_settings_end_with_code_2() -> None:
     ended = run({"MODEL_NAME": "own"})
     assert ended.returncode == 2
-    assert "MODEL_REPOSITORY" in json.loads(ended.stdout)["error"]
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["level"] for line in lines] == ["error"]
+    assert "MODEL_REPOSITORY" in lines[0]["message"]
 
 
 def test_sigterm_ends_a_download_at_once(hub: FakeHub, free_port: int, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from app.inference.failure import ExitCode, Failure
 from app.inference.llama import llama_server
 from app.inference.llama.llama_server import become_llama_server, command
-from app.inference.settings import Settings, read_settings
+from app.inference.settings import Settings, load_settings
 
 GIB = 1024**3
 
@@ -19,7 +19,7 @@ def settings(**changes: str) -> Settings:
         "MODEL_PATH": "/opt/models/tiny.gguf",
         "MODEL_SHA256_UNKNOWN": "true",
     }
-    return read_settings(environment | changes)
+    return load_settings(environment | changes)
 
 
 def options(arguments: list[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from huggingface_hub.utils._http import default_client_factory
 from app.inference.failure import ExitCode, Failure
 from app.inference.model.hub import ATTEMPTS, Hub, trust_authorities
 from app.inference.model.model import obtain_model
-from app.inference.settings import Settings, read_settings
+from app.inference.settings import Settings, load_settings
 from tests.doubles.certificates import Company, company
 from tests.doubles.model_hub import FakeHub
 from tests.unit.inference.conftest import MODEL, MakeSettings
@@ -91,7 +91,7 @@ def test_a_dead_proxy_names_the_settings_to_change(
 def test_a_certificate_of_the_companys_authority_is_trusted_once_it_is_named(
     tls_hub: FakeHub, made: Company, open_hub: OpenHub, pauses: list[float]
 ) -> None:
-    settings = read_settings(
+    settings = load_settings(
         {
             "MODEL_NAME": "phi",
             "MODEL_REPOSITORY": tls_hub.repository,
