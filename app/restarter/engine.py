@@ -19,7 +19,6 @@ from app.restarter.containers import Check, Container
 
 STACK_LABEL = "llm-stack.stack"
 SERVICE_LABEL = "llm-stack.service"
-REPLICA_LABEL = "llm-stack.replica"
 SWARM_LABEL = "com.docker.swarm.task.id"
 
 CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
@@ -57,11 +56,9 @@ class Engine:
         """Raises EngineError where Docker does not answer."""
         self._ask("GET", "/_ping", within=3.0)
 
-    def containers(self, stack: str, service: str, replica: str | None) -> list[Container]:
+    def containers(self, stack: str, service: str) -> list[Container]:
         """The containers of a service, running or not; raises EngineError."""
         wanted = {STACK_LABEL: stack, SERVICE_LABEL: service}
-        if replica is not None:
-            wanted[REPLICA_LABEL] = replica
         labels = [f"{key}={value}" for key, value in wanted.items()]
         query = urllib.parse.urlencode({"all": "1", "filters": json.dumps({"label": labels})})
         found = []

@@ -90,9 +90,7 @@ class Restarter:
         return answer
 
     def _restart(self, request: dict[str, Any]) -> dict[str, object]:
-        found = self._engine.containers(
-            self._settings.stack, request["service"], request["replica"]
-        )
+        found = self._engine.containers(self._settings.stack, request["service"])
         failure = Failure(
             request["failing_since"], request["known_start"], request["second_opinion"]
         )
@@ -144,7 +142,6 @@ def _is_name(value: object) -> bool:
 
 FIELDS: dict[str, Callable[[object], bool]] = {
     "service": _is_name,
-    "replica": lambda value: value is None or _is_name(value),
     "reason": lambda value: isinstance(value, str) and len(value) <= 500,
     "failing_since": lambda value: type(value) in (int, float),
     "known_start": lambda value: type(value) in (int, float),

@@ -23,7 +23,6 @@ from tests.doubles.docker_api import FakeDocker, container, docker_at
 TOKEN = b"0123456789abcdef0123456789abcdef"
 GOOD = {
     "service": "phi-inference",
-    "replica": None,
     "reason": "no token for 121 s",
     "failing_since": 4e9,
     "known_start": 4e9,
@@ -112,8 +111,7 @@ def test_services_that_are_not_listed_are_refused_without_asking_docker(rig: Rig
         {"service": "phi-inference\n"},
         {"service": ["phi-inference"]},
         {"service": ""},
-        {"replica": "1/json"},
-        {"replica": 1},
+        {"replica": None},
         {"reason": "x" * 501},
         {"failing_since": "yesterday"},
         {"known_start": True},
@@ -317,15 +315,6 @@ def test_a_container_that_the_monitor_has_not_yet_seen_fail_is_left_alone(rig: R
     assert (status, answer["outcome"]) == (200, "fresh")
     assert answer["started_at"] == pytest.approx(1767225600.123456)
     assert rig.docker.restarted == []
-
-
-def test_a_replica_is_chosen_by_its_label(rig: Rig) -> None:
-    labels = {"llm-stack.stack": "dev", "llm-stack.service": "phi-inference"}
-    rig.docker.containers = [
-        container(number, labels=labels | {"llm-stack.replica": str(number)}) for number in (1, 2)
-    ]
-    assert rig.restart(replica="2")[1]["outcome"] == "restarted"
-    assert rig.docker.restarted == ["/phi-2"]
 
 
 def test_a_refusal_of_docker_is_told(rig: Rig) -> None:
