@@ -1,4 +1,4 @@
-"""Command line of the restarter: it takes no argument but `run`, which is the default."""
+"""Entry point of the restarter: `python3 -m app.restarter`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.restarter.settings import Settings, SettingsError, load, read_token
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command; the result is the exit status."""
+    """Serve until a signal; returns the exit code."""
     if arguments not in ([], ["run"]):
-        print("usage: restarter [run]", file=sys.stderr)
+        print("usage: python3 -m app.restarter [run]", file=sys.stderr)
         return 2
     try:
         settings = load()
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(settings: Settings, token: bytes) -> None:
-    """Serve until SIGTERM or SIGINT; a restart under way is carried to its end."""
+    """Serve until SIGTERM or SIGINT; a restart in progress is finished first."""
     restarter = Restarter(settings, token, Engine(settings.docker_socket))
     with Server((settings.host, settings.port), restarter) as server:
 

@@ -1,4 +1,4 @@
-"""The restarter's configuration: what works and what is refused."""
+"""The restarter's settings: what is accepted, and the text of each error."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ def test_a_stack_and_its_services_are_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ([], "found no object"),
-        ({"stack": "dev"}, "services: found None"),
+        ([], "must hold a JSON object"),
+        ({"stack": "dev"}, "services: found None;"),
         ({"stack": "dev", "services": []}, "services: found []"),
-        ({"services": ["a"]}, "found None where a name"),
-        ({"stack": "dev", "services": ["../a"]}, "found '../a'"),
+        ({"services": ["a"]}, "stack: found None; allowed: a name"),
+        ({"stack": "dev", "services": ["../a"]}, "services: found '../a'"),
         ({"stack": "dev", "services": ["a"], "port": "x"}, "port: found 'x'"),
-        ({"stack": "dev", "services": ["a"], "verbs": []}, "verbs: unknown; allowed: stack,"),
+        ({"stack": "dev", "services": ["a"], "verbs": []}, "verbs: unknown key; allowed: stack,"),
     ],
 )
 def test_a_faulty_file_is_refused(tmp_path: Path, data: object, said: str) -> None:
