@@ -1,4 +1,4 @@
-"""What the inference tests share: a hub on this machine, a model to serve, settings, and the log."""
+"""Fixtures of the inference tests: a model hub on this machine, a model, settings, and the log."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from app.shared.json_log import log_to
 from tests.doubles.model_hub import FakeHub
 
 MODEL = b"GGUF" + (3).to_bytes(4, "little") + bytes(range(256)) * 16 * 1024
-"""Four megabytes that look like a model from outside."""
+"""Four megabytes with the header of a model."""
 
 LogLines = Callable[[], list[dict[str, Any]]]
 MakeSettings = Callable[..., Settings]
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """How long the program would have waited between attempts."""
+    """The pauses between attempts, which the tests skip."""
     return []
 
 
@@ -71,7 +71,7 @@ def open_hub(pauses: list[float]) -> Callable[[Settings], Callable[[], Hub]]:
 
 @pytest.fixture
 def log_lines() -> Iterator[LogLines]:
-    """The log so far, parsed: every line must be one JSON object."""
+    """The parsed log so far: every line must be one JSON object."""
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:]

@@ -29,7 +29,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert settings.slots == 1
 
 
-def test_what_other_programs_read_from_the_environment_is_left_alone() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     assert load_settings(HUB | {"PATH": "/bin", "HF_HOME": "/tmp", "OMP_NUM_THREADS": "2"})
 
 
@@ -38,7 +38,7 @@ def test_a_digest_may_be_written_in_capitals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "error"),
     [
         ({"MODEL_NAME": ""}, "MODEL_NAME: Field required"),
         ({"MODEL_NAME": "a,b"}, "MODEL_NAME: String should match pattern"),
@@ -62,12 +62,12 @@ def test_a_digest_may_be_written_in_capitals() -> None:
         ({"HF_ENDPOINT": "huggingface.co"}, "HF_ENDPOINT: String should match pattern"),
     ],
 )
-def test_a_problem_names_its_variable(changes: dict[str, str], said: str) -> None:
+def test_a_problem_names_its_variable(changes: dict[str, str], error: str) -> None:
     with pytest.raises(SettingsError) as raised:
         load_settings(HUB | changes)
     [line] = str(raised.value).splitlines()
     assert line.startswith("environment: ")
-    assert said in line
+    assert error in line
 
 
 def test_all_problems_are_reported_at_once() -> None:

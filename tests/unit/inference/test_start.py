@@ -1,4 +1,4 @@
-"""The whole start as a process: what it prints, how it ends, and what its port answers meanwhile."""
+"""The start of the container as a process: log, exit code, and the response on its port meanwhile."""
 
 import http.client
 import json
@@ -47,11 +47,11 @@ def test_a_failure_is_one_json_line_with_error_and_what_to_do_and_no_traceback(
         }
     )
     [line] = ended.stdout.splitlines()
-    said = json.loads(line)
-    assert ended.returncode == said["exit_code"] == 10
-    assert str(tmp_path / "none.gguf") in said["error"]
-    assert said["what_to_do"]
-    assert said["level"] == "error"
+    entry = json.loads(line)
+    assert ended.returncode == entry["exit_code"] == 10
+    assert str(tmp_path / "none.gguf") in entry["error"]
+    assert entry["what_to_do"]
+    assert entry["level"] == "error"
     assert ended.stderr == ""
 
 
@@ -86,11 +86,13 @@ def test_sigterm_ends_a_download_at_once(hub: FakeHub, free_port: int, tmp_path:
     starting.send_signal(signal.SIGTERM)
     rest, _ = starting.communicate(timeout=30)
     assert starting.returncode == 143
-    assert "what has been fetched is kept" in rest
+    assert "the partial download is kept" in rest
 
 
-def test_until_the_model_is_there_the_port_answers_503_and_says_why(status: StartupStatus) -> None:
-    status.tell("fetching the model: 42.0 %")
+def test_until_llama_server_starts_the_port_answers_503_with_the_step(
+    status: StartupStatus,
+) -> None:
+    status.report("fetching the model: 42.0 %")
     assert status.port is not None
     connection = http.client.HTTPConnection("127.0.0.1", status.port)
     connection.request("GET", "/health")
@@ -114,7 +116,7 @@ def test_the_port_is_free_again_for_llama_server(free_port: int) -> None:
         server.bind(("127.0.0.1", free_port))
 
 
-def test_a_port_that_is_taken_does_not_keep_the_model_from_being_fetched(
+def test_a_port_in_use_does_not_prevent_the_download(
     status: StartupStatus,
 ) -> None:
     assert status.port is not None

@@ -1,4 +1,4 @@
-"""The tiny model's file: small, the same every time, and made of words that can be read."""
+"""The file of the tiny model: small, reproducible, with a vocabulary of readable words."""
 
 import hashlib
 from pathlib import Path
@@ -35,15 +35,15 @@ def test_it_describes_a_llama_with_a_chat_template(tiny: Path) -> None:
     assert "<|assistant|>" in reader.get_field("tokenizer.chat_template").contents()
 
 
-def test_its_vocabulary_has_no_token_twice_and_can_take_in_any_byte() -> None:
+def test_its_vocabulary_has_unique_tokens_and_every_byte() -> None:
     texts = [token.text for token in vocabulary()]
     assert len(texts) == len(set(texts))
     assert {f"<0x{value:02X}>" for value in range(256)} <= set(texts)
 
 
-def test_whatever_it_says_comes_to_an_end() -> None:
+def test_every_sentence_ends() -> None:
     reachable = {"ELSE"}
     while more := {next for kind in reachable for next in FOLLOWERS[kind]} - reachable:
         reachable |= more
-    assert reachable == set(WORDS), "every kind of word can be said, the end among them"
+    assert reachable == set(WORDS), "every kind of word is reachable, including the end"
     assert all(sum(shares.values()) == pytest.approx(1) for shares in FOLLOWERS.values())

@@ -1,4 +1,4 @@
-"""CPU and memory limits, as the control groups of either version show them inside a container."""
+"""CPU and memory limits read from control groups of versions 1 and 2."""
 
 from pathlib import Path
 
@@ -40,9 +40,7 @@ def test_the_cpu_set_counts_when_it_is_smaller_than_the_quota(tmp_path: Path, wr
     assert usable_cpus(tmp_path, affinity=2) == 2
 
 
-def test_a_group_that_is_not_mounted_as_the_top_one_is_found_by_its_path(
-    tmp_path: Path, write
-) -> None:
+def test_a_group_below_the_mounted_root_is_found_by_its_path(tmp_path: Path, write) -> None:
     write("proc/self/cgroup", "0::/docker/abc\n")
     write("sys/fs/cgroup/docker/abc/cpu.max", "200000 100000")
     write("sys/fs/cgroup/docker/abc/memory.max", "1073741824")
