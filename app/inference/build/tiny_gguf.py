@@ -1,4 +1,4 @@
-"""Writes the placeholder model `tiny`: a GGUF file of some 400 kB that generates random text.
+"""Writes the placeholder model `tiny`: a small GGUF file that generates random text.
 
 Tests and machines without a model hub use it, so that loading, chat template, streaming, slots and
 metrics work as with a real model. It has the llama architecture and two blocks. The next word

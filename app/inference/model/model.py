@@ -52,7 +52,7 @@ def obtain_model(settings: Settings, hub: Callable[[], Hub], report: Callable[[s
         raise StartupError(
             ExitCode.MODELS_DIR_UNUSABLE,
             f"the models directory cannot be used: {error}",
-            what_to_do=f"mount a volume at {settings.models_dir} that is writable for uid {os.getuid()}",
+            what_to_do=f"mount a volume at {settings.models_dir} that uid {os.getuid()} can write",
         ) from error
     check_gguf(target)
     return target

@@ -52,7 +52,7 @@ function(llama_stack_tune)
     # They specialize templates that the others use.
     llama_stack_in_batch(llama-common FALSE json.cpp jinja/value.cpp)
     llama_stack_batches(mtmd 24)
-    # They have an #error for the internal headers of the library.
+    # They do not compile together with the library's internal headers.
     llama_stack_in_batch(mtmd FALSE mtmd-helper.cpp mtmd-helper-gen.cpp)
     llama_stack_batches(server-context 9)
     llama_stack_batches(llama-server-impl 9)
