@@ -21,7 +21,7 @@ from app.chat.fleet.health_watch import watch_health
 from app.chat.middleware.browser_guard import BrowserGuard
 from app.chat.middleware.request_log import RequestLog
 from app.chat.openai.errors import install_error_handlers
-from app.chat.relay.upstream import Upstream
+from app.chat.relay.upstream import UpstreamClient
 from app.chat.server.metrics import Metrics
 from app.chat.settings import GatewaySettings, Secrets
 
@@ -36,7 +36,7 @@ def create_app(settings: GatewaySettings, secrets: Secrets, web_root: Path = WEB
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         clock = time.monotonic
         fleet = build_fleet(settings, secrets.github_token, clock)
-        upstream = Upstream(settings.limits.connect_seconds)
+        upstream = UpstreamClient(settings.limits.connect_seconds)
         app.state.gateway = Gateway(
             settings=settings,
             fleet=fleet,

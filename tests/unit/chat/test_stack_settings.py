@@ -30,19 +30,19 @@ def test_a_section_has_the_same_fields_defaults_and_bounds(section: str) -> None
 
 
 def test_each_key_of_a_stack_is_a_key_of_the_gateway() -> None:
-    ours, theirs = fields(stack.GatewaySettings), fields(gateway.GatewaySettings)
-    assert ours == {name: theirs[name] for name in ours}
+    stack_fields, gateway_fields = fields(stack.GatewaySettings), fields(gateway.GatewaySettings)
+    assert stack_fields == {name: gateway_fields[name] for name in stack_fields}
 
 
-def test_the_rest_of_the_gateways_file_is_written_by_the_stack() -> None:
+def test_the_other_keys_of_the_gateways_file_are_written_by_the_stack() -> None:
     rest = fields(gateway.GatewaySettings).keys() - fields(stack.GatewaySettings).keys()
     assert rest == {"models", "drain_seconds"}
 
 
-def test_what_a_stack_sets_is_a_valid_gateway_file() -> None:
-    told = stack.GatewaySettings.model_validate(
+def test_the_settings_of_a_stack_are_a_valid_gateway_file() -> None:
+    written = stack.GatewaySettings.model_validate(
         {"limits": {"queueSeconds": 30}, "corsOrigins": ["https://example.org"]}
     ).config()
-    read = gateway.GatewaySettings.model_validate(told)
+    read = gateway.GatewaySettings.model_validate(written)
     assert read.limits.queue_seconds == 30
     assert read.cors_origins == ("https://example.org",)
