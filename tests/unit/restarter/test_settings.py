@@ -16,7 +16,7 @@ def test_a_stack_and_its_services_are_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "error"),
     [
         ([], "must hold a JSON object"),
         ({"stack": "dev"}, "services: found None;"),
@@ -27,21 +27,21 @@ def test_a_stack_and_its_services_are_enough(tmp_path: Path) -> None:
         ({"stack": "dev", "services": ["a"], "verbs": []}, "verbs: unknown key; allowed: stack,"),
     ],
 )
-def test_a_faulty_file_is_refused(tmp_path: Path, data: object, said: str) -> None:
+def test_an_invalid_file_is_an_error(tmp_path: Path, data: object, error: str) -> None:
     path = tmp_path / "restarter.json"
     path.write_text(json.dumps(data))
     with pytest.raises(SettingsError) as caught:
         load({"RESTARTER_CONFIG": str(path)})
-    assert said in str(caught.value)
+    assert error in str(caught.value)
     assert str(path) in str(caught.value)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load({"RESTARTER_CONFIG": str(tmp_path / "none")})
 
 
-def test_a_short_or_missing_token_is_refused(tmp_path: Path) -> None:
+def test_a_short_or_missing_token_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "token"
     with pytest.raises(SettingsError, match="cannot be read"):
         read_token(str(path))

@@ -68,10 +68,10 @@ def test_values_of_a_secret_file_do_not_appear(file: Path) -> None:
     assert problems(file, '{"name": 123456}', secret=True) == [found]
 
 
-@pytest.mark.parametrize(("text", "said"), [("{", "is not JSON: "), ("[]", "Input should be a valid dictionary")])
-def test_what_is_not_a_json_object_is_reported(file: Path, text: str, said: str) -> None:
+@pytest.mark.parametrize(("text", "problem"), [("{", "is not JSON: "), ("[]", "Input should be a valid dictionary")])
+def test_what_is_not_a_json_object_is_reported(file: Path, text: str, problem: str) -> None:
     [found] = problems(file, text)
-    assert found.startswith(f"{file}: {said}")
+    assert found.startswith(f"{file}: {problem}")
 
 
 def test_a_file_that_cannot_be_read_is_reported(file: Path) -> None:
