@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(
             302,
             headers={
-                "Location": f"{'https' if hub.tls else 'http'}://{hub.storage_host}:{self.server.server_address[1]}/storage/{hub.name}",
+                "Location": f"{'https' if hub.tls else 'http'}://{hub.storage_host}:{hub._server.server_port}/storage/{hub.name}",
                 "X-Repo-Commit": COMMIT,
                 "X-Linked-Etag": f'"{hub.sha256}"',
                 "X-Linked-Size": str(len(hub.content)),

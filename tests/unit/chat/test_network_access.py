@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -22,7 +23,7 @@ NAME = "openai/gpt-4.1-mini"
 TOKEN = Secrets(github_token="ghp_token")
 NOWHERE = "http://127.0.0.1:9"
 HELLO = [{"role": "user", "content": "Hi"}]
-OUTSIDE = {"github_models": {"url": "http://models.invalid/inference"}}
+OUTSIDE: dict[str, Any] = {"github_models": {"url": "http://models.invalid/inference"}}
 
 
 @pytest.fixture(autouse=True)

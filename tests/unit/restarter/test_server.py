@@ -120,7 +120,7 @@ def test_services_that_are_not_listed_are_refused_without_a_request_to_docker(ri
         {"verb": "kill"},
     ],
 )
-def test_invalid_bodies_are_refused(rig: Rig, changes: dict[str, object]) -> None:
+def test_invalid_bodies_are_refused(rig: Rig, changes: dict[str, Any]) -> None:
     rig.docker.requests.clear()
     assert rig.restart(**changes)[0] == 400
     assert rig.docker.requests == []

@@ -68,7 +68,9 @@ def test_values_of_a_secret_file_do_not_appear(file: Path) -> None:
     assert problems(file, '{"name": 123456}', secret=True) == [found]
 
 
-@pytest.mark.parametrize(("text", "problem"), [("{", "is not JSON: "), ("[]", "Input should be a valid dictionary")])
+@pytest.mark.parametrize(
+    ("text", "problem"), [("{", "is not JSON: "), ("[]", "Input should be a valid dictionary")]
+)
 def test_what_is_not_a_json_object_is_reported(file: Path, text: str, problem: str) -> None:
     [found] = problems(file, text)
     assert found.startswith(f"{file}: {problem}")

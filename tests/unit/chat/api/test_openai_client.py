@@ -12,7 +12,11 @@ import openai
 import pytest
 from aiohttp import web
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from openai.types.chat import (
+    ChatCompletion,
+    ChatCompletionMessageParam,
+    ChatCompletionToolParam,
+)
 
 from app.chat.access.keys import new_key
 from app.chat.settings import KeyFile, Secrets
@@ -116,12 +120,12 @@ async def test_tools_are_called(client: AsyncOpenAI, server: ModelServer, stream
         async with client.chat.completions.stream(
             model="m", messages=HI, tools=[LOOK], tool_choice="required"
         ) as stream:
-            answer = await stream.get_final_completion()
+            answer: ChatCompletion = await stream.get_final_completion()
     else:
-        answer = await client.chat.completions.create(  # type: ignore[assignment]
+        answer = await client.chat.completions.create(
             model="m", messages=HI, tools=[LOOK], tool_choice="required"
         )
-    (call,) = answer.choices[0].message.tool_calls or ()
+    [call] = answer.choices[0].message.tool_calls or []
     assert call.type == "function"
     assert call.function.name == "look"
     assert json.loads(call.function.arguments) == {"at": "sea"}
@@ -131,7 +135,7 @@ async def test_tools_are_called(client: AsyncOpenAI, server: ModelServer, stream
 async def test_a_json_schema_and_extra_fields_reach_the_model_server(
     client: AsyncOpenAI, server: ModelServer
 ) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    schema: dict[str, object] = {"type": "object", "properties": {"n": {"type": "integer"}}}
     await client.chat.completions.create(
         model="m",
         messages=HI,

@@ -29,10 +29,10 @@ def test_the_same_bytes_are_written_every_time(tiny: Path, tmp_path: Path) -> No
 
 
 def test_it_describes_a_llama_with_a_chat_template(tiny: Path) -> None:
-    reader = gguf.GGUFReader(tiny)
-    assert reader.get_field("general.architecture").contents() == "llama"
-    assert reader.get_field("llama.block_count").contents() == 2
-    assert "<|assistant|>" in reader.get_field("tokenizer.chat_template").contents()
+    fields = gguf.GGUFReader(tiny).fields
+    assert fields["general.architecture"].contents() == "llama"
+    assert fields["llama.block_count"].contents() == 2
+    assert "<|assistant|>" in fields["tokenizer.chat_template"].contents()
 
 
 def test_its_vocabulary_has_unique_tokens_and_every_byte() -> None:
