@@ -293,7 +293,7 @@ class Rig:
     def restarts(self, name: str, since: float = 0.0) -> int:
         """Restarts that the restarter did."""
         return sum(
-            line["event"] == "restart" and line["outcome"] == "restarted" and at(line) >= since
+            line["message"] == "restart" and line["outcome"] == "restarted" and at(line) >= since
             for line in self.events(name, self.restarter)
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from app.inference.settings import read_settings
+from app.inference.settings import load_settings
 from components.config import network_access
 from components.config.network_access import (
     MOST_PEM_BYTES,
@@ -60,7 +60,7 @@ class TestModelHub:
         graph = run_program({**STACK, "modelHub": "https://hub.example.com/mirror/"})
         variables = environment(graph, "phi-inference")
         assert variables["HF_ENDPOINT"] == "https://hub.example.com/mirror"
-        assert read_settings(variables).hf_endpoint == variables["HF_ENDPOINT"]
+        assert load_settings(variables).hf_endpoint == variables["HF_ENDPOINT"]
 
     def test_a_model_that_is_in_the_image_asks_none(self, run_program: StackRunner) -> None:
         graph = run_program(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from app.inference.engine.cpu_variants import ALL, cpu_features, host_variants, keep, main
+
+from app.inference.build.engine.cpu_variants import ALL, cpu_features, host_variants, keep, main
 
 # As in ggml/src/CMakeLists.txt of the pinned source.
 CMAKE = """\
@@ -52,7 +53,7 @@ SAPPHIRE_RAPIDS = f"{ZEN5} amx_tile amx_int8"
         ("asimd asimddp fphp asimdhp sve i8mm sme", "armv8.2_2"),
     ],
 )
-def test_an_image_that_stays_here_gets_the_baseline_and_the_best_of_this_machine(
+def test_an_image_for_this_machine_gets_the_baselines_and_the_best_variant(
     features: str, variant: str
 ) -> None:
     chosen = host_variants(CMAKE, frozenset(features.split()))
@@ -65,7 +66,7 @@ def test_the_features_are_those_of_the_first_processor() -> None:
     assert cpu_features("") == frozenset()
 
 
-def test_other_variants_leave_the_file_and_nothing_else_does() -> None:
+def test_only_other_variants_are_removed_from_the_file() -> None:
     text = keep(CMAKE, ALL)
     named = {
         line.split("(")[1].split()[0].rstrip(")") for line in text.splitlines() if "backend" in line
@@ -83,8 +84,8 @@ def test_the_file_is_edited_in_place(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "sapphirerapids" in capsys.readouterr().out
 
 
-def test_a_source_in_which_no_variant_is_found_ends_the_build(tmp_path: Path) -> None:
+def test_a_source_without_variants_ends_the_build(tmp_path: Path) -> None:
     file = tmp_path / "CMakeLists.txt"
     file.write_text("add_library(ggml)\n")
-    with pytest.raises(SystemExit, match="names no CPU variant"):
+    with pytest.raises(SystemExit, match="has no CPU variant"):
         main("host", file)

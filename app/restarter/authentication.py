@@ -1,7 +1,7 @@
-"""Who may ask, and how often: signatures, replays and rates. No network in here.
+"""Authenticates requests by their signature, and limits how often a service is restarted.
 
 A request carries `X-Timestamp` (seconds since the epoch), `X-Nonce` (16 to 64 characters, used
-once) and `X-Signature`, the hexadecimal HMAC-SHA256 by the shared token over these lines:
+once) and `X-Signature`: the hexadecimal HMAC-SHA256, keyed with the shared token, over these lines:
 timestamp, nonce, method, path, hexadecimal SHA-256 of the body.
 """
 
@@ -15,8 +15,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 
-TOLERANCE = 30.0
-"""Seconds by which the clocks of monitor and restarter may differ."""
+CLOCK_TOLERANCE_SECONDS = 30.0
+"""How far the clocks of monitor and restarter may differ."""
 
 REMEMBERED_NONCES = 4096
 NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -25,7 +25,7 @@ HOUR = 3600.0
 
 
 class Refused(Exception):
-    """The request is not let through. `status` is the HTTP status that says so."""
+    """The request is refused, with this HTTP status."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -39,21 +39,22 @@ def sign(token: bytes, timestamp: str, nonce: str, method: str, path: str, body:
     return hmac.new(token, text.encode(), hashlib.sha256).hexdigest()
 
 
-class Gate:
-    """Checks signatures and remembers used nonces. Safe for use by several threads.
+class Authenticator:
+    """Checks signatures and remembers used nonces. Thread-safe.
 
-    Requests signed before the gate was made are refused: nonces used then are forgotten.
+    Requests signed before this process started are refused, because it does not have the nonces
+    that were used until then.
     """
 
     def __init__(self, token: bytes, clock: Callable[[], float]) -> None:
         self._token = token
         self._clock = clock
-        self._since = clock()
-        self._used: dict[str, float] = {}
+        self._started_at = clock()
+        self._used_nonces: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def check(self, headers: Mapping[str, str], method: str, path: str, body: bytes) -> None:
-        """Let a request through once; raises Refused."""
+        """Accept a request once; raises Refused."""
         timestamp = headers.get("X-Timestamp") or ""
         nonce = headers.get("X-Nonce") or ""
         signature = headers.get("X-Signature") or ""
@@ -63,23 +64,24 @@ class Gate:
         if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
             raise Refused(401, "wrong signature")
         signed_at = float(timestamp)
-        if abs(self._clock() - signed_at) > TOLERANCE or signed_at < self._since:
-            raise Refused(401, "signed too long ago, or clocks differ")
+        age = self._clock() - signed_at
+        if abs(age) > CLOCK_TOLERANCE_SECONDS or signed_at < self._started_at:
+            raise Refused(401, "signed too long ago, or the clocks differ")
         self._use(nonce, signed_at)
 
     def _use(self, nonce: str, signed_at: float) -> None:
         with self._lock:
-            horizon = self._clock() - TOLERANCE
-            self._used = {key: at for key, at in self._used.items() if at >= horizon}
-            if nonce in self._used:
+            oldest = self._clock() - CLOCK_TOLERANCE_SECONDS
+            self._used_nonces = {key: at for key, at in self._used_nonces.items() if at >= oldest}
+            if nonce in self._used_nonces:
                 raise Refused(401, "replayed")
-            if len(self._used) >= REMEMBERED_NONCES:
+            if len(self._used_nonces) >= REMEMBERED_NONCES:
                 raise Refused(429, "too many requests")
-            self._used[nonce] = signed_at
+            self._used_nonces[nonce] = signed_at
 
 
-class Rates:
-    """How often each service may be restarted, whatever a monitor asks for."""
+class RestartLimit:
+    """Limits the restarts of each service, independently of the monitor's own limit."""
 
     def __init__(self, max_per_hour: int, min_gap: float, clock: Callable[[], float]) -> None:
         self._max_per_hour = max_per_hour
@@ -89,7 +91,7 @@ class Rates:
         self._lock = threading.Lock()
 
     def take(self, service: str) -> float:
-        """Count a restart, and give its time; raises Refused where it would be one too many."""
+        """Count a restart and return its time; raises Refused over the limit."""
         now = self._clock()
         with self._lock:
             recent = self._restarts.setdefault(service, deque(maxlen=self._max_per_hour or 1))
@@ -103,6 +105,6 @@ class Rates:
         return now
 
     def give_back(self, service: str, taken_at: float) -> None:
-        """Count a restart no more, as it was not done."""
+        """Remove a restart from the count, because it failed."""
         with self._lock, contextlib.suppress(ValueError):
             self._restarts[service].remove(taken_at)

@@ -1,7 +1,7 @@
-"""Puts the pieces of a streamed answer together into the whole answer that a client asked for.
+"""Assembles the chunks of a stream into the document that a client without `stream` expects.
 
-Source of both forms: OpenAI's API reference, "Chat completions" and "Completions". Fields that it
-does not know (llama-server's `timings`, for one) are kept: the last value wins.
+Source of both forms: OpenAI's API reference, "Chat completions" and "Completions". Other fields,
+such as llama-server's `timings`, are kept with their last value.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.chat.relay import sse
-from app.chat.relay.upstream import broken_off
+from app.chat.relay.upstream import lost_upstream
 
-_WHOLE_KINDS = {"chat.completion.chunk": "chat.completion"}
+_DOCUMENT_TYPES = {"chat.completion.chunk": "chat.completion"}
 
 
-class AnswerAssembly:
-    """Feed it events; `whole` is the answer."""
+class ResponseAssembly:
+    """Collects events with `feed`; `document` is the result."""
 
     def __init__(self) -> None:
         self._top: dict[str, Any] = {}
@@ -31,18 +31,18 @@ class AnswerAssembly:
                 elif value is not None:
                     self._top[name] = value
 
-    def whole(self) -> dict[str, Any]:
-        """The answer as if it had never been streamed. Raises ApiError when there was none."""
+    def document(self) -> dict[str, Any]:
+        """The response as if it had not been streamed; raises ApiError if it is empty."""
         if not self._choices:
-            raise broken_off("the model server sent an empty answer")
-        kind = self._top.get("object", "")
-        choices = [_closed(choice) for _, choice in sorted(self._choices.items())]
-        return {**self._top, "object": _WHOLE_KINDS.get(kind, kind), "choices": choices}
+            raise lost_upstream("the model server sent an empty response")
+        type_ = self._top.get("object", "")
+        choices = [_completed(choice) for _, choice in sorted(self._choices.items())]
+        return {**self._top, "object": _DOCUMENT_TYPES.get(type_, type_), "choices": choices}
 
-    def _add_choice(self, piece: Mapping[str, Any]) -> None:
-        index = piece.get("index", 0)
+    def _add_choice(self, part: Mapping[str, Any]) -> None:
+        index = part.get("index", 0)
         choice = self._choices.setdefault(index, {"index": index, "finish_reason": None})
-        for name, value in piece.items():
+        for name, value in part.items():
             if name == "delta":
                 _add_delta(choice.setdefault("message", {"content": None}), value or {})
             elif name == "text":
@@ -67,8 +67,8 @@ def _add_delta(message: dict[str, Any], delta: Mapping[str, Any]) -> None:
             message[name] = value
 
 
-def _add_tool_call(call: dict[str, Any], piece: Mapping[str, Any]) -> None:
-    for name, value in piece.items():
+def _add_tool_call(call: dict[str, Any], part: Mapping[str, Any]) -> None:
+    for name, value in part.items():
         if name == "function":
             function = call.setdefault("function", {"arguments": ""})
             function["arguments"] += value.get("arguments") or ""
@@ -78,18 +78,18 @@ def _add_tool_call(call: dict[str, Any], piece: Mapping[str, Any]) -> None:
             call[name] = value
 
 
-def _add_logprobs(choice: dict[str, Any], piece: Mapping[str, Any] | None) -> None:
-    if piece is None:
+def _add_logprobs(choice: dict[str, Any], part: Mapping[str, Any] | None) -> None:
+    if part is None:
         return
     logprobs = choice.setdefault("logprobs", {})
-    for name, value in piece.items():
+    for name, value in part.items():
         if isinstance(value, list) and isinstance(logprobs.get(name), list):
             logprobs[name] += value
         else:
             logprobs[name] = value
 
 
-def _closed(choice: dict[str, Any]) -> dict[str, Any]:
+def _completed(choice: dict[str, Any]) -> dict[str, Any]:
     message = choice.get("message")
     if message is not None:
         message.setdefault("role", "assistant")

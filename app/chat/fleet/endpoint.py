@@ -1,4 +1,4 @@
-"""One configured address of a model, and the servers that stand behind it."""
+"""One configured URL of a model, and the replicas at the IP addresses of its host."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from app.chat.fleet.circuit_breaker import CircuitBreaker
 from app.chat.fleet.replica import Replica, State
 from app.chat.settings import ModelSettings
 
-# Two addresses of one server.
+# Resolves to two addresses of one server.
 _LOOPBACK = "localhost"
 
 
-class Site:
-    """Knows the servers that were last found at a configured address.
+class Endpoint:
+    """Replicas at the IP addresses that were found last.
 
-    `unresolved` stands for all of them as long as none is known, so that there is always something
-    to tell the state of.
+    While there are none, `unresolved` is the only replica, so that the model always has a state.
     """
 
     def __init__(
@@ -27,14 +26,14 @@ class Site:
         self._url = urlsplit(url)
         self._model = model
         self._make_breaker = make_breaker
-        self._found: dict[str, Replica] = {}
+        self._replicas: dict[str, Replica] = {}
         self.unresolved = self._replica(self._url.hostname or "", None)
 
     @property
-    def name(self) -> str | None:
-        """The name to be resolved. None where the address is to be used as it is.
+    def host_to_resolve(self) -> str | None:
+        """The host name to resolve; None for an IP address, localhost, and HTTPS.
 
-        A certificate is issued for a name, so what stands behind one is asked by it.
+        HTTPS requests use the host name, because the certificate is issued for it.
         """
         host = self._url.hostname or ""
         return None if self._url.scheme != "http" or _is_literal(host) else host
@@ -44,29 +43,31 @@ class Site:
         return self._url.port or 80
 
     @property
-    def known(self) -> bool:
-        """Whether any address is known."""
-        return bool(self._found)
+    def resolved(self) -> bool:
+        """Whether there is at least one IP address."""
+        return bool(self._replicas)
 
     @property
-    def answers(self) -> bool:
-        """Whether any of the servers was well when it was last asked."""
-        return any(replica.health.state is State.READY for replica in self._found.values())
+    def ready(self) -> bool:
+        """Whether at least one replica passed its last health check."""
+        return any(replica.health.state is State.READY for replica in self._replicas.values())
 
-    def found(self, addresses: Iterable[str]) -> tuple[list[Replica], list[Replica]]:
-        """Take in the addresses that the name now stands for: which replicas go, which come."""
+    def update(self, addresses: Iterable[str]) -> tuple[list[Replica], list[Replica]]:
+        """Set the current IP addresses; returns the removed and the added replicas."""
         wanted = list(addresses)
-        gone = [self._found.pop(address) for address in [*self._found] if address not in wanted]
-        new = []
-        if wanted and not self._found and not gone:
-            gone = [self.unresolved]
-        elif not wanted and gone:
-            new = [self.unresolved]
+        removed = [
+            self._replicas.pop(address) for address in [*self._replicas] if address not in wanted
+        ]
+        added = []
+        if wanted and not self._replicas and not removed:
+            removed = [self.unresolved]
+        elif not wanted and removed:
+            added = [self.unresolved]
         for address in wanted:
-            if address not in self._found:
-                self._found[address] = self._replica(address, self._url.netloc)
-                new.append(self._found[address])
-        return gone, new
+            if address not in self._replicas:
+                self._replicas[address] = self._replica(address, self._url.netloc)
+                added.append(self._replicas[address])
+        return removed, added
 
     def _replica(self, address: str, host: str | None) -> Replica:
         at = f"[{address}]" if ":" in address else address

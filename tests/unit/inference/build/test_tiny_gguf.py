@@ -1,12 +1,12 @@
-"""The tiny model's file: small, the same every time, and made of words that can be read."""
+"""The file of the tiny model: small, reproducible, with a vocabulary of readable words."""
 
 import hashlib
 from pathlib import Path
 
 import gguf
 import pytest
-from app.inference.model.tiny_gguf import FOLLOWERS, WORDS, vocabulary, write_tiny_gguf
 
+from app.inference.build.tiny_gguf import FOLLOWERS, WORDS, vocabulary, write_tiny_gguf
 from app.inference.model.gguf_header import check_gguf
 
 
@@ -29,21 +29,21 @@ def test_the_same_bytes_are_written_every_time(tiny: Path, tmp_path: Path) -> No
 
 
 def test_it_describes_a_llama_with_a_chat_template(tiny: Path) -> None:
-    reader = gguf.GGUFReader(tiny)
-    assert reader.get_field("general.architecture").contents() == "llama"
-    assert reader.get_field("llama.block_count").contents() == 2
-    assert "<|assistant|>" in reader.get_field("tokenizer.chat_template").contents()
+    fields = gguf.GGUFReader(tiny).fields
+    assert fields["general.architecture"].contents() == "llama"
+    assert fields["llama.block_count"].contents() == 2
+    assert "<|assistant|>" in fields["tokenizer.chat_template"].contents()
 
 
-def test_its_vocabulary_has_no_token_twice_and_can_take_in_any_byte() -> None:
+def test_its_vocabulary_has_unique_tokens_and_every_byte() -> None:
     texts = [token.text for token in vocabulary()]
     assert len(texts) == len(set(texts))
     assert {f"<0x{value:02X}>" for value in range(256)} <= set(texts)
 
 
-def test_whatever_it_says_comes_to_an_end() -> None:
+def test_every_sentence_ends() -> None:
     reachable = {"ELSE"}
     while more := {next for kind in reachable for next in FOLLOWERS[kind]} - reachable:
         reachable |= more
-    assert reachable == set(WORDS), "every kind of word can be said, the end among them"
+    assert reachable == set(WORDS), "every kind of word is reachable, including the end"
     assert all(sum(shares.values()) == pytest.approx(1) for shares in FOLLOWERS.values())
