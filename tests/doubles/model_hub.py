@@ -46,7 +46,7 @@ class FakeHub:
     """The host of each request that was sent as to a proxy."""
     tls: ssl.SSLContext | None = None
     bytes_sent: int = 0
-    address: tuple[str, int] = ("127.0.0.1", 0)
+    host_and_port: tuple[str, int] = ("127.0.0.1", 0)
     storage_host: str = "localhost"
     """Not the host name of the hub: the token must not be sent there."""
     tokens_at_storage: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class FakeHub:
         class Handler(_Handler):
             fake_hub = hub
 
-        self._server = ThreadingHTTPServer(self.address, Handler)
+        self._server = ThreadingHTTPServer(self.host_and_port, Handler)
         if self.tls:
             self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
@@ -195,7 +195,7 @@ if __name__ == "__main__":
         repository,
         Path(file).name,
         Path(file).read_bytes(),
-        address=("0.0.0.0", int(port)),
+        host_and_port=("0.0.0.0", int(port)),
         storage_host=storage_host,
     )
     with serving:

@@ -113,8 +113,8 @@ class ModelServer:
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()
-        address = self._runner.addresses[0]
-        self.url = f"http://{host}:{address[1]}"
+        _, bound_port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{bound_port}"
 
     async def stop(self) -> None:
         if self._runner is not None:

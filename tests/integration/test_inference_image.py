@@ -269,7 +269,7 @@ class TestFailing:
     def test_no_network(self, start: Start) -> None:
         container = start(FROM_HUB, network_mode="none", tmpfs=SMALL_MODELS_DIR)
         line = failure_line(container, code=15)
-        assert "http://hub:8080 could not be reached" in line["error"]
+        assert "cannot reach http://hub:8080" in line["error"]
         assert "network" in line["what_to_do"]
 
     def test_a_full_disk(self, start: Start, hub_network: Network) -> None:
