@@ -24,17 +24,20 @@ from app.monitor.alerting.heartbeat import beat
 from app.monitor.checks.fetch import Fetcher
 from app.monitor.checks.probes import Prober
 from app.monitor.decisions.watch import Watch
-from app.monitor.log import log
 from app.monitor.restarting.restarts import RestarterClient
 from app.monitor.settings import Settings, SettingsError, load
 from app.monitor.store.history import History
 from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
+from app.shared.json_log import Log, log_to
+
+log = Log("monitor")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the result is the exit status."""
     options = _parser().parse_args(arguments)
+    log_to()
     try:
         settings = load()
         if options.command in ("pause", "resume"):
@@ -90,12 +93,17 @@ async def run(settings: Settings) -> None:
         site = application(watch, history, Exposition(watch, alerter))
         await stack.enter_async_context(_served(site, settings))
         await stack.enter_async_context(_served(admin.application(watch), settings, private=True))
-        log("started", stack=settings.stack, services=len(settings.services), port=settings.port)
+        log.info(
+            "monitor started",
+            stack=settings.stack,
+            services=len(settings.services),
+            port=settings.port,
+        )
         for note in settings.notes:
-            log("note", "warning", reason=note)
+            log.warning(note)
         parts = (watch.run(), history.run(), alerter.run(), beat(settings.alerts, outside))
         await _until(stop, [asyncio.create_task(part) for part in parts])
-    log("stopped")
+    log.info("monitor stopped")
 
 
 @contextlib.asynccontextmanager

@@ -18,9 +18,11 @@ from pydantic import TypeAdapter
 from app.monitor.alerting.messages import Alert, render
 from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
 from app.monitor.decisions.decisions import Event, Happening
-from app.monitor.log import log
 from app.monitor.settings import Alerts, Service, Webhook
 from app.monitor.store.store import Store
+from app.shared.json_log import Log
+
+log = Log("monitor")
 
 OUTBOX_LIMIT = 200
 """Messages kept for delivery; beyond it the oldest are dropped, and that is logged."""
@@ -164,7 +166,7 @@ class Alerter:
         now = self._clock()
         self._box.outbox += [Message(webhook.name, alerts, now) for webhook in self._rules.webhooks]
         if surplus := self._box.outbox[:-OUTBOX_LIMIT]:
-            log("alerts_dropped", "error", messages=len(surplus), reason="the outbox is full")
+            log.error("alert messages dropped", messages=len(surplus), reason="the outbox is full")
             del self._box.outbox[:-OUTBOX_LIMIT]
 
     async def _deliver(self, message: Message) -> None:
@@ -177,7 +179,7 @@ class Alerter:
         if fault is None:
             self._done(message, "delivered")
         elif self._clock() - message.made_at > self._rules.drop_after:
-            log("alert_dropped", "error", webhook=webhook.name, reason=fault)
+            log.error("alert message dropped", webhook=webhook.name, reason=fault)
             self._done(message, "dropped")
         else:
             delay = min(
@@ -186,7 +188,7 @@ class Alerter:
             )
             message.not_before = self._clock() + max(delay, wait)
             self._count(webhook.name, "failed")
-            log("alert_not_delivered", "warning", webhook=webhook.name, reason=fault)
+            log.warning("alert message not delivered", webhook=webhook.name, reason=fault)
 
     def _done(self, message: Message, result: str) -> None:
         self._box.outbox.remove(message)
@@ -214,7 +216,7 @@ class Alerter:
         try:
             await asyncio.to_thread(self._store.save, self._box)
         except OSError as error:
-            log("alerts_not_saved", "error", reason=str(error))
+            log.error("alerts not saved", reason=str(error))
 
 
 def _retry_after(answer: Answer) -> float:

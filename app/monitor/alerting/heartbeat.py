@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 
 from app.monitor.checks.fetch import Fetcher, NoAnswer
-from app.monitor.log import log
 from app.monitor.settings import Alerts
+from app.shared.json_log import Log
+
+log = Log("monitor")
 
 
 async def beat(rules: Alerts, fetcher: Fetcher) -> None:
@@ -16,7 +18,7 @@ async def beat(rules: Alerts, fetcher: Fetcher) -> None:
     while rules.heartbeat_url_file is not None:
         fault = await _beat_once(rules.heartbeat_url_file, fetcher)
         if fault and not failing:
-            log("heartbeat_failed", "warning", reason=fault)
+            log.warning("heartbeat failed", reason=fault)
         failing = fault is not None
         await asyncio.sleep(rules.heartbeat_every)
 

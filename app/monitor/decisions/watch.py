@@ -32,9 +32,11 @@ from app.monitor.decisions.decisions import (
     resume,
 )
 from app.monitor.decisions.states import FAILED, SERVING, State, Verdict
-from app.monitor.log import log
 from app.monitor.settings import Judgement, Service, Settings, paused
 from app.monitor.store.store import Store
+from app.shared.json_log import Log
+
+log = Log("monitor")
 
 SAVE_EVERY = 30.0
 """Seconds between two saves of what is remembered, when nothing happened that cannot wait."""
@@ -325,7 +327,7 @@ class Watch:
             self.state_writable = True
         except OSError as error:
             if self.state_writable:
-                log("state_not_saved", "error", reason=str(error))
+                log.error("state not saved", reason=str(error))
             self.state_writable = False
 
     async def _save_regularly(self) -> None:
@@ -339,8 +341,10 @@ class Watch:
         while self._restarter is not None:
             works = await self._restarter.works()
             if works is not self.restarter_works:
-                level = "info" if works else "warning"
-                log("restarter_works" if works else "restarter_fails", level)
+                if works:
+                    log.info("restarter works")
+                else:
+                    log.warning("restarter does not work")
             self.restarter_works = works
             await asyncio.sleep(self.settings.interval)
 
@@ -350,8 +354,8 @@ class Watch:
         if count % self.settings.detail_every:
             return
         memory = self.memories[service.name]
-        log(
-            "checked",
+        log.info(
+            "service checked",
             service=service.name,
             kind=service.kind.value,
             state=memory.state.value,
@@ -371,15 +375,32 @@ def next_check_at(due: float, pace: float, now: float) -> float:
     return max(now + SHORTEST_PAUSE, round(due / tick) * tick)
 
 
+LOG_MESSAGES = {
+    Happening.STATE: "state changed",
+    Happening.FAILED: "service failed",
+    Happening.RECOVERED: "service recovered",
+    Happening.RESTART_ASKED: "restart requested",
+    Happening.RESTARTED: "service restarted",
+    Happening.RESTARTED_ELSEWHERE: "service restarted by someone else",
+    Happening.RESTART_HELD: "restart withheld",
+    Happening.RESTART_FAILED: "restart failed",
+    Happening.GAVE_UP: "restarts given up",
+    Happening.FLAPPING: "flapping started",
+    Happening.SETTLED: "flapping ended",
+    Happening.PAUSED: "pause started",
+    Happening.RESUMED: "pause ended",
+}
+
+
 def _log_event(event: Event) -> None:
     failing = event.after in FAILED or event.happening in (
         Happening.FAILED,
         Happening.GAVE_UP,
         Happening.RESTART_FAILED,
     )
-    log(
-        event.happening.value,
-        "warning" if failing else "info",
+    write = log.warning if failing else log.info
+    write(
+        LOG_MESSAGES[event.happening],
         service=event.service,
         before=event.before and event.before.value,
         after=event.after and event.after.value,

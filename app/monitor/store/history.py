@@ -17,9 +17,11 @@ from pydantic import TypeAdapter
 
 from app.monitor.decisions.decisions import Event, Happening, Memory, can_serve
 from app.monitor.decisions.states import State
-from app.monitor.log import log
 from app.monitor.settings import Service
 from app.monitor.store.store import Content, Store
+from app.shared.json_log import Log
+
+log = Log("monitor")
 
 QUARTER = 900
 QUARTERS = 96
@@ -294,4 +296,4 @@ async def _quietly(store: Store[Content], content: Content) -> None:
     try:
         await asyncio.to_thread(store.save, content)
     except OSError as error:
-        log("history_not_saved", "error", reason=str(error))
+        log.error("history not saved", reason=str(error))

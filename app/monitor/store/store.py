@@ -8,7 +8,9 @@ from typing import Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.monitor.log import log
+from app.shared.json_log import Log
+
+log = Log("monitor")
 
 Content = TypeVar("Content")
 
@@ -28,7 +30,7 @@ class Store(Generic[Content]):
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
-            log("state_unreadable", "warning", file=self._path.name, reason=str(error)[:300])
+            log.warning("state file unreadable", file=self._path.name, reason=str(error)[:300])
             self._set_aside()
             return None
 
@@ -36,7 +38,7 @@ class Store(Generic[Content]):
         try:
             self._path.replace(self._path.with_suffix(".unreadable"))
         except OSError as error:
-            log("state_not_set_aside", "warning", file=self._path.name, reason=str(error))
+            log.warning("state file not renamed", file=self._path.name, reason=str(error))
 
     def save(self, content: Content) -> None:
         """Write the value so that a crash leaves the old file or the new one; raises OSError."""

@@ -261,16 +261,16 @@ class Rig:
         """What the monitor logged of a service."""
         return [line for line in lines(container or self.monitor) if line.get("service") == name]
 
-    def event(self, name: str, event: str, after: float = 0.0) -> dict[str, Any]:
-        """Wait for an event of a service."""
+    def event(self, name: str, message: str, after: float = 0.0) -> dict[str, Any]:
+        """Wait for a line that the monitor logs about a service."""
 
         def find() -> dict[str, Any] | None:
             for line in self.events(name):
-                if line["event"] == event and at(line) >= after:
+                if line["message"] == message and at(line) >= after:
                     return line
             return None
 
-        return wait_for(find, lambda: f"{name}: no {event}: {self.events(name)}")
+        return wait_for(find, lambda: f"{name}: no line {message!r}: {self.events(name)}")
 
     def becomes(self, name: str, state: str) -> dict[str, Any]:
         """Wait until the monitor shows a service in a state."""
@@ -291,13 +291,15 @@ class Rig:
     def restarts(self, name: str, since: float = 0.0) -> int:
         """Restarts that the restarter did."""
         return sum(
-            line["event"] == "restart" and line["outcome"] == "restarted" and at(line) >= since
+            line.get("outcome") == "restarted" and at(line) >= since
             for line in self.events(name, self.restarter)
         )
 
     def monitoring_since(self) -> float:
         """When the monitor started."""
-        return next(at(line) for line in lines(self.monitor) if line["event"] == "started")
+        return next(
+            at(line) for line in lines(self.monitor) if line["message"] == "monitor started"
+        )
 
     def alerts(self) -> list[dict[str, Any]]:
         """What has reached the webhook."""

@@ -50,12 +50,12 @@ async def monitor(tmp_path: Path) -> AsyncIterator[Monitor]:
     monitor = Monitor(tmp_path)
     process = await monitor.start()
     assert process.stdout
-    assert b'"started"' in await process.stdout.readline()
+    assert b'"monitor started"' in await process.stdout.readline()
     yield monitor
     process.terminate()
     out, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
-    assert b'"stopped"' in out.splitlines()[-1]
+    assert b'"monitor stopped"' in out.splitlines()[-1]
     assert (tmp_path / "state.json").exists(), "what it knew was kept"
 
 

@@ -14,6 +14,7 @@ from app.monitor.checks.fetch import Fetcher
 from app.monitor.decisions.decisions import Event, Happening
 from app.monitor.settings import Alerts, Service, WebhookFormat
 from tests.doubles.watched_service import FakeService, serving
+from tests.unit.monitor.conftest import LogLines
 
 PHI = Service.model_validate({"name": "phi", "url": "http://phi"})
 HOUR = 3600.0
@@ -215,13 +216,13 @@ async def test_the_outbox_is_bounded(mail: Mail) -> None:
 
 @pytest.mark.parametrize("content", ["", "nonsense", "http://", "http://127.0.0.1:1/secret-part"])
 async def test_no_fault_tells_the_secret_address(
-    mail: Mail, content: str, capsys: pytest.CaptureFixture[str]
+    mail: Mail, content: str, log_lines: LogLines
 ) -> None:
     mail.file.write_text(content)
     mail.tell(Happening.FAILED)
     await mail.alerter.turn()
-    line = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert line["event"] == "alert_not_delivered"
+    line = log_lines()[-1]
+    assert line["message"] == "alert message not delivered"
     assert "secret-part" not in json.dumps(line)
 
 

@@ -12,6 +12,7 @@ from app.monitor.decisions.states import State, Verdict
 from app.monitor.decisions.watch import Watch, next_check_at
 from app.monitor.settings import Judgement, Service, Settings
 from app.restarter.server import CONNECTIONS
+from tests.unit.monitor.conftest import LogLines
 
 OK = Verdict(State.OK, "ok", "HTTP 200")
 REFUSED = Verdict(State.DOWN, "refused", "connection refused")
@@ -364,14 +365,14 @@ async def test_a_pause_holds_restarts_and_a_resume_lets_them_go(tmp_path: Path) 
 
 
 async def test_state_changes_are_logged_at_once_and_details_every_n_checks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, log_lines: LogLines
 ) -> None:
     clock = Clock()
     watch = make(tmp_path, Scripted(), clock, detail_every=10)
     await rounds(watch, clock, 20)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    states = [line for line in lines if line["event"] == Happening.STATE.value]
-    details = [line for line in lines if line["event"] == "checked"]
+    lines = log_lines()
+    states = [line for line in lines if line["message"] == "state changed"]
+    details = [line for line in lines if line["message"] == "service checked"]
     assert [(line["service"], line["after"]) for line in states] == [("phi", "ok"), ("chat", "ok")]
     assert [(line["service"], line["checks"]) for line in details] == [
         ("phi", 10),
