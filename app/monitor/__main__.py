@@ -24,12 +24,14 @@ from app.monitor.alerting.heartbeat import beat
 from app.monitor.checks.fetch import Fetcher
 from app.monitor.checks.probes import Prober
 from app.monitor.decisions.watch import Watch
+from app.monitor.load_settings import load_settings
 from app.monitor.restarting.restarts import RestarterClient
-from app.monitor.settings import Settings, SettingsError, load
+from app.monitor.settings import Internal, Settings
 from app.monitor.store.history import History
 from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
 from app.shared.json_log import Log, log_to
+from app.shared.settings_file import SettingsError
 
 log = Log("monitor")
 
@@ -37,10 +39,12 @@ log = Log("monitor")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the result is the exit status."""
     options = _parser().parse_args(arguments)
-    log_to()
+    command = options.command or "run"
+    if command == "run":
+        log_to()
     try:
-        settings = load()
-        if options.command in ("pause", "resume"):
+        settings = load_settings()
+        if command != "run":
             return tell(settings, options)
         asyncio.run(run(settings))
     except SettingsError as error:
@@ -71,16 +75,17 @@ async def run(settings: Settings) -> None:
         fetcher, outside = Fetcher.create(), Fetcher.create(outside=True)
         stack.push_async_callback(fetcher.close)
         stack.push_async_callback(outside.close)
-        prober = Prober(fetcher)
+        internal = settings.internal
+        prober = Prober(fetcher, settings.thresholds, internal.check_timeout)
         client = RestarterClient(settings.restarts, fetcher) if settings.restarts.enabled else None
-        intervals = {one.name: settings.interval_of(one) for one in settings.services}
-        history = History(intervals, settings.state_dir, time.time)
+        names = [service.name for service in settings.services]
+        history = History(names, settings.interval, internal.state_dir, time.time)
         alerter = Alerter(
             settings.alerts,
             settings.stack,
-            settings.state_dir,
+            internal.state_dir,
             outside,
-            services=intervals,
+            services=names,
             paused=lambda name: watch.is_paused(watch.services[name]),
         )
         watch = Watch(
@@ -91,16 +96,14 @@ async def run(settings: Settings) -> None:
             check_listeners=(history.count,),
         )
         site = application(watch, history, Exposition(watch, alerter))
-        await stack.enter_async_context(_served(site, settings))
-        await stack.enter_async_context(_served(admin.application(watch), settings, private=True))
+        await stack.enter_async_context(_served(site, internal))
+        await stack.enter_async_context(_served(admin.application(watch), internal, private=True))
         log.info(
             "monitor started",
             stack=settings.stack,
             services=len(settings.services),
-            port=settings.port,
+            port=internal.port,
         )
-        for note in settings.notes:
-            log.warning(note)
         parts = (watch.run(), history.run(), alerter.run(), beat(settings.alerts, outside))
         await _until(stop, [asyncio.create_task(part) for part in parts])
     log.info("monitor stopped")
@@ -108,18 +111,18 @@ async def run(settings: Settings) -> None:
 
 @contextlib.asynccontextmanager
 async def _served(
-    app: web.Application, settings: Settings, *, private: bool = False
+    app: web.Application, internal: Internal, *, private: bool = False
 ) -> AsyncIterator[None]:
     """Serve an application, on the admin socket if it is private."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
         if private:
-            settings.admin_socket.unlink(missing_ok=True)
-            await web.UnixSite(runner, str(settings.admin_socket)).start()
-            settings.admin_socket.chmod(0o600)
+            internal.admin_socket.unlink(missing_ok=True)
+            await web.UnixSite(runner, str(internal.admin_socket)).start()
+            internal.admin_socket.chmod(0o600)
         else:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            await web.TCPSite(runner, internal.host, internal.port).start()
         yield
     finally:
         await runner.cleanup()

@@ -72,13 +72,16 @@ class _SocketConnection(http.client.HTTPConnection):
 
 def tell(settings: Settings, verb: str, data: dict[str, Any]) -> tuple[bool, str]:
     """Tell the monitor that runs beside this process; whether it worked, and what it said."""
-    connection = _SocketConnection(settings.admin_socket)
+    connection = _SocketConnection(settings.internal.admin_socket)
     try:
         connection.request("POST", f"/{verb}", json.dumps(data))
         answer = connection.getresponse()
         return answer.status == 200, answer.read().decode()
     except OSError as error:
-        return False, f"{settings.admin_socket}: {error.strerror or error}: is a monitor running?"
+        return (
+            False,
+            f"{settings.internal.admin_socket}: {error.strerror or error}: is a monitor running?",
+        )
     finally:
         connection.close()
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from app.monitor.alerting.messages import Alert, render
 from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
 from app.monitor.decisions.decisions import Event, Happening
-from app.monitor.settings import Alerts, Service, Webhook
+from app.monitor.settings import AlertSettings, Service, Webhook
 from app.monitor.store.store import Store
 from app.shared.json_log import Log
 
@@ -28,6 +28,11 @@ OUTBOX_LIMIT = 200
 """Messages kept for delivery; beyond it the oldest are dropped, and that is logged."""
 
 DELIVER_WITHIN = 10.0
+FIRST_RETRY = 2.0
+"""Seconds until a failed delivery is retried; doubled after each failure."""
+LONGEST_RETRY = 900.0
+DROP_AFTER = 86_400.0
+"""Seconds after which a message that could not be delivered is dropped."""
 
 OPENING = (Happening.FAILED, Happening.GAVE_UP, Happening.RESTART_HELD, Happening.RESTART_FAILED)
 
@@ -61,7 +66,7 @@ class Alerter:
 
     def __init__(
         self,
-        rules: Alerts,
+        rules: AlertSettings,
         stack: str,
         state_dir: Path,
         fetcher: Fetcher,
@@ -178,14 +183,11 @@ class Alerter:
         message.attempts += 1
         if fault is None:
             self._done(message, "delivered")
-        elif self._clock() - message.made_at > self._rules.drop_after:
+        elif self._clock() - message.made_at > DROP_AFTER:
             log.error("alert message dropped", webhook=webhook.name, reason=fault)
             self._done(message, "dropped")
         else:
-            delay = min(
-                self._rules.retry_max,
-                self._rules.retry_first * 2.0 ** min(message.attempts - 1, 30),
-            )
+            delay = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(message.attempts - 1, 30))
             message.not_before = self._clock() + max(delay, wait)
             self._count(webhook.name, "failed")
             log.warning("alert message not delivered", webhook=webhook.name, reason=fault)

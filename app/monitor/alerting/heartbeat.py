@@ -6,13 +6,15 @@ import asyncio
 from pathlib import Path
 
 from app.monitor.checks.fetch import Fetcher, NoAnswer
-from app.monitor.settings import Alerts
+from app.monitor.settings import AlertSettings
 from app.shared.json_log import Log
 
 log = Log("monitor")
 
+HEARTBEAT_INTERVAL = 60.0
 
-async def beat(rules: Alerts, fetcher: Fetcher) -> None:
+
+async def beat(rules: AlertSettings, fetcher: Fetcher) -> None:
     """GET the secret address regularly, until cancelled; a fault is logged once."""
     failing = False
     while rules.heartbeat_url_file is not None:
@@ -20,7 +22,7 @@ async def beat(rules: Alerts, fetcher: Fetcher) -> None:
         if fault and not failing:
             log.warning("heartbeat failed", reason=fault)
         failing = fault is not None
-        await asyncio.sleep(rules.heartbeat_every)
+        await asyncio.sleep(HEARTBEAT_INTERVAL)
 
 
 async def _beat_once(url_file: Path, fetcher: Fetcher) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
 from app.monitor.checks.progress import Progress, Sample, advanced, judge, read_counter, read_slots
 from app.monitor.decisions.states import State, Verdict
-from app.monitor.settings import Expectation, Judgement, Kind, Service
+from app.monitor.settings import CHECK_TIMEOUT, Expectation, Kind, Service, Thresholds
 
 WORK_COUNTERS = ("n_decode_total", "prompt_tokens_total", "tokens_predicted_total")
 
@@ -28,22 +28,26 @@ LOADING_WORDS = ("loading", "starting", "downloading", "fetching")
 class Prober:
     """Checks services; remembers only what the forward-progress judgement needs."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(
+        self, fetcher: Fetcher, thresholds: Thresholds, timeout: float = CHECK_TIMEOUT
+    ) -> None:
         self._fetcher = fetcher
+        self._thresholds = thresholds
+        self.timeout = timeout
         self._progress: dict[str, Progress] = {}
 
-    async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+    async def check(self, service: Service, now: float) -> Verdict:
         """Check a service once. Never raises for what the service does."""
         try:
             if service.kind is Kind.INFERENCE:
-                return await self._inference(service, judgement, now)
+                return await self._inference(service, now)
             if service.kind is Kind.CHAT:
                 return await self._chat(service)
             if service.kind is Kind.CONNECTOR:
                 return await self._connector(service)
             if service.kind is Kind.TCP:
                 return await self._tcp(service)
-            answer = await self._fetcher.get(service.address, service.timeout)
+            answer = await self._fetcher.get(service.base_url, self.timeout)
         except NoAnswer as fault:
             if fault.code == "refused":
                 # No process listens, so what its slots last did says nothing of the next one's.
@@ -60,7 +64,7 @@ class Prober:
         alive = judge_answer(await self._health(service), service.expect)
         if alive.state not in (State.OK, State.DEGRADED):
             return replace(alive, excusable=False)
-        ready = await self._fetcher.get(f"{service.address}/ready", service.timeout)
+        ready = await self._fetcher.get(f"{service.base_url}/ready", self.timeout)
         verdict = judge_answer(ready, Expectation())
         if verdict.state is State.DOWN:
             reason = f"not ready: {detail(ready)}"
@@ -70,12 +74,12 @@ class Prober:
     async def _tcp(self, service: Service) -> Verdict:
         """Whether somebody listens; what was said to it, its own health check knows better."""
         host, port = service.url.host or "", service.url.port or 0
-        seconds = await self._fetcher.connect(host, port, service.timeout)
+        seconds = await self._fetcher.connect(host, port, self.timeout)
         return Verdict(State.OK, "ok", "accepts connections", seconds)
 
     async def _connector(self, service: Service) -> Verdict:
         """cloudflared's `/ready`: 200 with the number of edge connections, or 503."""
-        answer = await self._fetcher.get(f"{service.address}/ready", service.timeout)
+        answer = await self._fetcher.get(f"{service.base_url}/ready", self.timeout)
         connections = _member(answer, "readyConnections")
         if answer.status == 200:
             reason = f"{connections} connections to the edge"
@@ -85,14 +89,14 @@ class Prober:
             return Verdict(State.DOWN, "no_edge", reason, answer.seconds)
         return judge_answer(answer, Expectation())
 
-    async def _inference(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+    async def _inference(self, service: Service, now: float) -> Verdict:
         """`/slots` says more than `/health`, as it goes through the loop that does the work. So
         it is asked first, and `/health` only where it leaves the question open."""
         before = self._progress.get(service.name, Progress())
         slots = await self._slots(service)
         sample = read_answer(slots)
         if slots is not None and sample is not None:
-            alive = judge_answer(slots, Expectation(slower_than=service.expect.slower_than))
+            alive = judge_answer(slots, Expectation(max_seconds=service.expect.max_seconds))
         else:
             alive = judge_answer(await self._health(service), service.expect)
             if alive.state not in (State.OK, State.DEGRADED):
@@ -100,9 +104,9 @@ class Prober:
                 return alive
             sample = SILENCE if slots is None else await self._sample_from_metrics(service)
         sample = await self._doubt(service, before, sample)
-        after, found = judge(before, sample, now, judgement.stall_after)
+        after, found = judge(before, sample, now, self._thresholds.stall_after)
         if found.state is State.OK:
-            after, found = await self._prove(service, after, judgement, now)
+            after, found = await self._prove(service, after, now)
         self._progress[service.name] = after
         if found.state is State.OK and alive.state is State.DEGRADED:
             return alive
@@ -112,14 +116,14 @@ class Prober:
         """The answer of `/slots`; None where it takes too long, which a hung work loop explains.
         It has half of the time, so that `/health` has the other half."""
         try:
-            return await self._fetcher.get(f"{service.address}/slots", service.timeout / 2)
+            return await self._fetcher.get(f"{service.base_url}/slots", self.timeout / 2)
         except NoAnswer as fault:
             if fault.code == "timeout":
                 return None
             raise
 
     async def _health(self, service: Service) -> Answer:
-        return await self._fetcher.get(f"{service.address}/health", service.timeout)
+        return await self._fetcher.get(f"{service.base_url}/health", self.timeout)
 
     async def _doubt(self, service: Service, before: Progress, sample: Sample) -> Sample:
         """Where the slots show no work done, count tokens too: short requests may all be seen at
@@ -132,7 +136,7 @@ class Prober:
         return replace(sample, tokens=await self._counted(service))
 
     async def _sample_from_metrics(self, service: Service) -> Sample:
-        metrics = await self._quietly(f"{service.address}/metrics", service.timeout)
+        metrics = await self._quietly(f"{service.base_url}/metrics", self.timeout)
         if metrics is None:
             return SILENCE
         if metrics.status != 200:
@@ -142,17 +146,20 @@ class Prober:
         return Sample(busy=int(busy or 0), slots=None, mark=(), tokens=tokens)
 
     async def _counted(self, service: Service) -> float | None:
-        metrics = await self._quietly(f"{service.address}/metrics", service.timeout)
+        metrics = await self._quietly(f"{service.base_url}/metrics", self.timeout)
         if metrics is None or metrics.status != 200:
             return None
         return read_counter(metrics.text, WORK_COUNTERS)
 
     async def _prove(
-        self, service: Service, progress: Progress, judgement: Judgement, now: float
+        self, service: Service, progress: Progress, now: float
     ) -> tuple[Progress, Verdict]:
         """Have an idle service make one token, where real use has made none for long."""
         idle = Verdict(State.OK, "ok", "idle")
-        if progress.proven_at is not None and now - progress.proven_at < judgement.canary_every:
+        if (
+            progress.proven_at is not None
+            and now - progress.proven_at < self._thresholds.canary_every
+        ):
             return progress, idle
         tokens = await self._counted(service)
         if tokens is not None and progress.tokens is not None and tokens > progress.tokens:
@@ -164,8 +171,8 @@ class Prober:
 
     async def _canary(self, service: Service, tokens: float | None) -> Verdict:
         try:
-            url = f"{service.address}/completion"
-            answer = await self._fetcher.post(url, service.timeout, json=CANARY)
+            url = f"{service.base_url}/completion"
+            answer = await self._fetcher.post(url, self.timeout, json=CANARY)
         except NoAnswer as fault:
             return await self._canary_unanswered(service, tokens, fault)
         if answer.status == 200:
@@ -180,7 +187,7 @@ class Prober:
         """A real request may have come first: then the next checks see whether it moves. A single
         busy slot that has done no more than the test itself could have, is taken for the test,
         unless tokens were counted since."""
-        sample = read_answer(await self._quietly(f"{service.address}/slots", service.timeout))
+        sample = read_answer(await self._quietly(f"{service.base_url}/slots", self.timeout))
         if sample is None or not (sample.busy == 0 or _may_be_canary(sample)):
             return Verdict(State.BUSY, "busy", "a test request waits behind other work")
         if sample.busy and tokens is not None:
@@ -233,8 +240,8 @@ def judge_answer(answer: Answer, expect: Expectation) -> Verdict:
         found = _at(answer, path)
         if found != wanted:
             return _failed(answer, "body", f"{path} is {found!r}, not {wanted!r}")
-    if expect.slower_than is not None and answer.seconds > expect.slower_than:
-        reason = f"took {answer.seconds:.2f} s, more than {expect.slower_than:g} s"
+    if expect.max_seconds is not None and answer.seconds > expect.max_seconds:
+        reason = f"took {answer.seconds:.2f} s, more than {expect.max_seconds:g} s"
         return Verdict(State.DEGRADED, "slow", reason, answer.seconds)
     return Verdict(State.OK, "ok", f"HTTP {answer.status}", answer.seconds)
 

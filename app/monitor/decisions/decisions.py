@@ -12,7 +12,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from app.monitor.decisions.states import FAILED, SERVING, State, Verdict
-from app.monitor.settings import Judgement, Restarts
+from app.monitor.settings import RestartSettings, Thresholds
+
+JITTER = 0.2
+"""The random share of a backoff, to both sides."""
 
 
 class Happening(StrEnum):
@@ -140,10 +143,12 @@ class Memory:
 class Policy:
     """The rules for one service."""
 
-    judgement: Judgement
-    restarts: Restarts
+    thresholds: Thresholds
+    restarts: RestartSettings
     start_grace: float
     restart: bool
+    hold_retry: float = 120.0
+    """Seconds until a restart that the restarter withheld is requested again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +240,7 @@ def _patience(step: Step, verdict: Verdict, policy: Policy) -> Verdict:
     if begun is None:
         begun = step.now
         step.learn(**{"patient_since" if loading else "draining_since": begun})
-    limit = policy.start_grace if loading else policy.judgement.drain_limit
+    limit = policy.start_grace if loading else policy.thresholds.drain_limit
     lasted = step.now - begun
     if lasted <= limit or step.now < step.memory.grace_until:
         return verdict
@@ -256,7 +261,7 @@ def _serve(step: Step, verdict: Verdict, policy: Policy) -> None:
         last_good=True,
         changes=_changed(memory, True, step.now, policy),
     )
-    if memory.healthy is False and step.memory.successes < policy.judgement.recover_after:
+    if memory.healthy is False and step.memory.successes < policy.thresholds.recover_after:
         return
     if memory.healthy is not True:
         step.learn(
@@ -305,29 +310,29 @@ def _fail(step: Step, verdict: Verdict, policy: Policy, world: World) -> None:
 
 def _undecided(memory: Memory, verdict: Verdict, policy: Policy, world: World) -> bool:
     """Too few failures, or ones that a dependency not seen well since they began may explain."""
-    if memory.failures < policy.judgement.fail_after or memory.failing_since is None:
+    if memory.failures < policy.thresholds.fail_after or memory.failing_since is None:
         return True
     return verdict.excusable and world.dependencies_fine_at < memory.failing_since
 
 
 def _changed(memory: Memory, good: bool, now: float, policy: Policy) -> tuple[float, ...]:
     """The times at which checks turned from good to bad or back, those that still count."""
-    horizon = now - policy.judgement.flap_window
+    horizon = now - policy.thresholds.flap_window
     recent = tuple(at for at in memory.changes if at > horizon) if memory.changes else ()
     if memory.last_good is None or memory.last_good is good:
         return recent
-    return (*recent, now)[-2 * policy.judgement.flap_changes :]
+    return (*recent, now)[-2 * policy.thresholds.flap_changes :]
 
 
 def _flap(step: Step, policy: Policy) -> None:
     """Begin or end flapping; it ends at half the changes that began it. That is good news only
     of a service that is well, and a single failed check leaves it open."""
-    horizon = step.now - policy.judgement.flap_window
+    horizon = step.now - policy.thresholds.flap_window
     count = sum(at > horizon for at in step.memory.changes)
-    limit = policy.judgement.flap_changes
+    limit = policy.thresholds.flap_changes
     if not step.memory.flapping and count >= limit:
         step.learn(flapping=True)
-        minutes = policy.judgement.flap_window / 60
+        minutes = policy.thresholds.flap_window / 60
         reason = f"turned between good and bad {count} times within {minutes:.0f} min"
         step.tell(Happening.FLAPPING, reason, code="flapping", alert=True)
     elif step.memory.flapping and count <= limit // 2:
@@ -365,7 +370,7 @@ def _decide(step: Step, verdict: Verdict, policy: Policy, world: World) -> None:
     memory = step.memory
     if memory.healthy is not False or verdict.state not in FAILED or memory.state not in FAILED:
         return
-    if not (policy.restart and policy.restarts.enabled) or world.paused:
+    if not policy.restart or world.paused:
         return
     if memory.pending or memory.gave_up_at is not None or step.now < memory.not_before:
         return
@@ -419,7 +424,7 @@ def answered(
     elif memory.healthy is True:
         pass
     elif answer.outcome is Outcome.WAIT:
-        step.learn(not_before=now + (answer.wait or policy.judgement.retry_interval))
+        step.learn(not_before=now + (answer.wait or policy.thresholds.retry_interval))
         why = f"waits for the container's own health check: {answer.detail}"
         _hold(step, answer.outcome, why, paused=paused, alert=False)
     elif answer.outcome is Outcome.LOOPING and not paused:
@@ -430,7 +435,7 @@ def answered(
         why = f"restart failed: {answer.detail}"
         _hold(step, answer.outcome, why, Happening.RESTART_FAILED, paused=paused)
     else:
-        step.learn(not_before=now + policy.restarts.hold_retry)
+        step.learn(not_before=now + policy.hold_retry)
         why = _HELD[answer.outcome] + (f" ({answer.detail})" if answer.detail else "")
         _hold(step, answer.outcome, why, paused=paused)
     return step
@@ -484,7 +489,7 @@ def _restarted(
 def _backoff(policy: Policy, streak: int, chance: float) -> float:
     rules = policy.restarts
     delay = min(rules.backoff_max, rules.backoff * 2.0 ** min(streak - 1, 30))
-    return delay * (1 + rules.jitter * (2 * chance - 1))
+    return delay * (1 + JITTER * (2 * chance - 1))
 
 
 def _hold(

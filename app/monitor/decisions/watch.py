@@ -32,7 +32,7 @@ from app.monitor.decisions.decisions import (
     resume,
 )
 from app.monitor.decisions.states import FAILED, SERVING, State, Verdict
-from app.monitor.settings import Judgement, Service, Settings, paused
+from app.monitor.settings import Service, Settings
 from app.monitor.store.store import Store
 from app.shared.json_log import Log
 
@@ -48,6 +48,9 @@ EAGER_AT_ONCE = 20
 """Undecided services that are checked at the shorter interval; more share the same rate."""
 
 PARALLEL_CHECKS = 64
+
+DETAIL_EVERY = 10
+"""Checks of a service between two detailed log lines."""
 
 PARALLEL_RESTARTS = 12
 """Fewer than the connections that the restarter serves at once: it closes others unheard, and
@@ -67,7 +70,7 @@ SHORTEST_PAUSE = 0.05
 class Checker(Protocol):
     """Checks a service once."""
 
-    async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+    async def check(self, service: Service, now: float) -> Verdict:
         """The verdict; raises nothing for what the service does."""
 
     def forget(self, service: Service) -> None:
@@ -129,13 +132,16 @@ class Watch:
         self._hurry = {name: asyncio.Event() for name in self.services}
         self._dirty = False
         self.state_writable = True
-        self._store = Store(settings.state_dir / "state.json", TypeAdapter(dict[str, Memory]))
+        self._store = Store(
+            settings.internal.state_dir / "state.json", TypeAdapter(dict[str, Memory])
+        )
         self._policies = {
             service.name: Policy(
-                judgement=settings.judgement_of(service),
+                thresholds=settings.thresholds,
                 restarts=settings.restarts,
                 start_grace=service.start_grace,
-                restart=service.restart and restarter is not None,
+                restart=restarter is not None,
+                hold_retry=settings.internal.hold_retry,
             )
             for service in settings.services
         }
@@ -171,7 +177,7 @@ class Watch:
         """Check one service for ever: first within ten seconds, then at its own place in the
         interval, so that many services are spread over all of it."""
         loop = asyncio.get_running_loop()
-        interval = self.settings.interval_of(service)
+        interval = self.settings.interval
         share = index / len(self.services)
         remembered = self.memories[service.name].pending is not None
         await asyncio.sleep(min(interval, 10.0) * share)
@@ -197,8 +203,7 @@ class Watch:
         """Seconds until the next check: fewer for a while where something is undecided, unless
         that holds for so many services at once that it would cost too much."""
         memory = self.memories[service.name]
-        judgement = self.settings.judgement_of(service)
-        interval = self.settings.interval_of(service)
+        interval = self.settings.interval
         settled = memory.healthy is True and memory.failures == 0 and memory.state in SERVING
         begun = max(memory.since, memory.last_restart_at or 0.0, memory.failing_since or 0.0)
         recent = self._clock() - begun < EAGER_TIME
@@ -207,15 +212,13 @@ class Watch:
             return interval
         self._eager.add(service.name)
         crowd = max(1.0, len(self._eager) / EAGER_AT_ONCE)
-        return min(interval, judgement.retry_interval * crowd)
+        return min(interval, self.settings.thresholds.retry_interval * crowd)
 
     async def check(self, service: Service) -> None:
         """Check a service once, and do what follows from it."""
         name = service.name
         try:
-            verdict = await self._checker.check(
-                service, self.settings.judgement_of(service), self._clock()
-            )
+            verdict = await self._checker.check(service, self._clock())
         except Exception as error:
             # One broken check must not end the watch over all the others.
             reason = f"the check itself failed: {type(error).__name__}: {error}"
@@ -252,12 +255,7 @@ class Watch:
 
     def is_paused(self, service: Service) -> bool:
         """Whether restarts and alerts are off for a service just now."""
-        now = self._clock()
-        return (
-            paused(self.settings.paused_until, now)
-            or paused(service.paused_until, now)
-            or now < self.memories[service.name].paused_until
-        )
+        return self._clock() < self.memories[service.name].paused_until
 
     def _take(self, service: Service, step: Step) -> None:
         self.memories[service.name] = step.memory
@@ -351,7 +349,7 @@ class Watch:
     def _detail(self, service: Service, verdict: Verdict) -> None:
         """A detailed line every N checks of a service."""
         count = self.tallies[service.name].checks
-        if count % self.settings.detail_every:
+        if count % DETAIL_EVERY:
             return
         memory = self.memories[service.name]
         log.info(

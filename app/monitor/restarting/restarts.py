@@ -16,26 +16,26 @@ from pathlib import Path
 
 from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
 from app.monitor.decisions.decisions import Outcome, Pending, RestartAnswer
-from app.monitor.settings import Restarts, Service
+from app.monitor.settings import RestartSettings, Service
 
 # The container is given its own stop timeout to end in, which may be minutes.
 ANSWER_WITHIN = 660.0
 PATH = "/restart"
+TOKEN_FILE = Path("/run/secrets/restarter_token")
 
 
 class RestarterClient:
     """Talks to one restarter."""
 
-    def __init__(self, rules: Restarts, fetcher: Fetcher) -> None:
+    def __init__(self, rules: RestartSettings, fetcher: Fetcher) -> None:
         self._url = str(rules.url).rstrip("/")
-        self._token_file = rules.token_file
         self._fetcher = fetcher
 
     async def restart(self, service: Service, pending: Pending) -> RestartAnswer:
         """Ask for it once, and wait for the outcome. Whatever goes wrong is an outcome too."""
         try:
             body = _body(service, pending)
-            headers = signed(_token(self._token_file), "POST", PATH, body, time.time())
+            headers = signed(_token(), "POST", PATH, body, time.time())
             answer = await self._fetcher.post(
                 self._url + PATH, ANSWER_WITHIN, data=body, headers=headers
             )
@@ -53,15 +53,14 @@ class RestarterClient:
             return False
 
 
-def _token(path: Path) -> bytes:
-    return path.read_bytes().strip()
+def _token() -> bytes:
+    return TOKEN_FILE.read_bytes().strip()
 
 
 def _body(service: Service, pending: Pending) -> bytes:
     return json.dumps(
         {
-            "service": service.container,
-            "replica": service.replica,
+            "service": service.name,
             "reason": pending.reason[:500],
             "failing_since": pending.failing_since,
             "known_start": pending.known_start,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -201,14 +201,18 @@ class Record:
 class History:
     """The histories of all services, and their files.
 
-    :param intervals: by service, the seconds between two checks while nothing is wrong.
+    :param interval: seconds between two checks while nothing is wrong.
     """
 
     def __init__(
-        self, intervals: Mapping[str, float], state_dir: Path, clock: Callable[[], float]
+        self,
+        names: Iterable[str],
+        interval: float,
+        state_dir: Path,
+        clock: Callable[[], float],
     ) -> None:
-        self.records = {name: Record() for name in intervals}
-        self._longest = {name: LONGEST_SPAN * seconds for name, seconds in intervals.items()}
+        self.records = {name: Record() for name in names}
+        self._longest = LONGEST_SPAN * interval
         self._clock = clock
         self._incidents = Store(
             state_dir / "incidents.json", TypeAdapter(dict[str, list[Incident]])
@@ -234,7 +238,7 @@ class History:
         at = memory.checked_at or self._clock()
         record.has_served |= good
         since = at - (record.counted_at or 0.0)
-        seconds = min(max(since, 0.0), self._longest[service.name])
+        seconds = min(max(since, 0.0), self._longest)
         if memory.state in COMING_UP and not record.has_served:
             seconds = 0.0
         record.counted_at = at

@@ -129,7 +129,7 @@ async def health(request: web.Request) -> web.Response:
     watch = request.app[SITE].watch
     faults = []
     silence = time.time() - watch.last_check_at
-    allowed = 3 * max(map(watch.settings.interval_of, watch.settings.services)) + 60
+    allowed = 3 * watch.settings.interval + 60
     if silence > allowed:
         faults.append(f"no check for {silence:.0f} s")
     if not watch.state_writable:

@@ -38,7 +38,7 @@ HARDENED: dict[str, Any] = {
 }
 
 # As in production, but some twenty times as fast.
-JUDGEMENT = {
+THRESHOLDS = {
     "fail_after": 3,
     "recover_after": 2,
     "retry_interval": 0.5,
@@ -53,7 +53,6 @@ RESTARTS = {
     "limit": 3,
     "window": 600,
     "stable_after": 30,
-    "hold_retry": 3,
 }
 
 
@@ -85,7 +84,12 @@ class Rig:
         self.token = secrets.token_hex(32)
 
     def start(
-        self, specs: Mapping[str, FakeSpec], *, socket: bool = True, sink: bool = False
+        self,
+        specs: Mapping[str, FakeSpec],
+        *,
+        socket: bool = True,
+        sink: bool = False,
+        thresholds: Mapping[str, float] | None = None,
     ) -> Rig:
         self.network = self.engine.networks.create(
             self.stack, driver="bridge", internal=False, labels=self.labels
@@ -94,7 +98,7 @@ class Rig:
             f"{self.stack}-restarter", driver="bridge", internal=True, labels=self.labels
         )
         self.volume = self.engine.volumes.create(f"{self.stack}-state", labels=self.labels)
-        self._write_files(specs, sink)
+        self._write_files(specs, sink, thresholds)
         self.start_restarter(socket=socket)
         for name, spec in specs.items():
             if not spec.after_monitor:
@@ -107,7 +111,12 @@ class Rig:
                 self.fakes[name] = self._start_fake(name, spec)
         return self
 
-    def _write_files(self, specs: Mapping[str, FakeSpec], sink: bool) -> None:
+    def _write_files(
+        self,
+        specs: Mapping[str, FakeSpec],
+        sink: bool,
+        thresholds: Mapping[str, float] | None,
+    ) -> None:
         services = [self._told(name, spec) for name, spec in specs.items()]
         hook = {"name": "sink", "format": "generic", "url_file": "/run/secrets/hook"}
         alerts: dict[str, Any] = {"group_wait": 0.2}
@@ -115,8 +124,9 @@ class Rig:
             "stack": self.stack,
             "interval": 1,
             "services": services,
-            "judgement": JUDGEMENT,
+            "thresholds": THRESHOLDS | dict(thresholds or {}),
             "restarts": RESTARTS,
+            "internal": {"check_timeout": 3, "hold_retry": 3},
             "alerts": alerts | ({"webhooks": [hook]} if sink else {}),
         }
         restarter = {"stack": self.stack, "services": list(specs), "min_gap": 0}
@@ -133,7 +143,7 @@ class Rig:
 
     def _told(self, name: str, spec: FakeSpec) -> dict[str, Any]:
         url = f"http://{name}:8000" + ("/health" if spec.kind == "http" else "")
-        told = {"name": name, "kind": spec.kind, "url": url, "timeout": 3, "start_grace": 5}
+        told = {"name": name, "kind": spec.kind, "url": url, "start_grace": 5}
         return told | dict(spec.config)
 
     def _start_fake(self, name: str, spec: FakeSpec) -> Container:

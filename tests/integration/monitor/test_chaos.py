@@ -15,16 +15,12 @@ from typing import Any
 import pytest
 
 from tests.integration.monitor.conftest import MakeRig
-from tests.integration.monitor.rig import JUDGEMENT, FakeSpec, Rig, at, lines, wait_for
+from tests.integration.monitor.rig import FakeSpec, Rig, at, lines, wait_for
 
 Row = Callable[..., None]
 
 SPECS = {
     "killed": FakeSpec(),
-    # Docker on a busy machine may need seconds to start it again.
-    "kept": FakeSpec(
-        policy="unless-stopped", config={"judgement": {**JUDGEMENT, "fail_after": 10}}
-    ),
     "hung": FakeSpec(checked_by_docker=True),
     "mute": FakeSpec(),
     "stuck": FakeSpec(),
@@ -73,7 +69,11 @@ def test_a_killed_process_is_started_again(rig: Rig, row: Row) -> None:
     assert "exit code 137" in restarted["reason"]
 
 
-def test_what_docker_restarts_by_itself_is_not_restarted_again(rig: Rig, row: Row) -> None:
+def test_what_docker_restarts_by_itself_is_not_restarted_again(make_rig: MakeRig, row: Row) -> None:
+    # Docker on a busy machine may need seconds to start it again.
+    spec = FakeSpec(policy="unless-stopped")
+    rig = make_rig().start({"kept": spec}, thresholds={"fail_after": 10})
+    rig.becomes("kept", "ok")
     before = rig.started_at("kept")
     began = rig.kill_process("kept")
     wait_for(lambda: rig.started_at("kept") != before or None, lambda: "Docker did not restart it")

@@ -22,10 +22,12 @@ class Monitor:
         self.socket = folder / "admin.sock"
         config = {
             "stack": "dev",
-            "host": "127.0.0.1",
-            "port": 18_090 + os.getpid() % 10_000,
-            "state_dir": str(folder),
-            "admin_socket": str(self.socket),
+            "internal": {
+                "host": "127.0.0.1",
+                "port": 18_090 + os.getpid() % 10_000,
+                "state_dir": str(folder),
+                "admin_socket": str(self.socket),
+            },
             "services": [{"name": "phi", "url": "http://127.0.0.1:1/"}],
         }
         path = folder / "monitor.json"

@@ -132,12 +132,14 @@ async def test_the_program_checks_directly_and_reports_by_the_proxy(
         settings = Settings.model_validate(
             {
                 "stack": "dev",
-                "host": "127.0.0.1",
-                "port": free_port(),
-                "state_dir": tmp_path,
-                "admin_socket": tmp_path / "admin.sock",
+                "internal": {
+                    "host": "127.0.0.1",
+                    "port": free_port(),
+                    "state_dir": tmp_path,
+                    "admin_socket": tmp_path / "admin.sock",
+                },
                 "services": [{"name": "clock", "url": f"{service.url}/health", "start_grace": 0}],
-                "judgement": {"fail_after": 1},
+                "thresholds": {"fail_after": 1},
                 "restarts": {"enabled": False},
                 "alerts": {
                     "heartbeat_url_file": tmp_path / "heartbeat",

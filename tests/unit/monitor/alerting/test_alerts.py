@@ -12,7 +12,7 @@ from app.monitor.alerting.alerts import OUTBOX_LIMIT, Alerter
 from app.monitor.alerting.messages import Alert, duration, render
 from app.monitor.checks.fetch import Fetcher
 from app.monitor.decisions.decisions import Event, Happening
-from app.monitor.settings import Alerts, Service, WebhookFormat
+from app.monitor.settings import AlertSettings, Service, WebhookFormat
 from tests.doubles.watched_service import FakeService, serving
 from tests.unit.monitor.conftest import LogLines
 
@@ -36,7 +36,9 @@ class Mail:
         self.file = folder / "hook"
         self.file.write_text(f"{fake.url}/hook/secret-part\n")
         hooks = [{"name": "ops", "format": "generic", "url_file": self.file}]
-        self.rules = Alerts.model_validate({"webhooks": hooks, "remind_every": 4 * HOUR} | rules)
+        self.rules = AlertSettings.model_validate(
+            {"webhooks": hooks, "remind_every": 4 * HOUR} | rules
+        )
         self.paused = False
         self.alerter = self.make()
 
@@ -138,7 +140,7 @@ async def test_a_problem_that_ends_while_nobody_is_told_is_over_when_somebody_is
     mail.tell(Happening.FAILED)
     await mail.alerter.turn()
     told = mail.rules
-    mail.rules = Alerts()
+    mail.rules = AlertSettings()
     mail.alerter = mail.make()
     mail.tell(Happening.RECOVERED)
     await mail.alerter.turn()

@@ -8,13 +8,13 @@ import pytest
 from app.monitor.checks.fetch import ANSWER_LIMIT, Fetcher
 from app.monitor.checks.probes import Prober
 from app.monitor.decisions.states import State, Verdict
-from app.monitor.settings import Expectation, Judgement, Kind, Service
+from app.monitor.settings import Expectation, Kind, Service, Thresholds
 from tests.doubles.watched_service import FakeService, serving
 
 OK = (200, {"status": "ok"})
 LOADING = (503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}})
 FETCHING = (503, {"error": {"message": "fetching the model: 42 %", "type": "unavailable_error"}})
-RULES = Judgement(stall_after=120, canary_every=600)
+THRESHOLDS = Thresholds(stall_after=120, canary_every=600)
 
 
 def slot(
@@ -40,15 +40,22 @@ def metrics(decodes: int) -> tuple[int, object]:
 @pytest.fixture
 async def prober() -> AsyncIterator[Prober]:
     fetcher = Fetcher.create()
-    yield Prober(fetcher)
+    yield Prober(fetcher, THRESHOLDS)
     await fetcher.close()
 
 
 async def check(
-    prober: Prober, fake: FakeService, kind: Kind, now: float = 0.0, **changes: object
+    prober: Prober,
+    fake: FakeService,
+    kind: Kind,
+    now: float = 0.0,
+    *,
+    within: float = 10.0,
+    url: str | None = None,
 ) -> Verdict:
-    data = {"name": "a", "kind": kind, "url": fake.url, "timeout": 10} | changes
-    return await prober.check(Service.model_validate(data), RULES, now)
+    prober.timeout = within
+    data = {"name": "a", "kind": kind, "url": url or fake.url}
+    return await prober.check(Service.model_validate(data), now)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +75,7 @@ async def check(
         (OK, Expectation(json={"status": "ok"}), State.OK, "HTTP 200"),
         ((200, {"a": [{"b": 1}]}), Expectation(json={"a.0.b": 1}), State.OK, "HTTP 200"),
         ((200, {"a": []}), Expectation(json={"a.0.b": 1}), State.DOWN, "a.0.b is None, not 1"),
-        (OK, Expectation(slower_than=1e-9), State.DEGRADED, "more than 1e-09 s"),
+        (OK, Expectation(max_seconds=1e-9), State.DEGRADED, "more than 1e-09 s"),
     ],
 )
 async def test_an_answer_is_judged_by_status_body_and_time(
@@ -76,15 +83,15 @@ async def test_an_answer_is_judged_by_status_body_and_time(
 ) -> None:
     async with serving(health=answer) as fake:
         data = {"name": "a", "url": f"{fake.url}/health", "expect": expect}
-        verdict = await prober.check(Service.model_validate(data), RULES, 0.0)
+        verdict = await prober.check(Service.model_validate(data), 0.0)
     assert (verdict.state, said in verdict.reason) == (state, True), verdict
 
 
 async def test_failures_of_the_network_are_told_apart(prober: Prober) -> None:
     async with serving(health=None) as fake:
-        hang = await check(prober, fake, Kind.CHAT, timeout=0.2)
+        hang = await check(prober, fake, Kind.CHAT, within=0.2)
     refused = await check(prober, fake, Kind.CHAT)
-    unknown = await check(prober, FakeService("http://nowhere.invalid"), Kind.CHAT, timeout=30)
+    unknown = await check(prober, FakeService("http://nowhere.invalid"), Kind.CHAT, within=30)
     assert [(found.code, found.unreachable) for found in (hang, refused, unknown)] == [
         ("timeout", True),
         ("refused", False),
@@ -146,7 +153,7 @@ async def test_health_200_without_tokens_is_stalled(
     prober: Prober, answer: tuple[int, object] | None
 ) -> None:
     async with serving(health=OK, slots=slots(False), completion=answer) as fake:
-        verdict = await check(prober, fake, Kind.INFERENCE, timeout=1)
+        verdict = await check(prober, fake, Kind.INFERENCE, within=1)
     assert (verdict.state, verdict.code) == (State.STALLED, "no_token")
 
 
@@ -170,7 +177,7 @@ async def test_a_test_without_answer_is_not_excused_by_its_own_slot(
     prober: Prober, work: list[object], counted: int, state: State
 ) -> None:
     async with serving(health=OK, slots=slots(False), metrics=metrics(5), completion=None) as fake:
-        checking = asyncio.create_task(check(prober, fake, Kind.INFERENCE, timeout=0.5))
+        checking = asyncio.create_task(check(prober, fake, Kind.INFERENCE, within=0.5))
         await fake.is_asked("/completion")
         fake.answers |= {"/slots": (200, work), "/metrics": metrics(counted)}
         assert (await checking).state is state
@@ -215,7 +222,7 @@ async def test_a_busy_model_without_progress_is_stalled(prober: Prober) -> None:
 async def test_a_hung_work_loop_is_seen_behind_a_healthy_answer(prober: Prober) -> None:
     async with serving(health=OK, slots=None, metrics=None) as fake:
         found = [
-            await check(prober, fake, Kind.INFERENCE, float(now), timeout=1) for now in (0, 121)
+            await check(prober, fake, Kind.INFERENCE, float(now), within=1) for now in (0, 121)
         ]
     assert [verdict.state for verdict in found] == [State.BUSY, State.STALLED]
 

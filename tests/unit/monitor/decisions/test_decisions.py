@@ -29,7 +29,7 @@ from app.monitor.decisions.decisions import (
     resume,
 )
 from app.monitor.decisions.states import State, Verdict
-from app.monitor.settings import Judgement, Restarts
+from app.monitor.settings import RestartSettings, Thresholds
 
 OK = Verdict(State.OK, "ok", "HTTP 200")
 BUSY = Verdict(State.BUSY, "busy", "2 of 2 slots busy")
@@ -42,8 +42,8 @@ NOT_READY = Verdict(State.DOWN, "not_ready", "not ready: HTTP 503", excusable=Tr
 UNKNOWN = Verdict(State.UNKNOWN, "check_failed", "the check itself failed")
 
 RULES = Policy(
-    judgement=Judgement(fail_after=3, recover_after=2, flap_changes=6, flap_window=900),
-    restarts=Restarts(backoff=30, limit=3, window=3600, jitter=0, stable_after=600, hold_retry=120),
+    thresholds=Thresholds(fail_after=3, recover_after=2, flap_changes=6, flap_window=900),
+    restarts=RestartSettings(backoff=30, limit=3, window=3600, stable_after=600),
     start_grace=60,
     restart=True,
 )
@@ -197,7 +197,7 @@ def test_a_restart_is_followed_by_a_grace_and_a_growing_backoff() -> None:
 
 def test_the_backoff_doubles_up_to_its_maximum_with_jitter_to_both_sides() -> None:
     policy = Policy(
-        Judgement(), Restarts(backoff=30, backoff_max=100, jitter=0.2), start_grace=0, restart=True
+        Thresholds(), RestartSettings(backoff=30, backoff_max=100), start_grace=0, restart=True
     )
     for streak, chance, delay in [
         (0, 0.5, 30),
@@ -354,7 +354,7 @@ def test_what_is_told_while_it_flaps_is_taken_back_when_it_recovers() -> None:
 
 def test_flapping_between_confirmed_states_does_not_send_an_alert_each_time() -> None:
     story = healthy()
-    story.policy = Policy(RULES.judgement, RULES.restarts, start_grace=0, restart=False)
+    story.policy = Policy(RULES.thresholds, RULES.restarts, start_grace=0, restart=False)
     story.see(*[REFUSED, REFUSED, REFUSED, OK, OK] * 10, every=10)
     assert story.alerts().count(Happening.FAILED) <= 3
     assert story.alerts().count(Happening.FLAPPING) == 1
@@ -541,10 +541,8 @@ def test_while_an_answer_is_awaited_nothing_is_asked_again() -> None:
     assert asked == 1
 
 
-@pytest.mark.parametrize("switch", ["service", "stack"])
-def test_where_restarts_are_off_people_are_told_and_nothing_else(switch: str) -> None:
-    restarts = Restarts(enabled=switch != "stack")
-    policy = Policy(RULES.judgement, restarts, start_grace=0, restart=switch != "service")
+def test_where_restarts_are_off_people_are_told_and_nothing_else() -> None:
+    policy = Policy(RULES.thresholds, RULES.restarts, start_grace=0, restart=False)
     story = Story(policy=policy).see(OK, *[REFUSED] * 10)
     assert (story.asked, story.alerts()) == (0, [Happening.FAILED])
 

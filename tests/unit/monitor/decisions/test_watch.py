@@ -10,7 +10,7 @@ import pytest
 from app.monitor.decisions.decisions import Event, Happening, Outcome, Pending, RestartAnswer
 from app.monitor.decisions.states import State, Verdict
 from app.monitor.decisions.watch import Watch, next_check_at
-from app.monitor.settings import Judgement, Service, Settings
+from app.monitor.settings import Service, Settings, Thresholds
 from app.restarter.server import CONNECTIONS
 from tests.unit.monitor.conftest import LogLines
 
@@ -31,7 +31,7 @@ class Scripted:
         self.checked: asyncio.Queue[str] = asyncio.Queue()
         self.forgotten: list[str] = []
 
-    async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
+    async def check(self, service: Service, now: float) -> Verdict:
         self.checked.put_nowait(service.name)
         verdict = self.verdicts.get(service.name, OK)
         if isinstance(verdict, Exception):
@@ -65,7 +65,7 @@ class Clock:
 def make(folder: Path, scripted: Scripted, clock: Clock, **changes: object) -> Watch:
     data: dict[str, object] = {
         "stack": "dev",
-        "state_dir": folder,
+        "internal": {"state_dir": folder},
         "services": [
             {"name": "phi", "url": "http://phi", "start_grace": 0},
             {"name": "chat", "url": "http://chat", "start_grace": 0, "depends_on": ["phi"]},
@@ -128,7 +128,7 @@ async def test_what_was_well_for_long_is_checked_more_often_from_its_first_failu
     assert watch._pace(phi) == 30
     scripted.verdicts["phi"] = REFUSED
     await watch.check(phi)
-    assert watch._pace(phi) == Judgement().retry_interval
+    assert watch._pace(phi) == Thresholds().retry_interval
 
 
 @pytest.mark.parametrize("pace", [0.2, 5.0, 7.3, 30.0])
@@ -368,7 +368,7 @@ async def test_state_changes_are_logged_at_once_and_details_every_n_checks(
     tmp_path: Path, log_lines: LogLines
 ) -> None:
     clock = Clock()
-    watch = make(tmp_path, Scripted(), clock, detail_every=10)
+    watch = make(tmp_path, Scripted(), clock)
     await rounds(watch, clock, 20)
     lines = log_lines()
     states = [line for line in lines if line["message"] == "state changed"]

@@ -26,7 +26,7 @@ OK, DOWN = RANK[State.OK], RANK[State.DOWN]
 
 
 def history(folder: Path) -> History:
-    return History({"phi": 30.0}, folder, lambda: NOW)
+    return History(["phi"], 30.0, folder, lambda: NOW)
 
 
 def event(happening: Happening, at: float = NOW) -> Event:

@@ -31,10 +31,10 @@ class Site:
         names = ["phi", "chat", *(f"extra-{number}" for number in range(count - 2))]
         services = [{"name": name, "url": f"http://{name}"} for name in names]
         self.settings = Settings.model_validate(
-            {"stack": "dev", "state_dir": folder, "services": services}
+            {"stack": "dev", "internal": {"state_dir": folder}, "services": services}
         )
         self.watch = Watch(self.settings, None)  # type: ignore[arg-type]
-        self.history = History(dict.fromkeys(names, 30.0), folder, time.time)
+        self.history = History(names, 30.0, folder, time.time)
         self.fetcher = Fetcher.create()
         alerter = Alerter(
             self.settings.alerts,
