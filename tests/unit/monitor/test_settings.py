@@ -33,14 +33,14 @@ def service(**changes: object) -> dict[str, object]:
     return {"name": "a", "url": "http://a:1"} | changes
 
 
-def test_a_stack_of_services_needs_little_more_than_their_addresses(tmp_path: Path) -> None:
+def test_a_stack_needs_little_more_than_the_urls_of_its_services(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path))
     assert [entry.kind for entry in settings.services] == [Kind.INFERENCE, Kind.CHAT]
     assert settings.interval == 30
     assert settings.services[0].base_url == "http://phi-inference:8000"
 
 
-def test_a_single_service_is_watched_by_environment_alone() -> None:
+def test_a_single_service_is_configured_by_environment_alone() -> None:
     settings = load_settings({"SERVER_URL": "http://web:81/up", "CHECK_INTERVAL": "7"})
     assert (settings.services[0].base_url, settings.interval) == ("http://web:81/up", 7)
     assert not settings.restarts.enabled
@@ -113,7 +113,7 @@ def test_a_faulty_environment_is_refused(key: str) -> None:
         load_settings({key: "soon"})
 
 
-def test_no_secret_fits_into_the_configuration() -> None:
+def test_the_settings_have_no_field_for_a_secret_url() -> None:
     assert "url" not in Settings.model_fields["alerts"].annotation.model_fields  # type: ignore[union-attr]
 
 
@@ -125,8 +125,6 @@ def test_no_secret_fits_into_the_configuration() -> None:
         ({"kind": "tcp", "url": "tcp://a"}, "tcp://a has no port"),
     ],
 )
-def test_an_address_must_fit_its_kind(
-    tmp_path: Path, changes: dict[str, object], text: str
-) -> None:
+def test_a_url_must_fit_its_kind(tmp_path: Path, changes: dict[str, object], text: str) -> None:
     with pytest.raises(SettingsError, match=text):
         load_settings(write(tmp_path, services=[service(**changes)]))
