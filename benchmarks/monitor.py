@@ -85,7 +85,7 @@ def _answer_for_all(ports: range) -> None:
     asyncio.run(_serve(ports))
 
 
-def _config(mix: Mix, count: int, interval: float, port: int, state: str) -> dict[str, Any]:
+def _config(mix: Mix, count: int, interval: int, port: int, state: str) -> dict[str, Any]:
     services = []
     for number in range(count):
         kind = mix.kinds[number % len(mix.kinds)]
@@ -98,10 +98,12 @@ def _config(mix: Mix, count: int, interval: float, port: int, state: str) -> dic
         "interval": interval,
         "services": services,
         "restarts": {"enabled": False},
-        "host": "127.0.0.1",
-        "port": port,
-        "state_dir": state,
-        "admin_socket": f"{state}/admin.sock",
+        "internal": {
+            "host": "127.0.0.1",
+            "port": port,
+            "state_dir": state,
+            "admin_socket": f"{state}/admin.sock",
+        },
     }
 
 
@@ -168,7 +170,7 @@ def main() -> None:
     """Measure every mix."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--services", type=int, default=500)
-    parser.add_argument("--interval", type=float, default=30.0, help="seconds")
+    parser.add_argument("--interval", type=int, default=30, help="seconds")
     parser.add_argument("--seconds", type=float, default=60.0, help="measured, after settling")
     parser.add_argument("--settle", type=float, default=1.5, help="intervals before measuring")
     options = parser.parse_args()

@@ -1,1 +1,1 @@
-"""Health monitor of a stack: checks its services, decides on restarts, and tells people why."""
+"""Health monitor of a stack: checks its services, restarts unhealthy ones, and sends alerts."""

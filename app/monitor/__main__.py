@@ -2,7 +2,7 @@
 
 monitor [run]                       watch the services
 monitor pause [SERVICE…] --for 15m  no restarts and no alerts for a while
-monitor resume [SERVICE…]           end a pause; restart again what was given up
+monitor resume [SERVICE…]           end a pause; allow restarts again after "gave up"
 """
 
 from __future__ import annotations
@@ -14,31 +14,39 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from app.monitor import admin
-from app.monitor.alerting.alerts import Alerter
-from app.monitor.alerting.heartbeat import beat
-from app.monitor.checks.fetch import Fetcher
-from app.monitor.checks.probes import Prober
+from app.monitor.alerting.alert_sender import AlertSender
+from app.monitor.alerting.heartbeat import send_heartbeats
+from app.monitor.checks.http_client import HttpClient
+from app.monitor.checks.prober import Prober
 from app.monitor.decisions.watch import Watch
-from app.monitor.log import log
+from app.monitor.load_settings import load_settings
 from app.monitor.restarting.restarts import RestarterClient
-from app.monitor.settings import Settings, SettingsError, load
+from app.monitor.settings import Internal, Settings
 from app.monitor.store.history import History
 from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
+from app.shared.json_log import Log, log_to
+from app.shared.settings_file import SettingsError
+
+log = Log("monitor")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the result is the exit status."""
+    """Run a command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    command = options.command or "run"
+    if command == "run":
+        log_to(sys.stdout)
     try:
-        settings = load()
-        if options.command in ("pause", "resume"):
-            return tell(settings, options)
+        settings = load_settings()
+        if command != "run":
+            return send_admin_command(settings.internal.admin_socket, options)
         asyncio.run(run(settings))
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -51,75 +59,78 @@ def _parser() -> argparse.ArgumentParser:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("run")
-    for verb in ("pause", "resume"):
-        command = commands.add_parser(verb)
-        command.add_argument("services", nargs="*", metavar="SERVICE", help="all, if none is named")
-        if verb == "pause":
-            command.add_argument("--for", dest="span", default="15m", metavar="SPAN")
+    for name in ("pause", "resume"):
+        command = commands.add_parser(name)
+        command.add_argument("services", nargs="*", metavar="SERVICE", help="default: all")
+        if name == "pause":
+            command.add_argument("--for", dest="duration", default="15m", metavar="DURATION")
     return parser
 
 
 async def run(settings: Settings) -> None:
-    """Watch until SIGTERM or SIGINT, or until a part of it fails."""
+    """Watch until SIGTERM or SIGINT, or until a part of the monitor fails."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
-        fetcher, outside = Fetcher.create(), Fetcher.create(outside=True)
-        stack.push_async_callback(fetcher.close)
-        stack.push_async_callback(outside.close)
-        prober = Prober(fetcher)
-        client = RestarterClient(settings.restarts, fetcher) if settings.restarts.enabled else None
-        intervals = {one.name: settings.interval_of(one) for one in settings.services}
-        history = History(intervals, settings.state_dir, time.time)
-        alerter = Alerter(
+        http_client, external = HttpClient.create(), HttpClient.create(external=True)
+        stack.push_async_callback(http_client.close)
+        stack.push_async_callback(external.close)
+        restarter = RestarterClient(settings.restarts, http_client)
+        internal = settings.internal
+        names = [service.name for service in settings.services]
+        history = History(names, settings.interval, internal.state_dir, time.time)
+        alert_sender = AlertSender(
             settings.alerts,
             settings.stack,
-            settings.state_dir,
-            outside,
-            services=intervals,
+            internal.state_dir,
+            external,
+            services=names,
             paused=lambda name: watch.is_paused(watch.services[name]),
         )
         watch = Watch(
             settings,
-            prober,
-            client,
-            listeners=(history.hear, alerter.hear),
-            check_listeners=(history.count,),
+            Prober(http_client, settings.thresholds, internal.check_timeout),
+            restarter if settings.restarts.enabled else None,
+            listeners=(history.on_event, alert_sender.on_event),
+            check_listeners=(history.on_check,),
         )
-        site = application(watch, history, Exposition(watch, alerter))
-        await stack.enter_async_context(_served(site, settings))
-        await stack.enter_async_context(_served(admin.application(watch), settings, private=True))
-        log("started", stack=settings.stack, services=len(settings.services), port=settings.port)
-        for note in settings.notes:
-            log("note", "warning", reason=note)
-        parts = (watch.run(), history.run(), alerter.run(), beat(settings.alerts, outside))
+        public = application(watch, history, Exposition(watch, alert_sender))
+        await stack.enter_async_context(_served(public, internal))
+        await stack.enter_async_context(_served(admin.application(watch), internal, private=True))
+        log.info("monitor started", stack=settings.stack, services=len(names), port=internal.port)
+        parts = (
+            watch.run(),
+            history.run(),
+            alert_sender.run(),
+            send_heartbeats(settings.alerts, external),
+        )
         await _until(stop, [asyncio.create_task(part) for part in parts])
-    log("stopped")
+    log.info("monitor stopped")
 
 
 @contextlib.asynccontextmanager
 async def _served(
-    app: web.Application, settings: Settings, *, private: bool = False
+    app: web.Application, internal: Internal, *, private: bool = False
 ) -> AsyncIterator[None]:
-    """Serve an application, on the admin socket if it is private."""
+    """Serve an application: on the port, or on the admin socket if it is private."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     try:
         if private:
-            settings.admin_socket.unlink(missing_ok=True)
-            await web.UnixSite(runner, str(settings.admin_socket)).start()
-            settings.admin_socket.chmod(0o600)
+            internal.admin_socket.unlink(missing_ok=True)
+            await web.UnixSite(runner, str(internal.admin_socket)).start()
+            internal.admin_socket.chmod(0o600)
         else:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            await web.TCPSite(runner, internal.host, internal.port).start()
         yield
     finally:
         await runner.cleanup()
 
 
 async def _until(stop: asyncio.Event, parts: list[asyncio.Task[None]]) -> None:
-    """Let the parts run until `stop`, or until one fails, which ends the others and is raised:
-    Docker starts a monitor that ends again, and no half of one goes on unnoticed."""
+    """Run the parts until `stop`, or until one fails: its error ends the others and is raised, so
+    that Docker restarts the monitor instead of running it without that part."""
     waiting: asyncio.Task[Any] = asyncio.create_task(stop.wait())
     running: set[asyncio.Task[Any]] = {waiting, *parts}
     try:
@@ -133,18 +144,18 @@ async def _until(stop: asyncio.Event, parts: list[asyncio.Task[None]]) -> None:
         await asyncio.gather(waiting, *parts, return_exceptions=True)
 
 
-def tell(settings: Settings, options: argparse.Namespace) -> int:
-    """Pass a pause or a resume on to the monitor that runs beside this process."""
+def send_admin_command(socket_path: Path, options: argparse.Namespace) -> int:
+    """Send a pause or a resume to the monitor that runs in this container."""
     data: dict[str, object] = {"services": options.services}
     if options.command == "pause":
         try:
-            data["seconds"] = admin.read_duration(options.span)
+            data["seconds"] = admin.read_duration(options.duration)
         except ValueError as error:
             print(f"--for: {error}", file=sys.stderr)
             return 2
-    worked, said = admin.tell(settings, options.command, data)
-    print(said, file=sys.stdout if worked else sys.stderr)
-    return 0 if worked else 1
+    succeeded, response = admin.send_command(socket_path, options.command, data)
+    print(response, file=sys.stdout if succeeded else sys.stderr)
+    return 0 if succeeded else 1
 
 
 if __name__ == "__main__":

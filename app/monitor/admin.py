@@ -1,5 +1,6 @@
-"""What people may tell the monitor: pause and resume. Over a Unix socket inside its container,
-so that whoever may `docker exec` may do it, and nobody over the network.
+"""Pause and resume by hand, over a Unix socket inside the container.
+
+Whoever may run `docker exec` may use it; it cannot be reached over the network.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import Any
 from aiohttp import web
 
 from app.monitor.decisions.watch import Watch
-from app.monitor.settings import Settings
 
 WATCH = web.AppKey("watch", Watch)
 LONGEST_PAUSE = 30 * 86_400.0
+COMMAND_TIMEOUT = 10.0
 
 
 def application(watch: Watch) -> web.Application:
-    """The application behind the socket."""
+    """The application that serves the socket."""
     app = web.Application()
     app[WATCH] = watch
     app.router.add_post("/pause", _pause)
@@ -47,12 +48,12 @@ async def _resume(request: web.Request) -> web.Response:
 
 
 def _names(watch: Watch, data: dict[str, Any]) -> list[str]:
-    """The services meant: those named, or all."""
+    """The named services, or all."""
     names = data.get("services") or list(watch.services)
     for name in names:
         if name not in watch.services:
             allowed = ", ".join(watch.services)
-            raise web.HTTPBadRequest(text=f"{name!r} is no service; allowed: {allowed}")
+            raise web.HTTPBadRequest(text=f"there is no service {name!r}; allowed: {allowed}")
     return list(names)
 
 
@@ -60,33 +61,33 @@ class _SocketConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=COMMAND_TIMEOUT)
         self._path = path
 
     def connect(self) -> None:
-        """Connect to the socket in place of host and port."""
+        """Connect to the socket instead of a host and port."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
-def tell(settings: Settings, verb: str, data: dict[str, Any]) -> tuple[bool, str]:
-    """Tell the monitor that runs beside this process; whether it worked, and what it said."""
-    connection = _SocketConnection(settings.admin_socket)
+def send_command(socket_path: Path, command: str, data: dict[str, Any]) -> tuple[bool, str]:
+    """Send a command to the monitor in this container; whether it succeeded, and the response."""
+    connection = _SocketConnection(socket_path)
     try:
-        connection.request("POST", f"/{verb}", json.dumps(data))
-        answer = connection.getresponse()
-        return answer.status == 200, answer.read().decode()
+        connection.request("POST", f"/{command}", json.dumps(data))
+        response = connection.getresponse()
+        return response.status == 200, response.read().decode()
     except OSError as error:
-        return False, f"{settings.admin_socket}: {error.strerror or error}: is a monitor running?"
+        return False, f"{socket_path}: {error.strerror or error}: is a monitor running?"
     finally:
         connection.close()
 
 
 def read_duration(text: str) -> float:
-    """Seconds of a time span such as 90s, 15m, 2h or 1d; raises ValueError."""
+    """Seconds of a duration such as 90s, 15m, 2h or 1d; raises ValueError."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
     number, unit = text[:-1], text[-1:]
     if unit not in units or not number.isdigit() or not int(number):
-        raise ValueError(f"{text!r} is no duration such as 90s, 15m, 2h or 1d")
+        raise ValueError(f"{text!r} is not a valid duration; allowed: such as 90s, 15m, 2h or 1d")
     return float(int(number) * units[unit])

@@ -1,33 +1,40 @@
-"""A sign of life to someone outside, who raises the alarm when it stops coming."""
+"""Heartbeats: regular requests to an external service, which sends an alert when they stop."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
-from app.monitor.checks.fetch import Fetcher, NoAnswer
-from app.monitor.log import log
-from app.monitor.settings import Alerts
+from app.monitor.checks.http_client import HttpClient, NoResponse
+from app.monitor.settings import AlertSettings
+from app.shared.json_log import Log
+
+log = Log("monitor")
+
+HEARTBEAT_INTERVAL = 60.0
+HEARTBEAT_WITHIN = 10.0
 
 
-async def beat(rules: Alerts, fetcher: Fetcher) -> None:
-    """GET the secret address regularly, until cancelled; a fault is logged once."""
+async def send_heartbeats(settings: AlertSettings, http_client: HttpClient) -> None:
+    """GET the secret URL regularly, until cancelled; a problem is logged once."""
     failing = False
-    while rules.heartbeat_url_file is not None:
-        fault = await _beat_once(rules.heartbeat_url_file, fetcher)
-        if fault and not failing:
-            log("heartbeat_failed", "warning", reason=fault)
-        failing = fault is not None
-        await asyncio.sleep(rules.heartbeat_every)
+    while settings.heartbeat_url_file is not None:
+        problem = await _send_heartbeat(settings.heartbeat_url_file, http_client)
+        if problem and not failing:
+            log.warning("heartbeat failed", reason=problem)
+        failing = problem is not None
+        await asyncio.sleep(HEARTBEAT_INTERVAL)
 
 
-async def _beat_once(url_file: Path, fetcher: Fetcher) -> str | None:
-    """The fault, without the address, which is a secret."""
+async def _send_heartbeat(url_file: Path, http_client: HttpClient) -> str | None:
+    """The problem, without the URL, which is a secret."""
     try:
         url = (await asyncio.to_thread(url_file.read_text)).strip()
-        answer = await fetcher.get(url, 10.0)
+        response = await http_client.get(url, HEARTBEAT_WITHIN)
     except OSError as error:
-        return f"its address cannot be read: {error.strerror}"
-    except (NoAnswer, ValueError) as fault:
-        return str(fault) if isinstance(fault, NoAnswer) else "not a valid address"
-    return None if 200 <= answer.status < 300 else f"HTTP {answer.status}"
+        return f"its URL cannot be read: {error.strerror}"
+    except NoResponse as error:
+        return str(error)
+    except ValueError:
+        return "its URL is not valid"
+    return None if 200 <= response.status < 300 else f"HTTP {response.status}"

@@ -1,4 +1,4 @@
-"""What an alert says, in the formats of Slack, Discord and a generic webhook. Pure.
+"""Messages of alerts, in the formats of Slack, Discord and a generic webhook.
 
 Sources: Slack, "Sending messages using incoming webhooks" (`text`); Discord, "Execute Webhook"
 (`content`, at most 2000 characters; `allowed_mentions`).
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pydantic import HttpUrl
 
-from app.monitor.decisions.decisions import Happening
+from app.monitor.decisions.records import EventType
 from app.monitor.settings import WebhookFormat
 
 DISCORD_LIMIT = 2000
@@ -20,30 +20,30 @@ SLACK_LIMIT = 4000
 LINES_LIMIT = 20
 
 SYMBOLS = {
-    Happening.FAILED: "🔴",
-    Happening.RECOVERED: "🟢",
-    Happening.GAVE_UP: "⛔",
-    Happening.FLAPPING: "🟠",
-    Happening.SETTLED: "🟢",
-    Happening.RESTART_HELD: "🟠",
-    Happening.RESTART_FAILED: "🔴",
+    EventType.FAILED: "🔴",
+    EventType.RECOVERED: "🟢",
+    EventType.GAVE_UP: "⛔",
+    EventType.FLAPPING: "🟠",
+    EventType.SETTLED: "🟢",
+    EventType.RESTART_HELD: "🟠",
+    EventType.RESTART_FAILED: "🔴",
 }
 WORDS = {
-    Happening.FAILED: "failed",
-    Happening.RECOVERED: "recovered",
-    Happening.GAVE_UP: "restarts given up",
-    Happening.FLAPPING: "is flapping",
-    Happening.SETTLED: "settled",
-    Happening.RESTART_HELD: "not restarted",
-    Happening.RESTART_FAILED: "could not be restarted",
+    EventType.FAILED: "failed",
+    EventType.RECOVERED: "recovered",
+    EventType.GAVE_UP: "restarts given up",
+    EventType.FLAPPING: "is flapping",
+    EventType.SETTLED: "stopped flapping",
+    EventType.RESTART_HELD: "not restarted",
+    EventType.RESTART_FAILED: "could not be restarted",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing to tell. `opened_at`: when the problem began that this reminds of or ends."""
+    """One alert. `opened_at`: start of the problem that a reminder or a recovery is about."""
 
-    happening: Happening
+    type: EventType
     service: str
     reason: str
     at: float
@@ -52,22 +52,22 @@ class Alert:
 
     @property
     def since(self) -> float:
-        """When the problem began."""
+        """When the problem started."""
         return self.at if self.opened_at is None else self.opened_at
 
 
 def line(alert: Alert) -> str:
-    """An alert for people, on one line."""
-    text = f"{SYMBOLS.get(alert.happening, '•')} {alert.service} "
+    """An alert on one line of text."""
+    text = f"{SYMBOLS.get(alert.type, '•')} {alert.service} "
     text += "still: " if alert.reminder else ""
-    text += WORDS.get(alert.happening, alert.happening.value)
+    text += WORDS.get(alert.type, alert.type.value)
     if alert.opened_at is not None:
         text += f" after {duration(alert.at - alert.opened_at)}"
     return f"{text}: {alert.reason}"
 
 
 def duration(seconds: float) -> str:
-    """A time span for people: its two largest units."""
+    """A duration as text: its two largest units."""
     minutes, rest = divmod(int(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -79,18 +79,18 @@ def duration(seconds: float) -> str:
 def render(
     form: WebhookFormat, stack: str, alerts: Sequence[Alert], page_url: HttpUrl | None
 ) -> dict[str, object]:
-    """The body of a message."""
+    """The JSON body of a message."""
     if form is WebhookFormat.GENERIC:
-        return {"stack": stack, "alerts": [_plain(alert) for alert in alerts]}
+        return {"stack": stack, "alerts": [_as_json(alert) for alert in alerts]}
     text = _text(stack, alerts, page_url)
     if form is WebhookFormat.SLACK:
         return {"text": _slack_escape(text)[:SLACK_LIMIT]}
-    # Without this a reason that holds "@everyone" would call everyone.
+    # Without this a reason that contains "@everyone" would notify everyone.
     return {"content": text[:DISCORD_LIMIT], "allowed_mentions": {"parse": []}}
 
 
 def _text(stack: str, alerts: Sequence[Alert], page_url: HttpUrl | None) -> str:
-    lines = [f"{line(alert)}"[:300] for alert in alerts[:LINES_LIMIT]]
+    lines = [line(alert)[:300] for alert in alerts[:LINES_LIMIT]]
     if len(alerts) > LINES_LIMIT:
         lines.append(f"… and {len(alerts) - LINES_LIMIT} more")
     if page_url is not None:
@@ -102,19 +102,19 @@ def _slack_escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _plain(alert: Alert) -> dict[str, object]:
-    resolved = alert.happening in (Happening.RECOVERED, Happening.SETTLED)
+def _as_json(alert: Alert) -> dict[str, object]:
+    resolved = alert.type in (EventType.RECOVERED, EventType.SETTLED)
     return {
         "service": alert.service,
-        "event": alert.happening.value,
+        "event": alert.type.value,
         "status": "resolved" if resolved else "firing",
         "reason": alert.reason,
-        "at": _moment(alert.at),
-        "since": _moment(alert.since),
+        "at": _timestamp(alert.at),
+        "since": _timestamp(alert.since),
         "reminder": alert.reminder,
         "text": line(alert),
     }
 
 
-def _moment(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

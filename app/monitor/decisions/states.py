@@ -1,4 +1,4 @@
-"""The words in which the health of a service is told, and what a single check found."""
+"""The states of a service, and the verdict of a single check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How a service is. Only `stalled` and `down` are failures."""
+    """State of a service. Only `stalled` and `down` are failures."""
 
     OK = "ok"
     BUSY = "busy"
@@ -21,19 +21,19 @@ class State(StrEnum):
 
 
 SERVING = frozenset({State.OK, State.BUSY, State.DEGRADED})
-"""States in which requests are answered."""
+"""States in which the service answers requests."""
 
 FAILED = frozenset({State.STALLED, State.DOWN})
-"""States that lead to an alert, and to a restart where one may help."""
+"""States that lead to an alert, and to a restart if one can help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one check found.
+    """Result of one check.
 
-    `code` is one of a small fixed set, fit for a metric's label; `reason` is for people.
-    `unreachable`: nothing came back at all, so the network may be at fault.
-    `excusable`: the service answered that it cannot serve, which a failed dependency explains.
+    `code` is one of a small fixed set, for the label of a metric; `reason` is for people.
+    `unreachable`: there was no response at all, so the network may be the cause.
+    `excusable`: the service responded that it cannot serve, which a failed dependency explains.
     """
 
     state: State

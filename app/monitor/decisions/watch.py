@@ -1,4 +1,4 @@
-"""The watch itself: checks every service in its rhythm and carries out what is decided."""
+"""The watch: checks every service at its pace, and carries out what is decided."""
 
 from __future__ import annotations
 
@@ -13,81 +13,71 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
-from app.monitor.decisions.decisions import (
+from app.monitor.decisions.after_check import apply_verdict
+from app.monitor.decisions.after_restart import apply_restart_result
+from app.monitor.decisions.event_log import log_check, log_event
+from app.monitor.decisions.pace import Pace, next_check_at
+from app.monitor.decisions.pauses import pause, resume
+from app.monitor.decisions.records import (
+    CheckContext,
     Event,
-    Happening,
-    Memory,
-    Outcome,
-    Pending,
+    EventType,
+    PendingRestart,
     Policy,
-    RestartAnswer,
+    RestartOutcome,
+    RestartResult,
+    ServiceRecord,
     Step,
-    World,
-    answered,
-    can_serve,
-    fine_at,
-    observe,
-    pause,
-    remember,
-    resume,
+    is_serving,
+    last_healthy_at,
+    new_record,
 )
-from app.monitor.decisions.states import FAILED, SERVING, State, Verdict
-from app.monitor.log import log
-from app.monitor.settings import Judgement, Service, Settings, paused
-from app.monitor.store.store import Store
+from app.monitor.decisions.states import FAILED, State, Verdict
+from app.monitor.settings import Service, Settings
+from app.monitor.store.state_file import StateFile
+from app.shared.json_log import Log
+
+log = Log("monitor")
 
 SAVE_EVERY = 30.0
-"""Seconds between two saves of what is remembered, when nothing happened that cannot wait."""
+"""Seconds between two saves of the records, if no decision has to be saved at once."""
 
-EAGER_TIME = 300.0
-"""Seconds that an undecided or starting service is checked at the shorter interval."""
-
-EAGER_AT_ONCE = 20
-"""Undecided services that are checked at the shorter interval; more share the same rate."""
+FIRST_CHECKS_WITHIN = 10.0
+"""Seconds after the start in which every service is checked once."""
 
 PARALLEL_CHECKS = 64
 
 PARALLEL_RESTARTS = 12
-"""Fewer than the connections that the restarter serves at once: it closes others unheard, and
-its own health check and `works` need some."""
-
-TICK = 0.5
-"""Seconds, about. Checks that have the same pace begin at common ticks, so that those of many
-services share an awakening: that halves the CPU time that 500 of them cost."""
-
-TICKS = 10
-"""A pace has at least so many ticks, however short it is."""
-
-SHORTEST_PAUSE = 0.05
-"""Seconds between two checks of a service whose checks take longer than its pace."""
+"""Fewer than the connections that the restarter serves at once: it closes others, and its own
+health check and `works` need some."""
 
 
 class Checker(Protocol):
     """Checks a service once."""
 
-    async def check(self, service: Service, judgement: Judgement, now: float) -> Verdict:
-        """The verdict; raises nothing for what the service does."""
+    async def check(self, service: Service, now: float) -> Verdict:
+        """The verdict; raises nothing because of the service."""
 
     def forget(self, service: Service) -> None:
-        """Judge no check by the ones before: another process runs now."""
+        """Drop what earlier checks found: another process runs now."""
 
 
 class Restarter(Protocol):
     """Restarts the container of a service."""
 
-    async def restart(self, service: Service, pending: Pending) -> RestartAnswer:
-        """Ask for it once, and wait for the outcome."""
+    async def restart(self, service: Service, pending: PendingRestart) -> RestartResult:
+        """Request the restart once, and wait for the result."""
 
     async def works(self) -> bool:
         """Whether it could restart something now."""
 
 
 Listener = Callable[[Service, Event], None]
-CheckListener = Callable[[Service, Memory], None]
+CheckListener = Callable[[Service, ServiceRecord], None]
 
 
 @dataclass(slots=True)
-class Tally:
+class CheckCounts:
     """Counts of one service since the monitor started."""
 
     checks: int = 0
@@ -95,7 +85,12 @@ class Tally:
 
 
 class Watch:
-    """Knows every service's memory, and changes it by the rules in `decisions` only."""
+    """Holds the record of every service, and changes it only by the rules of this package.
+
+    :param random_number: returns one from 0 to 1.
+    :param listeners: called with each event.
+    :param check_listeners: called with the record after each check outside of a pause.
+    """
 
     def __init__(
         self,
@@ -104,49 +99,53 @@ class Watch:
         restarter: Restarter | None = None,
         *,
         clock: Callable[[], float] = time.time,
-        chance: Callable[[], float] = random.random,
+        random_number: Callable[[], float] = random.random,
         listeners: Iterable[Listener] = (),
         check_listeners: Iterable[CheckListener] = (),
     ) -> None:
         self.settings = settings
         self.services = {service.name: service for service in settings.services}
-        self.memories: dict[str, Memory] = {}
         self.last_check_at = clock()
+        self.counts = {name: CheckCounts() for name in self.services}
+        self.restarter_works: bool | None = None
+        self.state_writable = True
         self._checker = checker
         self._restarter = restarter
         self._clock = clock
-        self._chance = chance
+        self._random_number = random_number
         self._listeners = tuple(listeners)
         self._check_listeners = tuple(check_listeners)
-        self.tallies = {name: Tally() for name in self.services}
-        self.restarter_works: bool | None = None
-        self._turn = asyncio.Semaphore(PARALLEL_CHECKS)
-        self._restart_turn = asyncio.Semaphore(PARALLEL_RESTARTS)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._eager: set[str] = set()
-        self._hurry = {name: asyncio.Event() for name in self.services}
-        self._dirty = False
-        self.state_writable = True
-        self._store = Store(settings.state_dir / "state.json", TypeAdapter(dict[str, Memory]))
+        self._pace = Pace(settings.interval, settings.thresholds.retry_interval)
+        self._check_slots = asyncio.Semaphore(PARALLEL_CHECKS)
+        self._restart_slots = asyncio.Semaphore(PARALLEL_RESTARTS)
+        self._restart_tasks: set[asyncio.Task[None]] = set()
+        self._check_now = {name: asyncio.Event() for name in self.services}
+        self._unsaved = False
+        self._state_file = StateFile(
+            settings.internal.state_dir / "state.json", TypeAdapter(dict[str, ServiceRecord])
+        )
         self._policies = {
             service.name: Policy(
-                judgement=settings.judgement_of(service),
+                thresholds=settings.thresholds,
                 restarts=settings.restarts,
                 start_grace=service.start_grace,
-                restart=service.restart and restarter is not None,
+                restart=restarter is not None,
+                hold_retry=settings.internal.hold_retry,
             )
             for service in settings.services
         }
-        self._recall()
+        self.records = self._load()
 
-    def _recall(self) -> None:
+    def _load(self) -> dict[str, ServiceRecord]:
         now = self._clock()
-        stored = self._store.load() or {}
-        for name, service in self.services.items():
-            memory = stored.get(name) or remember(service.start_grace, now)
-            if self._restarter is None:
-                memory = replace(memory, pending=None)
-            self.memories[name] = memory
+        stored = self._state_file.load() or {}
+        records = {
+            name: stored.get(name) or new_record(service.start_grace, now)
+            for name, service in self.services.items()
+        }
+        if self._restarter is None:
+            return {name: replace(record, pending=None) for name, record in records.items()}
+        return records
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -157,233 +156,162 @@ class Watch:
                 for index, service in enumerate(self.services.values()):
                     group.create_task(self._follow(service, index))
         finally:
-            await self._finish()
-
-    async def _finish(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.save()
+            for task in self._restart_tasks:
+                task.cancel()
+            await asyncio.gather(*self._restart_tasks, return_exceptions=True)
+            await self.save()
 
     async def _follow(self, service: Service, index: int) -> None:
-        """Check one service for ever: first within ten seconds, then at its own place in the
-        interval, so that many services are spread over all of it."""
+        """Check one service until cancelled: first soon after the start, then at its own offset
+        in the interval, so that the checks of many services are spread over all of it."""
         loop = asyncio.get_running_loop()
-        interval = self.settings.interval_of(service)
+        interval = self._pace.interval
         share = index / len(self.services)
-        remembered = self.memories[service.name].pending is not None
-        await asyncio.sleep(min(interval, 10.0) * share)
-        shift = interval * share - min(interval, 10.0) * share
+        has_pending_restart = self.records[service.name].pending is not None
+        first = min(interval, FIRST_CHECKS_WITHIN) * share
+        await asyncio.sleep(first)
+        shift = interval * share - first
         while True:
             begun = loop.time()
-            async with self._turn:
+            async with self._check_slots:
                 await self.check(service)
-            if remembered:
-                self._ask(service)
-                remembered = False
-            pace = self._pace(service)
+            if has_pending_restart:
+                self._start_restart(service)
+                has_pending_restart = False
+            pace = self._pace.seconds(service.name, self.records[service.name], self._clock())
             due = begun + pace
             if pace == interval:
                 due, shift = due + shift, 0.0
-            hurry = self._hurry[service.name]
+            check_now = self._check_now[service.name]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(next_check_at(due, pace, loop.time())):
-                    await hurry.wait()
-            hurry.clear()
-
-    def _pace(self, service: Service) -> float:
-        """Seconds until the next check: fewer for a while where something is undecided, unless
-        that holds for so many services at once that it would cost too much."""
-        memory = self.memories[service.name]
-        judgement = self.settings.judgement_of(service)
-        interval = self.settings.interval_of(service)
-        settled = memory.healthy is True and memory.failures == 0 and memory.state in SERVING
-        begun = max(memory.since, memory.last_restart_at or 0.0, memory.failing_since or 0.0)
-        recent = self._clock() - begun < EAGER_TIME
-        if settled or not recent:
-            self._eager.discard(service.name)
-            return interval
-        self._eager.add(service.name)
-        crowd = max(1.0, len(self._eager) / EAGER_AT_ONCE)
-        return min(interval, judgement.retry_interval * crowd)
+                    await check_now.wait()
+            check_now.clear()
 
     async def check(self, service: Service) -> None:
-        """Check a service once, and do what follows from it."""
+        """Check a service once, and carry out what is decided."""
         name = service.name
         try:
-            verdict = await self._checker.check(
-                service, self.settings.judgement_of(service), self._clock()
-            )
+            verdict = await self._checker.check(service, self._clock())
         except Exception as error:
-            # One broken check must not end the watch over all the others.
+            # An error in one check must not end the watch over all other services.
             reason = f"the check itself failed: {type(error).__name__}: {error}"
             verdict = Verdict(State.UNKNOWN, "check_failed", reason)
-        tally = self.tallies[name]
-        tally.checks += 1
-        tally.failures += verdict.state in FAILED
+        counts = self.counts[name]
+        counts.checks += 1
+        counts.failures += verdict.state in FAILED
         self.last_check_at = self._clock()
-        step = observe(
-            self.memories[name], name, verdict, self._policies[name], self._world(service)
+        step = apply_verdict(
+            self.records[name], name, verdict, self._policies[name], self._context(service)
         )
-        self._take(service, step)
+        self._apply(service, step)
         if not self.is_paused(service):
             for listener in self._check_listeners:
-                listener(service, step.memory)
-        self._detail(service, verdict)
+                listener(service, step.record)
+        log_check(service, step.record, verdict, counts.checks, self._clock())
         if verdict.excusable:
-            self._hasten(service)
-        if any(event.happening is Happening.RESTART_ASKED for event in step.events):
-            self._ask(service)
+            self._check_dependencies_now(service)
+        if any(event.type is EventType.RESTART_REQUESTED for event in step.events):
+            self._start_restart(service)
 
-    def _world(self, service: Service) -> World:
-        others = {other: self.memories[other] for other in service.depends_on}
-        failed = tuple(other for other, memory in others.items() if not can_serve(memory))
-        fine = min((fine_at(memory) for memory in others.values()), default=math.inf)
-        return World(self._clock(), self.is_paused(service), failed, fine)
+    def _context(self, service: Service) -> CheckContext:
+        others = {other: self.records[other] for other in service.depends_on}
+        failed = tuple(other for other, record in others.items() if not is_serving(record))
+        healthy_at = min((last_healthy_at(record) for record in others.values()), default=math.inf)
+        return CheckContext(self._clock(), self.is_paused(service), failed, healthy_at)
 
-    def _hasten(self, service: Service) -> None:
-        """Check at once the dependencies that may explain why a service can't serve."""
-        since = self.memories[service.name].failing_since
+    def _check_dependencies_now(self, service: Service) -> None:
+        """Check at once the dependencies that may explain why a service cannot serve."""
+        since = self.records[service.name].failing_since
         for other in service.depends_on:
-            if since is not None and fine_at(self.memories[other]) < since:
-                self._hurry[other].set()
+            if since is not None and last_healthy_at(self.records[other]) < since:
+                self._check_now[other].set()
 
     def is_paused(self, service: Service) -> bool:
-        """Whether restarts and alerts are off for a service just now."""
-        now = self._clock()
-        return (
-            paused(self.settings.paused_until, now)
-            or paused(service.paused_until, now)
-            or now < self.memories[service.name].paused_until
-        )
+        """Whether restarts and alerts are off for a service at present."""
+        return self._clock() < self.records[service.name].paused_until
 
-    def _take(self, service: Service, step: Step) -> None:
-        self.memories[service.name] = step.memory
-        self._dirty = True
+    def _apply(self, service: Service, step: Step) -> None:
+        self.records[service.name] = step.record
+        self._unsaved = True
         for event in step.events:
-            _log_event(event)
+            log_event(event)
             for listener in self._listeners:
                 listener(service, event)
 
-    def _ask(self, service: Service) -> None:
+    def _start_restart(self, service: Service) -> None:
         task = asyncio.create_task(self._restart(service))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._restart_tasks.add(task)
+        task.add_done_callback(self._restart_tasks.discard)
 
     async def _restart(self, service: Service) -> None:
-        """Put the decision on disk first: a monitor that dies in between asks again, and the
-        restarter sees by the container's start whether it has been done. What has meanwhile
-        recovered, or was paused, is not restarted."""
+        """Save the decision first: a monitor that is killed in between requests the restart
+        again, and the restarter sees by the container's start whether it was done. A service
+        that has recovered or was paused in the meantime is not restarted."""
         await self.save()
-        async with self._restart_turn:
-            memory = self.memories[service.name]
-            if memory.pending is None or self._restarter is None:
+        async with self._restart_slots:
+            record = self.records[service.name]
+            if record.pending is None or self._restarter is None:
                 return
-            if self._still_failed(service):
-                answer = await self._restarter.restart(service, memory.pending)
-                step = answered(
-                    self.memories[service.name],
+            if self._needs_restart(service):
+                result = await self._restarter.restart(service, record.pending)
+                step = apply_restart_result(
+                    self.records[service.name],
                     service.name,
-                    answer,
+                    result,
                     self._policies[service.name],
                     self._clock(),
-                    self._chance(),
+                    self._random_number(),
                     paused=self.is_paused(service),
                 )
-                if answer.outcome in (Outcome.RESTARTED, Outcome.FRESH):
+                if result.outcome in (RestartOutcome.RESTARTED, RestartOutcome.FRESH):
                     self._checker.forget(service)
-                self._take(service, step)
+                self._apply(service, step)
             else:
-                self.memories[service.name] = replace(memory, pending=None)
+                self.records[service.name] = replace(record, pending=None)
         await self.save()
 
-    def _still_failed(self, service: Service) -> bool:
-        """Whether a restart that was decided on is still wanted."""
-        memory = self.memories[service.name]
-        failed = memory.state in FAILED and memory.failures > 0
+    def _needs_restart(self, service: Service) -> bool:
+        """Whether a restart that was decided is still needed."""
+        record = self.records[service.name]
+        failed = record.state in FAILED and record.failures > 0
         return failed and self._policies[service.name].restart and not self.is_paused(service)
 
     def pause(self, names: Iterable[str], seconds: float) -> None:
-        """No restarts and alerts for these services until so many seconds from now."""
+        """Stop restarts and alerts of these services for some seconds from now."""
         now = self._clock()
         for name in names:
-            step = pause(self.memories[name], name, now + seconds, now)
-            self._take(self.services[name], step)
+            self._apply(self.services[name], pause(self.records[name], name, now + seconds, now))
 
     def resume(self, names: Iterable[str]) -> None:
-        """End their pause, and take up restarts again where the monitor gave up."""
+        """End their pause, and allow restarts again after the monitor gave up."""
         for name in names:
-            step = resume(self.memories[name], name, self._clock())
-            self._take(self.services[name], step)
+            self._apply(self.services[name], resume(self.records[name], name, self._clock()))
 
     async def save(self) -> None:
-        """Put what is remembered on disk, in a thread as the disk may be slow."""
-        self._dirty = False
-        snapshot = dict(self.memories)
+        """Save the records, in a thread as the disk may be slow."""
+        self._unsaved = False
+        snapshot = dict(self.records)
         try:
-            await asyncio.to_thread(self._store.save, snapshot)
+            await asyncio.to_thread(self._state_file.save, snapshot)
             self.state_writable = True
         except OSError as error:
             if self.state_writable:
-                log("state_not_saved", "error", reason=str(error))
+                log.error("state not saved", reason=str(error))
             self.state_writable = False
 
     async def _save_regularly(self) -> None:
         while True:
             await asyncio.sleep(SAVE_EVERY)
-            if self._dirty:
+            if self._unsaved:
                 await self.save()
 
     async def _watch_restarter(self) -> None:
-        """Know before it is needed whether a restart could be done, and say so once."""
+        """Find out before a restart is needed whether one could be done; log changes."""
         while self._restarter is not None:
             works = await self._restarter.works()
             if works is not self.restarter_works:
-                level = "info" if works else "warning"
-                log("restarter_works" if works else "restarter_fails", level)
+                write = log.info if works else log.warning
+                write("restarter works" if works else "restarter does not work")
             self.restarter_works = works
-            await asyncio.sleep(self.settings.interval)
-
-    def _detail(self, service: Service, verdict: Verdict) -> None:
-        """A detailed line every N checks of a service."""
-        count = self.tallies[service.name].checks
-        if count % self.settings.detail_every:
-            return
-        memory = self.memories[service.name]
-        log(
-            "checked",
-            service=service.name,
-            kind=service.kind.value,
-            state=memory.state.value,
-            seconds_in_state=round(self._clock() - memory.since),
-            reason=memory.reason,
-            latency_ms=None if verdict.latency is None else round(verdict.latency * 1000, 1),
-            checks=count,
-            failures=memory.failures or None,
-            restarts=memory.restarts_total or None,
-            held=memory.held or None,
-        )
-
-
-def next_check_at(due: float, pace: float, now: float) -> float:
-    """The tick, of those that all checks at this pace share, which is nearest to the due time."""
-    tick = pace / max(TICKS, math.ceil(pace / TICK))
-    return max(now + SHORTEST_PAUSE, round(due / tick) * tick)
-
-
-def _log_event(event: Event) -> None:
-    failing = event.after in FAILED or event.happening in (
-        Happening.FAILED,
-        Happening.GAVE_UP,
-        Happening.RESTART_FAILED,
-    )
-    log(
-        event.happening.value,
-        "warning" if failing else "info",
-        service=event.service,
-        before=event.before and event.before.value,
-        after=event.after and event.after.value,
-        reason=event.reason,
-        code=event.code or None,
-        alert=event.alert or None,
-    )
+            await asyncio.sleep(self._pace.interval)

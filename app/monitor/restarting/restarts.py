@@ -1,7 +1,8 @@
-"""Asks the restarter, the one container with the Docker socket, to restart a service.
+"""Client of the restarter: requests the restart of a service, by a signed request.
 
-Each request is signed: HMAC-SHA256 by the shared token over timestamp, nonce, method, path and
-the SHA-256 of the body, in lines. The restarter's `gate` checks the same.
+The restarter is the only container with the Docker socket. The signature is HMAC-SHA256 by the
+shared token over timestamp, nonce, method, path and the SHA-256 of the body, one a line; the
+restarter's module `gate` checks the same.
 """
 
 from __future__ import annotations
@@ -14,55 +15,58 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.monitor.checks.fetch import Answer, Fetcher, NoAnswer
-from app.monitor.decisions.decisions import Outcome, Pending, RestartAnswer
-from app.monitor.settings import Restarts, Service
+from app.monitor.checks.http_client import HttpClient, HttpResponse, NoResponse
+from app.monitor.decisions.records import PendingRestart, RestartOutcome, RestartResult
+from app.monitor.settings import RestartSettings, Service
 
-# The container is given its own stop timeout to end in, which may be minutes.
-ANSWER_WITHIN = 660.0
-PATH = "/restart"
+# The restarter waits for the container to stop, which may take minutes.
+RESTART_WITHIN = 660.0
+HEALTH_WITHIN = 5.0
+RESTART_PATH = "/restart"
+TOKEN_FILE = Path("/run/secrets/restarter_token")
+LONGEST_REASON = 500
 
 
 class RestarterClient:
-    """Talks to one restarter."""
+    """Client of one restarter."""
 
-    def __init__(self, rules: Restarts, fetcher: Fetcher) -> None:
-        self._url = str(rules.url).rstrip("/")
-        self._token_file = rules.token_file
-        self._fetcher = fetcher
+    def __init__(self, settings: RestartSettings, http_client: HttpClient) -> None:
+        self._url = str(settings.url).rstrip("/")
+        self._http_client = http_client
 
-    async def restart(self, service: Service, pending: Pending) -> RestartAnswer:
-        """Ask for it once, and wait for the outcome. Whatever goes wrong is an outcome too."""
+    async def restart(self, service: Service, pending: PendingRestart) -> RestartResult:
+        """Request the restart once, and wait for the result; an error is a result too."""
         try:
             body = _body(service, pending)
-            headers = signed(_token(self._token_file), "POST", PATH, body, time.time())
-            answer = await self._fetcher.post(
-                self._url + PATH, ANSWER_WITHIN, data=body, headers=headers
+            headers = signed(_token(), "POST", RESTART_PATH, body, time.time())
+            response = await self._http_client.post(
+                self._url + RESTART_PATH, RESTART_WITHIN, data=body, headers=headers
             )
         except OSError as error:
-            return RestartAnswer(Outcome.REFUSED, f"no token to sign with: {error.strerror}")
-        except NoAnswer as fault:
-            return RestartAnswer(Outcome.UNREACHABLE, f"the restarter: {fault}")
-        return read_answer(answer)
+            reason = f"the token cannot be read: {error.strerror}"
+            return RestartResult(RestartOutcome.REFUSED, reason)
+        except NoResponse as error:
+            return RestartResult(RestartOutcome.UNREACHABLE, f"the restarter: {error}")
+        return read_result(response)
 
     async def works(self) -> bool:
-        """Whether the restarter answers, and reaches Docker."""
+        """Whether the restarter responds, and reaches Docker."""
         try:
-            return (await self._fetcher.get(f"{self._url}/health", 5.0)).status == 200
-        except NoAnswer:
+            response = await self._http_client.get(f"{self._url}/health", HEALTH_WITHIN)
+        except NoResponse:
             return False
+        return response.status == 200
 
 
-def _token(path: Path) -> bytes:
-    return path.read_bytes().strip()
+def _token() -> bytes:
+    return TOKEN_FILE.read_bytes().strip()
 
 
-def _body(service: Service, pending: Pending) -> bytes:
+def _body(service: Service, pending: PendingRestart) -> bytes:
     return json.dumps(
         {
-            "service": service.container,
-            "replica": service.replica,
-            "reason": pending.reason[:500],
+            "service": service.name,
+            "reason": pending.reason[:LONGEST_REASON],
             "failing_since": pending.failing_since,
             "known_start": pending.known_start,
             "second_opinion": pending.second_opinion,
@@ -71,7 +75,7 @@ def _body(service: Service, pending: Pending) -> bytes:
 
 
 def signed(token: bytes, method: str, path: str, body: bytes, now: float) -> Mapping[str, str]:
-    """The headers that let a request through the restarter's gate, once."""
+    """The headers of a request that the restarter accepts once."""
     timestamp, nonce = f"{now:.6f}", secrets.token_urlsafe(24)
     digest = hashlib.sha256(body).hexdigest()
     text = "\n".join((timestamp, nonce, method, path, digest))
@@ -84,18 +88,21 @@ def signed(token: bytes, method: str, path: str, body: bytes, now: float) -> Map
     }
 
 
-def read_answer(answer: Answer) -> RestartAnswer:
-    """The outcome that an answer of the restarter tells."""
-    data = answer.content
+def read_result(response: HttpResponse) -> RestartResult:
+    """The result in a response of the restarter."""
+    data = response.json
     if not isinstance(data, dict):
-        return RestartAnswer(Outcome.REFUSED, f"the restarter answered HTTP {answer.status}")
-    if answer.status != 200:
-        return RestartAnswer(Outcome.REFUSED, f"HTTP {answer.status}: {data.get('error')}")
+        reason = f"the restarter returned HTTP {response.status}"
+        return RestartResult(RestartOutcome.REFUSED, reason)
+    if response.status != 200:
+        reason = f"HTTP {response.status}: {data.get('error')}"
+        return RestartResult(RestartOutcome.REFUSED, reason)
     try:
-        outcome = Outcome(str(data.get("outcome")))
+        outcome = RestartOutcome(str(data.get("outcome")))
     except ValueError:
-        return RestartAnswer(Outcome.REFUSED, f"unknown outcome {data.get('outcome')!r}")
-    return RestartAnswer(
+        reason = f"unknown outcome {data.get('outcome')!r}"
+        return RestartResult(RestartOutcome.REFUSED, reason)
+    return RestartResult(
         outcome,
         str(data.get("detail", "")),
         started_at=_number(data.get("started_at")),

@@ -1,4 +1,4 @@
-"""What the monitor shows over HTTP: status page, badges, JSON, metrics. All of it only reads."""
+"""The monitor's pages, JSON and metrics over HTTP. All of it is read-only."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from aiohttp.typedefs import Handler
 from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Service
 from app.monitor.store.history import History
+from app.monitor.web.api import incident_json, service_json
 from app.monitor.web.metrics import CONTENT_TYPE, Exposition
-from app.monitor.web.pages import FOLDER, Pages, as_json, incident_json
+from app.monitor.web.pages import FOLDER, Pages
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -26,7 +27,7 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Sources:
     """What the handlers read from."""
 
     watch: Watch
@@ -36,14 +37,14 @@ class Site:
     style: str
 
 
-SITE = web.AppKey("site", Site)
+SOURCES = web.AppKey("sources", Sources)
 
 
 def application(watch: Watch, history: History, exposition: Exposition) -> web.Application:
     """The monitor's web application."""
-    app = web.Application(middlewares=[_headers])
+    app = web.Application(middlewares=[_add_headers])
     style = (FOLDER / "static" / "style.css").read_text()
-    app[SITE] = Site(watch, history, Pages(watch, history), exposition, style)
+    app[SOURCES] = Sources(watch, history, Pages(watch, history), exposition, style)
     app.router.add_get("/", index)
     app.router.add_get("/service/{name}", service)
     app.router.add_get("/badge/{name}.svg", badge)
@@ -56,28 +57,28 @@ def application(watch: Watch, history: History, exposition: Exposition) -> web.A
 
 
 @web.middleware
-async def _headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _add_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     response = await handler(request)
     response.headers.update(HEADERS)
     return response
 
 
-def _named(request: web.Request) -> Service:
+def _requested_service(request: web.Request) -> Service:
     try:
-        return request.app[SITE].watch.services[request.match_info["name"]]
+        return request.app[SOURCES].watch.services[request.match_info["name"]]
     except KeyError:
-        raise web.HTTPNotFound(text="no such service", headers=HEADERS) from None
+        raise web.HTTPNotFound(text="service not found", headers=HEADERS) from None
 
 
 async def index(request: web.Request) -> web.Response:
-    """The page of all services."""
-    return _html(request.app[SITE].pages.index(time.time()))
+    """The status page."""
+    return _html(request.app[SOURCES].pages.index(time.time()))
 
 
 async def service(request: web.Request) -> web.Response:
     """The page of one service."""
-    name = _named(request).name
-    return _html(request.app[SITE].pages.service(name, time.time()))
+    name = _requested_service(request).name
+    return _html(request.app[SOURCES].pages.service(name, time.time()))
 
 
 def _html(text: str) -> web.Response:
@@ -86,55 +87,54 @@ def _html(text: str) -> web.Response:
 
 async def badge(request: web.Request) -> web.Response:
     """The badge of one service."""
-    text = request.app[SITE].pages.badge(_named(request).name)
+    text = request.app[SOURCES].pages.badge(_requested_service(request).name)
     return web.Response(text=text, content_type="image/svg+xml")
 
 
 async def style_sheet(request: web.Request) -> web.Response:
-    """How the pages look."""
-    return web.Response(text=request.app[SITE].style, content_type="text/css")
+    """The style sheet of the pages."""
+    return web.Response(text=request.app[SOURCES].style, content_type="text/css")
 
 
 async def metrics(request: web.Request) -> web.Response:
     """The Prometheus metrics."""
-    body = request.app[SITE].exposition.text()
+    body = request.app[SOURCES].exposition.text()
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def api_status(request: web.Request) -> web.Response:
-    """All services, and what is open."""
-    site, now = request.app[SITE], time.time()
-    services = [
-        as_json(site.watch, site.history, entry, now) for entry in site.watch.services.values()
-    ]
+    """All services, and whether the restarter works."""
+    sources, now = request.app[SOURCES], time.time()
+    watch = sources.watch
     body = {
-        "stack": site.watch.settings.stack,
-        "restarter_works": site.watch.restarter_works,
-        "services": services,
+        "stack": watch.settings.stack,
+        "restarter_works": watch.restarter_works,
+        "services": [
+            service_json(watch, sources.history, one, now) for one in watch.services.values()
+        ],
     }
     return web.json_response(body)
 
 
 async def api_service(request: web.Request) -> web.Response:
     """One service with its incidents, the latest first."""
-    site, entry = request.app[SITE], _named(request)
-    incidents = reversed(site.history.records[entry.name].incidents)
-    body = as_json(site.watch, site.history, entry, time.time())
+    sources, requested = request.app[SOURCES], _requested_service(request)
+    incidents = reversed(sources.history.services[requested.name].incidents)
+    body = service_json(sources.watch, sources.history, requested, time.time())
     body["incidents"] = [incident_json(incident) for incident in incidents]
     return web.json_response(body)
 
 
 async def health(request: web.Request) -> web.Response:
-    """Whether the monitor itself works: its checks go on, and its state can be kept."""
-    watch = request.app[SITE].watch
-    faults = []
+    """Whether the monitor itself works: it checks services, and can save its state."""
+    watch = request.app[SOURCES].watch
+    problems = []
     silence = time.time() - watch.last_check_at
-    allowed = 3 * max(map(watch.settings.interval_of, watch.settings.services)) + 60
-    if silence > allowed:
-        faults.append(f"no check for {silence:.0f} s")
+    if silence > 3 * watch.settings.interval + 60:
+        problems.append(f"no check for {silence:.0f} s")
     if not watch.state_writable:
-        faults.append("its state cannot be written")
-    checks = sum(tally.checks for tally in watch.tallies.values())
-    status = "failing" if faults else "ok"
-    body = {"status": status, "checks": checks, "faults": faults}
-    return web.json_response(body, status=503 if faults else 200)
+        problems.append("its state cannot be saved")
+    checks = sum(counts.checks for counts in watch.counts.values())
+    status = "failing" if problems else "ok"
+    body = {"status": status, "checks": checks, "faults": problems}
+    return web.json_response(body, status=503 if problems else 200)

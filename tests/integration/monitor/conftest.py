@@ -32,7 +32,7 @@ def images(buildkit: Callable[..., Any]) -> dict[str, str]:
                 found[name],
                 "-f",
                 str(file),
-                str(ROOT / f"app/{name}"),
+                str(ROOT / "app"),
                 stdout=subprocess.DEVNULL,
             )
     return found

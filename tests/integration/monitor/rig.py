@@ -38,7 +38,7 @@ HARDENED: dict[str, Any] = {
 }
 
 # As in production, but some twenty times as fast.
-JUDGEMENT = {
+THRESHOLDS = {
     "fail_after": 3,
     "recover_after": 2,
     "retry_interval": 0.5,
@@ -53,7 +53,6 @@ RESTARTS = {
     "limit": 3,
     "window": 600,
     "stable_after": 30,
-    "hold_retry": 3,
 }
 
 
@@ -85,7 +84,12 @@ class Rig:
         self.token = secrets.token_hex(32)
 
     def start(
-        self, specs: Mapping[str, FakeSpec], *, socket: bool = True, sink: bool = False
+        self,
+        specs: Mapping[str, FakeSpec],
+        *,
+        socket: bool = True,
+        sink: bool = False,
+        thresholds: Mapping[str, float] | None = None,
     ) -> Rig:
         self.network = self.engine.networks.create(
             self.stack, driver="bridge", internal=False, labels=self.labels
@@ -94,7 +98,7 @@ class Rig:
             f"{self.stack}-restarter", driver="bridge", internal=True, labels=self.labels
         )
         self.volume = self.engine.volumes.create(f"{self.stack}-state", labels=self.labels)
-        self._write_files(specs, sink)
+        self._write_files(specs, sink, thresholds)
         self.start_restarter(socket=socket)
         for name, spec in specs.items():
             if not spec.after_monitor:
@@ -107,7 +111,12 @@ class Rig:
                 self.fakes[name] = self._start_fake(name, spec)
         return self
 
-    def _write_files(self, specs: Mapping[str, FakeSpec], sink: bool) -> None:
+    def _write_files(
+        self,
+        specs: Mapping[str, FakeSpec],
+        sink: bool,
+        thresholds: Mapping[str, float] | None,
+    ) -> None:
         services = [self._told(name, spec) for name, spec in specs.items()]
         hook = {"name": "sink", "format": "generic", "url_file": "/run/secrets/hook"}
         alerts: dict[str, Any] = {"group_wait": 0.2}
@@ -115,8 +124,9 @@ class Rig:
             "stack": self.stack,
             "interval": 1,
             "services": services,
-            "judgement": JUDGEMENT,
+            "thresholds": THRESHOLDS | dict(thresholds or {}),
             "restarts": RESTARTS,
+            "internal": {"check_timeout": 3, "hold_retry": 3},
             "alerts": alerts | ({"webhooks": [hook]} if sink else {}),
         }
         restarter = {"stack": self.stack, "services": list(specs), "min_gap": 0}
@@ -133,7 +143,7 @@ class Rig:
 
     def _told(self, name: str, spec: FakeSpec) -> dict[str, Any]:
         url = f"http://{name}:8000" + ("/health" if spec.kind == "http" else "")
-        told = {"name": name, "kind": spec.kind, "url": url, "timeout": 3, "start_grace": 5}
+        told = {"name": name, "kind": spec.kind, "url": url, "start_grace": 5}
         return told | dict(spec.config)
 
     def _start_fake(self, name: str, spec: FakeSpec) -> Container:
@@ -144,15 +154,13 @@ class Rig:
             "timeout": 5 * second,
             "retries": 3,
         }
-        # The stubs lack the names no and unless-stopped.
-        restart: Any = {"Name": spec.policy}
         container: Container = self.engine.containers.create(
             "python:3.11-slim",
             ["python3", "-u", "/fake_service.py"],
             name=f"{self.stack}-{name}",
             labels=self.labels | {"llm-stack.service": name},
             environment=dict(spec.environment),
-            restart_policy=restart,
+            restart_policy={"Name": spec.policy},
             mounts=[Mount("/fake_service.py", str(FAKE), type="bind", read_only=True)],
             network=self.network.name,
             healthcheck=check if spec.checked_by_docker else None,
@@ -206,7 +214,7 @@ class Rig:
 
     def remove(self) -> None:
         """Take everything away, whatever state it is in."""
-        mine: dict[str, Any] = {"label": f"llm-stack.stack={self.stack}"}
+        mine = {"label": f"llm-stack.stack={self.stack}"}
         for container in self.engine.containers.list(all=True, filters=mine):
             with contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
@@ -242,7 +250,7 @@ class Rig:
 
     # What is seen.
 
-    def _address(self, container: Container, network: str | None) -> str:
+    def _address(self, container: Container, network: str) -> str:
         container.reload()
         address: str = container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
         return address
@@ -263,16 +271,16 @@ class Rig:
         """What the monitor logged of a service."""
         return [line for line in lines(container or self.monitor) if line.get("service") == name]
 
-    def event(self, name: str, event: str, after: float = 0.0) -> dict[str, Any]:
-        """Wait for an event of a service."""
+    def event(self, name: str, message: str, after: float = 0.0) -> dict[str, Any]:
+        """Wait for a line that the monitor logs about a service."""
 
         def find() -> dict[str, Any] | None:
             for line in self.events(name):
-                if line["event"] == event and at(line) >= after:
+                if line["message"] == message and at(line) >= after:
                     return line
             return None
 
-        return wait_for(find, lambda: f"{name}: no {event}: {self.events(name)}")
+        return wait_for(find, lambda: f"{name}: no line {message!r}: {self.events(name)}")
 
     def becomes(self, name: str, state: str) -> dict[str, Any]:
         """Wait until the monitor shows a service in a state."""
@@ -293,13 +301,15 @@ class Rig:
     def restarts(self, name: str, since: float = 0.0) -> int:
         """Restarts that the restarter did."""
         return sum(
-            line["message"] == "restart" and line["outcome"] == "restarted" and at(line) >= since
+            line.get("outcome") == "restarted" and at(line) >= since
             for line in self.events(name, self.restarter)
         )
 
     def monitoring_since(self) -> float:
         """When the monitor started."""
-        return next(at(line) for line in lines(self.monitor) if line["event"] == "started")
+        return next(
+            at(line) for line in lines(self.monitor) if line["message"] == "monitor started"
+        )
 
     def alerts(self) -> list[dict[str, Any]]:
         """What has reached the webhook."""

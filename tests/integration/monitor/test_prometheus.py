@@ -47,7 +47,7 @@ def rig(make_rig: MakeRig) -> Rig:
     rig = make_rig().start({"phi": FakeSpec()}, sink=True)
     rig.becomes("phi", "ok")
     began = rig.behave("phi", "fail")
-    rig.event("phi", "recovered", began)
+    rig.event("phi", "service recovered", began)
     wait_for(lambda: rig.alerts() or None, lambda: "no alert was delivered")
     return rig
 

@@ -1,4 +1,4 @@
-"""Which questions of the monitor go by a proxy: alerts and heartbeats, and no check."""
+"""Which requests of the monitor use a proxy: alerts and heartbeats, but no check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from app.monitor import __main__ as program
-from app.monitor.checks.fetch import Fetcher, NoAnswer
+from app.monitor.checks.http_client import HttpClient, NoResponse
 from app.monitor.settings import Settings
 from tests.doubles.certificates import Company, company
 from tests.doubles.watched_service import serving
@@ -27,54 +27,56 @@ def no_other_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def fetchers() -> AsyncIterator[Callable[..., Fetcher]]:
-    made: list[Fetcher] = []
+async def http_clients() -> AsyncIterator[Callable[..., HttpClient]]:
+    made: list[HttpClient] = []
 
-    def make(**options: bool) -> Fetcher:
-        made.append(Fetcher.create(**options))
+    def make(**options: bool) -> HttpClient:
+        made.append(HttpClient.create(**options))
         return made[-1]
 
     yield make
-    for fetcher in made:
-        await fetcher.close()
+    for http_client in made:
+        await http_client.close()
 
 
 async def test_a_check_ignores_the_proxy(
-    fetchers: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+    http_clients: Callable[..., HttpClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
     async with serving(health=(200, {})) as fake:
-        assert (await fetchers().get(f"{fake.url}/health", 5)).status == 200
+        assert (await http_clients().get(f"{fake.url}/health", 5)).status == 200
 
 
-async def test_what_is_sent_outside_goes_by_the_proxy(
-    fetchers: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+async def test_external_requests_use_the_proxy(
+    http_clients: Callable[..., HttpClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(hook=(200, {})) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        answer = await fetchers(outside=True).post("http://hooks.invalid/hook", 5, json={})
+        answer = await http_clients(external=True).post("http://hooks.invalid/hook", 5, json={})
         assert (answer.status, proxy.asked) == (200, ["/hook"])
 
 
-async def test_a_webhook_of_the_stack_is_reached_without_it(
-    fetchers: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+async def test_a_webhook_in_no_proxy_is_reached_directly(
+    http_clients: Callable[..., HttpClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     async with serving(hook=(200, {})) as fake:
-        assert (await fetchers(outside=True).post(f"{fake.url}/hook", 5, json={})).status == 200
+        assert (
+            await http_clients(external=True).post(f"{fake.url}/hook", 5, json={})
+        ).status == 200
 
 
-async def test_a_dead_proxy_is_named(
-    fetchers: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+async def test_a_dead_proxy_is_reported(
+    http_clients: Callable[..., HttpClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
-    with pytest.raises(NoAnswer, match="the proxy cannot be reached"):
-        await fetchers(outside=True).get("http://beat.invalid", 5)
+    with pytest.raises(NoResponse, match="the proxy cannot be reached"):
+        await http_clients(external=True).get("http://beat.invalid", 5)
 
 
-async def test_a_proxy_that_refuses_is_named_with_its_status(
-    fetchers: Callable[..., Fetcher], monkeypatch: pytest.MonkeyPatch
+async def test_a_proxy_that_refuses_is_reported_with_its_status(
+    http_clients: Callable[..., HttpClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -85,13 +87,13 @@ async def test_a_proxy_that_refuses_is_named_with_its_status(
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
         port = proxy.sockets[0].getsockname()[1]
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        with pytest.raises(NoAnswer, match="the proxy refuses the connection: HTTP 407"):
-            await fetchers(outside=True).get("https://beat.invalid", 5)
+        with pytest.raises(NoResponse, match="the proxy refuses the connection: HTTP 407"):
+            await http_clients(external=True).get("https://beat.invalid", 5)
 
 
 @asynccontextmanager
 async def encrypted(made: Company) -> AsyncIterator[str]:
-    """The address of a server whose certificate the company's authority has signed."""
+    """The URL of a server whose certificate the company's authority has signed."""
     runner = web.AppRunner(web.Application())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=made.server_context()).start()
@@ -99,27 +101,27 @@ async def encrypted(made: Company) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def test_the_companys_authority_is_trusted_once_it_is_named(
-    fetchers: Callable[..., Fetcher], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_the_companys_authority_is_trusted_once_it_is_configured(
+    http_clients: Callable[..., HttpClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = company(tmp_path)
     monkeypatch.delenv("EXTRA_CA_FILE", raising=False)
     async with encrypted(made) as url:
-        with pytest.raises(NoAnswer, match="its certificate is not trusted"):
-            await fetchers(outside=True).get(url, 5)
+        with pytest.raises(NoResponse, match="its certificate is not trusted"):
+            await http_clients(external=True).get(url, 5)
         monkeypatch.setenv("EXTRA_CA_FILE", str(made.authority))
-        assert (await fetchers(outside=True).get(url, 5)).status == 404
+        assert (await http_clients(external=True).get(url, 5)).status == 404
 
 
 def free_port() -> int:
-    """A port on the loopback that nobody listens on now."""
+    """A free port on the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-async def test_the_program_checks_directly_and_reports_by_the_proxy(
+async def test_the_program_checks_directly_and_sends_alerts_through_the_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
@@ -132,12 +134,14 @@ async def test_the_program_checks_directly_and_reports_by_the_proxy(
         settings = Settings.model_validate(
             {
                 "stack": "dev",
-                "host": "127.0.0.1",
-                "port": free_port(),
-                "state_dir": tmp_path,
-                "admin_socket": tmp_path / "admin.sock",
+                "internal": {
+                    "host": "127.0.0.1",
+                    "port": free_port(),
+                    "state_dir": tmp_path,
+                    "admin_socket": tmp_path / "admin.sock",
+                },
                 "services": [{"name": "clock", "url": f"{service.url}/health", "start_grace": 0}],
-                "judgement": {"fail_after": 1},
+                "thresholds": {"fail_after": 1},
                 "restarts": {"enabled": False},
                 "alerts": {
                     "heartbeat_url_file": tmp_path / "heartbeat",

@@ -1,11 +1,14 @@
-"""The monitor's configuration: what works, and what is refused with which words."""
+"""The monitor's settings: what is accepted, and how the rest is refused."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from app.monitor.settings import Kind, Settings, SettingsError, load
+from app.monitor.load_settings import load_settings
+from app.monitor.settings import Kind, Settings
+from app.shared.settings_file import SettingsError
+from tests.unit.monitor.conftest import LogLines
 
 
 def write(folder: Path, **changes: object) -> dict[str, str]:
@@ -30,90 +33,98 @@ def service(**changes: object) -> dict[str, object]:
     return {"name": "a", "url": "http://a:1"} | changes
 
 
-def test_a_stack_of_services_needs_little_more_than_their_addresses(tmp_path: Path) -> None:
-    settings = load(write(tmp_path))
+def test_a_stack_needs_little_more_than_the_urls_of_its_services(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path))
     assert [entry.kind for entry in settings.services] == [Kind.INFERENCE, Kind.CHAT]
     assert settings.interval == 30
-    assert settings.services[0].address == "http://phi-inference:8000"
+    assert settings.services[0].base_url == "http://phi-inference:8000"
 
 
-def test_a_single_service_is_watched_by_environment_alone() -> None:
-    settings = load({"SERVER_URL": "http://web:81/up", "CHECK_INTERVAL": "7"})
-    assert (settings.services[0].address, settings.interval) == ("http://web:81/up", 7)
+def test_a_single_service_is_configured_by_environment_alone() -> None:
+    settings = load_settings({"SERVER_URL": "http://web:81/up", "CHECK_INTERVAL": "7"})
+    assert (settings.services[0].base_url, settings.interval) == ("http://web:81/up", 7)
     assert not settings.restarts.enabled
 
 
-def test_defaults_of_the_environment_are_those_of_the_source_design() -> None:
-    settings = load({})
-    assert settings.services[0].address == "http://localhost:8080/health"
+def test_defaults_of_the_environment_are_those_of_the_source_design(log_lines: LogLines) -> None:
+    settings = load_settings({})
+    assert settings.services[0].base_url == "http://localhost:8080/health"
     assert settings.interval == 30
-    assert "TUNNEL_METRICS_URL names no connector" in settings.notes[0]
+    (line,) = log_lines()
+    assert (line["message"], line["level"]) == ("tunnel is not checked", "warning")
+    assert "TUNNEL_METRICS_URL is not set" in line["reason"]
 
 
 def test_a_tunnel_in_the_environment_is_a_second_service() -> None:
-    settings = load({"TUNNEL_METRICS_URL": "http://cloudflared:20241"})
+    settings = load_settings({"TUNNEL_METRICS_URL": "http://cloudflared:20241"})
     assert [entry.name for entry in settings.services] == ["server", "tunnel"]
     assert settings.services[1].kind is Kind.CONNECTOR
 
 
-def test_a_switched_off_tunnel_is_not_mentioned() -> None:
-    settings = load({"TUNNEL_ENABLED": "false", "TUNNEL_METRICS_URL": "http://cloudflared:20241"})
+def test_a_switched_off_tunnel_is_not_mentioned(log_lines: LogLines) -> None:
+    settings = load_settings(
+        {"TUNNEL_ENABLED": "false", "TUNNEL_METRICS_URL": "http://cloudflared:20241"}
+    )
     assert len(settings.services) == 1
-    assert settings.notes == ()
+    assert log_lines() == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "text"),
     [
-        ({"intervall": 5}, "intervall: Extra inputs are not permitted"),
-        ({"interval": 0}, "interval: Input should be greater than 0, found 0"),
+        (
+            {"intervall": 5},
+            "intervall: Extra inputs are not permitted; allowed: alerts, internal, interval,",
+        ),
+        ({"interval": 0}, "interval: Input should be greater than or equal to 1; found 0"),
         ({"services": []}, "services: Tuple should have at least 1 item"),
         ({"services": [service(), service()]}, "the name 'a' is used twice"),
         ({"services": [service(kind="database")]}, "found 'database'"),
         ({"services": [service(url="a:1")]}, "services.0.url"),
         ({"services": [service(name="../a")]}, "services.0.name: String should match"),
-        ({"services": [service(depends_on=["b"])]}, "depends_on 'b' is no service; a are"),
+        (
+            {"services": [service(depends_on=["b"])]},
+            "a: depends_on: there is no service 'b'; allowed: a",
+        ),
         (
             {"services": [service(depends_on=["b"]), service(name="b", depends_on=["a"])]},
-            "depends_on runs in a circle: a -> b -> a",
+            "depends_on is circular: a -> b -> a",
         ),
-        ({"services": [service(paused_until="2026-01-01T00:00:00")]}, "timezone"),
+        ({"services": [service(expect={"max_seconds": 5})]}, "services.0.expect.max_seconds"),
     ],
 )
 def test_a_faulty_file_is_refused_with_file_and_key(
-    tmp_path: Path, changes: dict[str, object], said: str
+    tmp_path: Path, changes: dict[str, object], text: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(write(tmp_path, **changes))
-    assert said in str(caught.value)
+        load_settings(write(tmp_path, **changes))
+    assert text in str(caught.value)
     assert str(tmp_path / "monitor.json") in str(caught.value)
 
 
 def test_a_file_that_is_named_but_missing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no such file"):
-        load({"MONITOR_CONFIG": str(tmp_path / "none.json")})
+    with pytest.raises(SettingsError, match="No such file"):
+        load_settings({"MONITOR_CONFIG": str(tmp_path / "none.json")})
 
 
 @pytest.mark.parametrize("key", ["CHECK_INTERVAL", "TUNNEL_ENABLED"])
 def test_a_faulty_environment_is_refused(key: str) -> None:
-    with pytest.raises(SettingsError, match="soon"):
-        load({key: "soon"})
+    with pytest.raises(SettingsError, match=f"environment: {key}: .*; found 'soon'"):
+        load_settings({key: "soon"})
 
 
-def test_no_secret_fits_into_the_configuration() -> None:
+def test_the_settings_have_no_field_for_a_secret_url() -> None:
     assert "url" not in Settings.model_fields["alerts"].annotation.model_fields  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "text"),
     [
         ({"kind": "tcp"}, "http://a:1/ does not fit kind tcp"),
         ({"url": "tcp://a:1"}, "tcp://a:1 does not fit kind http"),
-        ({"kind": "tcp", "url": "tcp://a"}, "tcp://a names no port"),
+        ({"kind": "tcp", "url": "tcp://a"}, "tcp://a has no port"),
     ],
 )
-def test_an_address_must_fit_its_kind(
-    tmp_path: Path, changes: dict[str, object], told: str
-) -> None:
-    with pytest.raises(SettingsError, match=told):
-        load(write(tmp_path, services=[service(**changes)]))
+def test_a_url_must_fit_its_kind(tmp_path: Path, changes: dict[str, object], text: str) -> None:
+    with pytest.raises(SettingsError, match=text):
+        load_settings(write(tmp_path, services=[service(**changes)]))

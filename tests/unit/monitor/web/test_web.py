@@ -1,4 +1,4 @@
-"""The pages, the API and the metrics, as a browser or a Prometheus gets them."""
+"""The pages, the API and the metrics over HTTP."""
 
 import time
 from collections.abc import AsyncIterator
@@ -11,9 +11,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.monitor.alerting.alerts import Alerter
-from app.monitor.checks.fetch import Fetcher
-from app.monitor.decisions.decisions import Event, Happening, Memory
+from app.monitor.alerting.alert_sender import AlertSender
+from app.monitor.checks.http_client import HttpClient
+from app.monitor.decisions.records import Event, EventType, ServiceRecord
 from app.monitor.decisions.states import State
 from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Settings
@@ -25,38 +25,38 @@ NASTY = "<script>alert(1)</script>"
 
 
 class Site:
-    """A monitor of some services that was never started; tests set what it remembers."""
+    """A monitor that was never started; tests set the records of its services."""
 
     def __init__(self, folder: Path, count: int = 3) -> None:
         names = ["phi", "chat", *(f"extra-{number}" for number in range(count - 2))]
         services = [{"name": name, "url": f"http://{name}"} for name in names]
         self.settings = Settings.model_validate(
-            {"stack": "dev", "state_dir": folder, "services": services}
+            {"stack": "dev", "internal": {"state_dir": folder}, "services": services}
         )
         self.watch = Watch(self.settings, None)  # type: ignore[arg-type]
-        self.history = History(dict.fromkeys(names, 30.0), folder, time.time)
-        self.fetcher = Fetcher.create()
-        alerter = Alerter(
+        self.history = History(names, 30.0, folder, time.time)
+        self.http_client = HttpClient.create()
+        alert_sender = AlertSender(
             self.settings.alerts,
             "dev",
             folder,
-            self.fetcher,
+            self.http_client,
             services=names,
             paused=lambda name: False,
         )
-        exposition = Exposition(self.watch, alerter)
+        exposition = Exposition(self.watch, alert_sender)
         app = application(self.watch, self.history, exposition)
         self.client = TestClient(TestServer(app))
 
-    def remember(self, name: str, **changes: object) -> None:
-        memory = replace(self.watch.memories[name], **changes)  # type: ignore[arg-type]
-        self.watch.memories[name] = memory
+    def set_record(self, name: str, **changes: object) -> None:
+        record = replace(self.watch.records[name], **changes)  # type: ignore[arg-type]
+        self.watch.records[name] = record
 
     def all_ok(self) -> None:
         now = time.time()
         for name, service in self.watch.services.items():
-            self.remember(name, state=State.OK, healthy=True, checked_at=now, latency=0.01)
-            self.history.count(service, self.watch.memories[name])
+            self.set_record(name, state=State.OK, healthy=True, checked_at=now, latency=0.01)
+            self.history.on_check(service, self.watch.records[name])
 
     async def text(self, path: str) -> str:
         answer = await self.client.get(path)
@@ -69,7 +69,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     site = Site(tmp_path)
     async with site.client:
         yield site
-    await site.fetcher.close()
+    await site.http_client.close()
 
 
 class Text(HTMLParser):
@@ -102,14 +102,14 @@ class Text(HTMLParser):
         return " ".join(self.words)
 
 
-async def test_a_quiet_stack_says_so_in_one_sentence(site: Site) -> None:
+async def test_a_healthy_stack_has_a_summary_of_one_sentence(site: Site) -> None:
     site.all_ok()
     page = Text(await site.text("/"))
     assert "All services are working" in page.text
     assert "None so far." in page.text
 
 
-async def test_the_page_needs_no_script_and_allows_none(site: Site) -> None:
+async def test_the_page_has_no_script_and_allows_none(site: Site) -> None:
     answer = await site.client.get("/")
     assert "script" not in Text(await answer.text()).tags
     policy = answer.headers["Content-Security-Policy"]
@@ -117,26 +117,26 @@ async def test_the_page_needs_no_script_and_allows_none(site: Site) -> None:
     assert "unsafe" not in policy
 
 
-async def test_trouble_comes_first_with_its_reason(site: Site) -> None:
+async def test_unhealthy_services_come_first_with_their_reason(site: Site) -> None:
     site.all_ok()
-    site.remember("chat", state=State.STALLED, reason="no token for 121 s", held="3 restarts")
+    site.set_record("chat", state=State.STALLED, reason="no token for 121 s", held="3 restarts")
     page = Text(await site.text("/")).text
     assert "chat is not working" in page
     assert page.index("no token for 121 s") < page.index("phi")
 
 
-async def test_what_a_service_answers_cannot_become_markup(site: Site) -> None:
-    site.remember("phi", state=State.DOWN, reason=NASTY, held=NASTY)
+async def test_a_response_of_a_service_cannot_become_markup(site: Site) -> None:
+    site.set_record("phi", state=State.DOWN, reason=NASTY, held=NASTY)
     phi = site.watch.services["phi"]
-    site.history.hear(phi, Event(Happening.FAILED, "phi", time.time(), NASTY))
+    site.history.on_event(phi, Event(EventType.FAILED, "phi", time.time(), NASTY))
     for path in ("/", "/service/phi"):
         assert NASTY not in await site.text(path)
 
 
 async def test_a_service_has_a_page_with_incidents_and_restarts(site: Site) -> None:
     phi = site.watch.services["phi"]
-    for happening in (Happening.FAILED, Happening.RESTARTED, Happening.GAVE_UP):
-        site.history.hear(phi, Event(happening, "phi", time.time(), f"because {happening}"))
+    for event_type in (EventType.FAILED, EventType.RESTARTED, EventType.GAVE_UP):
+        site.history.on_event(phi, Event(event_type, "phi", time.time(), f"because {event_type}"))
     page = Text(await site.text("/service/phi")).text
     assert "restarted : because restarted" in page
     assert "gave up : because gave_up" in page
@@ -153,7 +153,7 @@ async def test_nothing_can_be_changed_over_the_network(site: Site) -> None:
         assert (await site.client.post(path)).status in (404, 405)
 
 
-async def test_the_api_tells_all_that_the_page_shows(site: Site) -> None:
+async def test_the_api_has_what_the_page_shows(site: Site) -> None:
     site.all_ok()
     body = await (await site.client.get("/api/v1/status")).json()
     assert [service["name"] for service in body["services"]] == ["phi", "chat", "extra-0"]
@@ -169,9 +169,9 @@ async def test_a_badge_is_an_image(site: Site) -> None:
     assert badge.attrib["aria-label"] == "phi: ok"
 
 
-async def test_metrics_are_understood_and_tell_state_and_restarts(site: Site) -> None:
+async def test_metrics_can_be_parsed_and_have_states_and_restarts(site: Site) -> None:
     site.all_ok()
-    site.remember(
+    site.set_record(
         "chat",
         state=State.DOWN,
         restarts_total=2,
@@ -196,7 +196,7 @@ async def test_health_is_about_the_monitor_itself(site: Site) -> None:
     site.watch.state_writable = False
     answer = await site.client.get("/health")
     assert answer.status == 503
-    assert (await answer.json())["faults"] == ["its state cannot be written"]
+    assert (await answer.json())["faults"] == ["its state cannot be saved"]
     site.watch.state_writable = True
     site.watch.last_check_at -= 1000
     assert (await site.client.get("/health")).status == 503
@@ -209,8 +209,8 @@ async def test_many_services_make_a_page_of_bounded_size(tmp_path: Path) -> None
         page = await site.text("/")
         assert len(page) < 300_000
         assert "extra-497" in page
-    await site.fetcher.close()
+    await site.http_client.close()
 
 
-def test_memory_of_a_new_service_is_unknown() -> None:
-    assert Memory().state is State.UNKNOWN
+def test_a_new_service_is_unknown() -> None:
+    assert ServiceRecord().state is State.UNKNOWN

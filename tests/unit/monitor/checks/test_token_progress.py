@@ -1,10 +1,16 @@
-"""Busy or stalled: what the slots and counters of llama-server say about forward progress."""
+"""Busy or stalled: a judgement by the slots and counters of llama-server."""
 
 from dataclasses import replace
 
 import pytest
 
-from app.monitor.checks.progress import Progress, Sample, judge, read_counter, read_slots
+from app.monitor.checks.token_progress import (
+    Sample,
+    TokenProgress,
+    judge_progress,
+    read_counter,
+    read_slots,
+)
 from app.monitor.decisions.states import State
 
 STALL_AFTER = 120.0
@@ -35,28 +41,28 @@ SILENT = Sample(busy=None, slots=None, silent=True)
 
 
 def play(samples: list[tuple[float, Sample]]) -> list[State]:
-    progress, states = Progress(), []
+    progress, states = TokenProgress(), []
     for now, sample in samples:
-        progress, verdict = judge(progress, sample, now, STALL_AFTER)
+        progress, verdict = judge_progress(progress, sample, now, STALL_AFTER)
         states.append(verdict.state)
     return states
 
 
-def test_idle_is_ok_for_ever() -> None:
+def test_idle_is_always_ok() -> None:
     assert set(play([(float(now), idle()) for now in range(0, 10_000, 30)])) == {State.OK}
 
 
-def test_ten_minutes_of_prompt_are_busy_as_long_as_the_prompt_advances() -> None:
+def test_ten_minutes_of_prompt_are_busy_while_the_prompt_advances() -> None:
     samples = [(now, working(prompt=int(now))) for now in map(float, range(0, 600, 30))]
     assert set(play(samples)) == {State.BUSY}
 
 
-def test_a_slot_that_stands_still_is_stalled_after_the_threshold() -> None:
+def test_a_slot_that_does_not_advance_is_stalled_after_the_threshold() -> None:
     states = play([(0, idle()), (10, working()), (100, working()), (131, working())])
     assert states == [State.OK, State.BUSY, State.BUSY, State.STALLED]
 
 
-def test_new_tokens_restart_the_clock() -> None:
+def test_new_tokens_restart_the_time() -> None:
     samples = [(0.0, working(decoded=1)), (100.0, working(decoded=2)), (200.0, working(decoded=2))]
     assert play(samples) == [State.BUSY] * 3
 
@@ -83,7 +89,7 @@ def test_one_moving_slot_of_many_proves_progress() -> None:
 def test_another_task_is_progress_only_if_work_was_done(
     work: dict[str, int], tokens_grow: bool | None, last: State
 ) -> None:
-    """Requests that hang are given up, and others come; short ones come and go."""
+    """Users give up on requests that hang, and others come; short ones come and go."""
     samples = [(0.0, idle())]
     for now in range(30, 600, 30):
         tokens = None if tokens_grow is None else 5.0 + now * tokens_grow
@@ -91,47 +97,47 @@ def test_another_task_is_progress_only_if_work_was_done(
     assert play(samples)[-1] is last
 
 
-def test_hung_requests_prove_nothing() -> None:
-    progress, _ = judge(Progress(), idle(), 0.0, STALL_AFTER)
+def test_hung_requests_do_not_count_as_progress() -> None:
+    progress, _ = judge_progress(TokenProgress(), idle(), 0.0, STALL_AFTER)
     for now in range(30, 90, 30):
-        progress, _ = judge(progress, working(task=now), float(now), STALL_AFTER)
+        progress, _ = judge_progress(progress, working(task=now), float(now), STALL_AFTER)
     assert progress.proven_at is None
 
 
-def test_a_slot_that_becomes_free_is_no_progress_of_another() -> None:
+def test_a_slot_that_becomes_free_is_not_progress_of_another() -> None:
     both = read_slots([slot(0, busy=True, decoded=5), slot(1, busy=True, task=8, decoded=5)])
     one = read_slots([slot(0, busy=True, decoded=5), slot(1, busy=False, task=8)])
     assert play([(0, both), (100, one), (121, one)])[-1] is State.STALLED
 
 
-def test_work_that_is_seen_first_after_a_long_pause_is_given_its_time() -> None:
+def test_new_work_after_a_long_pause_has_its_full_time() -> None:
     states = play([(0, idle()), (3600, working()), (3700, working()), (3721, working())])
     assert states == [State.OK, State.BUSY, State.BUSY, State.STALLED]
 
 
 @pytest.mark.parametrize("tokens", [5.0, None])
-def test_a_counter_that_began_anew_or_was_never_read_gives_time(tokens: float | None) -> None:
+def test_a_counter_that_was_reset_or_never_read_gives_full_time(tokens: float | None) -> None:
     """The server was started again in between, or there is nothing to compare with."""
-    before = Progress(mark=working(task=1).mark, tokens=tokens, moved_at=0.0)
+    before = TokenProgress(busy_slots=working(task=1).busy_slots, tokens=tokens, moved_at=0.0)
     sample = replace(working(task=2), tokens=1.0)
-    progress, verdict = judge(before, sample, 200.0, STALL_AFTER)
+    progress, verdict = judge_progress(before, sample, 200.0, STALL_AFTER)
     assert verdict.state is State.BUSY
-    assert judge(progress, sample, 321.0, STALL_AFTER)[1].state is State.STALLED
+    assert judge_progress(progress, sample, 321.0, STALL_AFTER)[1].state is State.STALLED
 
 
-def test_a_work_loop_that_does_not_answer_is_busy_first_and_stalled_later() -> None:
+def test_a_work_loop_that_does_not_respond_is_busy_first_and_stalled_later() -> None:
     states = play([(0, idle()), (30, SILENT), (90, SILENT), (121, SILENT)])
     assert states == [State.OK, State.BUSY, State.BUSY, State.STALLED]
 
 
-def test_silence_between_equal_samples_is_no_progress() -> None:
+def test_silence_between_equal_samples_is_not_progress() -> None:
     states = play([(0, working()), (60, SILENT), (110, working()), (121, working())])
     assert states[-1] is State.STALLED
 
 
-def test_counters_that_grow_prove_progress_where_slots_do_not_show_it() -> None:
+def test_growing_counters_are_progress_that_slots_do_not_show() -> None:
     def sample(tokens: float) -> Sample:
-        return Sample(busy=1, slots=None, mark=(), tokens=tokens)
+        return Sample(busy=1, slots=None, busy_slots=(), tokens=tokens)
 
     assert play([(0, sample(1)), (100, sample(2)), (200, sample(3))])[-1] is State.BUSY
     assert play([(0, sample(1)), (100, sample(1)), (200, sample(1))])[-1] is State.STALLED
@@ -155,6 +161,6 @@ def test_a_malformed_counter_is_none(number: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, None, "busy", [1]])
-def test_an_answer_that_lists_no_slots_is_refused(answer: object) -> None:
+def test_a_response_without_a_list_of_slots_is_refused(answer: object) -> None:
     with pytest.raises(ValueError, match="list of slots"):
         read_slots(answer)

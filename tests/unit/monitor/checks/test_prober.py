@@ -1,20 +1,20 @@
-"""The questions put to each kind of service, over real HTTP, and the verdicts on the answers."""
+"""Checks of each kind of service over real HTTP, and their verdicts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from app.monitor.checks.fetch import ANSWER_LIMIT, Fetcher
-from app.monitor.checks.probes import Prober
+from app.monitor.checks.http_client import RESPONSE_LIMIT, HttpClient
+from app.monitor.checks.prober import Prober
 from app.monitor.decisions.states import State, Verdict
-from app.monitor.settings import Expectation, Judgement, Kind, Service
+from app.monitor.settings import Expectation, Kind, Service, Thresholds
 from tests.doubles.watched_service import FakeService, serving
 
 OK = (200, {"status": "ok"})
 LOADING = (503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}})
 FETCHING = (503, {"error": {"message": "fetching the model: 42 %", "type": "unavailable_error"}})
-RULES = Judgement(stall_after=120, canary_every=600)
+THRESHOLDS = Thresholds(stall_after=120, canary_every=600)
 
 
 def slot(
@@ -37,22 +37,31 @@ def metrics(decodes: int) -> tuple[int, object]:
     return (200, f"llamacpp:n_decode_total {decodes}\n")
 
 
+MakeProber = Callable[[float], Prober]
+
+
 @pytest.fixture
-async def prober() -> AsyncIterator[Prober]:
-    fetcher = Fetcher.create()
-    yield Prober(fetcher)
-    await fetcher.close()
+async def make_prober() -> AsyncIterator[MakeProber]:
+    """Makes a prober whose requests have so many seconds."""
+    http_client = HttpClient.create()
+    yield lambda timeout: Prober(http_client, THRESHOLDS, timeout)
+    await http_client.close()
+
+
+@pytest.fixture
+def prober(make_prober: MakeProber) -> Prober:
+    return make_prober(10)
 
 
 async def check(
-    prober: Prober, fake: FakeService, kind: Kind, now: float = 0.0, **changes: object
+    prober: Prober, fake: FakeService, kind: Kind, now: float = 0.0, url: str | None = None
 ) -> Verdict:
-    data = {"name": "a", "kind": kind, "url": fake.url, "timeout": 10} | changes
-    return await prober.check(Service.model_validate(data), RULES, now)
+    data = {"name": "a", "kind": kind, "url": url or fake.url}
+    return await prober.check(Service.model_validate(data), now)
 
 
 @pytest.mark.parametrize(
-    ("answer", "expect", "state", "said"),
+    ("answer", "expect", "state", "reason"),
     [
         (OK, Expectation(), State.OK, "HTTP 200"),
         ((204, ""), Expectation(status=(200, 204)), State.OK, "HTTP 204"),
@@ -60,31 +69,38 @@ async def check(
         ((404, "no"), Expectation(), State.DOWN, "HTTP 404"),
         ((302, ""), Expectation(), State.DOWN, "HTTP 302"),
         (LOADING, Expectation(), State.LOADING, "loads its model"),
-        (FETCHING, Expectation(), State.LOADING, "not yet: HTTP 503 (fetching the model: 42 %)"),
-        ((200, {"status": "loading"}), Expectation(), State.LOADING, "says it is loading"),
-        ((503, {"status": "draining"}), Expectation(), State.DRAINING, "finishes"),
+        (
+            FETCHING,
+            Expectation(),
+            State.LOADING,
+            "not ready yet: HTTP 503 (fetching the model: 42 %)",
+        ),
+        ((200, {"status": "loading"}), Expectation(), State.LOADING, "reports status 'loading'"),
+        ((503, {"status": "draining"}), Expectation(), State.DRAINING, "drains"),
         ((200, "all good"), Expectation(body_contains="good"), State.OK, "HTTP 200"),
-        ((200, "bad"), Expectation(body_contains="good"), State.DOWN, "lacks 'good'"),
+        ((200, "bad"), Expectation(body_contains="good"), State.DOWN, "does not contain 'good'"),
         (OK, Expectation(json={"status": "ok"}), State.OK, "HTTP 200"),
         ((200, {"a": [{"b": 1}]}), Expectation(json={"a.0.b": 1}), State.OK, "HTTP 200"),
         ((200, {"a": []}), Expectation(json={"a.0.b": 1}), State.DOWN, "a.0.b is None, not 1"),
-        (OK, Expectation(slower_than=1e-9), State.DEGRADED, "more than 1e-09 s"),
+        (OK, Expectation(max_seconds=1e-9), State.DEGRADED, "more than 1e-09 s"),
     ],
 )
-async def test_an_answer_is_judged_by_status_body_and_time(
-    prober: Prober, answer: tuple[int, object], expect: Expectation, state: State, said: str
+async def test_a_response_is_judged_by_status_body_and_time(
+    prober: Prober, answer: tuple[int, object], expect: Expectation, state: State, reason: str
 ) -> None:
     async with serving(health=answer) as fake:
         data = {"name": "a", "url": f"{fake.url}/health", "expect": expect}
-        verdict = await prober.check(Service.model_validate(data), RULES, 0.0)
-    assert (verdict.state, said in verdict.reason) == (state, True), verdict
+        verdict = await prober.check(Service.model_validate(data), 0.0)
+    assert (verdict.state, reason in verdict.reason) == (state, True), verdict
 
 
-async def test_failures_of_the_network_are_told_apart(prober: Prober) -> None:
+async def test_failures_of_the_network_have_different_codes(
+    prober: Prober, make_prober: MakeProber
+) -> None:
     async with serving(health=None) as fake:
-        hang = await check(prober, fake, Kind.CHAT, timeout=0.2)
+        hang = await check(make_prober(0.2), fake, Kind.CHAT)
     refused = await check(prober, fake, Kind.CHAT)
-    unknown = await check(prober, FakeService("http://nowhere.invalid"), Kind.CHAT, timeout=30)
+    unknown = await check(prober, FakeService("http://nowhere.invalid"), Kind.CHAT)
     assert [(found.code, found.unreachable) for found in (hang, refused, unknown)] == [
         ("timeout", True),
         ("refused", False),
@@ -92,8 +108,8 @@ async def test_failures_of_the_network_are_told_apart(prober: Prober) -> None:
     ]
 
 
-async def test_an_endless_answer_is_read_up_to_a_limit(prober: Prober) -> None:
-    async with serving(health=(200, "x" * (4 * ANSWER_LIMIT))) as fake:
+async def test_an_endless_response_is_read_up_to_a_limit(prober: Prober) -> None:
+    async with serving(health=(200, "x" * (4 * RESPONSE_LIMIT))) as fake:
         assert (await check(prober, fake, Kind.HTTP, url=f"{fake.url}/health")).state is State.OK
 
 
@@ -143,14 +159,15 @@ async def test_real_use_makes_the_test_unnecessary(prober: Prober) -> None:
 
 @pytest.mark.parametrize("answer", [None, (500, {"error": {"message": "decode failed"}})])
 async def test_health_200_without_tokens_is_stalled(
-    prober: Prober, answer: tuple[int, object] | None
+    make_prober: MakeProber, answer: tuple[int, object] | None
 ) -> None:
+    prober = make_prober(1)
     async with serving(health=OK, slots=slots(False), completion=answer) as fake:
-        verdict = await check(prober, fake, Kind.INFERENCE, timeout=1)
+        verdict = await check(prober, fake, Kind.INFERENCE)
     assert (verdict.state, verdict.code) == (State.STALLED, "no_token")
 
 
-async def test_a_test_that_waits_behind_real_work_is_no_failure(prober: Prober) -> None:
+async def test_a_test_that_waits_behind_real_work_is_not_a_failure(prober: Prober) -> None:
     async with serving(health=OK, slots=slots(False), completion=(503, {})) as fake:
         assert (await check(prober, fake, Kind.INFERENCE)).state is State.BUSY
 
@@ -166,18 +183,19 @@ async def test_a_test_that_waits_behind_real_work_is_no_failure(prober: Prober) 
         ([slot(True)], 9, State.BUSY),
     ],
 )
-async def test_a_test_without_answer_is_not_excused_by_its_own_slot(
-    prober: Prober, work: list[object], counted: int, state: State
+async def test_a_test_without_response_is_not_excused_by_its_own_slot(
+    make_prober: MakeProber, work: list[object], counted: int, state: State
 ) -> None:
+    prober = make_prober(0.5)
     async with serving(health=OK, slots=slots(False), metrics=metrics(5), completion=None) as fake:
-        checking = asyncio.create_task(check(prober, fake, Kind.INFERENCE, timeout=0.5))
+        checking = asyncio.create_task(check(prober, fake, Kind.INFERENCE))
         await fake.is_asked("/completion")
         fake.answers |= {"/slots": (200, work), "/metrics": metrics(counted)}
         assert (await checking).state is state
 
 
 @pytest.mark.parametrize(("grows", "last"), [(False, State.STALLED), (True, State.BUSY)])
-async def test_where_tasks_change_without_work_the_counter_decides(
+async def test_if_tasks_change_without_work_the_counter_decides(
     prober: Prober, grows: bool, last: State
 ) -> None:
     async with serving(health=OK) as fake:
@@ -188,7 +206,7 @@ async def test_where_tasks_change_without_work_the_counter_decides(
     assert verdict.state is last
 
 
-async def test_a_model_that_was_gone_is_given_its_time_anew(prober: Prober) -> None:
+async def test_a_model_that_was_gone_has_its_full_time_again(prober: Prober) -> None:
     async with serving(health=OK, slots=slots(True)) as fake:
         await check(prober, fake, Kind.INFERENCE)
     assert (await check(prober, fake, Kind.INFERENCE, 150.0)).code == "refused"
@@ -196,7 +214,7 @@ async def test_a_model_that_was_gone_is_given_its_time_anew(prober: Prober) -> N
         assert (await check(prober, fake, Kind.INFERENCE, 300.0)).state is State.BUSY
 
 
-async def test_a_busy_model_is_never_given_a_test(prober: Prober) -> None:
+async def test_a_busy_model_is_never_tested(prober: Prober) -> None:
     async with serving(health=OK, slots=slots(True), metrics=metrics(1)) as fake:
         for now in range(0, 100, 30):
             fake.answers["/slots"] = slots(True, decoded=now)
@@ -212,11 +230,10 @@ async def test_a_busy_model_without_progress_is_stalled(prober: Prober) -> None:
     assert states == [State.BUSY, State.BUSY, State.STALLED]
 
 
-async def test_a_hung_work_loop_is_seen_behind_a_healthy_answer(prober: Prober) -> None:
+async def test_a_hung_work_loop_is_found_behind_a_healthy_response(make_prober: MakeProber) -> None:
+    prober = make_prober(1)
     async with serving(health=OK, slots=None, metrics=None) as fake:
-        found = [
-            await check(prober, fake, Kind.INFERENCE, float(now), timeout=1) for now in (0, 121)
-        ]
+        found = [await check(prober, fake, Kind.INFERENCE, float(now)) for now in (0, 121)]
     assert [verdict.state for verdict in found] == [State.BUSY, State.STALLED]
 
 
@@ -235,13 +252,13 @@ async def test_malformed_counters_do_not_break_the_check(prober: Prober, number:
         assert (await check(prober, fake, Kind.INFERENCE)).state is State.OK
 
 
-async def test_loading_a_model_is_no_failure_and_asks_for_nothing_more(prober: Prober) -> None:
+async def test_loading_a_model_is_not_a_failure_and_sends_no_more_requests(prober: Prober) -> None:
     async with serving(health=LOADING, slots=LOADING) as fake:
         assert (await check(prober, fake, Kind.INFERENCE)).state is State.LOADING
         assert fake.asked == ["/slots", "/health"]
 
 
-async def test_a_port_that_accepts_connections_is_well(prober: Prober) -> None:
+async def test_a_port_that_accepts_connections_is_ok(prober: Prober) -> None:
     async with serving() as fake:
         address = fake.url.replace("http:", "tcp:")
         verdict = await check(prober, fake, Kind.TCP, url=address)

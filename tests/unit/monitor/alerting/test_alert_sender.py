@@ -1,4 +1,4 @@
-"""Alerts on their way to people: formats, grouping, retries, reminders, and no loss."""
+"""Alerts: formats, grouping, retries, reminders, and delivery after a restart."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from pydantic import HttpUrl
 
-from app.monitor.alerting.alerts import OUTBOX_LIMIT, Alerter
+from app.monitor.alerting.alert_sender import OUTBOX_LIMIT, AlertSender
 from app.monitor.alerting.messages import Alert, duration, render
-from app.monitor.checks.fetch import Fetcher
-from app.monitor.decisions.decisions import Event, Happening
-from app.monitor.settings import Alerts, Service, WebhookFormat
+from app.monitor.checks.http_client import HttpClient
+from app.monitor.decisions.records import Event, EventType
+from app.monitor.settings import AlertSettings, Service, WebhookFormat
 from tests.doubles.watched_service import FakeService, serving
+from tests.unit.monitor.conftest import LogLines
 
 PHI = Service.model_validate({"name": "phi", "url": "http://phi"})
 HOUR = 3600.0
@@ -27,37 +28,43 @@ class Clock:
 
 
 class Mail:
-    """An alerter whose webhooks are paths of a fake service."""
+    """An alert_sender whose webhooks are paths of a fake service."""
 
-    def __init__(self, folder: Path, fake: FakeService, fetcher: Fetcher, **rules: object) -> None:
-        self.folder, self.fake, self.fetcher = folder, fake, fetcher
+    def __init__(
+        self, folder: Path, fake: FakeService, http_client: HttpClient, **rules: object
+    ) -> None:
+        self.folder, self.fake, self.http_client = folder, fake, http_client
         self.clock = Clock()
         self.file = folder / "hook"
         self.file.write_text(f"{fake.url}/hook/secret-part\n")
         hooks = [{"name": "ops", "format": "generic", "url_file": self.file}]
-        self.rules = Alerts.model_validate({"webhooks": hooks, "remind_every": 4 * HOUR} | rules)
+        self.rules = AlertSettings.model_validate(
+            {"webhooks": hooks, "remind_every": 4 * HOUR} | rules
+        )
         self.paused = False
-        self.alerter = self.make()
+        self.alert_sender = self.make()
 
-    def make(self, *services: str) -> Alerter:
-        return Alerter(
+    def make(self, *services: str) -> AlertSender:
+        return AlertSender(
             self.rules,
             "dev",
             self.folder,
-            self.fetcher,
+            self.http_client,
             self.clock,
             services=services or ("phi",),
             paused=lambda name: self.paused,
         )
 
-    def tell(self, happening: Happening, reason: str = "refused", *, alert: bool = True) -> None:
-        self.alerter.hear(PHI, Event(happening, "phi", self.clock.now, reason, alert=alert))
+    def send(self, event_type: EventType, reason: str = "refused", *, alert: bool = True) -> None:
+        self.alert_sender.on_event(
+            PHI, Event(event_type, "phi", self.clock.now, reason, alert=alert)
+        )
 
     async def pass_time(self, seconds: float, step: float = 60.0) -> None:
         end = self.clock.now + seconds
         while self.clock.now < end:
             self.clock.now += step
-            await self.alerter.turn()
+            await self.alert_sender.process()
 
     @property
     def got(self) -> list[Any]:
@@ -66,136 +73,136 @@ class Mail:
 
 @pytest.fixture
 async def mail(tmp_path: Path) -> AsyncIterator[Mail]:
-    fetcher = Fetcher.create()
+    http_client = HttpClient.create()
     async with serving(**{"hook/secret-part": (200, {})}) as fake:
-        yield Mail(tmp_path, fake, fetcher)
-    await fetcher.close()
+        yield Mail(tmp_path, fake, http_client)
+    await http_client.close()
 
 
 async def test_an_alert_is_delivered_once(mail: Mail) -> None:
-    mail.tell(Happening.FAILED)
+    mail.send(EventType.FAILED)
     await mail.pass_time(HOUR)
     assert len(mail.got) == 1
     assert mail.got[0]["text"] == "🔴 phi failed: refused"
     assert (mail.got[0]["status"], mail.got[0]["reminder"]) == ("firing", False)
 
 
-async def test_what_is_no_alert_is_not_sent(mail: Mail) -> None:
-    mail.tell(Happening.STATE, alert=False)
+async def test_an_event_without_alert_is_not_sent(mail: Mail) -> None:
+    mail.send(EventType.STATE, alert=False)
     await mail.pass_time(HOUR)
     assert mail.got == []
 
 
 async def test_alerts_that_come_together_share_a_message(mail: Mail) -> None:
     for _ in range(5):
-        mail.tell(Happening.FAILED)
-    await mail.alerter.turn()
+        mail.send(EventType.FAILED)
+    await mail.alert_sender.process()
     assert [len(body["alerts"]) for body in mail.fake.bodies] == [5]
 
 
-async def test_a_recovery_says_how_long_it_took(mail: Mail) -> None:
-    mail.tell(Happening.FAILED)
+async def test_a_recovery_has_the_duration_of_the_failure(mail: Mail) -> None:
+    mail.send(EventType.FAILED)
     mail.clock.now += 95
-    mail.tell(Happening.RECOVERED, "HTTP 200")
-    await mail.alerter.turn()
+    mail.send(EventType.RECOVERED, "HTTP 200")
+    await mail.alert_sender.process()
     assert mail.got[-1]["text"] == "🟢 phi recovered after 1 min 35 s: HTTP 200"
     assert mail.got[-1]["status"] == "resolved"
 
 
-async def test_a_problem_that_stays_is_told_again_until_it_is_over(mail: Mail) -> None:
-    mail.tell(Happening.FAILED)
+async def test_reminders_are_sent_until_a_problem_is_over(mail: Mail) -> None:
+    mail.send(EventType.FAILED)
     await mail.pass_time(9 * HOUR)
     assert [alert["reminder"] for alert in mail.got] == [False, True, True]
     assert "still: failed after 4 h" in mail.got[1]["text"]
-    mail.tell(Happening.RECOVERED)
+    mail.send(EventType.RECOVERED)
     await mail.pass_time(9 * HOUR)
     assert len(mail.got) == 4
 
 
-async def test_in_a_pause_nobody_is_reminded_and_afterwards_they_are(mail: Mail) -> None:
-    mail.tell(Happening.FAILED)
+async def test_no_reminder_is_sent_in_a_pause_but_afterwards(mail: Mail) -> None:
+    mail.send(EventType.FAILED)
     mail.paused = True
     await mail.pass_time(9 * HOUR)
-    assert mail.alerter._pause() == 60, "it does not look again all the time"
+    assert mail.alert_sender.seconds_until_due() == 60, "it does not poll in the meantime"
     assert [alert["reminder"] for alert in mail.got] == [False]
     mail.paused = False
     await mail.pass_time(HOUR)
     assert [alert["reminder"] for alert in mail.got] == [False, True]
 
 
-async def test_problems_of_what_is_no_longer_watched_are_forgotten(mail: Mail) -> None:
-    mail.tell(Happening.FAILED)
-    await mail.alerter.turn()
-    mail.alerter = mail.make("qwen")
+async def test_problems_of_services_no_longer_watched_are_dropped(mail: Mail) -> None:
+    mail.send(EventType.FAILED)
+    await mail.alert_sender.process()
+    mail.alert_sender = mail.make("qwen")
     await mail.pass_time(9 * HOUR)
     assert [alert["reminder"] for alert in mail.got] == [False]
 
 
-async def test_a_problem_that_ends_while_nobody_is_told_is_over_when_somebody_is(
+async def test_a_problem_that_ends_without_webhooks_is_over_when_there_are_some_again(
     mail: Mail,
 ) -> None:
-    mail.tell(Happening.FAILED)
-    await mail.alerter.turn()
-    told = mail.rules
-    mail.rules = Alerts()
-    mail.alerter = mail.make()
-    mail.tell(Happening.RECOVERED)
-    await mail.alerter.turn()
-    mail.rules = told
-    mail.alerter = mail.make()
+    mail.send(EventType.FAILED)
+    await mail.alert_sender.process()
+    with_webhooks = mail.rules
+    mail.rules = AlertSettings()
+    mail.alert_sender = mail.make()
+    mail.send(EventType.RECOVERED)
+    await mail.alert_sender.process()
+    mail.rules = with_webhooks
+    mail.alert_sender = mail.make()
     await mail.pass_time(9 * HOUR, step=600)
     assert [one["event"] for one in mail.got] == ["failed"]
 
 
-async def test_giving_up_keeps_the_time_at_which_it_began(mail: Mail) -> None:
-    mail.tell(Happening.FAILED)
+async def test_giving_up_keeps_the_start_of_the_problem(mail: Mail) -> None:
+    mail.send(EventType.FAILED)
     mail.clock.now += HOUR
-    mail.tell(Happening.GAVE_UP, "5 restarts did not help")
+    mail.send(EventType.GAVE_UP, "5 restarts did not help")
     mail.clock.now += HOUR
-    mail.tell(Happening.RECOVERED)
-    await mail.alerter.turn()
+    mail.send(EventType.RECOVERED)
+    await mail.alert_sender.process()
     assert "recovered after 2 h" in mail.got[-1]["text"]
 
 
-async def test_a_webhook_that_fails_is_tried_again_ever_more_rarely(mail: Mail) -> None:
+async def test_a_failed_delivery_is_retried_with_a_growing_delay(mail: Mail) -> None:
     mail.fake.answers["/hook/secret-part"] = (500, {})
-    mail.tell(Happening.FAILED)
+    mail.send(EventType.FAILED)
     await mail.pass_time(600, step=1)
     attempts = len(mail.fake.bodies)
     assert 6 <= attempts <= 10, "after 2, 4, 8, ... seconds"
     mail.fake.answers["/hook/secret-part"] = (200, {})
     await mail.pass_time(1200, step=60)
     assert len(mail.fake.bodies) == attempts + 1
-    assert mail.alerter.waiting == 0
-    assert mail.alerter.sent == {("ops", "failed"): attempts, ("ops", "delivered"): 1}
+    assert mail.alert_sender.waiting == 0
+    assert mail.alert_sender.sent == {("ops", "failed"): attempts, ("ops", "delivered"): 1}
 
 
-async def test_a_webhook_may_ask_for_more_time(mail: Mail) -> None:
+async def test_the_header_retry_after_is_respected(mail: Mail) -> None:
     mail.fake.answers["/hook/secret-part"] = (429, {})
     mail.fake.headers["Retry-After"] = "300"
-    mail.tell(Happening.FAILED)
+    mail.send(EventType.FAILED)
     await mail.pass_time(299, step=1)
     assert len(mail.fake.bodies) == 1
 
 
-async def test_what_cannot_be_delivered_for_a_day_is_dropped(mail: Mail) -> None:
+async def test_a_message_that_cannot_be_delivered_for_a_day_is_dropped(mail: Mail) -> None:
     mail.fake.answers["/hook/secret-part"] = (404, {})
-    mail.tell(Happening.SETTLED)
+    mail.send(EventType.SETTLED)
     await mail.pass_time(25 * HOUR, step=300)
-    assert mail.alerter.waiting == 0
-    assert mail.alerter.sent["ops", "dropped"] == 1
+    assert mail.alert_sender.waiting == 0
+    assert mail.alert_sender.sent["ops", "dropped"] == 1
 
 
 async def test_the_outbox_survives_the_monitor(mail: Mail) -> None:
     mail.fake.answers["/hook/secret-part"] = None
-    mail.alerter._fetcher = _Broken()  # type: ignore[assignment]
-    mail.tell(Happening.FAILED)
-    await mail.alerter.turn()
+    mail.alert_sender._http_client = _Broken()  # type: ignore[assignment]
+    mail.send(EventType.FAILED)
+    await mail.alert_sender.process()
     mail.fake.answers["/hook/secret-part"] = (200, {})
-    mail.alerter = mail.make()
+    mail.alert_sender = mail.make()
     await mail.pass_time(60)
     assert len(mail.got) == 1
-    mail.alerter = mail.make()
+    mail.alert_sender = mail.make()
     await mail.pass_time(5 * HOUR)
     assert [alert["reminder"] for alert in mail.got] == [False, True], "and so do open problems"
 
@@ -208,20 +215,20 @@ class _Broken:
 async def test_the_outbox_is_bounded(mail: Mail) -> None:
     mail.fake.answers["/hook/secret-part"] = (500, {})
     for _ in range(OUTBOX_LIMIT + 50):
-        mail.tell(Happening.SETTLED)
-        mail.alerter._pack()
-    assert mail.alerter.waiting == OUTBOX_LIMIT
+        mail.send(EventType.SETTLED)
+        mail.alert_sender._queue_messages()
+    assert mail.alert_sender.waiting == OUTBOX_LIMIT
 
 
 @pytest.mark.parametrize("content", ["", "nonsense", "http://", "http://127.0.0.1:1/secret-part"])
-async def test_no_fault_tells_the_secret_address(
-    mail: Mail, content: str, capsys: pytest.CaptureFixture[str]
+async def test_no_log_line_contains_the_secret_url(
+    mail: Mail, content: str, log_lines: LogLines
 ) -> None:
     mail.file.write_text(content)
-    mail.tell(Happening.FAILED)
-    await mail.alerter.turn()
-    line = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert line["event"] == "alert_not_delivered"
+    mail.send(EventType.FAILED)
+    await mail.alert_sender.process()
+    line = log_lines()[-1]
+    assert line["message"] == "alert message not delivered"
     assert "secret-part" not in json.dumps(line)
 
 
@@ -230,14 +237,14 @@ def test_slack_text_is_escaped() -> None:
     assert body == {"text": "[dev] 🔴 phi failed: &lt;!channel&gt; a &amp; b"}
 
 
-def test_discord_mentions_nobody_and_stays_within_its_limit() -> None:
+def test_a_discord_message_mentions_nobody_and_stays_within_its_limit() -> None:
     alerts = [_alert("@everyone " + "x" * 1000) for _ in range(50)]
     body = render(WebhookFormat.DISCORD, "dev", alerts, HttpUrl("https://status.example.com/"))
     assert body["allowed_mentions"] == {"parse": []}
     assert len(str(body["content"])) <= 2000
 
 
-def test_a_storm_is_shortened_for_people_and_complete_for_programs() -> None:
+def test_many_alerts_are_shortened_as_text_and_complete_as_json() -> None:
     alerts = [_alert("x") for _ in range(50)]
     text = str(render(WebhookFormat.SLACK, "dev", alerts, None)["text"])
     assert "… and 30 more" in text
@@ -246,12 +253,12 @@ def test_a_storm_is_shortened_for_people_and_complete_for_programs() -> None:
 
 
 def _alert(reason: str) -> Alert:
-    return Alert(Happening.FAILED, "phi", reason, 0.0)
+    return Alert(EventType.FAILED, "phi", reason, 0.0)
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0 s"), (59.9, "59 s"), (60, "1 min"), (3661, "1 h 1 min"), (90_000, "1 d 1 h")],
 )
-def test_durations_for_people(seconds: float, text: str) -> None:
+def test_durations_as_text(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -1,4 +1,4 @@
-"""One HTTP question with a deadline and a bounded answer, and failures told apart."""
+"""HTTP client of the monitor: each request has a time limit, and each response a size limit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from typing import Any
 import aiohttp
 from pydantic_core import from_json
 
-ANSWER_LIMIT = 256 * 1024
-"""Bytes read of an answer; the rest is dropped."""
+RESPONSE_LIMIT = 256 * 1024
+"""Bytes read of a response body; the rest is dropped."""
 
-# Long enough to carry the questions of one check, short enough that servers which close idle
-# connections after five seconds do not do so while a question is under way.
+# Long enough for the requests of one check, and shorter than the five seconds after which some
+# servers close an idle connection, which could be just when the next request is sent.
 KEEP_ALIVE = 2.0
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back. `seconds` is the time from asking to the last byte; `retry_after` the
-    number of seconds after which the server wants to be asked again, where it says one."""
+class HttpResponse:
+    """A response. `seconds` is the time from the request to the last byte; `retry_after` the
+    seconds in the header Retry-After, if there is one."""
 
     status: int
     body: bytes
@@ -37,23 +37,27 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text, with what is no UTF-8 replaced."""
+        """The body as text; bytes that are not UTF-8 are replaced."""
         return self.body.decode(errors="replace")
 
     @cached_property
-    def content(self) -> Any:
-        """The object or array that the body is in JSON; None where it is neither."""
+    def json(self) -> Any:
+        """The JSON object or array in the body; None if there is none."""
         try:
             content = from_json(self.body)
         except ValueError:
             return None
         return content if isinstance(content, dict | list) else None
 
+    def member(self, key: str) -> object:
+        """A member of the JSON object in the body; None if there is none."""
+        return self.json.get(key) if isinstance(self.json, dict) else None
 
-class NoAnswer(Exception):
-    """Nothing usable came back. `code` is for a label, the text for people.
 
-    `unreachable`: the fault may lie in the network, not in the service.
+class NoResponse(Exception):
+    """There is no usable response. `code` is for the label of a metric, the text for people.
+
+    `unreachable`: the network may be the cause, not the service.
     """
 
     def __init__(self, code: str, text: str, *, unreachable: bool) -> None:
@@ -62,33 +66,33 @@ class NoAnswer(Exception):
         self.unreachable = unreachable
 
 
-class Fetcher:
-    """Asks over HTTP. Follows no redirect, keeps no cookie."""
+class HttpClient:
+    """Sends requests over HTTP. Follows no redirect, keeps no cookie."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     @classmethod
-    def create(cls, *, outside: bool = False) -> Fetcher:
-        """A fetcher with its own connections; to be called inside the event loop.
+    def create(cls, *, external: bool = False) -> HttpClient:
+        """A client with its own connections; to be called inside the event loop.
 
-        :param outside: whether it asks hosts outside of the stack's network: then it uses the proxy
-            that HTTP_PROXY and its like name, and trusts the authorities in EXTRA_CA_FILE too.
-            Services of the stack are never asked by way of a proxy.
+        :param external: whether it sends to hosts outside the stack's network: then it uses the
+            proxy that HTTP_PROXY and similar variables name, and also trusts the authorities in
+            EXTRA_CA_FILE. Services of the stack are never checked through a proxy.
         """
-        # Unlimited: to wait for a free connection would count as the time of the one that is asked.
         connector = aiohttp.TCPConnector(
+            # No limit: waiting for a free connection would count as response time of the service.
             limit=0,
             keepalive_timeout=KEEP_ALIVE,
             ttl_dns_cache=2,
-            ssl=_outside_tls() if outside else True,
+            ssl=_external_tls() if external else True,
         )
         session = aiohttp.ClientSession(
             connector=connector,
-            # Each question has its own limit, and that of a restart is longer than the default.
+            # Each request has its own limit, and that of a restart is longer than the default.
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=outside,
+            trust_env=external,
             headers={"User-Agent": "llm-stack-monitor"},
         )
         return cls(session)
@@ -97,9 +101,9 @@ class Fetcher:
         """Close the connections."""
         await self._session.close()
 
-    async def get(self, url: str, within: float) -> Answer:
-        """GET an address within so many seconds; raises NoAnswer."""
-        return await self._ask("GET", url, within)
+    async def get(self, url: str, within: float) -> HttpResponse:
+        """GET a URL within so many seconds; raises NoResponse."""
+        return await self._send("GET", url, within)
 
     async def post(
         self,
@@ -109,19 +113,19 @@ class Fetcher:
         json: object = None,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """POST JSON or bytes to an address within so many seconds; raises NoAnswer."""
-        return await self._ask("POST", url, within, json=json, data=data, headers=headers)
+    ) -> HttpResponse:
+        """POST JSON or bytes to a URL within so many seconds; raises NoResponse."""
+        return await self._send("POST", url, within, json=json, data=data, headers=headers)
 
     async def connect(self, host: str, port: int, within: float) -> float:
-        """Connect, and close at once; gives the seconds it took, or raises NoAnswer."""
+        """Open a TCP connection and close it; returns the seconds it took, or raises NoResponse."""
         started = time.monotonic()
         try:
             async with asyncio.timeout(within):
                 _, writer = await asyncio.open_connection(host, port)
         except TimeoutError:
             text = f"no connection within {within:g} s"
-            raise NoAnswer("timeout", text, unreachable=True) from None
+            raise NoResponse("timeout", text, unreachable=True) from None
         except OSError as error:
             raise _not_connected(error) from None
         seconds = time.monotonic() - started
@@ -130,7 +134,7 @@ class Fetcher:
             await writer.wait_closed()
         return seconds
 
-    async def _ask(
+    async def _send(
         self,
         method: str,
         url: str,
@@ -139,7 +143,7 @@ class Fetcher:
         json: object = None,
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         started = time.monotonic()
         try:
             async with (
@@ -148,31 +152,31 @@ class Fetcher:
                     method, url, json=json, data=data, headers=headers, allow_redirects=False
                 ) as response,
             ):
-                body = await _bounded(response.content)
+                body = await _read(response.content)
                 seconds = time.monotonic() - started
-                return Answer(response.status, body, seconds, _retry_after(response))
+                return HttpResponse(response.status, body, seconds, _retry_after(response))
         except TimeoutError:
-            text = f"no answer within {within:g} s"
-            raise NoAnswer("timeout", text, unreachable=True) from None
+            text = f"no response within {within:g} s"
+            raise NoResponse("timeout", text, unreachable=True) from None
         except aiohttp.ClientConnectorDNSError:
-            raise NoAnswer("dns", "its name does not resolve", unreachable=True) from None
+            raise NoResponse("dns", "its name does not resolve", unreachable=True) from None
         except aiohttp.ClientProxyConnectionError:
-            raise NoAnswer("proxy", "the proxy cannot be reached", unreachable=True) from None
+            raise NoResponse("proxy", "the proxy cannot be reached", unreachable=True) from None
         except aiohttp.ClientHttpProxyError as error:
             text = f"the proxy refuses the connection: HTTP {error.status}"
-            raise NoAnswer("proxy", text, unreachable=True) from None
+            raise NoResponse("proxy", text, unreachable=True) from None
         except aiohttp.ClientConnectorCertificateError:
             text = "its certificate is not trusted"
-            raise NoAnswer("certificate", text, unreachable=False) from None
+            raise NoResponse("certificate", text, unreachable=False) from None
         except aiohttp.ClientConnectorError as error:
             raise _not_connected(error.os_error) from None
         except (aiohttp.ClientError, OSError) as error:
             text = f"the connection broke: {type(error).__name__}"
-            raise NoAnswer("broken", text, unreachable=False) from None
+            raise NoResponse("broken", text, unreachable=False) from None
 
 
-def _outside_tls() -> ssl.SSLContext | bool:
-    """The authorities in a further file are trusted too; True is aiohttp's own default."""
+def _external_tls() -> ssl.SSLContext | bool:
+    """Trusts the authorities in EXTRA_CA_FILE too; True is aiohttp's default."""
     extra = os.environ.get("EXTRA_CA_FILE")
     if not extra:
         return True
@@ -186,19 +190,19 @@ def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     return float(text) if text.isascii() and text.isdigit() else None
 
 
-async def _bounded(stream: aiohttp.StreamReader) -> bytes:
+async def _read(stream: aiohttp.StreamReader) -> bytes:
     parts: list[bytes] = []
     size = 0
-    while size < ANSWER_LIMIT and (part := await stream.read(ANSWER_LIMIT - size)):
+    while size < RESPONSE_LIMIT and (part := await stream.read(RESPONSE_LIMIT - size)):
         parts.append(part)
         size += len(part)
     return b"".join(parts)
 
 
-def _not_connected(error: OSError) -> NoAnswer:
+def _not_connected(error: OSError) -> NoResponse:
     if error.errno == errno.ECONNREFUSED:
-        return NoAnswer("refused", "connection refused", unreachable=False)
+        return NoResponse("refused", "connection refused", unreachable=False)
     if isinstance(error, socket.gaierror):
-        return NoAnswer("dns", "its name does not resolve", unreachable=True)
+        return NoResponse("dns", "its name does not resolve", unreachable=True)
     text = f"cannot be reached: {error.strerror or error}"
-    return NoAnswer("unreachable", text, unreachable=True)
+    return NoResponse("unreachable", text, unreachable=True)
