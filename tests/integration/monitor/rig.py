@@ -154,13 +154,15 @@ class Rig:
             "timeout": 5 * second,
             "retries": 3,
         }
+        # The stubs lack the names no and unless-stopped.
+        restart: Any = {"Name": spec.policy}
         container: Container = self.engine.containers.create(
             "python:3.11-slim",
             ["python3", "-u", "/fake_service.py"],
             name=f"{self.stack}-{name}",
             labels=self.labels | {"llm-stack.service": name},
             environment=dict(spec.environment),
-            restart_policy={"Name": spec.policy},
+            restart_policy=restart,
             mounts=[Mount("/fake_service.py", str(FAKE), type="bind", read_only=True)],
             network=self.network.name,
             healthcheck=check if spec.checked_by_docker else None,
@@ -214,7 +216,7 @@ class Rig:
 
     def remove(self) -> None:
         """Take everything away, whatever state it is in."""
-        mine = {"label": f"llm-stack.stack={self.stack}"}
+        mine: dict[str, Any] = {"label": f"llm-stack.stack={self.stack}"}
         for container in self.engine.containers.list(all=True, filters=mine):
             with contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
@@ -250,7 +252,7 @@ class Rig:
 
     # What is seen.
 
-    def _address(self, container: Container, network: str) -> str:
+    def _address(self, container: Container, network: str | None) -> str:
         container.reload()
         address: str = container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
         return address

@@ -268,8 +268,9 @@ def test_the_monitor_holds_nothing_but_its_state_volume(rig: Rig) -> None:
     assert inspected["HostConfig"]["CapAdd"] is None
     assert inspected["HostConfig"]["CapDrop"] == ["ALL"]
     assert inspected["Config"]["User"] == "10001:10001"
-    status = rig.monitor.exec_run(["cat", "/proc/1/status"]).output.decode()
-    assert "CapEff:\t0000000000000000" in status
+    status = rig.monitor.exec_run(["cat", "/proc/1/status"]).output
+    assert isinstance(status, bytes)
+    assert b"CapEff:\t0000000000000000" in status
     assert rig.monitor.exec_run(["sh", "-c", "touch /x"]).exit_code != 0
 
 
