@@ -1,6 +1,6 @@
 """Pause and resume by hand, over a Unix socket inside the container.
 
-Whoever may run `docker exec` may use it; it cannot be reached over the network.
+Anyone who may run `docker exec` may use it; it cannot be reached over the network.
 """
 
 from __future__ import annotations

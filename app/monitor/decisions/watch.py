@@ -58,7 +58,7 @@ class Checker(Protocol):
     async def check(self, service: Service, now: float) -> Verdict:
         """The verdict; raises nothing because of the service."""
 
-    def forget(self, service: Service) -> None:
+    def reset(self, service: Service) -> None:
         """Drop what earlier checks found: another process runs now."""
 
 
@@ -265,7 +265,7 @@ class Watch:
                     paused=self.is_paused(service),
                 )
                 if result.outcome in (RestartOutcome.RESTARTED, RestartOutcome.FRESH):
-                    self._checker.forget(service)
+                    self._checker.reset(service)
                 self._apply(service, step)
             else:
                 self.records[service.name] = replace(record, pending=None)

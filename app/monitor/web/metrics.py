@@ -38,7 +38,7 @@ class WatchCollector(Collector):
     def _services(self) -> Iterable[Metric]:
         labels = ["service", "kind"]
         up = GaugeMetricFamily(
-            "monitor_probe_up", "Whether the service answers requests.", labels=labels
+            "monitor_probe_up", "Whether the service responds to requests.", labels=labels
         )
         latency = GaugeMetricFamily(
             "monitor_probe_latency_seconds", "Response time of the last check.", labels=labels

@@ -160,12 +160,16 @@ class Rig:
             name=f"{self.stack}-{name}",
             labels=self.labels | {"llm-stack.service": name},
             environment=dict(spec.environment),
-            restart_policy={"Name": spec.policy},
             mounts=[Mount("/scripted_service.py", str(SCRIPT), type="bind", read_only=True)],
             network=self.network.name,
             healthcheck=check if spec.checked_by_docker else None,
             stop_signal="SIGTERM",
-            **{"mem_limit": "64m", "memswap_limit": "64m", **spec.options},
+            **{
+                "restart_policy": {"Name": spec.policy},
+                "mem_limit": "64m",
+                "memswap_limit": "64m",
+                **spec.options,
+            },
         )
         self._join(container, name)
         container.start()
@@ -214,7 +218,7 @@ class Rig:
 
     def remove(self) -> None:
         """Remove everything, in whatever state it is."""
-        mine = {"label": f"llm-stack.stack={self.stack}"}
+        mine: dict[str, Any] = {"label": f"llm-stack.stack={self.stack}"}
         for container in self.engine.containers.list(all=True, filters=mine):
             with contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
@@ -250,7 +254,7 @@ class Rig:
 
     # Observations.
 
-    def ip_address(self, container: Container, network: str) -> str:
+    def ip_address(self, container: Container, network: str | None) -> str:
         container.reload()
         address: str = container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
         return address
@@ -322,6 +326,13 @@ def lines(container: Container) -> list[dict[str, Any]]:
     """The JSON lines that a container logged."""
     found: Iterable[str] = container.logs().decode().splitlines()
     return [json.loads(line) for line in found if line.startswith("{")]
+
+
+def run_in(container: Container, *words: str) -> tuple[int | None, str]:
+    """Run a command in a container; returns its exit code and its output."""
+    code, output = container.exec_run(list(words))
+    assert isinstance(output, bytes)
+    return code, output.decode()
 
 
 def at(line: Mapping[str, Any]) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration.monitor.conftest import MakeRig
-from tests.integration.monitor.rig import Rig, ServiceSpec, at, lines, wait_for
+from tests.integration.monitor.rig import Rig, ServiceSpec, at, lines, run_in, wait_for
 
 Row = Callable[..., None]
 
@@ -274,15 +274,15 @@ def test_the_monitor_can_write_nothing_but_its_state_volume(rig: Rig) -> None:
     assert inspected["HostConfig"]["CapAdd"] is None
     assert inspected["HostConfig"]["CapDrop"] == ["ALL"]
     assert inspected["Config"]["User"] == "10001:10001"
-    status = rig.monitor.exec_run(["cat", "/proc/1/status"]).output.decode()
+    _, status = run_in(rig.monitor, "cat", "/proc/1/status")
     assert "CapEff:\t0000000000000000" in status
-    assert rig.monitor.exec_run(["sh", "-c", "touch /x"]).exit_code != 0
+    assert run_in(rig.monitor, "sh", "-c", "touch /x")[0] != 0
 
 
 def test_only_the_monitors_network_leads_to_the_restarter(rig: Rig) -> None:
     code = "import socket; socket.create_connection(('restarter', 8070), 1)"
-    assert rig.monitor.exec_run(["python3", "-c", code]).exit_code == 0
-    assert rig.containers["killed"].exec_run(["python3", "-c", code]).exit_code != 0
+    assert run_in(rig.monitor, "python3", "-c", code)[0] == 0
+    assert run_in(rig.containers["killed"], "python3", "-c", code)[0] != 0
 
 
 def test_page_metrics_and_api_show_the_faults(rig: Rig) -> None:
@@ -298,8 +298,8 @@ def test_page_metrics_and_api_show_the_faults(rig: Rig) -> None:
 def test_a_pause_by_hand_stops_restarts_and_survives_the_monitor(make_rig: MakeRig) -> None:
     rig = make_rig().start({"phi": ServiceSpec()})
     rig.becomes("phi", "ok")
-    code, output = rig.monitor.exec_run(
-        ["python3", "-m", "app.monitor", "pause", "phi", "--for", "1h"]
+    code, output = run_in(
+        rig.monitor, "python3", "-m", "app.monitor", "pause", "phi", "--for", "1h"
     )
     assert (code, json.loads(output)) == (0, {"paused": ["phi"], "seconds": 3600})
     rig.monitor.kill()
@@ -307,7 +307,7 @@ def test_a_pause_by_hand_stops_restarts_and_survives_the_monitor(make_rig: MakeR
     began = rig.kill_process("phi")
     rig.becomes("phi", "down")
     assert rig.state("phi")["paused"]
-    assert rig.monitor.exec_run(["python3", "-m", "app.monitor", "resume", "phi"]).exit_code == 0
+    assert run_in(rig.monitor, "python3", "-m", "app.monitor", "resume", "phi")[0] == 0
     rig.becomes("phi", "ok")
     assert rig.restarts("phi", began) == 1
 
