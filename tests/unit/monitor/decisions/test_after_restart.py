@@ -78,7 +78,7 @@ def test_each_outcome_has_its_delay_and_its_reason(
 
 
 def late_result(outcome: RestartOutcome) -> tuple[Scenario, ServiceRecord]:
-    """The answer comes when the service has recovered."""
+    """The result comes when the service has recovered."""
     scenario = healthy()
     pending = PendingRestart(scenario.now, scenario.now, False, "refused", "connection refused")
     scenario.record = replace(scenario.record, pending=pending)
