@@ -238,7 +238,7 @@ def our_project(directory: Path) -> Project:
     config = {
         "llm-stack:services": "all",
         "llm-stack:engineSource": (
-            "published" if reachability.answers(ENGINE_REGISTRY) else "compiled"
+            "published" if reachability.is_reachable(ENGINE_REGISTRY) else "compiled"
         ),
         # The restarter's right is a socket, which a comparison had better not hand around.
         "llm-stack:monitor": {"restarts": False},
@@ -381,7 +381,7 @@ class Compose:
             for volume in service.definition["volumes"]
             if not volume.startswith("/")
         }
-        self.content = {
+        self.content: dict[str, Any] = {
             "services": {service.name: service.definition for service in services},
             "volumes": named,
         }
@@ -427,7 +427,7 @@ def compose_program(named: str | None) -> list[str] | None:
 
 def stack_containers(engine: docker.DockerClient, stack: str) -> list[Container]:
     # One that goes between listing and reading is no error.
-    label = {"label": f"llm-stack.stack={stack}"}
+    label: dict[str, Any] = {"label": f"llm-stack.stack={stack}"}
     found = engine.containers.list(filters=label, ignore_removed=True)
     return [container for container in found if "llm-stack.service" in container.labels]
 

@@ -186,17 +186,17 @@ def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
         service = beside.content["services"][CHAT]
         service["ports"] = [f"127.0.0.1:{port}:8080"]
         service["build"] = {
-            "context": str(project.program / "app/chat"),
+            "context": str(project.program / "app"),
             "dockerfile": str(project.program / "docker/chat.Dockerfile"),
         }
         project.run("destroy", "--yes", "--skip-preview")
         image = service["image"] = f"llm-stack-bench/{stack}"
         beside.write()
-        built = set()
+        built: set[str] = set()
 
         def update() -> None:
             beside.run("up", "--detach", "--build")
-            built.add(engine.images.get(image).id)
+            built.add(str(engine.images.get(image).id))
 
         try:
             update()

@@ -130,7 +130,9 @@ def _server(
 
 def _url(container: Container) -> str:
     container.reload()
-    return f"http://127.0.0.1:{container.ports[f'{PORT}/tcp'][0]['HostPort']}"
+    published = container.ports[f"{PORT}/tcp"]
+    assert published is not None, "the port is not published"
+    return f"http://127.0.0.1:{published[0]['HostPort']}"
 
 
 def _wait(url: str) -> None:

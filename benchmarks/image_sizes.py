@@ -61,7 +61,7 @@ class _Counter:
 def compressed(layer: IO[bytes]) -> int:
     """Bytes of a layer after gzip."""
     counter = _Counter()
-    with gzip.GzipFile(fileobj=counter, mode="wb", compresslevel=6, mtime=0) as packed:  # type: ignore[arg-type]
+    with gzip.GzipFile(fileobj=counter, mode="wb", compresslevel=6, mtime=0) as packed:
         while chunk := layer.read(1 << 20):
             packed.write(chunk)
     return counter.bytes

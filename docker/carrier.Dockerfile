@@ -1,4 +1,4 @@
-# An empty image for containers that are created, filled with files and never started:
-# the only way to put a file into a volume without a program to write it.
+# An empty image for containers that are created and filled with files, but never started: Docker can
+# copy files into a volume only through a container.
 FROM scratch
 CMD ["never-started"]

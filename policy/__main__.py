@@ -11,13 +11,13 @@ from rules import RULES, Resource, Rule
 
 
 def policy(rule: Rule) -> ResourceValidationPolicy:
-    """One rule, in the words of Pulumi's policy engine."""
+    """A rule as a policy of Pulumi."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         # urn:pulumi:<stack>::<project>::<types>::<name>
         stack = args.urn.removeprefix("urn:pulumi:").partition("::")[0]
         for violation in rule.violations(Resource(args.resource_type, args.props, stack)):
-            report(f"{args.name} {violation}.")
+            report(f"{args.name} {violation}.", None)
 
     return ResourceValidationPolicy(name=rule.name, description=rule.description, validate=validate)
 

@@ -1,4 +1,4 @@
-"""Sets a machine up for the stack, brings the dev stack up and down, and runs the tests.
+"""The `./dev` command: sets up a machine, runs the dev stack, and runs the checks and tests.
 
-It uses the standard library only, as it runs before anything is installed.
+It uses the standard library only, since it runs before any dependency is installed.
 """

@@ -1,4 +1,4 @@
-"""Where the project's files lie, and where a person's caches do."""
+"""Paths of a checkout and of the user's cache."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ DEV_STACK = "dev"
 
 @dataclass(frozen=True)
 class Project:
-    """Paths of one checkout; nothing here is created by asking for it."""
+    """Paths of one checkout; reading a path creates nothing."""
 
     root: Path
     cache: Path
-    """Shared by all checkouts of a person: what takes long to build."""
+    """Downloads and builds, shared by all checkouts of a user."""
 
     @classmethod
     def at(cls, root: Path, environ: Mapping[str, str] = os.environ) -> Project:
-        """The checkout in `root`; the cache is where the XDG rules put it."""
+        """The checkout in `root`, with the cache in the XDG cache folder."""
         home = Path(environ.get("HOME") or Path.home())
         cache_home = environ.get("XDG_CACHE_HOME") or home / ".cache"
         return cls(root=root, cache=Path(cache_home) / NAME)
+
+    @property
+    def programs(self) -> Path:
+        """The folders of downloaded or built Pulumi programs, one for each version."""
+        return self.cache / "toolchain"
 
     @property
     def venv(self) -> Path:
@@ -32,17 +37,17 @@ class Project:
 
     @property
     def state(self) -> Path:
-        """Of this checkout alone, and ignored by git."""
+        """State of this checkout, ignored by git."""
         return self.root / ".state"
 
     @property
     def bin(self) -> Path:
-        """Links to the tools in use; `toolchain/activate` puts it on PATH."""
+        """Links to the programs in use; `toolchain/activate` adds it to PATH."""
         return self.state / "bin"
 
     @property
     def built_plugin(self) -> Path:
-        """The Docker plugin built from Go modules; there only where that was the way."""
+        """The Docker plugin built from Go modules; exists only if it was built."""
         return self.state / "plugin" / "pulumi-resource-docker"
 
     @property
@@ -55,12 +60,12 @@ class Project:
 
     @property
     def step_logs(self) -> Path:
-        """What the set-up's own long commands printed."""
+        """Output of the long commands of the setup."""
         return self.state / "logs"
 
     @property
     def build_logs(self) -> Path:
-        """Where the Pulumi program lets BuildKit write, `<image>.log` each."""
+        """Build logs of the Pulumi program, `<image>.log`."""
         return self.root / "logs"
 
     @property
@@ -69,10 +74,10 @@ class Project:
 
     @property
     def stack_config_example(self) -> Path:
-        """What a machine's own `stack_config` is made from."""
+        """The template of `stack_config`."""
         return self.root / f"Pulumi.{DEV_STACK}.yaml.example"
 
     @property
     def modules(self) -> Path:
-        """The folders of Go modules that lead to a program each."""
+        """The Go modules; each builds one program."""
         return self.root / "toolchain" / "offline"

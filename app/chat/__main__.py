@@ -1,41 +1,42 @@
-"""Starts the gateway: `python3 -m chat`. HOST and PORT say where it listens (0.0.0.0, 8080)."""
+"""Starts the gateway: `python3 -m app.chat`. It listens on HOST and PORT (0.0.0.0, 8080)."""
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 
 from app.chat.app import create_app
-from app.chat.server.json_log import log_to_stdout
-from app.chat.server.server import Server, server_config
-from app.chat.settings import SettingsError, load_secrets, load_settings
+from app.chat.server.server import HANDOVER_SECONDS, Server, server_config
+from app.chat.settings import load_secrets, load_settings
+from app.shared.json_log import Log, log_to
+from app.shared.settings_file import SettingsError
+
+_log = Log(__name__)
 
 _HOST = "0.0.0.0"
 _PORT = "8080"
 
 
 def main() -> int:
-    log_to_stdout()
-    log = logging.getLogger("chat")
+    log_to()
     try:
         settings = load_settings()
         secrets = load_secrets()
     except SettingsError as error:
         for line in str(error).splitlines():
-            log.error(line)
+            _log.error(line)
         return 2
-    fields = {
-        "models": [model.id for model in settings.models],
-        "keys": len(secrets.api_keys.keys) if secrets.api_keys is not None else 0,
-        "github_models": secrets.github_token is not None,
-    }
-    log.info("starts", extra={"fields": fields})
+    _log.info(
+        "starting",
+        models=[model.id for model in settings.models],
+        keys=len(secrets.api_keys.keys) if secrets.api_keys is not None else 0,
+        github_models=secrets.github_token is not None,
+    )
     host = os.environ.get("HOST", _HOST)
     port = int(os.environ.get("PORT", _PORT))
     app = create_app(settings, secrets)
     config = server_config(app, host, port, settings.drain_seconds)
-    Server(config, settings.farewell_seconds).run()
+    Server(config, HANDOVER_SECONDS).run()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Puts the gateway together from its settings."""
+"""Builds the gateway application from its settings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -13,26 +14,29 @@ from starlette.types import ASGIApp
 
 from app.chat.access.admission import Admission
 from app.chat.access.keys import KeyRing
-from app.chat.api.page import serve_page
+from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
 from app.chat.fleet.fleet import build_fleet
 from app.chat.fleet.health_watch import watch_health
 from app.chat.middleware.browser_guard import BrowserGuard
 from app.chat.middleware.request_log import RequestLog
 from app.chat.openai.errors import install_error_handlers
-from app.chat.relay.upstream import Upstream
+from app.chat.relay.upstream import UpstreamClient
 from app.chat.server.metrics import Metrics
 from app.chat.settings import GatewaySettings, Secrets
 
 
-def create_app(settings: GatewaySettings, secrets: Secrets) -> ASGIApp:
-    """The ASGI application: routes inside, what holds for every request around them."""
+def create_app(settings: GatewaySettings, secrets: Secrets, web_root: Path = WEB_ROOT) -> ASGIApp:
+    """The ASGI application: the routes, wrapped in middleware that applies to every request.
+
+    :param web_root: the folder of the built chat page.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         clock = time.monotonic
         fleet = build_fleet(settings, secrets.github_token, clock)
-        upstream = Upstream(settings.limits.connect_seconds)
+        upstream = UpstreamClient(settings.limits.connect_seconds)
         app.state.gateway = Gateway(
             settings=settings,
             fleet=fleet,
@@ -47,11 +51,11 @@ def create_app(settings: GatewaySettings, secrets: Secrets) -> ASGIApp:
         await asyncio.wait((watch,))
         await upstream.close()
 
-    # Its documentation pages would load scripts from a third party.
+    # FastAPI's documentation pages would load scripts from a third party.
     app = FastAPI(title="chat", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     install_error_handlers(app)
     app.include_router(router)
-    serve_page(app, settings.web_root)
+    serve_page(app, web_root)
     outer: ASGIApp = Admission(app, settings.limits)
     if settings.cors_origins:
         outer = CORSMiddleware(

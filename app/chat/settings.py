@@ -1,27 +1,23 @@
-"""What the gateway is told at start: its configuration file and the secret files beside it."""
+"""Settings of the gateway: the file gateway.json, and the secret files.
+
+What a stack can set is checked before that, at `pulumi preview`, by components/config/gateway.py:
+the defaults and bounds of both must be the same.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from app.shared.settings_file import SettingsError, Strict, read_settings
 
 DEFAULT_CONFIG = Path("/run/config/gateway.json")
 DEFAULT_SECRETS = Path("/run/secrets")
-DEFAULT_WEB_ROOT = Path("/opt/app/chat/web/dist")
 
 AUTO_MODEL = "auto"
 
@@ -31,18 +27,8 @@ Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d
 KeyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class SettingsError(Exception):
-    """The configuration cannot be used; the message is meant for the person who wrote it."""
-
-
-class Strict(BaseModel):
-    """Base of everything that is read from a file: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Placeholder(Strict):
-    """Says that another model answers under this name, and why."""
+    """The model that answers in place of the configured one, and the reason."""
 
     model: str
     reason: str
@@ -57,7 +43,7 @@ class ModelSettings(Strict):
     slots: int = Field(default=1, ge=1, le=1024, description="parallel requests per replica")
     replicas: tuple[HttpUrl, ...] = Field(min_length=1)
     status_port: int | None = Field(
-        default=None, ge=1, le=65535, description="where a replica tells whether it is draining"
+        default=None, ge=1, le=65535, description="where a replica reports whether it is draining"
     )
     placeholder: Placeholder | None = None
 
@@ -65,7 +51,7 @@ class ModelSettings(Strict):
     @classmethod
     def _not_auto(cls, value: str) -> str:
         if value == AUTO_MODEL:
-            raise ValueError("'auto' is the name by which clients let the gateway choose")
+            raise ValueError("'auto' is reserved: clients send it to let the gateway choose")
         return value
 
     @field_validator("replicas")
@@ -77,7 +63,7 @@ class ModelSettings(Strict):
 
 
 class GitHubModels(Strict):
-    """GitHub Models as one more upstream; used only when its token file is there."""
+    """GitHub Models as one more upstream; used only if the secret file gh_models_token exists."""
 
     url: HttpUrl = "https://models.github.ai/inference"
     models: tuple[ModelId, ...] = ("openai/gpt-4.1-mini",)
@@ -85,56 +71,52 @@ class GitHubModels(Strict):
 
 
 class Limits(Strict):
-    """Sizes in bytes and times in seconds; every one of them ends in a proper OpenAI error."""
+    """Sizes in bytes and times in seconds; a request over a limit gets an OpenAI error."""
 
     body_bytes: int = Field(default=8 * 2**20, ge=1024)
     body_seconds: float = Field(default=30, gt=0, description="for the client to send its request")
-    open_requests: int = Field(
-        default=1024, ge=1, description="API requests in the process at once"
-    )
-    all_bodies_bytes: int = Field(default=96 * 2**20, ge=1024, description="held at once")
+    open_requests: int = Field(default=1024, ge=1, description="API requests at once")
+    all_bodies_bytes: int = Field(default=96 * 2**20, ge=1024, description="all requests at once")
     queue: int = Field(default=64, ge=0, description="requests that may wait, per model")
     queue_seconds: float = Field(default=120, gt=0, description="longest wait in a queue")
     connect_seconds: float = Field(default=10, gt=0)
     first_token_seconds: float = Field(default=900, gt=0, description="a long prompt on a slow CPU")
-    silence_seconds: float = Field(default=120, gt=0, description="between two pieces of an answer")
+    silence_seconds: float = Field(default=120, gt=0, description="between two chunks")
     request_seconds: float = Field(
-        default=1800, gt=0, description="a whole request, queue included"
+        default=1800, gt=0, description="a whole request, including the queue"
     )
-    attempts: int = Field(
-        default=3, ge=1, le=10, description="replicas tried before the first token"
-    )
+    attempts: int = Field(default=3, ge=1, le=10, description="attempts before the first token")
 
 
 class KeepAlive(Strict):
-    """How a waiting client is told that its request lives; seconds."""
+    """When a waiting client gets keep-alive bytes; seconds."""
 
     first_comment: float = Field(default=1, gt=0, description="streams: headers and first comment")
-    first_space: float = Field(default=10, gt=0, description="whole answers: headers, white space")
+    first_space: float = Field(default=10, gt=0, description="JSON responses: headers, white space")
     interval: float = Field(default=15, gt=0, le=90, description="then at least this often")
 
 
 class Breaker(Strict):
-    """When a failing replica is left alone, and for how long."""
+    """When a failing replica gets no more requests, and for how long."""
 
     failures: int = Field(default=3, ge=1, description="in a row")
-    cool_down_seconds: float = Field(default=10, gt=0, description="doubles up to the longest")
+    cool_down_seconds: float = Field(default=10, gt=0, description="doubles after a failed trial")
     longest_cool_down_seconds: float = Field(default=120, gt=0)
 
 
 class HealthChecks(Strict):
-    """How often replicas are asked whether they can answer; seconds."""
+    """How often the gateway checks the replicas; seconds."""
 
     interval: float = Field(default=5, gt=0)
     interval_when_down: float = Field(default=1, gt=0)
     timeout: float = Field(default=3, gt=0)
     failures: int = Field(default=3, ge=1, description="in a row, until a replica counts as down")
-    names_interval: float = Field(default=1, gt=0, description="between two looks for addresses")
-    draining_interval: float = Field(default=1, gt=0, description="whether a replica is leaving")
+    names_interval: float = Field(default=1, gt=0, description="between two DNS lookups")
+    draining_interval: float = Field(default=1, gt=0, description="between two checks for a drain")
 
 
 class GatewaySettings(Strict):
-    """The content of gateway.json; everything but the models has a default."""
+    """The content of gateway.json; every key has a default."""
 
     models: tuple[ModelSettings, ...] = ()
     github_models: GitHubModels = GitHubModels()
@@ -143,13 +125,11 @@ class GatewaySettings(Strict):
     breaker: Breaker = Breaker()
     health: HealthChecks = HealthChecks()
     cors_origins: tuple[Origin, ...] = Field(
-        default=(), description="sites allowed to call the API"
+        default=(), description="sites whose pages may call the API"
     )
-    web_root: Path = DEFAULT_WEB_ROOT
-    farewell_seconds: float = Field(
-        default=2, ge=0, le=60, description="at shutdown, for clients to let go of connections"
+    drain_seconds: float = Field(
+        default=20, ge=0, description="at shutdown, for running requests to finish"
     )
-    drain_seconds: float = Field(default=20, ge=0, description="then, for running answers")
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> GatewaySettings:
@@ -162,11 +142,11 @@ class GatewaySettings(Strict):
 
 
 class KeyRecord(Strict):
-    """One API key: what it may do, and the SHA-256 of the key itself (never the key)."""
+    """One API key: its limits, and its SHA-256 (never the key itself)."""
 
     name: KeyName
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    models: tuple[ModelId, ...] | None = Field(default=None, description="none given: all of them")
+    models: tuple[ModelId, ...] | None = Field(default=None, description="None: all models")
     rpm: int | None = Field(default=None, ge=1, description="requests per minute")
     concurrency: int | None = Field(default=None, ge=1, description="requests at once")
 
@@ -187,89 +167,42 @@ class KeyFile(Strict):
 
 @dataclass(frozen=True)
 class Secrets:
-    """What the secret files hold. Absent files are None; the values never appear in a repr."""
+    """Contents of the secret files; None for an absent file. A repr does not show the values."""
 
     api_keys: KeyFile | None = field(default=None, repr=False)
     github_token: str | None = field(default=None, repr=False)
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> GatewaySettings:
-    """Read gateway.json (GATEWAY_CONFIG names another path); without the file: no model at all.
+    """Read gateway.json, or the file that GATEWAY_CONFIG names; without a file, use the defaults.
 
-    Raises SettingsError, naming the file, the key, what was found and what is allowed.
+    Raises SettingsError with all problems of the file.
     """
     path = Path(environ.get("GATEWAY_CONFIG", DEFAULT_CONFIG))
     if not path.exists():
         if "GATEWAY_CONFIG" in environ:
             raise SettingsError(f"{path}: GATEWAY_CONFIG names this file, but it does not exist")
         return GatewaySettings()
-    return _parse(path, GatewaySettings)
+    return read_settings(path, GatewaySettings)
 
 
 def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
-    """Read the optional secret files (SECRETS_DIR names another folder).
+    """Read the optional secret files in /run/secrets, or in the folder that SECRETS_DIR names.
 
-    A key file that is there but unusable is an error: a gateway that was meant to be locked must
-    not start open.
+    An invalid key file is an error: the gateway must not start without authentication by mistake.
+    Raises SettingsError.
     """
     folder = Path(environ.get("SECRETS_DIR", DEFAULT_SECRETS))
     keys = folder / "api_keys.json"
     token = folder / "gh_models_token"
     return Secrets(
-        api_keys=_parse(keys, KeyFile) if keys.exists() else None,
-        github_token=(_read(token).strip() or None) if token.exists() else None,
+        api_keys=read_settings(keys, KeyFile, secret=True) if keys.exists() else None,
+        github_token=_read_token(token) if token.exists() else None,
     )
 
 
-Parsed = TypeVar("Parsed", bound=Strict)
-
-
-def _parse(path: Path, model: type[Parsed]) -> Parsed:
+def _read_token(path: Path) -> str | None:
     try:
-        content = json.loads(_read(path))
-    except ValueError as error:
-        raise SettingsError(f"{path}: not JSON: {error}") from None
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        reveal = model is not KeyFile
-        raise SettingsError("\n".join(_complaints(path, model, error, reveal=reveal))) from None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8").strip() or None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
-
-
-def _complaints(
-    path: Path, model: type[Strict], error: ValidationError, *, reveal: bool
-) -> Iterator[str]:
-    for problem in error.errors(include_url=False):
-        where = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
-        line = f"{path}: {where}: {problem['msg']}"
-        if problem["type"] == "extra_forbidden":
-            line += f"; allowed here: {', '.join(_allowed_keys(model, problem['loc']))}"
-        elif reveal and not isinstance(problem["input"], dict | list):
-            line += f"; found {problem['input']!r}"
-        yield line
-
-
-def _allowed_keys(model: type[Strict], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the section at `location` (whose last part is the refused key) accepts."""
-    section: type[BaseModel] = model
-    for part in location[:-1]:
-        if isinstance(part, str):
-            section = _section(section.model_fields[part].annotation) or section
-    return sorted(section.model_fields)
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section(inner)
-        if found is not None:
-            return found
-    return None

@@ -1,1 +1,1 @@
-"""Fetches a model and serves it with llama-server: what runs inside the inference container."""
+"""Program of the inference container: downloads a model and serves it with llama-server."""

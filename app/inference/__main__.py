@@ -1,61 +1,68 @@
-"""Entry point of the inference container: settings, then the model, then llama-server."""
+"""Entry point of the inference container: reads settings, prepares the model, runs llama-server."""
 
-import logging
 import os
 import signal
 import sys
 from types import FrameType
 
-from app.inference import log
-from app.inference.failure import ExitCode, Failure
+from app.inference.failure import ExitCode, StartupError
 from app.inference.llama.llama_server import become_llama_server
-from app.inference.model.hub import Hub, trust_authorities
+from app.inference.model.hub import Hub, route_library_logs, trust_authorities
 from app.inference.model.model import obtain_model
-from app.inference.settings import read_settings
+from app.inference.settings import load_settings
 from app.inference.startup_status import StartupStatus
+from app.shared.json_log import Log, log_to
+from app.shared.settings_file import SettingsError
+
+log = Log(__name__)
 
 
 def start() -> None:
-    """Ends by becoming llama-server, or by raising Failure."""
-    settings = read_settings(os.environ)
+    """Becomes llama-server; raises SettingsError or StartupError."""
+    settings = load_settings(os.environ)
     if settings.extra_ca_file is not None:
         trust_authorities(settings.extra_ca_file)
     with StartupStatus(settings.port) as status:
         model = obtain_model(
-            settings, lambda: Hub(settings.hf_endpoint, settings.hf_token_file), status.tell
+            settings, lambda: Hub(settings.hf_endpoint, settings.hf_token_file), status.report
         )
     log.info("starting llama-server", model=str(model), name=settings.model_name)
     become_llama_server(settings, model, os.environ)
 
 
 def main() -> int:
-    log.configure()
+    log_to()
+    route_library_logs()
     signal.signal(signal.SIGTERM, _stop)
     try:
         start()
     except _Stopped:
-        log.info("stopped while starting; what has been fetched is kept")
+        log.info("stopped during the start; the partial download is kept")
         return ExitCode.STOPPED
-    except Failure as failure:
+    except SettingsError as error:
+        for problem in str(error).splitlines():
+            log.error(problem, exit_code=int(ExitCode.BAD_SETTINGS))
+        return ExitCode.BAD_SETTINGS
+    except StartupError as error:
         log.error(
             "the model cannot be served",
-            error=failure.error,
-            what_to_do=failure.what_to_do,
-            exit_code=int(failure.code),
+            error=error.error,
+            what_to_do=error.what_to_do,
+            exit_code=int(error.code),
         )
-        return failure.code
+        return error.code
     except Exception:
-        logging.getLogger("inference").exception("unexpected failure")
+        log.exception("unexpected error")
         return ExitCode.UNEXPECTED
     return 0
 
 
 class _Stopped(BaseException):
-    """SIGTERM came. No Exception, so that nothing on the way takes it for a failed download."""
+    """SIGTERM arrived. Not an Exception, so that no handler of failed downloads catches it."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # Nothing is logged here: the signal may have come in the middle of a line.
+    # No logging here: the signal may have interrupted the writing of a log line.
     raise _Stopped
 
 

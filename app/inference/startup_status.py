@@ -1,7 +1,7 @@
-"""Answers on the service's port until llama-server takes it over: 503, and what is being done.
+"""HTTP server on the service's port until llama-server starts: answers 503 with the current step.
 
-The body has the form that llama-server's own answers have while it loads a model, so whoever asks
-needs to know one form only.
+The body has the same form as llama-server's response while it loads a model, so that clients need
+to handle only one form.
 """
 
 import json
@@ -10,18 +10,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
-from app.inference import log
+from app.shared.json_log import Log
+
+log = Log(__name__)
 
 
 class StartupStatus:
-    """A context manager that holds the port; `tell` changes what is answered."""
+    """A context manager that serves the status; `report` changes the message."""
 
     def __init__(self, port: int, host: str = "0.0.0.0") -> None:
-        self._address = (host, port)
+        self._host_and_port = (host, port)
         self._message = "starting"
         self._server: ThreadingHTTPServer | None = None
 
-    def tell(self, message: str) -> None:
+    def report(self, message: str) -> None:
         self._message = message
 
     @property
@@ -31,17 +33,10 @@ class StartupStatus:
     def __enter__(self) -> Self:
         status = self
 
-        class Answer(BaseHTTPRequestHandler):
+        class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps(
-                    {
-                        "error": {
-                            "code": 503,
-                            "type": "unavailable_error",
-                            "message": status._message,
-                        }
-                    }
-                ).encode()
+                error = {"code": 503, "type": "unavailable_error", "message": status._message}
+                body = json.dumps({"error": error}).encode()
                 self.send_response(503)
                 self.send_header("Content-Type", "application/json; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
@@ -52,13 +47,14 @@ class StartupStatus:
             do_POST = do_GET
 
             def log_message(self, format: str, *args: object) -> None:
-                """Probes come every few seconds; a line for each would hide the progress."""
+                """Log no requests: health checks every few seconds would hide the progress."""
 
         try:
-            self._server = ThreadingHTTPServer(self._address, Answer)
+            self._server = ThreadingHTTPServer(self._host_and_port, Handler)
         except OSError as error:
-            # llama-server will meet the same obstacle, and say so; the model can be fetched anyway.
-            log.warning("the port cannot be opened", port=self._address[1], reason=str(error))
+            # llama-server will report the same error; until then the model can be downloaded.
+            _, port = self._host_and_port
+            log.warning("the port cannot be opened", port=port, reason=str(error))
             return self
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -1,5 +1,5 @@
-"""Restarts containers of one stack when its monitor asks. Holds the Docker socket, and does
-nothing else with it, so that no other container needs it.
+"""Restarts containers of one stack when its monitor asks.
 
-Only the standard library is used: what holds the socket should be short enough to be read.
+It is the only container with the Docker socket, and it uses only the standard library, so that it
+is short enough to audit.
 """

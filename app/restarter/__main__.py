@@ -1,4 +1,4 @@
-"""Command line of the restarter: it takes no argument but `run`, which is the default."""
+"""Entry point of the restarter: `python3 -m app.restarter`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from app.restarter.settings import Settings, SettingsError, load, read_token
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command; the result is the exit status."""
+    """Serve until a signal; returns the exit code."""
     if arguments not in ([], ["run"]):
-        print("usage: restarter [run]", file=sys.stderr)
+        print("usage: python3 -m app.restarter [run]", file=sys.stderr)
         return 2
     try:
         settings = load()
         run(settings, read_token(settings.token_file))
     except SettingsError as error:
-        print(error, file=sys.stderr)
+        log("error", str(error))
         return 2
     return 0
 
 
 def run(settings: Settings, token: bytes) -> None:
-    """Serve until SIGTERM or SIGINT; a restart under way is carried to its end."""
+    """Serve until SIGTERM or SIGINT; a restart in progress is finished first."""
     restarter = Restarter(settings, token, Engine(settings.docker_socket))
     with Server((settings.host, settings.port), restarter) as server:
 
@@ -36,11 +36,11 @@ def run(settings: Settings, token: bytes) -> None:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         status, health = restarter.health()
-        log("started", stack=settings.stack, services=settings.services, port=settings.port)
+        log("info", "started", stack=settings.stack, services=settings.services, port=settings.port)
         if status != 200:
-            log("engine_unreachable", reason=health["reason"])
+            log("error", "cannot reach Docker", reason=health["reason"])
         server.serve_forever(poll_interval=0.2)
-    log("stopped")
+    log("info", "stopped")
 
 
 if __name__ == "__main__":

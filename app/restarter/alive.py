@@ -1,6 +1,7 @@
-"""The container's health check: `python3 -IS alive.py` asks the restarter beside it for /health.
+"""Health check of the container: `python3 -IS alive.py` exits with 0 if /health answers 200.
 
-It runs twice a minute for ever, so it imports next to nothing.
+Not app/shared/health_check.py: this image holds only the restarter, whose port is in its settings
+file. Docker runs the check twice a minute, so it imports little.
 """
 
 import json
@@ -10,10 +11,11 @@ import sys
 
 DEFAULT_CONFIG = "/run/config/restarter.json"
 DEFAULT_PORT = 8070
+TIMEOUT_SECONDS = 4
 
 
 def port() -> int:
-    """The port that the restarter was told to listen on."""
+    """The port in the restarter's configuration."""
     try:
         with open(os.environ.get("RESTARTER_CONFIG", DEFAULT_CONFIG), "rb") as file:
             return int(json.load(file).get("port", DEFAULT_PORT))
@@ -22,14 +24,14 @@ def port() -> int:
 
 
 def main() -> int:
-    """0 if the restarter says that it works; what it says goes to the health log."""
+    """Print the response's body, which Docker keeps for `docker inspect`; returns the exit code."""
     try:
-        with socket.create_connection(("127.0.0.1", port()), timeout=4) as connection:
+        with socket.create_connection(("127.0.0.1", port()), TIMEOUT_SECONDS) as connection:
             connection.sendall(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            with connection.makefile("rb") as answer:
-                head, _, body = answer.read(4096).partition(b"\r\n\r\n")
+            with connection.makefile("rb") as response:
+                head, _, body = response.read(4096).partition(b"\r\n\r\n")
     except OSError as error:
-        print(f"the restarter does not answer: {error}")
+        print(f"no answer: {error}")
         return 1
     print(body.decode())
     return 0 if b" 200 " in head[:20] else 1

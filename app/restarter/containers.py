@@ -1,19 +1,22 @@
-"""Which container a restart is for, and whether it would help. Pure; facts come from `engine`."""
+"""Decides which container of a service to restart, and whether a restart would help.
+
+Pure functions; `engine` reads the containers from Docker.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Docker counts its own restarts, and waits ever longer between them until a container has run for
-# ten seconds. One that was restarted so often, and again just now, is in a loop.
-LOOP_COUNT = 3
+# Docker counts its own restarts of a container, and waits longer before each until the container
+# has run for ten seconds. With so many restarts, the last one just now, it is in a loop.
+LOOP_RESTARTS = 3
 LOOP_SECONDS = 10.0
 
-SLACK = 5.0
-"""Seconds that a health check may come late."""
+LATE_SECONDS = 5.0
+"""How late a health check may run."""
 
-ASK_AGAIN = 15.0
+LONGEST_WAIT_SECONDS = 15.0
 SELF_RESTARTING = ("always", "unless-stopped")
 
 
@@ -21,15 +24,15 @@ SELF_RESTARTING = ("always", "unless-stopped")
 class Check:
     """One run of a container's own health check."""
 
-    begun_at: float
+    started_at: float
     passed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What Docker says of a container. Times are seconds since the epoch, 0 for never.
+    """A container as Docker reports it. Times are seconds since the epoch, 0 for never.
 
-    `check_within`: seconds within which its health check has run and ended; 0 without one.
+    :param check_seconds: interval plus timeout of its health check; 0 without a health check.
     """
 
     id: str
@@ -44,25 +47,27 @@ class Container:
     swarm: bool = False
     health: str = ""
     checks: tuple[Check, ...] = ()
-    check_within: float = 0.0
+    check_seconds: float = 0.0
 
     @property
     def running(self) -> bool:
-        """Whether a process of it runs."""
+        """Whether its process runs."""
         return self.status == "running"
 
     @property
     def stopped_by_hand(self) -> bool:
-        """Whether someone stopped or paused it. Docker itself restarts what merely exits, so
-        a stopped container with such a policy, and without an error in starting it, was meant
-        to stop."""
+        """Whether someone stopped or paused it.
+
+        With these restart policies Docker restarts a container that exits by itself. So a container
+        that is stopped, and had no error at its start, was stopped on purpose.
+        """
         if self.status == "paused":
             return True
-        ended = self.status in ("exited", "created")
-        return ended and self.restart_policy in SELF_RESTARTING and not self.error
+        stopped = self.status in ("exited", "created")
+        return stopped and self.restart_policy in SELF_RESTARTING and not self.error
 
     def describe(self) -> str:
-        """Its condition in a few words."""
+        """Its name and condition."""
         words = [self.status]
         if self.health and self.running:
             words.append(self.health)
@@ -76,10 +81,13 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """What the monitor saw. `known_start`: it has not yet seen a container fail that was
-    started later. `second_opinion`: nothing at all came back from the service, so before a
-    restart its own health check inside the container is heard, which no network can disturb.
+class FailureReport:
+    """What the monitor reports about a service.
+
+    :param since: when it started to fail.
+    :param known_start: containers that started later have not failed a check of the monitor yet.
+    :param second_opinion: the service sent no response at all, perhaps because of the network. So
+        before a restart, the result of the container's own health check is needed.
     """
 
     since: float
@@ -89,7 +97,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do. `outcome` is `restart`, or why not, in the words of the answer."""
+    """What to do: `outcome` is `restart`, or the reason against it as the response names it."""
 
     outcome: str
     container: Container | None = None
@@ -97,45 +105,48 @@ class Decision:
     wait: float | None = None
 
 
-def decide(found: Sequence[Container], failure: Failure, now: float) -> Decision:
-    """Decide on a service that fails, and has these containers."""
-    if not found:
+def decide(containers: Sequence[Container], report: FailureReport, now: float) -> Decision:
+    """Decide what to do about a failing service with these containers."""
+    if not containers:
         return Decision("not_found")
-    if any(container.swarm for container in found):
-        return Decision("swarm", found[0], found[0].name)
-    container = choose(found)
+    if any(container.swarm for container in containers):
+        return Decision("swarm", containers[0], containers[0].name)
+    container = choose(containers)
     detail = container.describe()
     if container.stopped_by_hand:
         return Decision("stopped_by_hand", container, detail)
     if _loops(container, now):
         return Decision("looping", container, detail)
-    if container.running and container.started_at > failure.known_start:
+    if container.running and container.started_at > report.known_start:
         return Decision("fresh", container, detail)
-    if failure.second_opinion and container.running and container.check_within:
-        return _second_opinion(container, failure.since, now)
+    if report.second_opinion and container.running and container.check_seconds:
+        return _second_opinion(container, report.since, now)
     return Decision("restart", container, detail)
 
 
-def choose(found: Sequence[Container]) -> Container:
-    """Of several replicas the sick ones come first, then the one that was started longest ago,
-    so that repeated restarts go round all of them."""
-    meant = [container for container in found if not container.stopped_by_hand] or list(found)
-    sick = [entry for entry in meant if not entry.running or entry.health == "unhealthy"]
-    return min(sick or meant, key=lambda container: container.started_at)
+def choose(containers: Sequence[Container]) -> Container:
+    """The container to restart: one that is stopped or unhealthy, otherwise any of them.
+
+    Among these the one that started first, so that repeated restarts reach each container in turn.
+    """
+    active = [container for container in containers if not container.stopped_by_hand]
+    candidates = active or list(containers)
+    unhealthy = [one for one in candidates if not one.running or one.health == "unhealthy"]
+    return min(unhealthy or candidates, key=lambda container: container.started_at)
 
 
 def _loops(container: Container, now: float) -> bool:
-    if container.restart_count < LOOP_COUNT:
+    if container.restart_count < LOOP_RESTARTS:
         return False
     return container.status == "restarting" or now - container.started_at < LOOP_SECONDS
 
 
 def _second_opinion(container: Container, failing_since: float, now: float) -> Decision:
-    since = [check for check in container.checks if check.begun_at > failing_since]
-    if since and since[-1].passed:
+    recent = [check for check in container.checks if check.started_at > failing_since]
+    if recent and recent[-1].passed:
         return Decision("healthy_inside", container, container.describe())
-    until = failing_since + container.check_within + SLACK
-    if not since and container.health != "unhealthy" and now < until:
-        wait = min(until - now, ASK_AGAIN)
+    until = failing_since + container.check_seconds + LATE_SECONDS
+    if not recent and container.health != "unhealthy" and now < until:
+        wait = min(until - now, LONGEST_WAIT_SECONDS)
         return Decision("wait", container, container.describe(), wait)
     return Decision("restart", container, container.describe())

@@ -1,6 +1,6 @@
-"""The three requests made of Docker: list and inspect the containers of a service, restart one.
+"""Client of the Docker Engine API: lists and inspects the containers of a service, restarts one.
 
-Paths carry no API version, so that engines of any age take their own.
+Paths carry no API version, so that Docker of any age uses its own.
 Source of the field names: Docker Engine API, ContainerList, ContainerInspect, ContainerRestart.
 """
 
@@ -19,18 +19,18 @@ from app.restarter.containers import Check, Container
 
 STACK_LABEL = "llm-stack.stack"
 SERVICE_LABEL = "llm-stack.service"
-REPLICA_LABEL = "llm-stack.replica"
 SWARM_LABEL = "com.docker.swarm.task.id"
 
 CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
-ASK_WITHIN = 10.0
-# A container is given its own stop timeout to end in, which may be minutes.
-RESTART_WITHIN = 600.0
-ANSWER_LIMIT = 8 * 1024 * 1024
+PING_SECONDS = 3.0
+REQUEST_SECONDS = 10.0
+# Docker waits for the container's own stop timeout, which may be minutes.
+RESTART_SECONDS = 600.0
+LARGEST_RESPONSE_BYTES = 8 * 1024 * 1024
 
 
 class EngineError(Exception):
-    """Docker cannot be reached, or refused."""
+    """Docker cannot be reached, or returned an error."""
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -41,63 +41,61 @@ class _SocketConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Connect to the socket in place of host and port."""
+        """Connect to the socket instead of a host and port."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
 class Engine:
-    """The Docker engine behind a socket; every request opens a connection of its own."""
+    """The Docker engine behind a socket; each request opens a new connection."""
 
     def __init__(self, docker_socket: str) -> None:
         self._socket = docker_socket
 
     def ping(self) -> None:
-        """Raises EngineError where Docker does not answer."""
-        self._ask("GET", "/_ping", within=3.0)
+        """Check that Docker answers; raises EngineError."""
+        self._request("GET", "/_ping", timeout=PING_SECONDS)
 
-    def containers(self, stack: str, service: str, replica: str | None) -> list[Container]:
+    def containers(self, stack: str, service: str) -> list[Container]:
         """The containers of a service, running or not; raises EngineError."""
-        wanted = {STACK_LABEL: stack, SERVICE_LABEL: service}
-        if replica is not None:
-            wanted[REPLICA_LABEL] = replica
-        labels = [f"{key}={value}" for key, value in wanted.items()]
-        query = urllib.parse.urlencode({"all": "1", "filters": json.dumps({"label": labels})})
+        labels = {STACK_LABEL: stack, SERVICE_LABEL: service}
+        filters = {"label": [f"{key}={value}" for key, value in labels.items()]}
+        query = urllib.parse.urlencode({"all": "1", "filters": json.dumps(filters)})
         found = []
-        for entry in json.loads(self._ask("GET", f"/containers/json?{query}")):
-            facts = self._inspect(entry.get("Id", ""))
-            # The filter did this already; what decides about a restart is not left to it alone.
-            if facts and wanted.items() <= (facts["Config"].get("Labels") or {}).items():
-                found.append(read_container(facts))
+        for entry in json.loads(self._request("GET", f"/containers/json?{query}")):
+            details = self._inspect(entry.get("Id", ""))
+            # Check the labels again: a restart must not depend on Docker's filter alone.
+            if details and labels.items() <= (details["Config"].get("Labels") or {}).items():
+                found.append(read_container(details))
         return found
 
-    def _inspect(self, identity: str) -> Any:
-        if not CONTAINER_ID.fullmatch(identity):
-            raise EngineError("Docker listed a container without a proper id")
+    def _inspect(self, container_id: str) -> Any:
+        if not CONTAINER_ID.fullmatch(container_id):
+            raise EngineError("Docker listed a container without a valid id")
         try:
-            return json.loads(self._ask("GET", f"/containers/{identity}/json"))
+            return json.loads(self._request("GET", f"/containers/{container_id}/json"))
         except FileNotFoundError:
             return None
 
     def restart(self, container: Container) -> None:
-        """Restart and wait until it is started; raises EngineError, FileNotFoundError."""
-        self._ask("POST", f"/containers/{container.id}/restart", within=RESTART_WITHIN)
+        """Restart a container and wait for its start; raises EngineError, FileNotFoundError."""
+        self._request("POST", f"/containers/{container.id}/restart", timeout=RESTART_SECONDS)
 
-    def _ask(self, method: str, path: str, within: float = ASK_WITHIN) -> bytes:
-        connection = _SocketConnection(self._socket, within)
+    def _request(self, method: str, path: str, timeout: float = REQUEST_SECONDS) -> bytes:
+        connection = _SocketConnection(self._socket, timeout)
         try:
             connection.request(method, path)
-            answer = connection.getresponse()
-            body = answer.read(ANSWER_LIMIT)
+            response = connection.getresponse()
+            body = response.read(LARGEST_RESPONSE_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise EngineError(f"Docker cannot be reached: {error}") from None
+            raise EngineError(f"cannot reach Docker: {error}") from None
         finally:
             connection.close()
-        if answer.status == 404:
+        if response.status == 404:
             raise FileNotFoundError(path)
-        if answer.status >= 300:
-            raise EngineError(f"Docker refused: {_message(body)}")
+        if response.status >= 300:
+            raise EngineError(f"Docker returned an error: {_message(body)}")
         return body
 
 
@@ -108,38 +106,38 @@ def _message(body: bytes) -> str:
         return body[:300].decode(errors="replace")
 
 
-def read_container(facts: Mapping[str, Any]) -> Container:
-    """The facts that matter, out of an answer of ContainerInspect."""
-    state, config = facts["State"], facts["Config"]
+def read_container(details: Mapping[str, Any]) -> Container:
+    """The fields that matter here of a ContainerInspect response."""
+    state, config = details["State"], details["Config"]
     health = state.get("Health") or {}
     check = config.get("Healthcheck") or {}
     return Container(
-        id=facts["Id"],
-        name=str(facts.get("Name", "")).lstrip("/"),
+        id=details["Id"],
+        name=str(details.get("Name", "")).lstrip("/"),
         status=state["Status"],
         started_at=read_time(state.get("StartedAt")),
         exit_code=int(state.get("ExitCode") or 0),
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error") or "",
-        restart_count=int(facts.get("RestartCount") or 0),
-        restart_policy=(facts["HostConfig"].get("RestartPolicy") or {}).get("Name", ""),
+        restart_count=int(details.get("RestartCount") or 0),
+        restart_policy=(details["HostConfig"].get("RestartPolicy") or {}).get("Name", ""),
         swarm=SWARM_LABEL in (config.get("Labels") or {}),
         health=health.get("Status", ""),
         checks=tuple(
             Check(read_time(entry.get("Start")), entry.get("ExitCode") == 0)
             for entry in health.get("Log") or ()
         ),
-        check_within=_check_within(check) if health else 0.0,
+        check_seconds=_check_seconds(check) if health else 0.0,
     )
 
 
-def _check_within(check: Mapping[str, Any]) -> float:
-    """Interval and timeout in seconds; Docker keeps nanoseconds, and 0 for its default, 30 s."""
+def _check_seconds(check: Mapping[str, Any]) -> float:
+    """Interval plus timeout. Docker stores nanoseconds, and 0 for its default of 30 s."""
     return sum((check.get(key) or 30e9) / 1e9 for key in ("Interval", "Timeout"))
 
 
 def read_time(text: str | None) -> float:
-    """Seconds since the epoch; 0 for Docker's "never", which is the year 1."""
+    """Seconds since the epoch; 0 for "never", which Docker writes as a time in year 1."""
     if not text or text.startswith("0001-"):
         return 0.0
     return datetime.fromisoformat(text).timestamp()

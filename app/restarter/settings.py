@@ -1,4 +1,4 @@
-"""What the restarter may do: its stack, the services it may restart, and how often."""
+"""Settings of the restarter: its stack, the services that it may restart, and how often."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ SHORTEST_TOKEN = 32
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; the text says where and what is allowed."""
+    """The settings are invalid; the text names file, key, value and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The configuration file. `min_gap`: seconds between two restarts of a service."""
+    """The content of restarter.json.
+
+    :param min_gap: seconds between two restarts of a service.
+    """
 
     stack: str
     services: tuple[str, ...]
@@ -34,8 +37,10 @@ class Settings:
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the file named by `RESTARTER_CONFIG` (default /run/config/restarter.json);
-    raises SettingsError."""
+    """Read the file that RESTARTER_CONFIG names, by default /run/config/restarter.json.
+
+    Raises SettingsError.
+    """
     path = Path(environ.get("RESTARTER_CONFIG", DEFAULT_CONFIG))
     try:
         data = json.loads(path.read_bytes())
@@ -48,28 +53,28 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def parse(data: Any) -> Settings:
-    """Check what the file holds; raises SettingsError."""
+    """Validate the content of the file; raises SettingsError."""
     if not isinstance(data, dict):
-        raise SettingsError("found no object")
+        raise SettingsError("the file must hold a JSON object")
     known = [field.name for field in fields(Settings)]
     for key in data:
         if key not in known:
-            raise SettingsError(f"{key}: unknown; allowed: {', '.join(known)}")
+            raise SettingsError(f"{key}: unknown key; allowed: {', '.join(known)}")
     services = data.get("services")
     if not isinstance(services, list) or not services:
-        raise SettingsError(f"services: found {services!r}, allowed: a list of names")
-    for name in (data.get("stack"), *services):
+        raise SettingsError(f"services: found {services!r}; allowed: a list of names")
+    for key, name in (("stack", data.get("stack")), *(("services", name) for name in services)):
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise SettingsError(f"found {name!r} where a name like 'phi-inference' must be")
+            raise SettingsError(f"{key}: found {name!r}; allowed: a name like 'phi-inference'")
     for key in ("max_per_hour", "min_gap", "port"):
         value = data.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise SettingsError(f"{key}: found {value!r}, allowed: a number from 0")
+            raise SettingsError(f"{key}: found {value!r}; allowed: a number from 0")
     return Settings(**{**data, "services": tuple(services)})
 
 
 def read_token(path: str) -> bytes:
-    """The secret shared with the monitor; raises SettingsError."""
+    """The token that the monitor signs with; raises SettingsError."""
     try:
         token = Path(path).read_bytes().strip()
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Logs as one JSON object a line on standard output: `time`, `level`, `message`, then fields.
+"""Writes the log as JSON lines on standard output: `time`, `level`, `message`, then fields.
 
-All images but the restarter, which stands alone, log in this form.
+All images use it except the restarter, which holds only its own code and writes the same form.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class JsonLines(logging.Formatter):
 
 
 class Log:
-    """A logger whose keyword arguments are the fields of a line; those of value None are left out."""
+    """A logger whose keyword arguments are the fields; a field with the value None is omitted."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
@@ -43,18 +43,18 @@ class Log:
         self._write(logging.ERROR, message, fields)
 
     def exception(self, message: str, **fields: object) -> None:
-        """An error with the traceback of the exception that is being handled."""
+        """Log an error with the traceback of the current exception."""
         self._write(logging.ERROR, message, fields, traceback=True)
 
     def _write(
         self, level: int, message: str, fields: dict[str, object], *, traceback: bool = False
     ) -> None:
-        known = {name: value for name, value in fields.items() if value is not None}
-        self._logger.log(level, message, extra={"fields": known}, exc_info=traceback)
+        given = {name: value for name, value in fields.items() if value is not None}
+        self._logger.log(level, message, extra={"fields": given}, exc_info=traceback)
 
 
 def log_to(stream: TextIO = sys.stdout, level: int = logging.INFO) -> None:
-    """Send the lines of every logger of this process, those of libraries included, to a stream."""
+    """Send the log of this process and its libraries to a stream."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""Reads a settings file of an image, and reports all its problems at once."""
+"""Reads the settings of an image, and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Location = tuple[int | str, ...]
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the text is for the person who wrote them, a line a problem."""
+    """The settings are invalid; the text has one line for each problem."""
 
 
 class Strict(BaseModel):
-    """Base of what is read from a file: unknown keys are refused, values never change."""
+    """Base of all settings: unknown keys are an error, and values cannot change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,9 +26,9 @@ Model = TypeVar("Model", bound=Strict)
 
 
 def read_settings(path: Path, model: type[Model], *, secret: bool = False) -> Model:
-    """Read a JSON file into a model.
+    """Read a JSON file into a model; raises SettingsError.
 
-    :param secret: whether no value of the file may appear in an error.
+    :param secret: whether to leave the values of the file out of errors.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -40,7 +40,7 @@ def read_settings(path: Path, model: type[Model], *, secret: bool = False) -> Mo
 
 
 def validated(data: object, model: type[Model], source: str, *, secret: bool = False) -> Model:
-    """Build a model; raises `SettingsError` with source, key, value and what is allowed."""
+    """Build a model; raises SettingsError with source, key, value and what is allowed."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -51,8 +51,8 @@ def _problems(
     error: ValidationError, model: type[BaseModel], source: str, secret: bool
 ) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "(the whole file)"
-        line = f"{source}: {key}: {problem['msg'].removeprefix('Value error, ')}"
+        where = [source, ".".join(str(part) for part in problem["loc"])]
+        line = ": ".join((*filter(None, where), problem["msg"].removeprefix("Value error, ")))
         if problem["type"] == "extra_forbidden":
             line += f"; allowed: {', '.join(_keys_at(model, problem['loc'][:-1]))}"
         elif not secret and not isinstance(problem["input"], dict | list):
@@ -61,7 +61,7 @@ def _problems(
 
 
 def _keys_at(model: type[BaseModel], location: Location) -> list[str]:
-    """The keys that the section at a location accepts."""
+    """The allowed keys of the section at a location."""
     section = model
     for part in location:
         field = section.model_fields.get(part) if isinstance(part, str) else None

@@ -26,7 +26,7 @@ class WebhookFormat(StrEnum):
     GENERIC = "generic"
 
 
-# Others take one of these formats at hosts of their own, as Mattermost does Slack's.
+# Other programs take one of these formats at other hosts, as Mattermost does Slack's.
 _HOSTS = {
     "hooks.slack.com": WebhookFormat.SLACK,
     "discord.com": WebhookFormat.DISCORD,

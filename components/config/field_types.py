@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from components.config.schema import refusal
 
@@ -16,6 +16,7 @@ LEAST_MEMORY = 64 * MEBIBYTE
 MOST_GPUS = 16
 MOST_CPUS = 256
 
+_DURATION = re.compile(r"[1-9][0-9]{0,3}[mh]")
 _MEMORY = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(MiB|GiB)")
 
 
@@ -50,7 +51,7 @@ def _parse_gpus(value: object) -> str:
 
 def _check_duration(value: str) -> str:
     """A time limit as Pulumi's option customTimeouts takes it."""
-    if not re.fullmatch(r"[1-9][0-9]{0,3}[mh]", value):
+    if not _DURATION.fullmatch(value):
         raise refusal(
             "is not a valid time limit",
             allowed="a whole number with m or h, such as 90m or 24h",
@@ -67,20 +68,43 @@ def _name(pattern: str, allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Gpus = Annotated[str, BeforeValidator(_parse_gpus)]
-Memory = Annotated[int, BeforeValidator(_parse_memory)]
-"""Bytes."""
-Cpus = Annotated[float, BeforeValidator(_parse_cpus)]
-Duration = Annotated[str, AfterValidator(_check_duration)]
-# A label of DNS, since the service is found under it; Docker refuses names of one letter.
-Name = Annotated[
+# For editors, a schema of what a person writes, which is not always what the program gets.
+Gpus = Annotated[
     str,
-    _name(
-        r"[a-z][a-z0-9-]{0,38}[a-z0-9]",
-        "2 to 40 of a-z, 0-9 and -, beginning with a letter, not ending in -",
+    BeforeValidator(_parse_gpus),
+    WithJsonSchema(
+        {"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1, "maximum": MOST_GPUS}]}
     ),
 ]
-ModelName = Annotated[str, _name(r"[a-z0-9][a-z0-9._-]{0,62}", "1 to 63 of a-z, 0-9 and . _ -")]
+Memory = Annotated[
+    int,
+    BeforeValidator(_parse_memory),
+    WithJsonSchema({"type": "string", "pattern": f"^{_MEMORY.pattern}$"}),
+]
+"""Bytes."""
+Cpus = Annotated[
+    float,
+    BeforeValidator(_parse_cpus),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": MOST_CPUS}),
+]
+Duration = Annotated[
+    str,
+    AfterValidator(_check_duration),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
+]
+# A label of DNS, since the service is found under it; Docker refuses names of one letter.
+_NAME = r"[a-z][a-z0-9-]{0,38}[a-z0-9]"
+Name = Annotated[
+    str,
+    _name(_NAME, "2 to 40 of a-z, 0-9 and -, beginning with a letter, not ending in -"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"}),
+]
+_MODEL_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+ModelName = Annotated[
+    str,
+    _name(_MODEL_NAME, "1 to 63 of a-z, 0-9 and . _ -"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_MODEL_NAME}$"}),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 HttpStatus = Annotated[int, Field(ge=100, le=599)]
 Scalar = str | int | float | bool | None

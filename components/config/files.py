@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.config.problems import Key, Problem, SettingsError, Source
+from components.config.problems import Key, Problem, SettingsError, Source, choices
 from components.config.yaml_document import UnreadableError, read_document
 
 
-def read_mapping(path: Path) -> tuple[Source, Mapping[str, Any]]:
+def read_mapping(path: Path, keys: Sequence[str]) -> tuple[Source, Mapping[str, Any]]:
     """The content of a YAML file, with what finds its lines.
 
     Raises `SettingsError` if the file cannot be read, or holds anything else than a mapping.
@@ -31,14 +31,14 @@ def read_mapping(path: Path) -> tuple[Source, Mapping[str, Any]]:
             "is not a mapping",
             line=document.line(()),
             found=found,
-            allowed="allowed: key: value",
+            allowed=choices("", keys),
         )
         raise SettingsError([problem])
     return source, document.content
 
 
 def stack_source(stack: str, project: str, folder: Path = Path()) -> Source:
-    """`Pulumi.<stack>.yaml`, whose settings Pulumi itself hands to the program.
+    """`Pulumi.<stack>.yaml`, whose settings Pulumi itself passes to the program.
 
     Lines are known where the file is there: a setting may come from `--config` alone.
     """

@@ -22,9 +22,9 @@ class Model(StrictModel):
 
     Either `repository`, `file` and `revision` (a model hub), `path` (inside the container) or
     `bundled` (the image holds it).
-    `sha256_origin` says openly how the digest is known: `downloaded` (computed from the file),
+    `sha256_origin` is how we got the digest: `downloaded` (computed from the file),
     `published` (others publish it; we have not downloaded the file) or `unknown` (then there is
-    none, and the first start logs what it found).
+    none, and the first start logs the digest).
     """
 
     description: str
@@ -51,7 +51,7 @@ class Model(StrictModel):
             )
         if self.from_hub and (self.sha256 is None) != (self.sha256_origin == "unknown"):
             raise refusal(
-                "does not say how its content is checked",
+                "has no check of its content",
                 allowed="sha256, or sha256_origin: unknown where there is none, not both",
             )
         if self.sha256 and self.sha256_origin is None:

@@ -66,6 +66,8 @@ class MonitorSettings(CamelModel):
     )
     restart_policy: RestartPolicy = RestartPolicy()
     socket_group: int | None = Field(
-        default=None, ge=0, description="id of the group of the engine's socket, if not seen here"
+        default=None,
+        ge=0,
+        description="id of the group of the engine's socket, where it cannot be read",
     )
     alerts: AlertSettings = AlertSettings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from components.config.schema import CamelModel, refusal
 
@@ -41,9 +41,9 @@ class NetworkSettings(CamelModel):
     On one engine it is divided into two ranges that do not overlap. A Swarm has no restarter.
     """
 
-    subnet: Annotated[IPv4Network, BeforeValidator(_parse_subnet)] = Field(
-        description="divided between the services' network and the restarter's"
-    )
+    subnet: Annotated[
+        IPv4Network, BeforeValidator(_parse_subnet), WithJsonSchema({"type": "string"})
+    ] = Field(description="divided between the services' network and the restarter's")
 
     @property
     def services(self) -> IPv4Network:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from components.config.schema import CamelModel, refusal
 
-# Docker knows these as arguments of every build, and keeps them out of its cache and the image's
+# Predefined arguments of every build, which Docker keeps out of its cache and the image's
 # history. Programs differ in which case they read.
 PROXY_VARIABLES = tuple(
     name for upper in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") for name in (upper, upper.lower())
@@ -55,7 +55,7 @@ def _split(value: str, schemes: Iterable[str], allowed: str) -> SplitResult:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is the machine, or the container, that asks."""
+    """Whether a host is the machine, or the container, that connects to it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -121,7 +121,7 @@ class ProxySettings(CamelModel):
 
 @dataclass(frozen=True)
 class CertificateAuthorities:
-    """The certificates of a PEM file, without what else stood in it."""
+    """The certificates of a PEM file, without the rest of it."""
 
     pem: str
 
@@ -167,7 +167,9 @@ def read_authorities(path: object) -> CertificateAuthorities:
     return CertificateAuthorities(pem)
 
 
-CaFile = Annotated[CertificateAuthorities, BeforeValidator(read_authorities)]
+CaFile = Annotated[
+    CertificateAuthorities, BeforeValidator(read_authorities), WithJsonSchema({"type": "string"})
+]
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def with_proxy(own: Mapping[str, str], variables: Mapping[str, str]) -> dict[str
 def write_bundle(authorities: CertificateAuthorities) -> Path:
     """Write the public roots and a company's own into one file for builds, and return its path.
 
-    pip takes one file in place of its own roots, so the company's authority alone would not do: a
+    pip takes one file in place of its own roots, so the company's authority alone is not enough: a
     proxy may let some hosts through unopened.
     """
     # The same roots on every machine: those that the lock file pins.

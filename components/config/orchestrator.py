@@ -80,7 +80,7 @@ def orchestrator_problems(
             "a Swarm would open the port on every address of its nodes, not on 127.0.0.1 alone",
             found=port,
             allowed="allowed: none; a tunnel leads to a service",
-            run=f"pulumi config rm --path llm-stack:hostPorts.{name}",
+            run=source.remove_command(("hostPorts", name)),
         )
 
 
@@ -95,7 +95,7 @@ def not_running_problems(
                 (*key, name),
                 "is not a service of this stack",
                 allowed=choices(name, known),
-                run=f"pulumi config rm --path llm-stack:{'.'.join(map(str, (*key, name)))}",
+                run=source.remove_command((*key, name)),
             )
 
 

@@ -27,6 +27,8 @@ class Problem:
     allowed: str | None = None
     run: str | None = None
     """The command that fixes it."""
+    location: Key = ()
+    """The key, in parts."""
 
     def __str__(self) -> str:
         place = self.source if self.line is None else f"{self.source}:{self.line}"
@@ -87,7 +89,22 @@ class Source:
             found=None if found is None else shown(found),
             allowed=allowed,
             run=run,
+            location=key,
         )
+
+    def set_command(self, key: Key) -> str | None:
+        """The command that sets a value; None for a file that a person edits."""
+        return f"pulumi config set --path '{self._path(key)}' <value>" if self.prefix else None
+
+    def remove_command(self, key: Key) -> str | None:
+        """The command that removes a key; None for a file that a person edits."""
+        return f"pulumi config rm --path '{self._path(key)}'" if self.prefix else None
+
+    def _path(self, key: Key) -> str:
+        """A property path of Pulumi's."""
+        first, *rest = key
+        parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
+        return f"{self.prefix}{first}{''.join(parts)}"
 
     def _line(self, key: Key) -> int | None:
         if self.document is None:
@@ -102,7 +119,7 @@ def shown(value: object) -> str:
 
 
 def choices(found: str, options: Iterable[str]) -> str:
-    """The allowed values, and the one that was probably meant."""
+    """The allowed values, and the nearest to what was found."""
     known = sorted(options)
     listed = f"allowed: {', '.join(known) or 'none'}"
     near = difflib.get_close_matches(found, known, n=1)

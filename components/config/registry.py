@@ -59,7 +59,7 @@ def registry_problems(
                 ("imageDigests", name),
                 "is not an image of this project",
                 allowed=choices(name, known),
-                run=f"pulumi config rm --path llm-stack:imageDigests.{name}",
+                run=source.remove_command(("imageDigests", name)),
             )
     if registry is None:
         if password_given:

@@ -18,7 +18,7 @@ _MOST_ROUNDS = 20
 
 
 class StrictModel(BaseModel):
-    """A frozen model that refuses keys it does not know."""
+    """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     renamed_keys: ClassVar[Mapping[str, tuple[str, str]]] = {}
@@ -90,7 +90,7 @@ def read(
         except ValidationError as error:
             found = list(_found(error, data))
         for key, detail in found:
-            # What a dropped value leaves behind, such as a list that is too short, is no news.
+            # Not what a dropped value causes, such as a list that is then too short.
             if not any(known[: len(key)] == key for known in dropped):
                 problems.append(_problem(model, key, detail, source, at))
         keys = {_to_drop(key, detail) for key, detail in found}
@@ -181,7 +181,7 @@ def _problem(
     if kind == "extra_forbidden":
         return _unknown_key(model, detail, source, place)
     if kind == "missing":
-        return source.problem(place, "is missing", run=context.get("run"))
+        return source.problem(place, "is missing", run=source.set_command(place))
     text, allowed = _PLAIN.get(kind, lambda _: (detail["msg"], None))(context)
     if kind in {"literal_error", "enum"}:
         allowed = choices(str(value), _expected(context["expected"]))
@@ -194,7 +194,7 @@ def _problem(
         text.removeprefix("Value error, "),
         found=found,
         allowed=context.get("allowed") or allowed,
-        run=context.get("run"),
+        run=context.get("run") or source.set_command(place),
     )
 
 
@@ -206,7 +206,12 @@ def _unknown_key(
     renamed = section.renamed_keys.get(name) if issubclass(section, StrictModel) else None
     if renamed:
         return source.problem(place, f"is now {renamed[0]}", run=renamed[1])
-    return source.problem(place, "unknown key", allowed=choices(name, keys_of(section)))
+    return source.problem(
+        place,
+        "unknown key",
+        allowed=choices(name, keys_of(section)),
+        run=source.remove_command(place),
+    )
 
 
 def _expected(text: str) -> list[str]:

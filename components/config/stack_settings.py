@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-import pulumi
-from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import Discriminator, Field, Tag
 
-from components.config.alerts import (
-    HEARTBEAT_KEY,
-    WEBHOOK_PREFIX,
-    Webhook,
-    alert_problems,
-    make_webhooks,
-)
 from components.config.field_types import Duration, ModelName, Name, Port
-from components.config.files import stack_source
 from components.config.gateway import GatewaySettings
 from components.config.monitor import MonitorSettings
 from components.config.network import NetworkSettings
 from components.config.network_access import CaFile, ModelHub, NetworkAccess, ProxySettings
 from components.config.orchestrator import OrchestratorKind, Replicas, SwarmSettings
-from components.config.problems import Problem, Source, choices
 from components.config.registry import Digest, RegistrySettings
-from components.config.schema import CamelModel, Reading, read
-from components.config.tunnels import TunnelSettings, is_tunnel_token
+from components.config.schema import CamelModel
+from components.config.tunnels import TunnelSettings
 
 PROJECT = "llm-stack"
-SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys", "registryPassword", HEARTBEAT_KEY)
-# Key prefix for the token of an existing tunnel: `cloudflareTunnelToken-<service>`.
-TUNNEL_TOKEN_PREFIX = "cloudflareTunnelToken-"
-CLOUDFLARE_TOKEN = "cloudflare:apiToken"
 
 
 class EngineSource(StrEnum):
@@ -129,149 +111,3 @@ class StackSettings(CamelModel):
     def network_access(self) -> NetworkAccess:
         """How builds and containers reach the internet."""
         return NetworkAccess(self.proxy, self.ca_file)
-
-
-@dataclass(frozen=True)
-class StackSecrets:
-    """Values that Pulumi keeps encrypted; None where the stack has none."""
-
-    hf_token: pulumi.Output[str] | None = None
-    gh_models_token: pulumi.Output[str] | None = None
-    api_keys: pulumi.Output[str] | None = None
-    """Content of the gateway's api_keys.json."""
-    registry_password: pulumi.Output[str] | None = None
-    webhooks: Mapping[str, Webhook] = field(default_factory=dict)
-    """By name: who gets an alert when a service fails."""
-    heartbeat_url: pulumi.Output[str] | None = None
-    """Requested every minute while the monitor works, for a service elsewhere that misses it."""
-    tunnel_tokens: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
-    """By service: tokens of tunnels that were made elsewhere."""
-    cloudflare_account: bool = False
-    """Whether the Cloudflare provider has credentials."""
-
-
-@dataclass(frozen=True)
-class LoadedSettings:
-    """The settings and secrets of a stack, as far as they are valid, and their problems."""
-
-    source: Source
-    settings: Reading[StackSettings]
-    secrets: StackSecrets
-    problems: tuple[Problem, ...]
-
-
-def load_settings(stack: str) -> LoadedSettings:
-    """Read the settings that Pulumi's engine handed to this program."""
-    source = stack_source(stack, PROJECT)
-    everything = {**get_config_env(), **CONFIG.get()}
-    values = {
-        key.removeprefix(f"{PROJECT}:"): value
-        for key, value in everything.items()
-        if key.startswith(f"{PROJECT}:")
-    }
-    secrets = {key: value for key, value in values.items() if _is_secret(key)}
-    encrypted = {
-        key for key in values.keys() - secrets.keys() if is_config_secret(f"{PROJECT}:{key}")
-    }
-    plain = {
-        key: _decode(value)
-        for key, value in values.items()
-        if key not in secrets and key not in encrypted
-    }
-    # Without its services nothing of the rest could be checked.
-    settings = read(StackSettings, plain, source, fallback={"services": "all"})
-    assert settings.value is not None
-    webhooks = {
-        key.removeprefix(WEBHOOK_PREFIX): value
-        for key, value in secrets.items()
-        if key.startswith(WEBHOOK_PREFIX)
-    }
-    formats = settings.value.monitor.alerts.formats
-    return LoadedSettings(
-        source,
-        settings,
-        _stack_secrets(list(secrets), make_webhooks(webhooks, formats), everything),
-        (
-            *_plain_text_problems(secrets, everything, source),
-            *_encryption_problems(encrypted, source),
-            *_tunnel_token_problems(secrets, source),
-            *settings.problems,
-            *alert_problems(webhooks, secrets.get(HEARTBEAT_KEY), formats, source),
-        ),
-    )
-
-
-def _is_secret(key: str) -> bool:
-    return key in SECRET_KEYS or key.startswith((TUNNEL_TOKEN_PREFIX, WEBHOOK_PREFIX))
-
-
-def _stack_secrets(
-    keys: list[str], webhooks: Mapping[str, Webhook], everything: Mapping[str, str]
-) -> StackSecrets:
-    config = pulumi.Config(PROJECT)
-    return StackSecrets(
-        hf_token=config.get_secret("hfToken"),
-        gh_models_token=config.get_secret("ghModelsToken"),
-        api_keys=config.get_secret("apiKeys"),
-        registry_password=config.get_secret("registryPassword"),
-        webhooks=webhooks,
-        heartbeat_url=config.get_secret(HEARTBEAT_KEY),
-        tunnel_tokens={
-            key.removeprefix(TUNNEL_TOKEN_PREFIX): config.require_secret(key)
-            for key in keys
-            if key.startswith(TUNNEL_TOKEN_PREFIX)
-        },
-        cloudflare_account=bool(
-            {"cloudflare:apiToken", "cloudflare:apiKey"} & everything.keys()
-            or {"CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"} & os.environ.keys()
-        ),
-    )
-
-
-def _plain_text_problems(
-    secrets: Mapping[str, str], everything: Mapping[str, str], source: Source
-) -> Iterator[Problem]:
-    """Secrets that are not encrypted, and so have been where others can read them."""
-    text = "is stored in plain text; revoke it at its issuer"
-    for key in secrets:
-        if not is_config_secret(f"{PROJECT}:{key}"):
-            yield source.problem((key,), text, run=f"pulumi config set --secret {key}")
-    if CLOUDFLARE_TOKEN in everything and not is_config_secret(CLOUDFLARE_TOKEN):
-        cloudflare = Source(source.name, "", source.document, source.root)
-        yield cloudflare.problem(
-            (CLOUDFLARE_TOKEN,), text, run=f"pulumi config set --secret {CLOUDFLARE_TOKEN}"
-        )
-
-
-def _encryption_problems(keys: set[str], source: Source) -> Iterator[Problem]:
-    known = [*SECRET_KEYS, f"{TUNNEL_TOKEN_PREFIX}<service>", f"{WEBHOOK_PREFIX}<name>"]
-    for key in sorted(keys):
-        yield source.problem(
-            (key,),
-            "is encrypted, but is not a secret of this project",
-            allowed=choices(key, known),
-            run=f"pulumi config rm {key}",
-        )
-
-
-def _tunnel_token_problems(secrets: Mapping[str, str], source: Source) -> Iterator[Problem]:
-    """A whole command pasted in place of its token is a common slip; the value is not shown."""
-    for key, value in secrets.items():
-        if key.startswith(TUNNEL_TOKEN_PREFIX) and not is_tunnel_token(value):
-            yield source.problem(
-                (key,),
-                "is not a valid tunnel token",
-                allowed="allowed: the text that Cloudflare shows after `--token`, beginning with "
-                "eyJ",
-                run=f"pulumi config set --secret {key}",
-            )
-
-
-def _decode(value: str) -> Any:
-    """Pulumi's engine passes lists and maps as JSON text, all else as plain text."""
-    if value[:1] in {"[", "{"}:
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value

@@ -29,11 +29,11 @@ class Access(StrEnum):
     """Who may use a service that has a tunnel."""
 
     PUBLIC = "public"
-    """Anybody who knows its name."""
+    """Anyone with its hostname."""
     ACCESS = "access"
     """People whom Cloudflare Access lets in, and machines with the service's token."""
     KEY = "key"
-    """Anybody with an API key of the gateway."""
+    """Anyone with an API key of the gateway."""
 
 
 def _domain(value: str) -> str:

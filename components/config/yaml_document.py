@@ -90,7 +90,7 @@ def read_document(path: Path) -> YamlDocument:
     except RecursionError:
         raise UnreadableError(Problem(loader.line + 1, _too_deep())) from None
     except (ValueError, OverflowError):
-        # The scanner hands any number to chr().
+        # The scanner passes any number to chr().
         problem = "is not YAML: found an escape that is not a character"
         raise UnreadableError(Problem(loader.line + 1, problem)) from None
 
@@ -233,7 +233,7 @@ class _Inspection:
 
 def _child(node: yaml.Node | None, part: object) -> tuple[int, yaml.Node] | None:
     if isinstance(node, yaml.MappingNode):
-        # What is merged stands before the mapping's own keys, which win.
+        # Merged keys come before the mapping's own, which override them.
         for key, value in reversed(node.value):
             if key.value == str(part):
                 return _line(key), value

@@ -1,6 +1,6 @@
 """Whether images can be built: on the engine that runs them, and in its image store.
 
-The provider builds where DOCKER_HOST says, and runs containers where `docker:host` says.
+The provider builds on the engine of DOCKER_HOST, and runs containers on that of `docker:host`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def build_host_problems(
 ) -> Iterator[Problem]:
     """A problem where images would be built on another engine than they run on.
 
-    Whatever `docker:host` says, BuildKit is reached by way of the Docker client's own settings.
+    BuildKit is reached by the Docker client's own settings, whatever `docker:host` is.
     """
     builder = shell_host()
     if docker_host and built and builder != docker_host:

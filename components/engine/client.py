@@ -34,7 +34,7 @@ def shell_host() -> str:
     return os.environ.get("DOCKER_HOST") or DEFAULT_HOST
 
 
-def engine(host: str | None, timeout: int = ANSWER_TIMEOUT) -> DockerClient:
+def docker_client(host: str | None, timeout: int = ANSWER_TIMEOUT) -> DockerClient:
     """A client of the engine; over SSH by the machine's own `ssh`.
 
     :param host: None for the one that DOCKER_HOST names.
@@ -47,7 +47,7 @@ def engine(host: str | None, timeout: int = ANSWER_TIMEOUT) -> DockerClient:
     return DockerClient(base_url=host, timeout=timeout, use_ssh_client=True)
 
 
-def answer_of(
+def query(
     host: str | None,
     question: Callable[[DockerClient], Answer],
     timeout: int = ANSWER_TIMEOUT,
@@ -56,7 +56,7 @@ def answer_of(
     from docker.errors import DockerException
 
     try:
-        client = engine(host, timeout)
+        client = docker_client(host, timeout)
         try:
             return question(client)
         finally:
@@ -65,7 +65,7 @@ def answer_of(
         return None
 
 
-async def asked(question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
+async def run_blocking(question: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
     """The answer of a function that waits for the engine, while the program goes on."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_THREADS, partial(question, *args, **options))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.engine.client import answer_of, shell_host
+from components.engine.client import query, shell_host
 
 # Seconds. Where no engine listens, the connection is refused at once.
 ANSWER_TIMEOUT = 20
@@ -25,7 +25,7 @@ SNAPSHOTTER = "io.containerd.snapshotter.v1"
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """The parts of `docker info` that decide what a stack may ask of its engine."""
+    """The parts of `docker info` that decide what a stack can use."""
 
     version: str = ""
     memory: int = 0
@@ -40,7 +40,7 @@ class EngineInfo:
     rootless: bool = False
     """Whether the engine runs in the user namespace of a person without root's rights."""
     remapped_users: bool = False
-    """Whether containers have a user namespace of their own (`userns-remap`)."""
+    """Whether containers have another user namespace than the host (`userns-remap`)."""
     limits_cpus: bool = True
     """Whether the engine accepts containers with a limit on processors."""
     desktop: bool = False
@@ -48,7 +48,7 @@ class EngineInfo:
 
 
 def ask_engine(docker_host: str | None) -> EngineInfo | None:
-    """What the engine at `docker_host` (None: where DOCKER_HOST says) reports.
+    """What the engine at `docker_host` (None: that of DOCKER_HOST) reports.
 
     None where it does not answer; the provider reports that error with its reason.
     """
@@ -60,7 +60,7 @@ def ask_engine(docker_host: str | None) -> EngineInfo | None:
         elif host.startswith("ssh://"):
             answer = _over_ssh(host)
         else:
-            answer = answer_of(docker_host, lambda client: dict(client.info()), CONNECT_TIMEOUT)
+            answer = query(docker_host, lambda client: dict(client.info()), CONNECT_TIMEOUT)
     except (OSError, ValueError, http.client.HTTPException, subprocess.TimeoutExpired):
         return None
     return read_info(answer) if answer and answer.get("ServerVersion") else None

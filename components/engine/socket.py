@@ -10,13 +10,13 @@ from components.config.problems import SettingsError, Source
 from components.engine.client import DEFAULT_SOCKET, shell_host
 from components.engine.info import EngineInfo
 
-# Which group ids a user may map into a namespace of their own: `name:first:count` each, subgid(5).
+# Which group ids a user may map into another namespace: `name:first:count` each, subgid(5).
 SUBORDINATE_GROUPS = Path("/etc/subgid")
 
 # SELinux lets no confined container connect to the engine. This option turns it off for one
 # container, which then runs as `spc_t`. The alternative, `label=type:container_runtime_t`, is the
 # engine's own domain, as unconfined as that one, and has other names in other policies. No label
-# would protect the host from who holds this socket: what does is that the program behind it only
+# would protect the host from a program with this socket. What protects it is that the program only
 # restarts containers of its stack.
 NO_SELINUX_LABEL = "label=disable"
 # Where the engine maps users, the group of its socket has no id inside a container. This container
@@ -30,7 +30,7 @@ class DockerSocket:
 
     path: str
     group: int
-    """Id, as the container sees it, of the group that owns the socket."""
+    """Id, inside the container, of the group that owns the socket."""
     security_opts: tuple[str, ...] = ()
     userns_mode: str | None = None
 
@@ -38,7 +38,7 @@ class DockerSocket:
 def docker_socket(
     host: str | None, group: int | None, info: EngineInfo | None, source: Source
 ) -> DockerSocket:
-    """Find the socket of the engine at `host` (None: where DOCKER_HOST says).
+    """Find the socket of the engine at `host` (None: that of DOCKER_HOST).
 
     The group is read from the socket itself where it is on this machine, unless the settings name
     one. Raises `SettingsError` where path or group cannot be found.
@@ -81,15 +81,15 @@ def _group(path: str, local: bool, info: EngineInfo, source: Source) -> int:
                 )
             ]
         )
-    seen = Path(path).stat()
-    group = _rootless_group(seen.st_uid, seen.st_gid) if info.rootless else seen.st_gid
+    status = Path(path).stat()
+    group = _rootless_group(status.st_uid, status.st_gid) if info.rootless else status.st_gid
     if group is None:
         raise SettingsError(
             [
                 source.problem(
                     ("monitor", "socketGroup"),
                     "is missing; the group that owns the socket of a rootless engine inside its "
-                    f"containers cannot be read from here (outside of them it is {seen.st_gid})",
+                    f"containers cannot be read from here (outside of them it is {status.st_gid})",
                     allowed=f"allowed: what `docker run --rm -v {path}:/s python:3.11-slim stat -c "
                     "%g /s` prints, or monitor.restarts: false",
                     run="pulumi config set --path llm-stack:monitor.socketGroup <id>",

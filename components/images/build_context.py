@@ -27,7 +27,7 @@ class IgnoreRule:
     """Whether it takes again, by `!`, what a rule before it ignores."""
     path: str
     matches: re.Pattern[str]
-    """Of a path that the rule names, or that lies in a directory that it names."""
+    """Of a path that the rule names, or that is in a directory that it names."""
 
     def may_name_a_path_in(self, folder: str) -> bool:
         """Whether it can name a path in a folder without naming the folder."""
@@ -35,7 +35,7 @@ class IgnoreRule:
 
 
 def ignore_rules(text: str) -> list[IgnoreRule]:
-    """The rules of a `.dockerignore`; raises re.error for one that is no pattern."""
+    """The rules of a `.dockerignore`; raises re.error for one that is not a valid pattern."""
     rules = []
     for line in text.removeprefix("\ufeff").split("\n"):
         rule = "" if line.startswith("#") else line.strip()

@@ -94,7 +94,7 @@ class ServiceImage(pulumi.ComponentResource):
         )
 
     def _build_secrets(self) -> list[docker.RemoteImageBuildSecretArgs] | None:
-        """The company's authorities: a secret is seen by the steps that mount it, and not kept."""
+        """The company's authorities: only the steps that mount a build secret can read it."""
         authorities = self._args.network_access.authorities
         if authorities is None:
             return None
@@ -142,6 +142,6 @@ def image_repository(image: str, registry: RegistrySettings) -> str:
 
 
 def image_tag(sources: ImageSources, platform: Platform | None = None) -> str:
-    """Says what an image was built from, and for which platform; None stands for all of them."""
+    """The tag of an image, from its sources and its platform; None for all platforms."""
     architecture = f"-{platform.rpartition('/')[2]}" if platform else ""
     return sources.digest[:12] + architecture

@@ -84,7 +84,7 @@ def inference_images() -> dict[str, InferenceImage]:
 
 
 def image_names() -> list[str]:
-    """Every image with a Dockerfile of its own that runs anywhere."""
+    """Every image with its own Dockerfile."""
     return sorted(path.stem for path in DOCKERFILES.glob("*.Dockerfile"))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.config.problems import Problem, Source
-from components.engine.client import answer_of, asked
+from components.engine.client import query, run_blocking
 from components.runtime.gate import Gate
 
 
@@ -37,7 +37,7 @@ class KeptVersions(Gate):
             from components.images.served_versions import keep_version
 
             serving = (hook.new_inputs or {})["input"]["images"]
-            await asked(keep_version, serving, args.stack, args.keep, args.docker_host)
+            await run_blocking(keep_version, serving, args.stack, args.keep, args.docker_host)
 
         serving = {"images": dict(args.images), "keep": args.keep}
         super().__init__(name, serving, keep, opts)
@@ -53,7 +53,7 @@ def pin_problems(
     """
     if not pins:
         return
-    held = answer_of(docker_host, lambda client: set(client.api.images(quiet=True)))
+    held = query(docker_host, lambda client: set(client.api.images(quiet=True)))
     if held is None:
         return
     for name, image in pins.items():
@@ -63,5 +63,5 @@ def pin_problems(
                 "the engine does not have this image",
                 found=image,
                 allowed="allowed: an id that `docker image ls --no-trunc` shows, or none",
-                run=f"pulumi config rm --path llm-stack:imageDigests.{name}",
+                run=source.remove_command(("imageDigests", name)),
             )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import docker
 
-from components.engine.client import engine
+from components.engine.client import docker_client
 
 # The tag of each image of a version, before the moment at which the version first served.
 SERVED = "served-"
@@ -19,7 +19,7 @@ def keep_version(
     serving: Mapping[str, str], stack: str, keep: int, docker_host: str | None
 ) -> None:
     """Name the images that serve, unless they are a version that has its names already."""
-    client = engine(docker_host)
+    client = docker_client(docker_host)
     try:
         images = {name: client.images.get(reference) for name, reference in serving.items()}
         ids = {name: str(image.id) for name, image in images.items()}

@@ -11,7 +11,7 @@ from components.config.field_types import ModelName, Name
 from components.config.files import read_mapping
 from components.config.model import Model
 from components.config.problems import Problem, SettingsError, Source, choices
-from components.config.schema import Reading, StrictModel, read
+from components.config.schema import Reading, StrictModel, keys_of, read
 from components.kinds.registry import kinds
 from components.kinds.service import Service
 
@@ -38,7 +38,7 @@ class Catalogue:
 def load_catalogue(path: Path) -> Catalogue:
     """Read and check the catalogue. A file without any valid content is one problem."""
     try:
-        source, content = read_mapping(path)
+        source, content = read_mapping(path, keys_of(_File))
     except SettingsError as error:
         return Catalogue(Source(path.name), {}, {}, (), error.problems)
     sections = read(_File, content, source, fallback={"models": {}, "services": {}})

@@ -47,7 +47,7 @@ class ChatService(Service):
         return {"kind": "chat", "url": f"http://{host}:{self.port}"}
 
     def depends_on(self, stack: Stack) -> list[str]:
-        """A gateway whose models are down works as it should, and a restart would help nobody."""
+        """A gateway whose models are down works as it should: a restart would not help."""
         return stack.upstream_addresses
 
 

@@ -1,4 +1,4 @@
-"""Kind `container`: a program that the stack does not know, such as a Redis or one of your own."""
+"""Kind `container`: any other program, such as Redis or one of yours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ContainerService(Service):
     health: str = Field(
         default=TCP,
         pattern=r"^(tcp|/\S*)$",
-        description="what the monitor asks: a path by HTTP, or tcp for a connection",
+        description="the health check: a path by HTTP, or tcp for a connection",
     )
     environment: dict[str, str] = Field(default_factory=dict)
     stop_grace: int = Field(default=10, ge=1, le=600, description="seconds to end after SIGTERM")

@@ -94,7 +94,7 @@ class InferenceService(Service):
         )
 
     def _gpu_environment(self, on_swarm: bool) -> dict[str, str]:
-        """llama-server takes every layer that fits by itself; a number is handed through to it."""
+        """llama-server puts every layer that fits on the GPU; a number is passed on to it."""
         if self.gpus is None:
             return {}
         layers = {} if self.gpu_layers is None else {N_GPU_LAYERS: str(self.gpu_layers)}

@@ -13,7 +13,8 @@ from components.config.field_types import Cpus, HttpStatus, Memory, Port, Scalar
 from components.config.model import Model
 from components.config.problems import Problem, Source
 from components.config.schema import StrictModel
-from components.config.stack_settings import StackSecrets, StackSettings
+from components.config.stack_secrets import StackSecrets
+from components.config.stack_settings import StackSettings
 from components.kinds.workload import Workload
 
 # Seconds after which the monitor has given up on a response.
@@ -33,7 +34,7 @@ class Upstream:
     """A model server that the gateway sends requests to."""
 
     model: str
-    """The name by which clients ask for it."""
+    """The name in requests."""
     url: str
     loaded: Model
     """The model that really answers."""
@@ -44,7 +45,7 @@ class Upstream:
 
 
 class Stack(Protocol):
-    """What a kind may ask of the stack that its services are part of."""
+    """What a kind can read of the stack that its services are part of."""
 
     @property
     def settings(self) -> StackSettings:
@@ -109,12 +110,12 @@ class Expect(StrictModel):
 class Service(StrictModel, ABC):
     """One service: its limits, its port inside the network, and what its kind makes of it.
 
-    A kind is a subclass in a module of its own in this package; components/kinds/registry.py finds
-    it by the default of its field `kind`.
+    A kind is a subclass in its own module of this package; components/kinds/registry.py finds it,
+    and its name is the default of the field `kind`.
     """
 
     checks_keys: ClassVar[bool] = False
-    """Whether the service asks its clients for API keys, and so may be public."""
+    """Whether the service checks API keys, and so may be public."""
 
     kind: str
     description: str
@@ -131,7 +132,7 @@ class Service(StrictModel, ABC):
 
     @abstractmethod
     def health_check(self, host: str) -> dict[str, object]:
-        """What the monitor asks of one replica: `kind` and `url` of app/monitor/settings.py."""
+        """The health check of one replica: `kind` and `url` of app/monitor/settings.py."""
 
     def depends_on(self, stack: Stack) -> list[str]:
         """Names on the network of what must work for it to be healthy."""

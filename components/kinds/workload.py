@@ -9,7 +9,7 @@ import pulumi
 
 # Seconds that running answers may take when their container is replaced or stopped.
 DRAIN_SECONDS = 120
-# Until Docker kills what has not ended: long enough for an end in order after the time to drain.
+# Seconds until Docker kills the container: the time to drain, and some to exit.
 STOP_GRACE = DRAIN_SECONDS + 15
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pulumi
 
+from components.config.loading import load_settings
 from components.config.problems import SettingsError
-from components.config.stack_settings import load_settings
 from components.kinds.catalogue import load_catalogue
-from components.plan.plan import Plan, make_plan
+from components.plan.plan import Plan
+from components.plan.validation import make_plan
 
 CATALOGUE = Path("services.yaml")
+MESSAGE_SHOWN = 32
 
 
 def load_plan(stack: str) -> Plan:
@@ -23,8 +26,19 @@ def load_plan(stack: str) -> Plan:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns a `SettingsError` into an error that Pulumi prints without a traceback."""
+    """Ends the program at a `SettingsError`, with its text and nothing else."""
     try:
         yield
     except SettingsError as error:
-        raise pulumi.RunError(str(error)) from None
+        stop(str(error))
+
+
+def stop(message: str) -> NoReturn:
+    """Report an error to Pulumi, and end the program.
+
+    After `pulumi.RunError`, Pulumi adds "an unhandled error occurred" to the text; after this exit
+    code it does not (PYTHON_PROCESS_EXITED_AFTER_SHOWING_USER_ACTIONABLE_MESSAGE_CODE in Pulumi's
+    pulumi-language-python-exec).
+    """
+    pulumi.log.error(message)
+    raise SystemExit(MESSAGE_SHOWN)

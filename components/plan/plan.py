@@ -1,10 +1,8 @@
-"""Validates stack settings against the catalogue before any resource is declared."""
+"""The plan of a stack: its settings and the part of the catalogue that it runs."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network
@@ -14,26 +12,14 @@ from components.config.names import CARRIER, CONNECTOR, MONITOR, RESTARTER
 from components.config.network_access import NetworkAccess
 from components.config.orchestrator import (
     OrchestratorKind,
-    not_running_problems,
-    orchestrator_problems,
 )
-from components.config.problems import Problem, Source, choices, ensure_none
-from components.config.registry import registry_problems
-from components.config.stack_settings import (
-    PROJECT,
-    LoadedSettings,
-    StackSecrets,
-    StackSettings,
-)
-from components.images.image_sources import image_names, inference_images
-from components.kinds.catalogue import Catalogue
+from components.config.problems import Source
+from components.config.stack_secrets import StackSecrets
+from components.config.stack_settings import PROJECT, StackSettings
 from components.kinds.service import Placeholder, Service, Upstream
 from components.kinds.workload import Workload
-from components.plan.tunnels import QuickTunnel, TunnelPlan, make_tunnel_plans, tunnel_problems
+from components.plan.tunnels import QuickTunnel, TunnelPlan
 from components.runtime.orchestrator import CONFIG_DIRECTORY
-
-# What an image's name, a tunnel's and the monitor's own name of the stack allow alike.
-_STACK_NAME = re.compile(r"(?=.{1,63}$)[a-z0-9]+(?:-+[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
@@ -175,146 +161,3 @@ class Plan:
     def host_port(self, name: str) -> int | None:
         """The port on 127.0.0.1 that leads to a service, if the stack opens one."""
         return self.settings.host_ports.get(name)
-
-
-def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
-    """Validate the settings against the catalogue; raises `SettingsError` with every problem."""
-    settings, source = loaded.settings.value, loaded.source
-    assert settings is not None
-    enabled = tuple(catalogue.services) if settings.services == "all" else settings.services
-    # What a service with problems is, is not known: it is only not reported as unknown.
-    services = {name: catalogue.services[name] for name in enabled if name in catalogue.services}
-    ensure_none(
-        [
-            *_stack_name_problems(stack),
-            *loaded.problems,
-            *catalogue.problems,
-            *_service_problems(enabled, catalogue, source),
-            *_host_port_problems(settings, catalogue, source),
-            *not_running_problems(("updates",), settings.updates, enabled, source),
-            *_placeholder_problems(settings.placeholder_model, catalogue, source),
-            *orchestrator_problems(
-                settings.orchestrator,
-                settings.replicas,
-                settings.swarm,
-                services=enabled,
-                placeable=(*enabled, *(f"{name}-tunnel" for name in enabled), MONITOR),
-                registry_given=settings.registry is not None or loaded.settings.lacks("registry"),
-                host_ports=settings.host_ports,
-                source=source,
-            ),
-            *registry_problems(
-                settings.registry,
-                settings.image_digests,
-                password_given=loaded.secrets.registry_password is not None,
-                images=[*image_names(), *inference_images()],
-                source=source,
-            ),
-            *_tunnel_problems(stack, loaded, settings, services, enabled),
-        ]
-    )
-    tunnels = make_tunnel_plans(stack, settings.tunnel, services, loaded.secrets.tunnel_tokens)
-    return Plan(
-        stack,
-        settings,
-        loaded.secrets,
-        services,
-        catalogue.models,
-        tunnels,
-        source,
-        catalogue.source,
-        catalogue.names,
-    )
-
-
-def _stack_name_problems(stack: str) -> Iterator[Problem]:
-    if not _STACK_NAME.fullmatch(stack):
-        yield Problem(
-            f"Pulumi.{stack}.yaml",
-            "",
-            "the stack's images are named after it",
-            found=repr(stack),
-            allowed="allowed: 1 to 63 of a-z, 0-9 and - between them",
-            run="pulumi stack rename <name>",
-        )
-
-
-def _service_problems(
-    enabled: tuple[str, ...], catalogue: Catalogue, source: Source
-) -> Iterator[Problem]:
-    for at, name in enumerate(enabled):
-        if name in {MONITOR, RESTARTER}:
-            yield source.problem(
-                ("services", at),
-                "is the name of a part of every stack",
-                found=name,
-                allowed="allowed: another name",
-            )
-        elif name not in catalogue.names:
-            yield source.problem(
-                ("services", at),
-                "is not a service of services.yaml",
-                found=name,
-                allowed=choices(name, catalogue.names),
-            )
-    for name, times in Counter(enabled).items():
-        if times > 1:
-            yield source.problem(
-                ("services",), f"{name!r} is listed {times} times", allowed="allowed: once"
-            )
-
-
-def _host_port_problems(
-    settings: StackSettings, catalogue: Catalogue, source: Source
-) -> Iterator[Problem]:
-    """A service that is off keeps its port: turning it on again is one setting."""
-    known = (*catalogue.names, MONITOR)
-    yield from not_running_problems(("hostPorts",), settings.host_ports, known, source)
-    users: dict[int, list[str]] = {}
-    for name, port in settings.host_ports.items():
-        users.setdefault(port, []).append(name)
-    for port, names in sorted(users.items()):
-        if len(names) > 1:
-            yield source.problem(
-                ("hostPorts", names[-1]),
-                f"the port is also that of {' and '.join(names[:-1])}",
-                found=port,
-                allowed="allowed: a port for each",
-                run=f"pulumi config set --path llm-stack:hostPorts.{names[-1]} <port>",
-            )
-
-
-def _placeholder_problems(
-    name: str | None, catalogue: Catalogue, source: Source
-) -> Iterator[Problem]:
-    local = [known for known, model in catalogue.models.items() if not model.from_hub]
-    if name is not None and name not in local:
-        yield source.problem(
-            ("placeholderModel",),
-            "is not a model that works without a hub",
-            found=name,
-            allowed=choices(name, local),
-        )
-
-
-def _tunnel_problems(
-    stack: str,
-    loaded: LoadedSettings,
-    settings: StackSettings,
-    services: Mapping[str, Service],
-    enabled: tuple[str, ...],
-) -> Iterator[Problem]:
-    """Nothing where it is not known which services the stack runs, or with which tunnels."""
-    if loaded.settings.lacks("services") or loaded.settings.lacks("tunnel"):
-        return
-    yield from tunnel_problems(
-        stack,
-        settings.tunnel,
-        services,
-        enabled,
-        tokens=loaded.secrets.tunnel_tokens,
-        cloudflare_account=loaded.secrets.cloudflare_account,
-        api_keys=loaded.secrets.api_keys is not None,
-        one_engine=settings.orchestrator is OrchestratorKind.DOCKER,
-        source=loaded.source,
-    )

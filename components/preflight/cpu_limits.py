@@ -1,4 +1,4 @@
-"""Whether the engine can limit processors, as every container of a stack asks it to."""
+"""Whether the engine can limit processors, as every container of a stack needs."""
 
 from __future__ import annotations
 

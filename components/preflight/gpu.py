@@ -1,4 +1,4 @@
-"""Whether the engine can give GPUs to the services that ask for them."""
+"""Whether the engine can provide the GPUs that services need."""
 
 from __future__ import annotations
 

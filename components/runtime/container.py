@@ -1,4 +1,4 @@
-"""What a component asks of a container: image, limits, files, network."""
+"""The arguments of a container: image, limits, files, network."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Mount:
 
 @dataclass(frozen=True)
 class Files:
-    """Files for a container, in the form in which whoever runs it takes them."""
+    """Files for a container, as mounts of an engine or as secrets and configs of a Swarm."""
 
     version: pulumi.Output[str]
-    """Another value whenever a content changes; tells nothing about the contents."""
+    """Changes with every content, and does not reveal it."""
     mounts: Sequence[Mount] = ()
     secrets: Sequence[docker.ServiceTaskSpecContainerSpecSecretArgsDict] = ()
     configs: Sequence[docker.ServiceTaskSpecContainerSpecConfigArgsDict] = ()
@@ -54,7 +54,7 @@ class HardenedContainerArgs:
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: Sequence[Mount] = ()
     files: Sequence[Files] = ()
-    """A container starts anew when one of them changes."""
+    """The container is replaced when one of them changes."""
     replicas: int | None = None
     """How many of it, numbered from 1; None for one without a number."""
     port: int | None = None
@@ -73,7 +73,7 @@ class HardenedContainerArgs:
     """Instead of the image's own."""
     command: Sequence[str] = ()
     healthcheck: docker.ContainerHealthcheckArgs | None = None
-    """For an image without one of its own."""
+    """For an image without a health check."""
     terminal: bool = False
     gpus: str | None = None
     """`all`, or how many; needs an engine with NVIDIA's runtime."""

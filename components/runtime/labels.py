@@ -1,4 +1,7 @@
-"""The labels by which people and the restarter find what belongs to a stack."""
+"""The labels of a stack's containers, volumes and networks.
+
+app/restarter, toolchain and policy run without this package and repeat the names; a test compares.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pulumi
 STACK = "llm-stack.stack"
 SERVICE = "llm-stack.service"
 CONTENTS = "llm-stack.contents"
+FILES = "llm-stack.files"
 
 
 class Label(TypedDict):
@@ -29,5 +33,10 @@ def service_label(service: str) -> Label:
 
 
 def contents_label(identity: pulumi.Input[str]) -> Label:
-    """Marks a volume of files with what stands for their contents, and tells nothing of them."""
+    """Marks a volume of files with an id of their contents, which does not reveal them."""
     return {"label": CONTENTS, "value": identity}
+
+
+def files_label(version: pulumi.Input[str]) -> Label:
+    """Marks a container with the version of its files, so that another one replaces it."""
+    return {"label": FILES, "value": version}

@@ -31,9 +31,9 @@ class StackNetwork(pulumi.ComponentResource):
     """A network of the stack's own; containers find each other on it by service name."""
 
     network_name: pulumi.Output[str]
-    """With a suffix of its own: what an interrupted update left behind is not in the way."""
+    """With a random suffix, so that a leftover of an interrupted update does not conflict."""
     reference: pulumi.Output[str]
-    """What whoever is to join it is told: an overlay's id, else the name."""
+    """By which containers join it: an overlay's id, else the name."""
 
     def __init__(
         self, name: str, args: StackNetworkArgs, opts: pulumi.ResourceOptions | None = None

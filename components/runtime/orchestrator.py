@@ -1,4 +1,4 @@
-"""Who runs containers: what components ask for, whether one engine or a Swarm provides it."""
+"""The protocol of an orchestrator: one Docker engine or a Swarm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRETS_DIRECTORY = "/run/secrets"
 class FilesArgs:
     """`files` maps a name to its content; `directory` is where the container finds them.
 
-    What lies in `SECRETS_DIRECTORY` is secret.
+    Files in `SECRETS_DIRECTORY` are secret.
     """
 
     stack: str
@@ -42,7 +42,7 @@ class VolumeArgs:
 
 @dataclass(frozen=True)
 class Running:
-    """What was started."""
+    """What the orchestrator runs."""
 
     name: pulumi.Output[str]
     id: pulumi.Output[str]
@@ -50,7 +50,7 @@ class Running:
 
 
 class Orchestrator(Protocol):
-    """Makes what components ask for; each resource under the parent that `opts` names."""
+    """Declares what runs containers; each resource under the parent in `opts`."""
 
     def network(
         self,
@@ -76,7 +76,7 @@ class Orchestrator(Protocol):
         start_timeout: int,
         opts: pulumi.ResourceOptions,
     ) -> Running:
-        """Run it and wait until it is healthy; what fails says why.
+        """Run it and wait until it is healthy; a failure has its reason.
 
         Several replicas answer to `<service>-1`, `<service>-2` and so on.
         """

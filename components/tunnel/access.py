@@ -1,4 +1,4 @@
-"""The lock on a public name: Cloudflare Access for people, and a service token for machines."""
+"""Cloudflare Access for a public hostname: a policy for people, a service token for machines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pulumi_cloudflare as cloudflare
 from components.config.tunnels import People
 
 SESSION = "24h"
-# A year, the longest that does not ask for a reminder; `clientSecretVersion` renews it sooner.
+# A year, the longest without a reminder; `clientSecretVersion` renews it sooner.
 MACHINE_TOKEN_LIFE = "8760h"
 
 
 @dataclass(frozen=True)
 class ServiceAccessArgs:
-    """The name to lock, the account that keeps the lock, and whom it lets in."""
+    """The hostname, the account, and whom the policy lets in."""
 
     hostname: str
     account_id: str

@@ -1,4 +1,4 @@
-"""What Cloudflare keeps of a tunnel: the tunnel, its rules, its name, and the lock before it."""
+"""A tunnel at Cloudflare: the tunnel, its ingress rules, its DNS record and Access policy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.tunnel.access import ServiceAccess, ServiceAccessArgs
 
 @dataclass(frozen=True)
 class CloudflareTunnelArgs:
-    """Which name leads to which address on the stack's network."""
+    """Which hostname leads to which URL on the stack's network."""
 
     label: str
     """What the account's dashboard shows: unlike any other stack's."""
@@ -26,13 +26,14 @@ class CloudflareTunnelArgs:
 class CloudflareTunnel(pulumi.ComponentResource):
     """A tunnel that Cloudflare configures, so that its connectors need nothing but its token.
 
-    Lock before door: the name appears only once Access guards it and the tunnel knows it.
+    The Access policy and the ingress rules are created before the DNS record, so the hostname is
+    never public without them.
     """
 
     token: pulumi.Output[str]
     """Secret: what a connector signs in with."""
     machine_token: pulumi.Output[dict[str, str]] | None = None
-    """Secret: what a machine sends to pass Cloudflare Access, where that guards the name."""
+    """Secret: what a machine sends to pass Cloudflare Access, where the hostname has a policy."""
 
     def __init__(
         self, name: str, args: CloudflareTunnelArgs, opts: pulumi.ResourceOptions | None = None
@@ -91,7 +92,7 @@ async def _token(label: str, account_id: str, tunnel_id: str) -> str:
         answer: dict[str, str] = await pulumi.runtime.invoke_async(
             "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken",
             {"accountId": account_id, "tunnelId": tunnel_id},
-            # As the SDK's functions ask, so that the same default provider answers.
+            # With the SDK's version, so that the same default provider is used.
             pulumi.InvokeOptions(version=version("pulumi-cloudflare")),
         )
     except Exception as error:
@@ -103,9 +104,8 @@ async def _token(label: str, account_id: str, tunnel_id: str) -> str:
 def ingress(hostname: str, origin: str) -> cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgs:
     """Cloudflare's rules: the name leads to the service, everything else nowhere.
 
-    Answers stream as they come (cloudflared flushes `text/event-stream` by itself), so what is set
-    is how soon a dead service is told, and that connections are kept for as many answers as run at
-    the same time. Times are seconds.
+    cloudflared flushes `text/event-stream` by itself. Set here are how soon a dead service is
+    noticed, and connections for as many answers as run at the same time. Times are seconds.
     """
     rule = cloudflare.ZeroTrustTunnelCloudflaredConfigConfigIngressArgs
     return cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgs(

@@ -59,14 +59,14 @@ class TunnelArgs:
 class Tunnel(pulumi.ComponentResource):
     """Opens one service to the internet.
 
-    Its connectors are containers of their own: one that dies takes no request from the service but
-    those that ran through it, and the others go on.
+    Its connectors are separate containers: one that exits interrupts the requests that it carried,
+    and the others go on.
     """
 
     url: pulumi.Output[str] | None
     """Public address; None where it was decided elsewhere, together with the token."""
     machine_token: pulumi.Output[dict[str, str]] | None = None
-    """Secret: what a machine sends to pass Cloudflare Access, where that guards the service."""
+    """Secret: what a machine sends to pass Cloudflare Access, where the service has a policy."""
 
     def __init__(
         self, name: str, args: TunnelArgs, opts: pulumi.ResourceOptions | None = None

@@ -1,4 +1,4 @@
-"""A Docker engine on a Unix socket that knows some containers and keeps what it was asked."""
+"""Docker Engine API on a Unix socket, with a list of containers; records its requests."""
 
 import json
 import socketserver
@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 
 def container(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """What ContainerInspect answers; the changes are state, health, labels and so on."""
+    """A ContainerInspect response; `changes` are state, health, labels and so on."""
     labels = {"llm-stack.stack": "dev", "llm-stack.service": "phi-inference"}
-    facts: dict[str, Any] = {
+    details: dict[str, Any] = {
         "Id": f"{number:064x}",
         "Name": f"/phi-{number}",
         "RestartCount": changes.get("restart_count", 0),
@@ -30,39 +30,39 @@ def container(number: int = 1, **changes: Any) -> dict[str, Any]:
         "Config": {"Labels": changes.get("labels", labels)},
     }
     if "health" in changes:
-        facts["State"]["Health"] = changes["health"]
-        facts["Config"]["Healthcheck"] = {"Interval": 10 * 10**9, "Timeout": 5 * 10**9}
-    return facts
+        details["State"]["Health"] = changes["health"]
+        details["Config"]["Healthcheck"] = {"Interval": 10 * 10**9, "Timeout": 5 * 10**9}
+    return details
 
 
 class FakeDocker:
     def __init__(self) -> None:
         self.containers: list[dict[str, Any]] = []
         self.restarted: list[str] = []
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.restart_status = 204
         self.filters_work = True
         self.restarting = threading.Event()
-        self.gate = threading.Event()
-        self.gate.set()
+        self.restart_allowed = threading.Event()
+        self.restart_allowed.set()
 
     def answer(self, method: str, target: str) -> tuple[int, Any]:
-        self.asked.append(f"{method} {target}")
+        self.requests.append(f"{method} {target}")
         url = urlsplit(target)
         if (method, url.path) == ("GET", "/_ping"):
             return 200, "OK"
         if (method, url.path) == ("GET", "/containers/json"):
             return 200, [{"Id": found["Id"]} for found in self.matching(parse_qs(url.query))]
-        known = {found["Id"]: found for found in self.containers}
-        _, _, identity, verb = url.path.split("/")
-        if identity not in known:
+        by_id = {found["Id"]: found for found in self.containers}
+        _, _, container_id, action = url.path.split("/")
+        if container_id not in by_id:
             return 404, {"message": "No such container"}
-        if (method, verb) == ("GET", "json"):
-            return 200, known[identity]
-        assert (method, verb) == ("POST", "restart")
+        if (method, action) == ("GET", "json"):
+            return 200, by_id[container_id]
+        assert (method, action) == ("POST", "restart")
         self.restarting.set()
-        self.gate.wait(10)
-        self.restarted.append(known[identity]["Name"])
+        self.restart_allowed.wait(10)
+        self.restarted.append(by_id[container_id]["Name"])
         return self.restart_status, {"message": "cannot restart"}
 
     def matching(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -105,5 +105,5 @@ def docker_at(path: Path) -> Iterator[FakeDocker]:
         try:
             yield docker
         finally:
-            docker.gate.set()
+            docker.restart_allowed.set()
             server.shutdown()

@@ -1,11 +1,10 @@
-"""A model hub on this machine: the few requests that fetching one file consists of.
+"""Fake model hub with one file, for the requests of a download.
 
-It answers as the real hub does, header by header: a HEAD of `/<repository>/resolve/<revision>/<file>`
-redirects to the storage host and carries X-Repo-Commit, X-Linked-Etag and X-Linked-Size; a GET follows
-the redirect and honours Range. Refusals carry X-Error-Code and X-Error-Message. Beyond that it can be
-told to misbehave.
+It sends the headers of the real hub: HEAD `/<repository>/resolve/<revision>/<file>` redirects to the
+storage host, with X-Repo-Commit, X-Linked-Etag and X-Linked-Size; GET of the storage honours Range.
+Errors have X-Error-Code and X-Error-Message. Its attributes make it fail in several ways.
 
-It can also be run by itself: `python fake_hub.py PORT REPOSITORY FILE STORAGE_HOST`.
+It also runs as a program: `python model_hub.py PORT REPOSITORY FILE STORAGE_HOST`.
 """
 
 import hashlib
@@ -35,30 +34,30 @@ class FakeHub:
     private: bool = False
     allowed_token: str | None = None
     announced_sha256: str | None = None
-    """What the ETag claims, where that is not the digest of the content."""
+    """The digest in the ETag, if it is not that of the content."""
     cut_after: list[int] = field(default_factory=list)
     """For each of the next downloads, after how many bytes the connection is cut."""
     ignores_range: bool = False
     failing_answers: list[int] = field(default_factory=list)
-    """Status codes given to the next requests, before anything else is looked at."""
+    """Status codes of the next responses, before anything else is checked."""
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     """Every request so far: method, path and Range header."""
     proxied: list[str] = field(default_factory=list)
-    """The host of every request that came as to a proxy."""
+    """The host of each request that was sent as to a proxy."""
     tls: ssl.SSLContext | None = None
     bytes_sent: int = 0
-    address: tuple[str, int] = ("127.0.0.1", 0)
+    host_and_port: tuple[str, int] = ("127.0.0.1", 0)
     storage_host: str = "localhost"
-    """Another name than the hub's own: the token must not follow there."""
+    """Not the host name of the hub: the token must not be sent there."""
     tokens_at_storage: list[str] = field(default_factory=list)
 
     def __enter__(self) -> "FakeHub":
         hub = self
 
-        class Handler(_Answer):
+        class Handler(_Handler):
             fake_hub = hub
 
-        self._server = ThreadingHTTPServer(self.address, Handler)
+        self._server = ThreadingHTTPServer(self.host_and_port, Handler)
         if self.tls:
             self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
@@ -93,19 +92,19 @@ class FakeHub:
         ]
 
 
-class _Answer(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     fake_hub: FakeHub
     protocol_version = "HTTP/1.1"
 
     def do_HEAD(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_GET(self) -> None:
-        self._answer()
+        self._respond()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         hub = self.fake_hub
-        # Asked as a proxy is, by the whole address: the hub answers in that host's name.
+        # A proxy receives the whole URL: respond in place of that host.
         if found := re.match(r"https?://([^/]+)", self.path):
             hub.proxied.append(found[1])
             self.path = self.path.removeprefix(found[0])
@@ -120,7 +119,7 @@ class _Answer(BaseHTTPRequestHandler):
             self._redirect_to_storage()
 
     def _refusal(self) -> tuple[int, str, str] | None:
-        """Status, error code and message, in the order in which the real hub looks."""
+        """Status, error code and message, checked in the order of the real hub."""
         hub = self.fake_hub
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         found = re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", self.path)
@@ -142,7 +141,7 @@ class _Answer(BaseHTTPRequestHandler):
         self._reply(
             302,
             headers={
-                "Location": f"{'https' if hub.tls else 'http'}://{hub.storage_host}:{self.server.server_address[1]}/storage/{hub.name}",
+                "Location": f"{'https' if hub.tls else 'http'}://{hub.storage_host}:{hub._server.server_port}/storage/{hub.name}",
                 "X-Repo-Commit": COMMIT,
                 "X-Linked-Etag": f'"{hub.sha256}"',
                 "X-Linked-Size": str(len(hub.content)),
@@ -196,7 +195,7 @@ if __name__ == "__main__":
         repository,
         Path(file).name,
         Path(file).read_bytes(),
-        address=("0.0.0.0", int(port)),
+        host_and_port=("0.0.0.0", int(port)),
         storage_host=storage_host,
     )
     with serving:

@@ -1,4 +1,4 @@
-"""A double of a model server, on a real socket, whose behaviour a test decides request by request."""
+"""A fake model server on a real socket, whose behaviour a test sets for each request."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
-Behaviour = Callable[["Asked"], Awaitable[web.StreamResponse]]
+Behaviour = Callable[["ReceivedRequest"], Awaitable[web.StreamResponse]]
 
 
-class Asked:
+class ReceivedRequest:
     """One request that arrived."""
 
     def __init__(self, request: web.Request, body: dict[str, Any]) -> None:
@@ -21,7 +21,7 @@ class Asked:
         self.body = body
         self.path = request.path
         self.headers = {name.lower(): value for name, value in request.headers.items()}
-        # Set when the gateway closes the connection before the answer is complete.
+        # Set when the gateway closes the connection before the response is complete.
         self.abandoned = asyncio.Event()
 
     async def stream(self) -> web.StreamResponse:
@@ -30,7 +30,7 @@ class Asked:
         return response
 
     def cut(self) -> None:
-        """Break the connection as a killed process would."""
+        """Reset the connection, as when the process is killed."""
         assert self.request.transport is not None
         self.request.transport.abort()
 
@@ -59,40 +59,51 @@ HELLO = (
 )
 
 
-async def say_hello(asked: Asked) -> web.StreamResponse:
-    response = await asked.stream()
+async def say_hello(received: ReceivedRequest) -> web.StreamResponse:
+    response = await received.stream()
     for piece in HELLO:
         await response.write(piece)
     return response
 
 
+class HeldResponses:
+    """A behaviour that holds every response until the test releases them."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+
+    async def __call__(self, received: ReceivedRequest) -> web.StreamResponse:
+        await self.released.wait()
+        return await say_hello(received)
+
+
 def refuse(status: int, error: object, **headers: str) -> Behaviour:
-    async def behave(asked: Asked) -> web.StreamResponse:
+    async def behave(received: ReceivedRequest) -> web.StreamResponse:
         return web.json_response({"error": error}, status=status, headers=headers)
 
     return behave
 
 
 class ModelServer:
-    """Answers every request by `behaviour`, and remembers what it was asked."""
+    """Answers every request with `behaviour`, and records the requests."""
 
     def __init__(self) -> None:
         self.behaviour: Behaviour = say_hello
-        self.asked: list[Asked] = []
+        self.received: list[ReceivedRequest] = []
         self.arrived = asyncio.Condition()
         self.health: tuple[int, dict[str, Any]] = (200, {"status": "ok"})
         self.hang_health = False
-        self.hung_health = 0
-        self.health_asked: list[Mapping[str, str]] = []
+        self.hanging_checks = 0
+        self.health_requests: list[Mapping[str, str]] = []
         """Headers of the health checks."""
         self.url = ""
         self._runner: web.AppRunner | None = None
 
-    async def wait_for(self, number: int) -> Asked:
-        """The request of that number (from 1), as soon as it has arrived."""
+    async def wait_for(self, number: int) -> ReceivedRequest:
+        """The request with this number (from 1), as soon as it has arrived."""
         async with self.arrived:
-            await self.arrived.wait_for(lambda: len(self.asked) >= number)
-        return self.asked[number - 1]
+            await self.arrived.wait_for(lambda: len(self.received) >= number)
+        return self.received[number - 1]
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         app = web.Application()
@@ -102,8 +113,8 @@ class ModelServer:
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()
-        address = self._runner.addresses[0]
-        self.url = f"http://{host}:{address[1]}"
+        _, bound_port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{bound_port}"
 
     async def stop(self) -> None:
         if self._runner is not None:
@@ -111,22 +122,22 @@ class ModelServer:
             self._runner = None
 
     async def _health(self, request: web.Request) -> web.Response:
-        self.health_asked.append(request.headers)
+        self.health_requests.append(request.headers)
         if self.hang_health:
-            self.hung_health += 1
+            self.hanging_checks += 1
             await asyncio.Event().wait()
         status, body = self.health
         return web.json_response(body, status=status)
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
-        asked = Asked(request, await request.json())
+        received = ReceivedRequest(request, await request.json())
         async with self.arrived:
-            self.asked.append(asked)
+            self.received.append(received)
             self.arrived.notify_all()
         try:
-            return await self.behaviour(asked)
+            return await self.behaviour(received)
         except (asyncio.CancelledError, ConnectionError):
-            asked.abandoned.set()
+            received.abandoned.set()
             raise
 
 

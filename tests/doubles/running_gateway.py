@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from app.chat.api.page import WEB_ROOT
 from app.chat.app import create_app
 from app.chat.server.server import server_config
 from app.chat.settings import GatewaySettings, Secrets
 
 
 class _Server(uvicorn.Server):
-    """Starts and ends at once: uvicorn itself looks every 0.1 s whether it should."""
+    """Starts and stops at once, where uvicorn checks every 0.1 s."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -52,10 +54,10 @@ def settings(*replicas: str, slots: int = 2, **more: Any) -> GatewaySettings:
 
 @contextlib.asynccontextmanager
 async def running(
-    configuration: GatewaySettings, secrets: Secrets | None = None
+    configuration: GatewaySettings, secrets: Secrets | None = None, web_root: Path = WEB_ROOT
 ) -> AsyncIterator[str]:
-    """The gateway's address, once it answers."""
-    app = create_app(configuration, secrets or Secrets())
+    """Gives the gateway's URL, once it accepts requests."""
+    app = create_app(configuration, secrets or Secrets(), web_root)
     config = server_config(app, "127.0.0.1", port=0, drain_seconds=1)
     server = _Server(config)
     task = asyncio.create_task(server.serve())

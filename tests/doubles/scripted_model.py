@@ -1,4 +1,4 @@
-"""A model whose answers a test dictates piece by piece, on the gateway tests' double of a server."""
+"""A fake model server whose responses a test writes piece by piece."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.doubles.model_server import Asked, ModelServer, chunk
+from tests.doubles.model_server import ModelServer, ReceivedRequest, chunk
 
 _Step = Callable[[web.StreamResponse], Awaitable[None]]
 
 
-class Answer:
-    """One answer under way. Each call returns when the piece is on its way to the gateway."""
+class ScriptedAnswer:
+    """One running response. Each call returns when its piece has been sent to the gateway."""
 
-    def __init__(self, asked: Asked, model: str) -> None:
-        self._asked = asked
+    def __init__(self, received: ReceivedRequest, model: str) -> None:
+        self._received = received
         self._model = model
         self._steps: asyncio.Queue[tuple[_Step, asyncio.Event] | None] = asyncio.Queue()
 
     @property
     def body(self) -> dict[str, Any]:
-        """The request, as the model's server got it."""
-        return self._asked.body
+        """The body of the request to the model server."""
+        return self._received.body
 
     @property
     def abandoned(self) -> asyncio.Event:
-        """Set when the gateway gave the answer up, which frees the model's slot."""
-        return self._asked.abandoned
+        """Set when the gateway closed the connection, which frees the slot of the model."""
+        return self._received.abandoned
 
     async def say(self, *pieces: str) -> None:
         for piece in pieces:
             await self._write(chunk({"content": piece}, model=self._model))
 
     async def think(self, *pieces: str) -> None:
-        """Thinking as a server sends it that parts it from the answer itself."""
+        """Reasoning, as a server sends it that separates it from the content."""
         for piece in pieces:
             await self._write(chunk({"reasoning_content": piece}, model=self._model))
 
@@ -48,10 +48,10 @@ class Answer:
         await self._steps.put(None)
 
     async def cut(self) -> None:
-        """The server dies in the middle of the answer."""
+        """Break the connection in the middle of the response."""
 
         async def step(_: web.StreamResponse) -> None:
-            self._asked.cut()
+            self._received.cut()
 
         await self._do(step)
         await self._steps.put(None)
@@ -68,7 +68,7 @@ class Answer:
         await done.wait()
 
     async def perform(self) -> web.StreamResponse:
-        response = await self._asked.stream()
+        response = await self._received.stream()
         while (item := await self._steps.get()) is not None:
             step, done = item
             try:
@@ -79,28 +79,28 @@ class Answer:
 
 
 class ScriptedModel:
-    """A model's server. It waits for the test's words, or says the same to everyone."""
+    """A model server that waits for the test, or sends the same text to every request."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.server = ModelServer()
         self.server.behaviour = self._behave
-        self._answers: asyncio.Queue[Answer] = asyncio.Queue()
+        self._answers: asyncio.Queue[ScriptedAnswer] = asyncio.Queue()
         self._always: tuple[str, ...] | None = None
 
     def always_say(self, *pieces: str) -> None:
         self._always = pieces
 
-    async def next_answer(self) -> Answer:
-        """The answer to the next request, as soon as that has arrived."""
+    async def next_answer(self) -> ScriptedAnswer:
+        """The response to the next request, as soon as the request has arrived."""
         return await asyncio.wait_for(self._answers.get(), timeout=30)
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        return [asked.body for asked in self.server.asked]
+        return [received.body for received in self.server.received]
 
-    async def _behave(self, asked: Asked) -> web.StreamResponse:
-        answer = Answer(asked, self.name)
+    async def _behave(self, received: ReceivedRequest) -> web.StreamResponse:
+        answer = ScriptedAnswer(received, self.name)
         if self._always is not None:
             performance = asyncio.create_task(answer.perform())
             await answer.finish(*self._always, tokens=len(self._always))

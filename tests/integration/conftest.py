@@ -42,7 +42,7 @@ TINY_MODEL = """\
 @functools.cache
 def engine_source() -> EngineSource:
     """Where llama-server comes from on this machine, found out as `./dev up` does."""
-    published = reachability.answers(ENGINE_REGISTRY)
+    published = reachability.is_reachable(ENGINE_REGISTRY)
     return EngineSource.PUBLISHED if published else EngineSource.COMPILED
 
 
@@ -168,7 +168,7 @@ class StackUnderTest:
         label = f"llm-stack.stack={self.name}"
         found = self.engine.containers.list(all=True, filters={"label": label})
         return {
-            container.labels.get("llm-stack.service", container.name): container
+            container.labels.get("llm-stack.service") or str(container.name): container
             for container in found
             if not running or "llm-stack.service" in container.labels
         }
@@ -192,7 +192,7 @@ class StackUnderTest:
         """Take down what is left, even of a stack that came up half."""
         self.pulumi("cancel", "--yes", check=False)
         self.pulumi("destroy", "--yes", "--skip-preview", check=False)
-        label = {"label": f"llm-stack.stack={self.name}"}
+        label: dict[str, Any] = {"label": f"llm-stack.stack={self.name}"}
         for container in self.engine.containers.list(all=True, filters=label):
             container.remove(force=True, v=True)
         for volume in self.engine.volumes.list(filters=label):

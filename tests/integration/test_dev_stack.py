@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import docker
 import httpx
@@ -199,7 +200,7 @@ def test_destroy_leaves_nothing_but_the_models(
     dev: StackUnderTest, engine: docker.DockerClient
 ) -> None:
     dev.pulumi("destroy", "--yes", "--skip-preview")
-    label = {"label": f"llm-stack.stack={dev.name}"}
+    label: dict[str, Any] = {"label": f"llm-stack.stack={dev.name}"}
     assert engine.containers.list(all=True, filters=label) == []
     assert engine.networks.list(filters=label) == []
     assert engine.images.list(filters={"reference": f"llm-stack-{dev.name}/*"}) == []

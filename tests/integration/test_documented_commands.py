@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ ELSEWHERE = {
     "docker node ls": "test_swarm_stack.py, whose stack is a Swarm's",
     "git pull": "Git's own, and needs a remote",
     "systemctl start docker": "the engine runs already, and not by systemd everywhere",
-    "python3 -m toolchain.adopt prod import.json "
+    "python3 -m toolchain.commands.adopt prod import.json "
     "chat-interface-tunnel-cloudflare-tunnel=<account id>/<tunnel id>": "needs an account",
 }
 # Stand before the real programs: they keep a command from waiting for a person, and from touching
@@ -141,7 +142,7 @@ def calls() -> Iterator[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "run":
             (argument,) = node.args
             assert isinstance(argument, ast.Constant)
-            yield argument.value
+            yield str(argument.value)
 
 
 def test_every_documented_command_is_run_here_or_known_to_be_run_elsewhere() -> None:
@@ -316,13 +317,13 @@ def lose_the_state(run: Shell) -> None:
 
 def kept_volumes(run: Shell) -> set[str]:
     """Those that hold more than files of the settings, which are written anew."""
-    label = {"label": f"llm-stack.stack={run.stack.name}"}
+    label: dict[str, Any] = {"label": f"llm-stack.stack={run.stack.name}"}
     names = {volume.name for volume in run.stack.engine.volumes.list(filters=label)}
     return {name for name in names if "-volume-" not in name}
 
 
 def test_what_runs_is_taken_into_a_new_state(run: Shell) -> None:
-    label = {"label": f"llm-stack.stack={run.stack.name}"}
+    label: dict[str, Any] = {"label": f"llm-stack.stack={run.stack.name}"}
     engine = run.stack.engine
     networks = {network.id for network in engine.networks.list(filters=label)}
     volumes = kept_volumes(run)
@@ -330,8 +331,8 @@ def test_what_runs_is_taken_into_a_new_state(run: Shell) -> None:
     lose_the_state(run)
     run("pulumi stack select --create dev")
     run("pulumi preview --import-file import.json")
-    found = run("python3 -m toolchain.adopt dev import.json")
-    assert "phi-inference-models" not in found.partition("makes anew")[2]
+    found = run("python3 -m toolchain.commands.adopt dev import.json")
+    assert "phi-inference-models" not in found.partition("creates")[2]
     run("pulumi import --file import.json --yes --protect=false --generate-code=false")
     run("pulumi up")
     assert {network.id for network in engine.networks.list(filters=label)} == networks

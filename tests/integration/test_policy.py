@@ -51,7 +51,7 @@ def test_a_port_on_the_host_is_stopped_before_anything_exists(
     assert stack.containers(running=False) == {}
 
 
-def test_the_report_of_a_pull_request_tells_it_first(
+def test_report_of_a_pull_request_shows_the_violation_first(
     stack: StackUnderTest, pack: Path, tmp_path: Path
 ) -> None:
     """The script of the preview workflow, with the real pulumi."""
@@ -59,7 +59,7 @@ def test_the_report_of_a_pull_request_tells_it_first(
     refused = preview(stack, pack, tmp_path)
     assert refused.returncode != 0
     first = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()[3]
-    assert first.startswith("- **Not allowed.** no-host-port: chat-interface opens port 8080")
+    assert first.startswith("- **Policy violation:** no-host-port: chat-interface opens port 8080")
     stack.configure(services=["chat-interface"])
     assert preview(stack, pack, tmp_path).returncode == 0
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
@@ -68,7 +68,7 @@ def test_the_report_of_a_pull_request_tells_it_first(
 
 
 def preview(stack: StackUnderTest, pack: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    script = stack.project / ".github" / "scripts" / "preview"
+    script = stack.project / ".github" / "scripts" / "preview" / "preview"
     environment = {**stack.environment, "POLICY_PACK": str(pack)}
     environment.pop("GITHUB_STEP_SUMMARY", None)
     return subprocess.run(

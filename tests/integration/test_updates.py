@@ -242,8 +242,9 @@ def test_a_broken_version_fails_the_update_at_once_with_its_own_words(run: Run) 
 
 def test_a_secret_that_was_taken_back_is_gone(serving: StackUnderTest, run: Run) -> None:
     def secrets() -> set[str]:
-        found = running(serving, "monitor").exec_run(["ls", "/run/secrets"])
-        return set(found.output.decode().split())
+        listed = running(serving, "monitor").exec_run(["ls", "/run/secrets"]).output
+        assert isinstance(listed, bytes)
+        return set(listed.decode().split())
 
     before = secrets()
     serving.pulumi(

@@ -91,10 +91,9 @@ def gateway_with(dist: Path) -> GatewayFactory:
             "models": list(models),
             "health": {"interval": 0.2, "interval_when_down": 0.05, "timeout": 1},
             "keep_alive": {"first_comment": 0.1},
-            "web_root": str(dist),
             **more,
         }
-        return running(GatewaySettings.model_validate(configuration), secrets)
+        return running(GatewaySettings.model_validate(configuration), secrets, dist)
 
     return start
 

@@ -1,4 +1,4 @@
-"""Everything a change must pass: format, lint, types and tests."""
+"""Runs the checks of `./dev check` and `./dev test`: format, lint, types, layers, tests."""
 
 from __future__ import annotations
 
@@ -8,44 +8,60 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolchain.project import Project
-from toolchain.stack.environment import pulumi_environment, with_docker_host
 from toolchain.terminal.progress import Progress
 
 LINTERS = (
     ("ruff", "format", "--check", "."),
     ("ruff", "check", "."),
     ("mypy", "--strict"),
+    ("lint-imports", "--no-logo"),
 )
-# The quick ones first, so that a mistake shows early.
-TEST_FOLDERS = ("tests/unit", "tests/integration", "tests/web")
+UNIT_TESTS = "tests/unit"
+# Fast tests first, so that mistakes appear early.
+TEST_FOLDERS = (UNIT_TESTS, "tests/integration", "tests/web")
+# The threshold is in pyproject.toml.
+COVERAGE = ("--cov", "--cov-report=term:skip-covered")
+# Replaces the expression in pyproject.toml that deselects all but the unit tests.
+EVERY_MARKER = ("-m", "")
 
 
 @dataclass(frozen=True)
 class Checks:
-    """Runs the checks of one checkout, all of them even when one fails."""
+    """Runs all checks of one checkout, also after one has failed."""
 
     project: Project
     progress: Progress
+    environment: Mapping[str, str]
 
-    def run(self, pytest_args: Sequence[str]) -> int:
-        """Give pytest's exit code, or 1 where only a linter failed; pytest speaks last."""
-        environment = with_docker_host(pulumi_environment(self.project))
-        failed = [linter for linter in LINTERS if self._run(linter, environment)]
+    def quick(self, pytest_args: Sequence[str]) -> int:
+        """Run the linters and the unit tests in parallel processes; return the exit code."""
+        if selects_tests(pytest_args, self.project.root):
+            return self._run(pytest_args)
+        return self._run(["-n", "auto", *COVERAGE, UNIT_TESTS, *pytest_args])
+
+    def full(self, pytest_args: Sequence[str]) -> int:
+        """Run the linters and all tests; return the exit code."""
+        if selects_tests(pytest_args, self.project.root):
+            return self._run([*EVERY_MARKER, *pytest_args])
+        present = [folder for folder in TEST_FOLDERS if (self.project.root / folder).is_dir()]
+        return self._run([*EVERY_MARKER, *COVERAGE, *present, *pytest_args])
+
+    def _run(self, pytest_args: Sequence[str]) -> int:
+        """Return pytest's exit code, or 1 if only a linter failed; pytest runs last."""
+        failed = [linter for linter in LINTERS if self._command(linter)]
         for linter in failed:
-            self.progress.say(f"FAILED: {' '.join(linter)}; the tests run all the same.")
-        code = self._run(["pytest", *test_selection(pytest_args, self.project.root)], environment)
+            self.progress.print(f"FAILED: {' '.join(linter)}; continuing with the tests.")
+        code = self._command(["pytest", *pytest_args])
         return code or int(bool(failed))
 
-    def _run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        self.progress.say(f"$ {' '.join(command)}")
+    def _command(self, command: Sequence[str]) -> int:
+        self.progress.print(f"$ {' '.join(command)}")
         program = self.project.venv / "bin" / command[0]
         return subprocess.run(
-            [program, *command[1:]], env=environment, cwd=self.project.root
+            [program, *command[1:]], env=self.environment, cwd=self.project.root
         ).returncode
 
 
-def test_selection(args: Sequence[str], root: Path) -> list[str]:
-    """Pytest's arguments: all folders of tests, unless the person names some."""
-    named = any((root / arg.partition("::")[0]).exists() for arg in args if not arg.startswith("-"))
-    present = [folder for folder in TEST_FOLDERS if (root / folder).is_dir()]
-    return [*args, *([] if named else present)]
+def selects_tests(args: Sequence[str], root: Path) -> bool:
+    """Whether pytest's arguments contain a file or a folder of tests."""
+    return any((root / arg.partition("::")[0]).exists() for arg in args if not arg.startswith("-"))

@@ -1,4 +1,4 @@
-"""The commands of `./dev`: up, down, rollback, install, test and doctor."""
+"""The commands of `./dev`."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from types import FrameType
 
 from toolchain.commands.checks import Checks
 from toolchain.commands.rollback import Rollback
-from toolchain.commands.steps import SetupStep, ensure
-from toolchain.offline.base_images import PYTHON_RECIPE, BaseImage
 from toolchain.project import DEV_STACK, Project
+from toolchain.setup.base_images import BaseImage
 from toolchain.setup.browser import Browser
 from toolchain.setup.checking_programs import CheckingPrograms
 from toolchain.setup.docker_engine import DockerEngine
 from toolchain.setup.docker_plugin import DockerPlugin
-from toolchain.setup.engine_checks import Verdict, ask_engine, engine_checks
+from toolchain.setup.engine_checks import Verdict, engine_checks, read_engine_info
 from toolchain.setup.image_store import ImageStore
 from toolchain.setup.pulumi_programs import PulumiPrograms
 from toolchain.setup.python_environment import PythonEnvironment
 from toolchain.stack import containers, first_answer, proxy
+from toolchain.stack.environment import pulumi_environment, with_docker_host
 from toolchain.stack.local_state import LocalState
 from toolchain.stack.stack import DevStack
+from toolchain.steps import SetupStep, ensure
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Progress
 
 INTERRUPTED = 130
 ANSWER_SHOWN = 60
+# Commands whose further arguments go to pytest.
+PYTEST_COMMANDS = ("check", "test")
 CHAT = "chat-interface"
 
 
 def main(args: Sequence[str]) -> int:
-    """Run one command; give its exit code."""
+    """Run one command; return its exit code."""
     options, rest = parser().parse_known_args(args)
-    if rest and options.command != "test":
+    if rest and options.command not in PYTEST_COMMANDS:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     if options.command is None:
         parser().print_help()
@@ -55,21 +58,23 @@ def main(args: Sequence[str]) -> int:
                 return rollback(project, progress, options.stack, options.images)
             case "install":
                 return install(project, progress)
+            case "check":
+                return check(project, progress, rest)
             case "test":
                 return test(project, progress, rest)
             case _:
                 return doctor(project, progress)
     except SetupError as error:
-        progress.say(f"error: {error}")
+        progress.print(f"error: {error}")
         return 1
     except PermissionError as error:
-        progress.say(
-            f"error: You may not use {error.filename}. Where an earlier run as root made it, take "
-            "it over: sudo chown -R $(id -u) .state .venv logs"
+        progress.print(
+            f"error: no permission for {error.filename}. If an earlier run as root created it: "
+            "sudo chown -R $(id -u) .state .venv logs"
         )
         return 1
     except KeyboardInterrupt:
-        progress.say(f"Interrupted. ./dev {options.command} goes on from here when run again.")
+        progress.print(f"Interrupted. Run ./dev {options.command} again to continue.")
         return INTERRUPTED
 
 
@@ -78,43 +83,48 @@ def _interrupt(signal_number: int, frame: FrameType | None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What a person may type."""
+    """The arguments of `./dev`."""
     top = argparse.ArgumentParser(
-        prog="./dev", description="Set this machine up, and run the stack for developers on it."
+        prog="./dev", description="Set up this machine and run the dev stack on it."
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name, text in (
-        ("up", "install what is missing, bring the dev stack up, wait until its chat answers"),
-        ("down", "take the dev stack down; its model volumes stay"),
-        ("rollback", "bring the images of the version that served before back, and run them"),
-        ("install", "install what pulumi needs, and nothing else: no engine, no stack"),
-        ("test", "run format, lint, type checks and all tests; further arguments go to pytest"),
-        ("doctor", "say what is there and what would be done about the rest; change nothing"),
+        ("up", "install what is missing, deploy the dev stack, wait until its chat answers"),
+        ("down", "remove the dev stack; its model volumes are kept"),
+        ("rollback", "run the images of the previous version of a stack"),
+        ("install", "install Pulumi and its Python environment only, without Docker Engine"),
+        ("check", "run format, lint, types, layers and unit tests, without Docker"),
+        ("test", "run all checks and all tests"),
+        ("doctor", "report what is installed and what the other commands would do"),
     ):
+        pytest_arguments = name in PYTEST_COMMANDS
         command = commands.add_parser(
-            name, help=text, description=text[0].upper() + text[1:] + ".", add_help=name != "test"
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}."
+            + (" Further arguments are passed to pytest." if pytest_arguments else ""),
+            usage=f"./dev {name} [--help] [PYTEST ARGUMENTS]" if pytest_arguments else None,
+            # -h is an option of pytest.
+            add_help=not pytest_arguments,
         )
+        if pytest_arguments:
+            command.add_argument("--help", action="help", help="show this; pytest's help: -h")
         if name == "down":
             command.add_argument(
                 "--volumes", action="store_true", help="remove the model volumes too"
             )
         if name == "rollback":
             command.add_argument(
-                "--stack", default=DEV_STACK, metavar="NAME", help="another one than %(default)s"
+                "--stack", default=DEV_STACK, metavar="NAME", help="default: %(default)s"
             )
             command.add_argument(
-                "images",
-                nargs="*",
-                metavar="IMAGE",
-                help="such as chat; all that differ by default",
+                "images", nargs="*", metavar="IMAGE", help="such as chat; default: all images"
             )
-        if name == "test":
-            command.add_argument("--help", action="help", help="show this; pytest's own: -h")
     return top
 
 
 def setup_steps(project: Project) -> list[SetupStep]:
-    """What every command but `doctor` needs, in order."""
+    """The setup of `up` and `test`, in order."""
     return [
         PythonEnvironment(project),
         DockerEngine(project),
@@ -122,12 +132,12 @@ def setup_steps(project: Project) -> list[SetupStep]:
         PulumiPrograms(project),
         DockerPlugin(project),
         BaseImage(project, "ubuntu:24.04"),
-        BaseImage(project, "python:3.11-slim", PYTHON_RECIPE),
+        BaseImage(project, "python:3.11-slim"),
     ]
 
 
 def up(project: Project, progress: Progress) -> int:
-    """Everything from a bare machine to a chat that has answered, where the stack has one."""
+    """Set up the machine, deploy the dev stack and wait for the first chat completion."""
     start = time.monotonic()
     for setup in [*setup_steps(project), LocalState(project)]:
         ensure(setup, progress)
@@ -142,98 +152,102 @@ def up(project: Project, progress: Progress) -> int:
             stack.up()
             step.done("finished")
         urls = stack.outputs()["urls"]
-        tell_the_first_answer(urls, stack, progress)
+        print_first_answer(urls, stack, progress)
     except SetupError:
-        tell_what_is_not_well(stack, progress)
+        print_unhealthy_containers(stack, progress)
         raise
-    where = f"The chat is at {urls[CHAT]}" if urls.get(CHAT) else "The stack is up"
-    progress.say()
-    progress.say(f"{where} (all took {time.monotonic() - start:.0f} s). Next:")
-    progress.say("  . toolchain/activate    put pulumi and its settings into this shell, then")
-    progress.say("  pulumi preview          shows what a change of yours would do")
-    progress.say("  ./dev down              takes the stack down")
+    where = f"The chat is at {urls[CHAT]}" if urls.get(CHAT) else "The stack is running"
+    progress.print()
+    progress.print(f"{where} (total time {time.monotonic() - start:.0f} s). Next:")
+    progress.print("  . toolchain/activate    adds pulumi and its environment to this shell, then")
+    progress.print("  pulumi preview          shows the effect of your changes")
+    progress.print("  ./dev down              removes the stack")
     return 0
 
 
-def tell_the_first_answer(
-    urls: Mapping[str, str | None], stack: DevStack, progress: Progress
-) -> None:
-    """Ask the chat and show its answer, or say why there is nothing to ask.
+def print_first_answer(urls: Mapping[str, str | None], stack: DevStack, progress: Progress) -> None:
+    """Request a chat completion and print it, or print why no request is possible.
 
-    :param urls: by service, its address on this machine, where it has one.
+    :param urls: by service, its URL on this machine; None without a host port.
     """
     url = urls.get(CHAT)
     if not url:
-        progress.say(
-            f"      {CHAT} has no port on this machine (llm-stack:hostPorts.{CHAT}): not asked."
+        progress.print(
+            f"      {CHAT} has no host port (llm-stack:hostPorts.{CHAT}): no request sent."
             if CHAT in urls
-            else "      There is no chat to ask."
+            else "      The stack has no chat."
         )
         running = [f"{name} at {address}" if address else name for name, address in urls.items()]
-        progress.say(f"      What runs: {', '.join(running) or 'the monitor alone'}. See it by:")
-        progress.say(f"      docker ps --filter label={containers.STACK_LABEL}")
+        progress.print(
+            f"      Running: {', '.join(running) or 'only the monitor'}. List the containers:"
+        )
+        progress.print(f"      docker ps --filter label={containers.STACK_LABEL}")
         return
     with progress.step("First answer") as step:
         try:
             reply = first_answer.wait(url, step, stack.containers)
         except first_answer.NoModel:
-            step.done("the chat runs, but no model is on. Add one, once pulumi is in the shell:")
-            step.say(f"pulumi config set --path 'services[{len(urls)}]' phi-inference && pulumi up")
+            step.done("the chat is running without models. To add one, after . toolchain/activate:")
+            step.print(
+                f"pulumi config set --path 'services[{len(urls)}]' phi-inference && pulumi up"
+            )
             return
         except first_answer.KeyNeeded:
-            step.done("the chat runs, and was not asked, as it wants a key (llm-stack:apiKeys)")
+            step.done(
+                "the chat is running; it requires an API key (llm-stack:apiKeys): no request sent"
+            )
             return
-        step.done(f"{reply.model} answered in {reply.chunks} pieces")
+        step.done(f"{reply.model} sent {reply.chunks} chunks")
     shown = reply.text[:ANSWER_SHOWN].replace("\n", " ")
-    progress.say(f"      {shown}{'…' if len(reply.text) > ANSWER_SHOWN else ''}")
+    progress.print(f"      {shown}{'…' if len(reply.text) > ANSWER_SHOWN else ''}")
     if reply.placeholder:
-        progress.say(
-            f"      This was the demo model {reply.placeholder}, in place of {reply.model}."
+        progress.print(
+            f"      This is the placeholder model {reply.placeholder}, in place of {reply.model}."
         )
 
 
-def tell_what_is_not_well(stack: DevStack, progress: Progress) -> None:
-    """Show the last words of every container of the stack that is not healthy."""
+def print_unhealthy_containers(stack: DevStack, progress: Progress) -> None:
+    """Print the last log lines of every unhealthy container of the stack."""
     for container in stack.containers():
-        if not container.well:
-            progress.say(f"{container.name} is {container.condition}. It said last:")
+        if not container.healthy:
+            progress.print(f"{container.name} is {container.condition}. Its last log lines:")
             for line in container.last_log_lines():
-                progress.say(f"    {line}")
+                progress.print(f"    {line}")
 
 
 def down(project: Project, progress: Progress, *, volumes: bool) -> int:
-    """Destroy the stack, and its volumes where that is asked."""
+    """Destroy the stack, and optionally its model volumes."""
     if not project.pulumi_state.is_dir() or not (project.bin / "pulumi").exists():
-        progress.say("There is no dev stack here.")
+        progress.print("This checkout has no dev stack.")
         return 0
     ensure(DockerEngine(project), progress)
     stack = DevStack(project, progress)
     if stack.exists:
         with progress.step("pulumi destroy") as step:
-            step.doing("taking containers, networks and images away")
+            step.doing("removing containers, networks and images")
             stack.select(step)
             stack.destroy()
             step.done("finished")
     kept = containers.volumes()
     if volumes and kept:
         containers.remove_volumes(kept)
-        progress.say(f"Removed the volumes {', '.join(kept)}.")
+        progress.print(f"Removed the volumes {', '.join(kept)}.")
     elif kept:
-        progress.say(f"Kept the volumes {', '.join(kept)}; ./dev down --volumes removes them.")
+        progress.print(f"Kept the volumes {', '.join(kept)}; ./dev down --volumes removes them.")
     return 0
 
 
 def rollback(project: Project, progress: Progress, stack: str, images: Sequence[str]) -> int:
-    """Go back to the version before the one that the stack's state names."""
+    """Return a stack to its previous version."""
     with progress.step(f"Rollback of {stack}") as step:
-        step.doing("looking for the version that served before")
+        step.doing("looking for the previous version")
         Rollback(project, progress, stack).run(images)
-        step.done("the version before serves")
+        step.done("the previous version is running")
     return 0
 
 
 def install(project: Project, progress: Progress) -> int:
-    """What a stack elsewhere is previewed and deployed with."""
+    """Install what previews and deployments to other machines need."""
     for setup in (
         PythonEnvironment(project),
         PulumiPrograms(project),
@@ -244,15 +258,22 @@ def install(project: Project, progress: Progress) -> int:
     return 0
 
 
+def check(project: Project, progress: Progress, pytest_args: Sequence[str]) -> int:
+    """Run the linters and the unit tests."""
+    ensure(PythonEnvironment(project), progress)
+    return Checks(project, progress, pulumi_environment(project)).quick(pytest_args)
+
+
 def test(project: Project, progress: Progress, pytest_args: Sequence[str]) -> int:
-    """Set up what the tests need, then run all checks."""
+    """Set up what the tests need, then run all checks and tests."""
     for setup in [*setup_steps(project), Browser(project), CheckingPrograms(project)]:
         ensure(setup, progress)
-    return Checks(project, progress).run(pytest_args)
+    environment = with_docker_host(pulumi_environment(project))
+    return Checks(project, progress, environment).full(pytest_args)
 
 
 def doctor(project: Project, progress: Progress) -> int:
-    """Look at every step and at the engine; 1 where anything is missing or cannot work."""
+    """Report every setup step and the engine; return 1 if anything is missing or broken."""
     complete = True
     every = [
         *setup_steps(project),
@@ -263,17 +284,17 @@ def doctor(project: Project, progress: Progress) -> int:
     for setup in every:
         finding = setup.find()
         complete = complete and finding.ready
-        outcome = "there" if finding.ready else "missing"
-        progress.say(f"{outcome:>13}  {setup.title}: {finding.what}")
-    info = ask_engine()
+        outcome = "present" if finding.ready else "missing"
+        progress.print(f"{outcome:>13}  {setup.title}: {finding.what}")
+    info = read_engine_info()
     for check in engine_checks(info) if info else ():
         complete = complete and check.verdict is not Verdict.PROBLEM
-        progress.say(f"{check.verdict:>13}  {check.title}: {check.what}")
+        progress.print(f"{check.verdict:>13}  {check.title}: {check.what}")
     for note in proxy.notes():
-        progress.say(f"{'note':>13}  Proxy: {note}")
+        progress.print(f"{'note':>13}  Proxy: {note}")
     for container in containers.list_containers():
         if container.service:
-            progress.say(f"{'stack':>13}  {container.name}: {container.condition}")
+            progress.print(f"{'stack':>13}  {container.name}: {container.condition}")
     if not complete:
-        progress.say("./dev up does what is said of the missing ones, where it can.")
+        progress.print("Run ./dev up to install what is missing.")
     return 0 if complete else 1

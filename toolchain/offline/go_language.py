@@ -1,4 +1,4 @@
-"""The Go compiler: the person's own, or the one that Go's module proxy serves."""
+"""The Go compiler: the one on PATH, or a download from Go's module proxy."""
 
 from __future__ import annotations
 
@@ -15,42 +15,50 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from toolchain import versions
 from toolchain.project import Project
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import ask
+from toolchain.terminal.processes import capture
 from toolchain.terminal.progress import Step
 
+GO = "1.26.8"
+GO_MINIMUM = (1, 26)
+# Checksums of golang.org/toolchain v0.0.1-go1.26.8.<platform>, from sum.golang.org.
+GO_CHECKSUMS = {
+    "linux-amd64": "h1:ZOmGe1OnfREDMIdb1Qi4G9JSuDPBLGExZMQ4nis1RXM=",
+    "linux-arm64": "h1:sYL/O6MqS68ML0kjsQ36WoYIpJqkw60TxizWUYUKQMc=",
+    "darwin-amd64": "h1:7/9KPPN8PckcA9s91hm2jmQMhzW4KyTJXHIs45L0C9M=",
+    "darwin-arm64": "h1:dFjGhY6f8DTsY8/rLchUTDRRfjJP4pCrGCwxvHFT2Fg=",
+}
 DEFAULT_PROXY = "https://proxy.golang.org"
 DOWNLOAD_SECONDS = 60.0
 
 
-def own_go() -> str | None:
-    """The `go` on PATH, where it is new enough by itself."""
-    answer = ask(["go", "env", "GOVERSION"], env={**os.environ, "GOTOOLCHAIN": "local"})
-    if answer.ok and version_of(answer.out) >= versions.GO_MINIMUM:
+def go_on_path() -> str | None:
+    """The `go` on PATH, if its own version is new enough."""
+    result = capture(["go", "env", "GOVERSION"], env={**os.environ, "GOTOOLCHAIN": "local"})
+    if result.ok and version_of(result.out) >= GO_MINIMUM:
         return shutil.which("go")
     return None
 
 
 def version_of(text: str) -> tuple[int, int]:
-    """`go1.26.8` as (1, 26); (0, 0) for what is no version."""
+    """`go1.26.8` as (1, 26); (0, 0) if the text is not a version."""
     match = re.match(r"go(\d+)\.(\d+)", text.strip())
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def downloaded_go(project: Project) -> Path:
-    """Where the downloaded compiler lies, or would."""
-    return project.cache / f"go-{versions.GO}"
+    """The folder of the downloaded compiler; it may not exist."""
+    return project.cache / f"go-{GO}"
 
 
 def go_command(project: Project, step: Step) -> str:
-    """A `go` that can build the modules, downloaded where there is none."""
-    if found := own_go():
+    """A `go` that can build the modules, downloaded if necessary; raises `SetupError`."""
+    if found := go_on_path():
         return found
     folder = downloaded_go(project)
     if not folder.exists():
-        step.doing(f"downloading Go {versions.GO} from the module proxy")
+        step.doing(f"downloading Go {GO} from the module proxy")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             _install(Path(temporary), folder, step)
@@ -59,28 +67,28 @@ def go_command(project: Project, step: Step) -> str:
 
 def _install(temporary: Path, folder: Path, step: Step) -> None:
     name = _platform()
-    module = f"golang.org/toolchain@v0.0.1-go{versions.GO}.{name}"
+    module = f"golang.org/toolchain@v0.0.1-go{GO}.{name}"
     archive = temporary / "go.zip"
     url = f"{proxy()}/golang.org/toolchain/@v/{module.partition('@')[2]}.zip"
     try:
         with (
-            urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as answer,
+            urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as response,
             archive.open("wb") as file,
         ):
-            shutil.copyfileobj(answer, file)
+            shutil.copyfileobj(response, file)
     except OSError as error:
         raise SetupError(
-            f"Go {'.'.join(map(str, versions.GO_MINIMUM))} or newer is needed to build Pulumi from "
-            f"its modules. None is on PATH, and {url} cannot be downloaded: {error}"
+            f"Go {'.'.join(map(str, GO_MINIMUM))} or newer is needed to build Pulumi from "
+            f"its modules. It is not on PATH, and {url} cannot be downloaded: {error}"
         ) from error
     step.note("unpacking Go")
     with zipfile.ZipFile(archive) as content:
         found = module_checksum(content)
-        if found != versions.GO_CHECKSUMS[name]:
-            raise SetupError(f"{url} has the checksum {found}, not {versions.GO_CHECKSUMS[name]}.")
+        if found != GO_CHECKSUMS[name]:
+            raise SetupError(f"{url} has the checksum {found}, not {GO_CHECKSUMS[name]}.")
         content.extractall(temporary / "unpacked")
     unpacked = temporary / "unpacked" / module
-    # Module archives carry no file modes.
+    # Module archives do not contain file modes.
     for program in _programs(unpacked):
         program.chmod(0o755)
     unpacked.rename(folder)
@@ -100,7 +108,7 @@ def module_checksum(content: zipfile.ZipFile) -> str:
 
 
 def proxy(setting: str | None = None) -> str:
-    """The first module proxy that GOPROXY names."""
+    """The first module proxy in GOPROXY."""
     chosen = os.environ.get("GOPROXY", "") if setting is None else setting
     urls = (entry.strip() for entry in re.split(r"[,|]", chosen))
     return next((url.rstrip("/") for url in urls if "://" in url), DEFAULT_PROXY)
@@ -109,8 +117,8 @@ def proxy(setting: str | None = None) -> str:
 def _platform() -> str:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     name = f"{sys.platform}-{machine}"
-    if name not in versions.GO_CHECKSUMS:
+    if name not in GO_CHECKSUMS:
         raise SetupError(
-            f"No Go is pinned for {name}: install Go {'.'.join(map(str, versions.GO_MINIMUM))}."
+            f"No Go release is pinned for {name}: install Go {'.'.join(map(str, GO_MINIMUM))}."
         )
     return name

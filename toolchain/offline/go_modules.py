@@ -1,10 +1,13 @@
-"""Builds Pulumi's programs from Go modules, where its releases cannot be downloaded."""
+"""Builds Pulumi's programs from Go modules."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +16,18 @@ from toolchain import versions
 from toolchain.offline.go_language import go_command
 from toolchain.project import Project
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import ask, follow
+from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step
 
 HOST_PACKAGE = "github.com/pulumi/pulumi/sdk/v3"
 HOST_SCRIPT = "python/cmd/pulumi-language-python-exec"
 VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
-# A package path, as `go build -v` prints one for each package that it compiles.
+# `go build -v` prints the path of each package that it compiles.
 COMPILED = re.compile(r"^[\w.\-/~]+$")
 DOWNLOADED = re.compile(r"^go: downloading (\S+)")
-# Half of the compiler's time would go into what these programs rarely run or never need: debug
-# information, which the linker drops anyway, and optimized code of the clients of every cloud. Only
-# the packages of what each update runs are optimized. Go applies the last pattern that matches.
+# Debug information, which the linker drops, and optimized code of every cloud's client would take
+# half of the compile time. Only the packages that each update runs are optimized. Go applies the
+# last pattern that matches.
 NO_DEBUG_INFORMATION = "-dwarf=false"
 NOT_OPTIMIZED = f"-gcflags=all={NO_DEBUG_INFORMATION} -N -l"
 OPTIMIZED = (
@@ -33,16 +36,16 @@ OPTIMIZED = (
     "google.golang.org/grpc/...",
     "google.golang.org/protobuf/...",
 )
-# Google's client of its storage then does without gRPC's own routing (cloud.google.com/go/storage,
-# grpc_dp.go), which 135 packages exist for; buckets are reached all the same.
+# Drops gRPC's routing from Google's storage client (cloud.google.com/go/storage, grpc_dp.go), which
+# needs 135 packages; buckets still work.
 TAGS = "disable_grpc_modules"
-# Most memory of one compiler, measured: 1.9 GB.
+# Measured peak memory of one compiler: 1.9 GB.
 COMPILER_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True)
 class Module:
-    """A module of this project that exists to build one program."""
+    """A Go module of this project that builds one program."""
 
     folder: str
     package: str
@@ -71,8 +74,18 @@ MODULES = (
 )
 
 
+def programs_folder(project: Project) -> Path:
+    """The cache folder for programs of these versions and module files, for all checkouts."""
+    content = hashlib.sha256(f"{versions.PULUMI} {versions.DOCKER_PLUGIN}".encode())
+    content.update(f"{sys.platform} {platform.machine()}".encode())
+    for path in sources(project.modules):
+        content.update(f"{path.relative_to(project.modules)}\n".encode())
+        content.update(path.read_bytes())
+    return project.programs / content.hexdigest()[:16]
+
+
 def sources(modules: Path) -> list[Path]:
-    """Every file that decides what is built."""
+    """Every file that affects the build."""
     return sorted(
         path
         for module in MODULES
@@ -82,7 +95,7 @@ def sources(modules: Path) -> list[Path]:
 
 
 def build(project: Project, target: Path, step: Step) -> None:
-    """Build all programs into `target`; raises `SetupError` with what Go said."""
+    """Build all programs into `target`; raises `SetupError` with Go's output."""
     go = go_command(project, step)
     environment = go_environment(dict(os.environ))
     for module in MODULES:
@@ -100,9 +113,9 @@ def build(project: Project, target: Path, step: Step) -> None:
 
 
 def build_flags(memory_bytes: int | None) -> list[str]:
-    """The flags of `go build`: the same for all programs, which then share what they compile.
+    """Flags of `go build`, the same for all programs so that they share Go's build cache.
 
-    :param memory_bytes: what is free on this machine; None where that is unknown.
+    :param memory_bytes: available memory of this machine; None if unknown.
     """
     flags = ["-v", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-tags={TAGS}", NOT_OPTIMIZED]
     flags += [f"-gcflags={pattern}={NO_DEBUG_INFORMATION}" for pattern in OPTIMIZED]
@@ -113,7 +126,7 @@ def build_flags(memory_bytes: int | None) -> list[str]:
 
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Memory that programs can take without swapping; None where the system has no such file."""
+    """Memory available without swapping; None on systems without /proc/meminfo."""
     if not meminfo.exists():
         return None
     found = re.search(
@@ -123,17 +136,17 @@ def available_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def go_environment(environ: dict[str, str]) -> dict[str, str]:
-    """Go's settings for a build that depends on nothing but the module files.
+    """Environment of a build that depends on the module files only.
 
-    A compiler lives for a second: collecting its garbage costs a fifth of its time, and lowers the
-    most memory that it takes by a tenth.
+    GOGC=off: each compiler runs for about a second; garbage collection would take a fifth of that
+    time and save a tenth of the peak memory.
     """
-    own = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
-    return environ | own | {"GOGC": environ.get("GOGC") or "off"}
+    fixed = {"CGO_ENABLED": "0", "GOWORK": "off", "GOTOOLCHAIN": "local"}
+    return environ | fixed | {"GOGC": environ.get("GOGC") or "off"}
 
 
 def building_note(program: str, note: Callable[[str], None]) -> Callable[[str], None]:
-    """Turn Go's output into how far it is."""
+    """Return a reader of Go's output that reports the progress to `note`."""
     compiled = downloaded = 0
 
     def read(line: str) -> None:
@@ -149,14 +162,14 @@ def building_note(program: str, note: Callable[[str], None]) -> Callable[[str], 
 
 
 def _copy_host_script(go: str, project: Project, environment: dict[str, str], target: Path) -> None:
-    """The language host starts programs through a script that its module carries beside it."""
-    answer = ask(
+    """Copy the script through which the language host starts Python programs."""
+    result = capture(
         [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", HOST_PACKAGE],
         cwd=project.modules / "python-host",
         env=environment,
     )
-    script = Path(answer.out.strip()) / HOST_SCRIPT
-    if not answer.ok or not script.is_file():
-        raise SetupError(f"{HOST_PACKAGE} carries no {HOST_SCRIPT}: {answer.err}")
+    script = Path(result.out.strip()) / HOST_SCRIPT
+    if not result.ok or not script.is_file():
+        raise SetupError(f"{HOST_PACKAGE} does not contain {HOST_SCRIPT}: {result.err}")
     shutil.copyfile(script, target / script.name)
     (target / script.name).chmod(0o755)

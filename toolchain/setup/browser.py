@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import debian
+from toolchain.steps import Finding
 from toolchain.terminal.progress import Step
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
 class Browser:
-    """The system's Chromium; the tests bring none of their own."""
+    """Chromium from the system's packages."""
 
     title = "Chromium"
 

@@ -1,4 +1,4 @@
-"""Programs that the tests run beside the stack: linters, a shell, a registry, Prometheus."""
+"""Programs that the tests run: linters, a shell, a registry, Prometheus."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import debian
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import follow
 from toolchain.terminal.progress import Step
 
-# Their names in Debian too.
+# The package names in Debian are the same.
 INSTALLED = ("shellcheck", "jq", "zsh")
-# Programs by their package. Installed, they would be started at once, open to the network and to
-# everybody; so the packages are only unpacked.
+# Programs by package. Installing the packages would start the servers, reachable from the network;
+# so they are only unpacked.
 SERVERS = {
     "docker-registry": ("docker-registry",),
     "prometheus": ("prometheus", "promtool"),
@@ -26,9 +26,9 @@ PROGRAMS = (*INSTALLED, *(program for programs in SERVERS.values() for program i
 
 
 class CheckingPrograms:
-    """Small ones as the system's packages; servers unpacked from theirs, not installed."""
+    """Small programs are installed; servers are unpacked from their packages."""
 
-    title = "Programs of the tests"
+    title = "Programs for the tests"
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -37,7 +37,7 @@ class CheckingPrograms:
     def find(self) -> Finding:
         missing = self._missing()
         if missing:
-            return Finding(False, f"getting {', '.join(sorted(missing))}")
+            return Finding(False, f"installing {', '.join(sorted(missing))}")
         return Finding(True, ", ".join(PROGRAMS))
 
     def make(self, step: Step) -> str:
@@ -59,7 +59,7 @@ class CheckingPrograms:
         if not debian.here():
             raise SetupError(
                 f"{' and '.join(programs)} is missing, and this system does not use apt. "
-                "Put it on PATH, then run this again."
+                "Put it on PATH, then run this command again."
             )
         folder = self._project.cache / package
         if not folder.exists():

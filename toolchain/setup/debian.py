@@ -1,4 +1,4 @@
-"""Installs packages on Debian and Ubuntu, and knows where else it cannot."""
+"""Installs packages with apt on Debian and Ubuntu."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ OS_RELEASE = Path("/etc/os-release")
 
 
 def is_debian(os_release: str) -> bool:
-    """Whether the text of an os-release file is that of Debian or of a system made from it."""
+    """Whether the text of an os-release file is from Debian or a derivative."""
     fields = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
     names = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".replace('"', "").split()
     return not {"debian", "ubuntu"}.isdisjoint(names)
 
 
 def here() -> bool:
-    """Whether this machine installs its packages with apt."""
+    """Whether this machine uses apt."""
     if shutil.which("apt-get") is None or not OS_RELEASE.exists():
         return False
     return is_debian(OS_RELEASE.read_text(encoding="utf-8"))
 
 
 def is_root() -> bool:
+    """Whether this process runs as root."""
     return os.geteuid() == 0
 
 
 def install(packages: Sequence[str], *, purpose: str, log: Path, step: Step) -> None:
-    """Install packages: as root at once, else with sudo after asking; raises `SetupError`."""
+    """Install packages as root, or with sudo after confirmation; raises `SetupError`."""
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     if not here():
         raise SetupError(
             f"{purpose} is missing, and this system does not use apt. Install it "
-            f"({' '.join(packages)} is its name in Debian), then run this again."
+            f"(Debian package: {' '.join(packages)}), then run this command again."
         )
     prefix: list[str] = []
     if not is_root():
-        _ensure_sudo_is_wanted(f"{purpose} is missing. Install it by: sudo {' '.join(command)}")
+        _ensure_sudo_is_confirmed(f"{purpose} is missing. Install it by: sudo {' '.join(command)}")
         prefix = ["sudo"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     step.doing(f"installing {' '.join(packages)} with apt")
@@ -57,9 +58,9 @@ def install(packages: Sequence[str], *, purpose: str, log: Path, step: Step) -> 
         )
 
 
-def _ensure_sudo_is_wanted(text: str) -> None:
+def _ensure_sudo_is_confirmed(text: str) -> None:
     if not sys.stdin.isatty() or shutil.which("sudo") is None:
-        raise SetupError(f"{text}\nThen run this again.")
+        raise SetupError(f"{text}\nThen run this command again.")
     try:
         answer = input(f"{text}\nDo that now? [y/N] ")
     except EOFError:
@@ -67,6 +68,6 @@ def _ensure_sudo_is_wanted(text: str) -> None:
         answer = ""
     if answer.strip().lower() not in {"y", "yes"}:
         raise SetupError("Nothing was installed.")
-    # It asks for the password here, where it can be typed.
+    # Ask for the password now: the output of later commands goes to a log.
     if subprocess.run(["sudo", "-v"]).returncode:
-        raise SetupError("sudo was refused; nothing was installed.")
+        raise SetupError("sudo failed; nothing was installed.")

@@ -1,7 +1,7 @@
-"""What `docker info` says about an engine, and what a person should do about it.
+"""Checks an engine by the output of `docker info`.
 
-The Pulumi program decides by the same facts, see components/engine/info.py. This package cannot
-share that module's code: it runs before anything is installed.
+The Pulumi program uses the same facts, see components/engine/info.py. This package cannot import
+that module: it runs before any dependency is installed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from toolchain.terminal.processes import ask
+from toolchain.terminal.processes import capture
 
 Info = Mapping[str, Any]
-AskEngine = Callable[[], Info | None]
+ReadInfo = Callable[[], Info | None]
 
 SNAPSHOTTER = "io.containerd.snapshotter.v1"
-# The first version that keeps ports on 127.0.0.1 from the network (moby#45610), and container
-# addresses too.
+# The first version in which other machines cannot reach ports on 127.0.0.1 or container addresses
+# (moby#45610).
 LOOPBACK_SAFE = 28
 ARCHITECTURES = ("x86_64", "aarch64", "amd64", "arm64")
 INSTALL_PAGE = "https://docs.docker.com/engine/install/"
@@ -30,11 +30,11 @@ SETTING = '{"features": {"containerd-snapshotter": false}}'
 
 
 class Verdict(StrEnum):
-    """How much a finding matters."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
-    """The stack runs, with less protection than the docs promise."""
+    """The stack runs, with less protection than documented."""
     PROBLEM = "problem"
     """The stack cannot run."""
 
@@ -46,22 +46,22 @@ class Check:
     title: str
     verdict: Verdict
     what: str
-    """What was found, and what to do unless it is ok."""
+    """The finding, and the fix unless it is ok."""
 
 
-def ask_engine() -> dict[str, Any] | None:
-    """What the engine reports about itself; None where it does not answer."""
-    answer = ask(["docker", "info", "--format", "{{json .}}"], timeout=20)
+def read_engine_info() -> dict[str, Any] | None:
+    """The output of `docker info`; None if the engine does not respond."""
+    result = capture(["docker", "info", "--format", "{{json .}}"], timeout=20)
     try:
-        info = json.loads(answer.out)
+        info = json.loads(result.out)
     except ValueError:
         return None
-    # Without an engine, the client still prints what it has to say about itself.
+    # Without an engine, the client still prints its own part.
     return info if isinstance(info, dict) and info.get("ServerVersion") else None
 
 
 def engine_checks(info: Info, environ: Mapping[str, str] = os.environ) -> list[Check]:
-    """Everything but the image store, which is a step of its own."""
+    """All checks except the image store, which is a setup step."""
     return [
         version(info),
         selinux(info),
@@ -80,12 +80,12 @@ def image_store(info: Info) -> Check:
         title,
         Verdict.PROBLEM,
         "containerd's, in which Pulumi's Docker provider cannot build images (pulumi-docker#967); "
-        f"{_store_way_out(info)}. Images and containers of the present store are not visible after "
+        f"{_store_fix(info)}. Images and containers of the present store are not visible after "
         "that: stop them first",
     )
 
 
-def _store_way_out(info: Info) -> str:
+def _store_fix(info: Info) -> str:
     if _desktop(info):
         return "turn off: Settings, General, Use containerd for pulling and storing images"
     file, manager = (
@@ -94,16 +94,16 @@ def _store_way_out(info: Info) -> str:
         else ("/etc/docker/daemon.json", "systemctl")
     )
     return (
-        f"put {SETTING} into {file} (merge it into what is there), then run: "
+        f"put {SETTING} into {file} (merge it with existing settings), then run: "
         f"{manager} restart docker"
     )
 
 
 def version(info: Info) -> Check:
-    """Whether a port on 127.0.0.1 is closed to the machine's neighbours."""
+    """Whether other machines can reach ports published on 127.0.0.1."""
     found = str(info.get("ServerVersion"))
     major = major_version(found)
-    # A rootless engine publishes ports by a program of its own, Desktop in its virtual machine.
+    # A rootless engine publishes ports with rootlesskit, Docker Desktop in its virtual machine.
     if major is None or major >= LOOPBACK_SAFE or _desktop(info) or ("rootless" in _security(info)):
         return Check("Engine version", Verdict.OK, found)
     return Check(
@@ -116,22 +116,22 @@ def version(info: Info) -> Check:
 
 
 def major_version(text: str) -> int | None:
-    """The first number of a version such as `20.10.24+dfsg1`; None where there is none."""
+    """The major version of `20.10.24+dfsg1`: 20; None if the text is not a version."""
     found = re.match(r"v?(\d+)\.", text)
     return int(found[1]) if found else None
 
 
 def selinux(info: Info) -> Check:
-    """The restarter needs an exception from it, which the Pulumi program makes."""
+    """Whether the engine uses SELinux; if so, the restarter runs without confinement."""
     if "selinux" not in _security(info):
         return Check("SELinux", Verdict.OK, "the engine does not use it")
     return Check(
-        "SELinux", Verdict.OK, "the engine uses it; the restarter alone runs with label=disable"
+        "SELinux", Verdict.OK, "the engine uses it; only the restarter runs with label=disable"
     )
 
 
 def user_namespaces(info: Info, environ: Mapping[str, str]) -> Check:
-    """Whether ids inside containers are those of the machine."""
+    """Whether user ids in containers are those of the host."""
     title, security = "User namespaces", _security(info)
     if "rootless" in security:
         if environ.get("DOCKER_HOST"):
@@ -140,24 +140,22 @@ def user_namespaces(info: Info, environ: Mapping[str, str]) -> Check:
         return Check(
             title,
             Verdict.PROBLEM,
-            "rootless engine, by a context of Docker's client, which Pulumi does not read; run: "
+            "rootless engine from a Docker context, which Pulumi does not read; run: "
             f"export DOCKER_HOST=unix://{runtime}/docker.sock",
         )
     if "userns" in security:
-        return Check(
-            title, Verdict.OK, "userns-remap; the restarter alone keeps the machine's user ids"
-        )
+        return Check(title, Verdict.OK, "userns-remap; only the restarter uses the host's user ids")
     return Check(title, Verdict.OK, "not used")
 
 
 def limits(info: Info) -> Check:
-    """Whether the limits of containers on processors and memory hold.
+    """Whether CPU and memory limits of containers are enforced.
 
-    An engine discards a limit on memory that it cannot hold, and refuses one on processors.
+    An engine that cannot enforce them ignores memory limits and rejects CPU limits.
     """
     title = "Resource limits"
     if not info.get("CpuCfsQuota", True):
-        way = (
+        fix = (
             f"delegate the cgroup controllers to your user: {DELEGATION_PAGE}"
             if "rootless" in _security(info)
             else "enable the cgroup controller cpu in the kernel"
@@ -165,27 +163,26 @@ def limits(info: Info) -> Check:
         return Check(
             title,
             Verdict.PROBLEM,
-            f"the engine cannot limit processors, and refuses containers that ask for it; {way}",
+            f"the engine cannot limit CPUs and rejects containers with a CPU limit; {fix}",
         )
     if not info.get("MemoryLimit", True):
         return Check(
             title,
             Verdict.WARNING,
-            "limits on memory do not hold; enable the cgroup controller memory (on a Raspberry Pi: "
+            "memory limits are not enforced; enable the cgroup controller memory (Raspberry Pi: "
             "cgroup_enable=memory in the kernel's command line)",
         )
     if not info.get("SwapLimit", True):
         return Check(
             title,
             Verdict.WARNING,
-            "limits on memory do not cover swap; boot the kernel with swapaccount=1, or without "
-            "swap",
+            "memory limits do not cover swap; boot the kernel with swapaccount=1, or without swap",
         )
-    return Check(title, Verdict.OK, "processors and memory")
+    return Check(title, Verdict.OK, "CPU and memory limits are enforced")
 
 
 def architecture(info: Info) -> Check:
-    """Whether anybody has run the images there."""
+    """Whether the images are tested on the engine's architecture."""
     found = str(info.get("Architecture"))
     if found in ARCHITECTURES:
         return Check("Architecture", Verdict.OK, found)

@@ -1,39 +1,39 @@
-"""The store in which the engine keeps its images: it has to be the classic one for builds."""
+"""The image store of the engine: builds need the classic one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.setup.engine_checks import (
     SETTING,
-    AskEngine,
+    ReadInfo,
     Verdict,
-    ask_engine,
     image_store,
     major_version,
+    read_engine_info,
 )
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import ask, follow
+from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step
 
-# The first version whose new installations keep images in containerd's store.
+# The first version whose new installations use containerd's store.
 CONTAINERD_DEFAULT = 29
 ENGINE_SETTINGS = Path("/etc/docker/daemon.json")
 
 
 class ImageStore:
-    """Looked at before anything is built; an engine that has content is changed by a person."""
+    """Checks the store; the store of an engine with content is only changed by the user."""
 
     title = "Image store"
 
-    def __init__(self, ask_engine: AskEngine = ask_engine) -> None:
-        self._ask_engine = ask_engine
+    def __init__(self, read_engine_info: ReadInfo = read_engine_info) -> None:
+        self._read_engine_info = read_engine_info
 
     def find(self) -> Finding:
-        info = self._ask_engine()
+        info = self._read_engine_info()
         if info is None:
-            return Finding(False, "not known: the engine does not answer")
+            return Finding(False, "unknown: the engine does not respond")
         check = image_store(info)
         return Finding(check.verdict is Verdict.OK, check.what)
 
@@ -44,10 +44,10 @@ class ImageStore:
 def set_classic_store(
     log: Path, *, root: bool, engine_version: str, settings: Path = ENGINE_SETTINGS
 ) -> bool:
-    """Choose the classic store for an engine that has just been installed and holds nothing.
+    """Select the classic store for a newly installed engine without content.
 
-    Takes effect when the engine starts. Returns whether the file was written: not where a person
-    has written one, nor for engines whose default it is.
+    Takes effect when the engine starts. Returns whether the file was written: not if it exists
+    already, nor for engines with that default.
     """
     if (major_version(engine_version) or 0) < CONTAINERD_DEFAULT or settings.exists():
         return False
@@ -58,6 +58,6 @@ def set_classic_store(
 
 
 def installed_version() -> str:
-    """The version of the `dockerd` on PATH, which need not run; empty where there is none."""
-    # Docker version 29.0.1, build 1234567
-    return ask(["dockerd", "--version"]).out.removeprefix("Docker version ").partition(",")[0]
+    """The version of the `dockerd` on PATH, running or not; empty if there is none."""
+    # Its output: Docker version 29.0.1, build 1234567
+    return capture(["dockerd", "--version"]).out.removeprefix("Docker version ").partition(",")[0]

@@ -1,4 +1,4 @@
-"""Pulumi's own releases: downloaded, checked against the published checksums, unpacked."""
+"""Downloads Pulumi's official release and verifies its published checksum."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ RELEASE = f"https://github.com/pulumi/pulumi/releases/download/v{versions.PULUMI
 CHECKSUMS = f"{RELEASE}/pulumi-{versions.PULUMI}-checksums.txt"
 DOWNLOAD_SECONDS = 30.0
 CHUNK = 1 << 20
-# What of the archive this project uses: the CLI and its Python language host.
+# The programs of the archive that this project uses: the CLI and its Python language host.
 PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec")
 
 
-def reachable(probe: reachability.Probe = reachability.answers) -> bool:
-    """Whether releases can be downloaded from here."""
+def reachable(probe: reachability.Probe = reachability.is_reachable) -> bool:
+    """Whether releases can be downloaded from this machine."""
     return probe(CHECKSUMS)
 
 
 def archive_name(system: str = sys.platform, machine: str | None = None) -> str:
-    """The release's archive for a platform; raises `SetupError` where there is none."""
+    """The release's archive for a platform; raises `SetupError` if there is none."""
     architecture = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(
         (machine or platform.machine()).lower()
     )
@@ -39,12 +39,12 @@ def archive_name(system: str = sys.platform, machine: str | None = None) -> str:
 
 
 def published_digest(checksums: str, archive: str) -> str:
-    """The SHA-256 that a checksum file (`<digest>  <name>` a line) gives for an archive."""
+    """The SHA-256 of an archive in a checksum file with lines of `<digest>  <name>`."""
     for line in checksums.splitlines():
         digest, _, name = line.partition(" ")
         if name.strip().lstrip("*") == archive:
             return digest.lower()
-    raise SetupError(f"{CHECKSUMS} does not name {archive}.")
+    raise SetupError(f"{CHECKSUMS} does not contain {archive}.")
 
 
 def install(folder: Path, step: Step) -> None:
@@ -55,12 +55,12 @@ def install(folder: Path, step: Step) -> None:
     packed = folder / archive
     found = _download(f"{RELEASE}/{archive}", packed, step)
     if found != expected:
-        raise SetupError(f"{archive} has SHA-256 {found}, but {CHECKSUMS} says {expected}.")
+        raise SetupError(f"{archive} has SHA-256 {found}, but {CHECKSUMS} contains {expected}.")
     with tarfile.open(packed) as content:
         for program in PROGRAMS:
             source = content.extractfile(f"pulumi/{program}")
             if source is None:
-                raise SetupError(f"{archive} holds no {program}.")
+                raise SetupError(f"{archive} does not contain {program}.")
             with source, (folder / program).open("wb") as target:
                 shutil.copyfileobj(source, target)
             (folder / program).chmod(0o755)
@@ -69,22 +69,22 @@ def install(folder: Path, step: Step) -> None:
 
 def _fetch(url: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as answer:
-            content: bytes = answer.read()
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as response:
+            content: bytes = response.read()
             return content
     except OSError as error:
         raise SetupError(f"{url} cannot be downloaded: {error}") from error
 
 
 def _download(url: str, target: Path, step: Step) -> str:
-    """Download to a file, and give the SHA-256 of what came."""
+    """Download to a file and return its SHA-256."""
     digest, size = hashlib.sha256(), 0
     try:
         with (
-            urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as answer,
+            urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as response,
             target.open("wb") as file,
         ):
-            while chunk := answer.read(CHUNK):
+            while chunk := response.read(CHUNK):
                 digest.update(chunk)
                 file.write(chunk)
                 size += len(chunk)

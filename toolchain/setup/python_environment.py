@@ -1,4 +1,4 @@
-"""The virtual environment, exactly as `requirements.lock` says."""
+"""The virtual environment, with exactly the packages of `requirements.lock`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
 from toolchain.setup import debian
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import ask, follow
+from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step
 
 
 class PythonEnvironment:
-    """`.venv`, stamped with the digest of the lock that it was made from."""
+    """`.venv`, with a stamp of the digest of its lock file."""
 
     title = "Python environment"
 
@@ -31,23 +31,23 @@ class PythonEnvironment:
         python = self._project.venv / "bin" / "python"
         if python.exists() and self._stamp.exists():
             if self._stamp.read_text(encoding="utf-8") == digest(lock):
-                return Finding(True, ".venv is as requirements.lock says")
-            return Finding(False, "bringing .venv to what requirements.lock says now")
-        return Finding(False, "making .venv from requirements.lock")
+                return Finding(True, ".venv matches requirements.lock")
+            return Finding(False, "updating .venv to requirements.lock")
+        return Finding(False, "creating .venv from requirements.lock")
 
     def make(self, step: Step) -> str:
         lock, venv = self._project.root / "requirements.lock", self._project.venv
         uv = self._uv(step)
-        # An index of the person's own choice stays in force; the hashes say what may come from it.
-        if not ask([venv / "bin" / "python", "-c", ""]).ok:
+        # The user's package index is used; the hashes verify its packages.
+        if not capture([venv / "bin" / "python", "-c", ""]).ok:
             self._follow(step, uv, "venv", "--clear", "--python", sys.executable, str(venv))
         python = str(venv / "bin" / "python")
         self._follow(step, uv, "pip", "sync", "--python", python, "--require-hashes", str(lock))
         self._stamp.write_text(digest(lock), encoding="utf-8")
-        return ".venv is as requirements.lock says"
+        return ".venv matches requirements.lock"
 
     def _uv(self, step: Step) -> str:
-        """The person's own uv, else the pinned one, in an environment of its own."""
+        """The uv on PATH, or the pinned one in a separate environment."""
         if found := shutil.which("uv"):
             return found
         pins = Path(__file__).with_name("uv.txt")
@@ -62,18 +62,18 @@ class PythonEnvironment:
 
     def _bootstrap_environment(self, folder: Path, step: Step) -> None:
         make = [sys.executable, "-m", "venv", "--clear", str(folder)]
-        if not ask([sys.executable, "-c", "import ensurepip, venv"]).ok:
+        if not capture([sys.executable, "-c", "import ensurepip, venv"]).ok:
             name = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
             debian.install([name], purpose="Python's venv module", log=self._log, step=step)
-        answer = ask(make, timeout=300)
-        if not answer.ok:
-            raise SetupError(f"{sys.executable} -m venv failed:\n{answer.out}{answer.err}")
+        result = capture(make, timeout=300)
+        if not result.ok:
+            raise SetupError(f"{sys.executable} -m venv failed:\n{result.out}{result.err}")
 
     def _follow(self, step: Step, *args: str) -> None:
         environment = {
-            # The cache may lie on another file system than the project.
+            # The cache may be on another file system than the project.
             "UV_LINK_MODE": "copy",
-            # As every other program here: a company's own authority is in the system's store.
+            # A company's CA certificate is in the system's store.
             "UV_SYSTEM_CERTS": "true",
             **os.environ,
         }
@@ -82,5 +82,5 @@ class PythonEnvironment:
 
 
 def digest(file: Path) -> str:
-    """SHA-256 of a file's content."""
+    """The SHA-256 of a file's content."""
     return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Shows the image builds that pulumi runs: BuildKit's logs, thinned to what a person follows."""
+"""Shows the image builds that pulumi runs: BuildKit's logs, reduced to the relevant lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# Output of one image at most this often; headers of build steps and errors always.
+# Minimum interval between output lines of one image; step headers and errors are always shown.
 QUIET_SECONDS = 2.0
 POLL_SECONDS = 0.5
 MAX_WIDTH = 160
@@ -22,29 +22,29 @@ FAILURE = re.compile(r"^#\d+ ERROR|^-{6}|^ERROR|^error:|\b(fatal )?error: |\bE: 
 OUTPUT = re.compile(r"^#\d+ (?:\d+\.\d+ )?")
 
 
-class BuildLogThinner:
-    """Chooses the lines of one image's log that are shown."""
+class BuildLogFilter:
+    """Selects the lines of one image's log that are shown."""
 
     def __init__(self, image: str) -> None:
         self._prefix = f"[{image}] "
         self._last_shown = float("-inf")
         self._failed = False
-        # BuildKit repeats a header whenever it turns from one step to another.
-        self._known: set[str] = set()
-        # A header waits for what follows: nothing is shown of a step that was cached.
+        # BuildKit repeats a header when it switches between steps.
+        self._seen: set[str] = set()
+        # A header is held back until the next line, since cached steps are not shown.
         self._header: tuple[str, float] | None = None
 
     def choose(self, line: str, now: float) -> list[str]:
-        """The lines to show, now that this one came at `now` (seconds)."""
+        """The lines to show after this line, which arrived at `now` (seconds)."""
         line = line.rstrip()
         if self._failed or line.startswith("------"):
-            # What BuildKit repeats at the end of a failed build is all about the failure.
+            # At the end of a failed build, BuildKit repeats the output of the failed step.
             self._failed = True
             return [*self._take_header(), self._prefix + line]
         if STEP_HEADER.match(line):
             shown = self._take_header()
-            if line not in self._known:
-                self._known.add(line)
+            if line not in self._seen:
+                self._seen.add(line)
                 self._header = (line, now)
             return shown
         if CACHED.match(line):
@@ -63,7 +63,7 @@ class BuildLogThinner:
         return [self._prefix + OUTPUT.sub("", line)[:MAX_WIDTH]]
 
     def overdue(self, now: float) -> list[str]:
-        """The header of a step that has said nothing yet, and is not cached."""
+        """The header of a running step without output so far."""
         if self._header is None or now - self._header[1] < QUIET_SECONDS:
             return []
         self._last_shown = now
@@ -75,7 +75,7 @@ class BuildLogThinner:
 
 
 class LogFile:
-    """Reads what was added to a file; starts over where the file was begun anew."""
+    """Reads the lines added to a file; starts over if the file is replaced or truncated."""
 
     def __init__(self, path: Path, *, from_end: bool) -> None:
         self._path = path
@@ -83,7 +83,7 @@ class LogFile:
         self._rest = ""
 
     def new_lines(self) -> list[str]:
-        """Complete lines that came since the last call."""
+        """Complete lines since the last call."""
         identity, size = self._stat()
         if identity != self._identity or size < self._offset:
             self._identity, self._offset, self._rest = identity, 0, ""
@@ -105,14 +105,14 @@ class LogFile:
 
 
 class BuildLogTail:
-    """While it is entered, shows what is written to the logs in a folder."""
+    """A context manager that shows what is written to the logs in a folder."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, show: Callable[[str], None]) -> None:
         self._folder = folder
-        self._say = say
+        self._show_line = show
         self._ended = threading.Event()
-        self._logs: dict[str, tuple[LogFile, BuildLogThinner]] = {}
-        # What is there already belongs to an earlier build.
+        self._logs: dict[str, tuple[LogFile, BuildLogFilter]] = {}
+        # Existing content belongs to an earlier build.
         for path in folder.glob("*.log"):
             self._add(path, from_end=True)
 
@@ -125,7 +125,7 @@ class BuildLogTail:
         self._thread.join()
 
     def _add(self, path: Path, *, from_end: bool) -> None:
-        self._logs[path.stem] = (LogFile(path, from_end=from_end), BuildLogThinner(path.stem))
+        self._logs[path.stem] = (LogFile(path, from_end=from_end), BuildLogFilter(path.stem))
 
     def _run(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
@@ -136,10 +136,10 @@ class BuildLogTail:
         for path in sorted(self._folder.glob("*.log")):
             if path.stem not in self._logs:
                 self._add(path, from_end=False)
-        for log, thinner in self._logs.values():
+        for log, log_filter in self._logs.values():
             now = time.monotonic()
             for line in log.new_lines():
-                for text in thinner.choose(line, now):
-                    self._say(text)
-            for text in thinner.overdue(now):
-                self._say(text)
+                for text in log_filter.choose(line, now):
+                    self._show_line(text)
+            for text in log_filter.overdue(now):
+                self._show_line(text)

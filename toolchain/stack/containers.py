@@ -1,4 +1,4 @@
-"""The containers and volumes of the dev stack, as the engine sees them."""
+"""The containers and volumes of the dev stack on the engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from toolchain.project import DEV_STACK, NAME
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import ask
+from toolchain.terminal.processes import capture
 
 STACK_LABEL = f"{NAME}.stack={DEV_STACK}"
 SERVICE_LABEL = f"{NAME}.service"
@@ -22,15 +22,18 @@ class Container:
     id: str
     name: str
     service: str | None
-    """None for one that carries files and never runs."""
+    """None for a carrier of files, which never runs."""
     status: str
     health: str | None
     restarts: int
 
     @property
-    def well(self) -> bool:
-        """Whether it does what it should, as far as is known: the engine first checks it an
-        interval after its start, and calls it starting until then."""
+    def healthy(self) -> bool:
+        """Whether the container runs and no health check has failed.
+
+        `starting` counts as healthy unless the container was restarted: the first health check
+        runs one interval after the start.
+        """
         unknown = self.health == "starting" and not self.restarts
         return self.service is None or (
             self.status == "running" and (self.health in {None, "healthy"} or unknown)
@@ -38,30 +41,30 @@ class Container:
 
     @property
     def condition(self) -> str:
-        """Its state in words."""
+        """The state as text."""
         health = f", {self.health}" if self.health else ""
         restarts = f", restarted {self.restarts} times" if self.restarts else ""
         return f"{self.status}{health}{restarts}"
 
     def last_log_lines(self) -> list[str]:
-        """What it said last, on both streams."""
-        answer = ask(["docker", "logs", "--tail", str(LOG_LINES), self.id])
-        return (answer.out + answer.err).splitlines()[-LOG_LINES:]
+        """The last lines of both output streams."""
+        result = capture(["docker", "logs", "--tail", str(LOG_LINES), self.id])
+        return (result.out + result.err).splitlines()[-LOG_LINES:]
 
 
 def list_containers() -> list[Container]:
     """All containers of the stack, running or not."""
-    listed = ask(["docker", "ps", "-aq", "--no-trunc", "--filter", f"label={STACK_LABEL}"])
+    listed = capture(["docker", "ps", "-aq", "--no-trunc", "--filter", f"label={STACK_LABEL}"])
     ids = listed.out.split()
     if not ids:
         return []
-    # One that goes meanwhile makes docker fail, with the others still on its output.
-    inspected = ask(["docker", "inspect", "--type", "container", *ids])
+    # If a container is removed meanwhile, docker fails but still prints the others.
+    inspected = capture(["docker", "inspect", "--type", "container", *ids])
     return [read_container(description) for description in json.loads(inspected.out or "[]")]
 
 
 def read_container(description: dict[str, Any]) -> Container:
-    """A container from what `docker inspect` says of it."""
+    """A container from the output of `docker inspect`."""
     state = description["State"]
     return Container(
         id=description["Id"],
@@ -74,20 +77,20 @@ def read_container(description: dict[str, Any]) -> Container:
 
 
 def remove(kind: str, name: str) -> bool:
-    """Remove a `container`, `network` or `volume`; whether there was one."""
+    """Remove a `container`, `network` or `volume`; return whether it existed."""
     force = ["--force"] if kind == "container" else []
-    exists = ask(["docker", kind, "inspect", name]).ok
-    return exists and ask(["docker", kind, "rm", *force, name]).ok
+    exists = capture(["docker", kind, "inspect", name]).ok
+    return exists and capture(["docker", kind, "rm", *force, name]).ok
 
 
 def volumes() -> list[str]:
-    """Names of the stack's volumes, those of models among them."""
-    answer = ask(["docker", "volume", "ls", "-q", "--filter", f"label={STACK_LABEL}"])
-    return answer.out.split()
+    """Names of the stack's volumes, including model volumes."""
+    result = capture(["docker", "volume", "ls", "-q", "--filter", f"label={STACK_LABEL}"])
+    return result.out.split()
 
 
 def remove_volumes(names: list[str]) -> None:
-    """Remove volumes with all that is in them; raises `SetupError` where one is in use."""
-    answer = ask(["docker", "volume", "rm", *names])
-    if not answer.ok:
-        raise SetupError(f"Not every volume could be removed:\n{answer.err.strip()}")
+    """Remove volumes with their content; raises `SetupError` if one is in use."""
+    result = capture(["docker", "volume", "rm", *names])
+    if not result.ok:
+        raise SetupError(f"Docker Engine did not remove every volume:\n{result.err.strip()}")

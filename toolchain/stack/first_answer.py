@@ -1,4 +1,4 @@
-"""Waits until the chat of a fresh stack has answered a question."""
+"""Waits until the gateway of a new stack has answered a chat completion."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from toolchain.stack.containers import Container
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
 
-# A first start may have to fetch gigabytes; what cannot come up is told by its restarts before.
+# A first start may download gigabytes; a container that keeps restarting ends the wait earlier.
 DEADLINE_SECONDS = 3600.0
 ANSWER_SECONDS = 300.0
 PAUSE_SECONDS = 1.0
-HOPELESS_RESTARTS = 3
-# The chat is on this machine: a proxy that the shell names cannot reach it.
+MAX_RESTARTS = 3
+# The gateway is on this machine, so the proxy of the shell must not be used.
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 QUESTION = "What is the capital of France? Answer in one sentence."
 ANSWER_TOKENS = 32
@@ -28,52 +28,52 @@ ANSWER_TOKENS = 32
 
 @dataclass(frozen=True)
 class Reply:
-    """What the chat said, as it came."""
+    """A streamed chat completion."""
 
     model: str
     placeholder: str | None
-    """Why another model answered, where one did."""
+    """The placeholder model and its reason, if it replaced the model."""
     text: str
     chunks: int
 
 
 class NoModel(Exception):
-    """The chat runs, and offers no model: a stack of the chat alone."""
+    """The gateway runs without models."""
 
 
 class KeyNeeded(Exception):
-    """The chat runs, and answers only who has one of its keys."""
+    """The gateway requires an API key."""
 
 
 def wait(chat_url: str, step: Step, look: Callable[[], list[Container]]) -> Reply:
-    """Ask until an answer streams; raises `SetupError` when that is late or hopeless.
+    """Retry until a completion streams; raises `SetupError` at the deadline or on a restart loop.
 
-    Raises `NoModel` or `KeyNeeded` at once, since neither changes by waiting.
+    Raises `NoModel` or `KeyNeeded` at once, since waiting changes neither.
     """
     deadline = time.monotonic() + DEADLINE_SECONDS
-    reason = "nothing tried yet"
+    reason = "no request sent"
     while time.monotonic() < deadline:
-        step.note(f"asking {chat_url}")
+        step.note(f"sending a request to {chat_url}")
         try:
-            return ask_chat(chat_url)
+            return request_completion(chat_url)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = explain(error)
         present = look()
-        given_up = [one for one in present if one.restarts >= HOPELESS_RESTARTS and not one.well]
-        if given_up:
-            raise SetupError(f"{given_up[0].name} does not come up: {given_up[0].condition}.")
+        failing = [one for one in present if one.restarts >= MAX_RESTARTS and not one.healthy]
+        if failing:
+            raise SetupError(f"{failing[0].name} does not start: {failing[0].condition}.")
         step.note(waiting_for(present) or reason)
         time.sleep(PAUSE_SECONDS)
-    raise SetupError(f"The chat did not answer within {DEADLINE_SECONDS:.0f} s: {reason}")
+    raise SetupError(f"No chat completion within {DEADLINE_SECONDS:.0f} s: {reason}")
 
 
 def waiting_for(present: Iterable[Container]) -> str | None:
-    """What is not well yet, and the last that it said."""
+    """The first container that is not healthy, with its last log line."""
     for container in present:
-        if not container.well:
+        if not container.healthy:
             lines = container.last_log_lines()
-            said = f"; it says: {message(lines[-1])[:80]}" if lines else ""
-            return f"{container.name} is {container.condition}{said}"
+            log = f"; last log line: {message(lines[-1])[:80]}" if lines else ""
+            return f"{container.name} is {container.condition}{log}"
     return None
 
 
@@ -89,18 +89,18 @@ def message(line: str) -> str:
 
 
 def explain(error: Exception) -> str:
-    """An error in a line; one of HTTP with what its body says."""
+    """An error as one line; an HTTP error includes its body."""
     if isinstance(error, urllib.error.HTTPError):
         with error:
             return f"HTTP {error.code}: {error.read(500).decode(errors='replace')}"
     return str(error) or type(error).__name__
 
 
-def ask_chat(chat_url: str) -> Reply:
-    """Stream one answer of the chat's first model."""
+def request_completion(chat_url: str) -> Reply:
+    """Stream a completion of the gateway's first model."""
     try:
-        with DIRECT.open(f"{chat_url}/v1/models", timeout=10) as answer:
-            models = json.load(answer)["data"]
+        with DIRECT.open(f"{chat_url}/v1/models", timeout=10) as response:
+            models = json.load(response)["data"]
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.UNAUTHORIZED:
             error.close()
@@ -122,10 +122,10 @@ def ask_chat(chat_url: str) -> Reply:
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with DIRECT.open(request, timeout=ANSWER_SECONDS) as answer:
-        pieces = list(deltas(line.decode() for line in answer))
+    with DIRECT.open(request, timeout=ANSWER_SECONDS) as response:
+        pieces = list(deltas(line.decode() for line in response))
     if not any(pieces):
-        raise ValueError("the answer was empty")
+        raise ValueError("the completion is empty")
     return Reply(
         model=model["id"],
         placeholder=f"{placeholder['model']} ({placeholder['reason']})" if placeholder else None,
@@ -135,7 +135,7 @@ def ask_chat(chat_url: str) -> Reply:
 
 
 def deltas(lines: Iterable[str]) -> Iterator[str]:
-    """The pieces of text in a stream of server-sent events, as OpenAI's API sends them."""
+    """The text deltas in the server-sent events of OpenAI's API."""
     for line in lines:
         data = line.strip().removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":

@@ -1,4 +1,4 @@
-"""What this checkout keeps for itself: Pulumi's state, a passphrase, and the dev stack's file."""
+"""Local files of a checkout: Pulumi's state, a passphrase, and the dev stack's settings."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import secrets
 import shutil
 from pathlib import Path
 
-from toolchain.commands.steps import Finding
 from toolchain.project import Project
+from toolchain.steps import Finding
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import ask
+from toolchain.terminal.processes import capture
 from toolchain.terminal.progress import Step
 
 PASSPHRASE_BYTES = 32
-# Earlier versions tracked Pulumi.dev.yaml, and hid what pulumi writes into it by this filter.
+# Earlier versions tracked Pulumi.dev.yaml and hid local changes with this git filter.
 OLD_FILTER = "llm-stack-machine"
 
 
 class LocalState:
-    """The git-ignored `.state` and `Pulumi.dev.yaml`: nothing that git tracks is written to."""
+    """The git-ignored `.state` and `Pulumi.dev.yaml`; tracked files are not changed."""
 
     title = "Local state"
 
@@ -29,7 +29,7 @@ class LocalState:
     def find(self) -> Finding:
         missing = []
         if not self._project.pulumi_state.is_dir():
-            missing.append("a folder for Pulumi's state")
+            missing.append("the folder of Pulumi's state")
         if not self._project.passphrase.exists():
             missing.append("a passphrase")
         if not self._project.stack_config.exists():
@@ -37,7 +37,7 @@ class LocalState:
         if self._old_filter():
             return Finding(False, "removing the git filter that earlier versions set")
         if missing:
-            return Finding(False, f"making {', '.join(missing)}")
+            return Finding(False, f"creating {', '.join(missing)}")
         return Finding(True, f"in {self._project.state}")
 
     def make(self, step: Step) -> str:
@@ -46,10 +46,10 @@ class LocalState:
         project.state.chmod(0o700)
         project.pulumi_state.mkdir(mode=0o700, exist_ok=True)
         if not project.passphrase.exists():
-            self._forget_old_salt()
+            self._remove_old_salt()
             write_passphrase(project.passphrase)
         if not project.stack_config.exists():
-            # Of a stack that exists pulumi adds the salt from its state: see environment.py.
+            # For an existing stack, pulumi adds the salt from its state: see environment.py.
             shutil.copyfile(project.stack_config_example, project.stack_config)
         if self._old_filter():
             self._git("config", "--remove-section", f"filter.{OLD_FILTER}")
@@ -59,10 +59,10 @@ class LocalState:
         return bool(self._git("config", "--local", "--get", f"filter.{OLD_FILTER}.clean"))
 
     def _git(self, *args: str) -> str:
-        return ask(["git", "-C", self._project.root, *args]).out.strip()
+        return capture(["git", "-C", self._project.root, *args]).out.strip()
 
-    def _forget_old_salt(self) -> None:
-        """A salt belongs to the passphrase it was made with; pulumi makes a new one."""
+    def _remove_old_salt(self) -> None:
+        """Remove the salt of a lost passphrase; pulumi creates a new one."""
         file = self._project.stack_config
         if not file.exists():
             return
@@ -71,8 +71,8 @@ class LocalState:
             return
         if "secure:" in text:
             raise SetupError(
-                f"{file.name} holds encrypted settings, but the passphrase that opens them "
-                f"({self._project.passphrase}) is gone. Put it back, or take these settings out."
+                f"{file.name} contains encrypted settings, but their passphrase "
+                f"({self._project.passphrase}) is missing. Restore it, or remove these settings."
             )
         lines = text.splitlines(keepends=True)
         kept = [line for line in lines if not line.startswith("encryptionsalt:")]
@@ -80,7 +80,7 @@ class LocalState:
 
 
 def write_passphrase(path: Path) -> None:
-    """Make a passphrase that only its owner can read, complete or not at all."""
+    """Create a passphrase with mode 600, atomically."""
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -88,7 +88,7 @@ def write_passphrase(path: Path) -> None:
         file.write(secrets.token_urlsafe(PASSPHRASE_BYTES))
         file.flush()
         os.fsync(file.fileno())
-    # A link fails where another run was quicker, whose passphrase may be in use already.
+    # The link fails if another run finished first; its passphrase may be in use.
     try:
         os.link(unfinished, path)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""Settings of the dev stack that `./dev up` chooses by what this machine reaches."""
+"""Settings of the dev stack that `./dev up` chooses by what this machine can reach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toolchain.terminal.progress import Step
 PLACEHOLDER_MODEL = "smollm2-135m"
 # Where llama.cpp publishes its images.
 ENGINE_REGISTRY = "https://ghcr.io/v2/"
-# How the setting was called before; also the mark that `./dev` had set it.
+# The former name of placeholderModel, and the file that contains the value `./dev` had set.
 OLD_PLACEHOLDER_KEY, OLD_MARK = f"{NAME}:standInModel", "stand-in-model"
 
 Config = Callable[..., object]
@@ -23,7 +23,7 @@ Config = Callable[..., object]
 
 @dataclass(frozen=True)
 class Reached:
-    """What answers from this machine."""
+    """The hosts that this machine can reach."""
 
     model_hub: bool
     engine_registry: bool
@@ -31,102 +31,118 @@ class Reached:
 
 @dataclass(frozen=True)
 class MachineSetting:
-    """A setting that the stack needs exactly while something is out of reach."""
+    """A setting that the stack needs only while a host cannot be reached."""
 
     name: str
     value: str
-    wanted: str
-    """What is reported while it is needed."""
-    not_wanted: str
-    """What is reported once it is not."""
+    needed: str
+    """The message while the host cannot be reached; `{}` is the value in use."""
+    not_needed: str
+    """The message while the host can be reached."""
 
     @property
     def key(self) -> str:
         return f"{NAME}:{self.name}"
 
 
-def look(hub: str, probe: reachability.Probe = reachability.answers) -> Reached:
-    """Ask the hub and the registry at once: each takes seconds to give up on."""
+def look(hub: str, probe: reachability.Probe = reachability.is_reachable) -> Reached:
+    """Probe the hub and the registry in parallel: each may take seconds."""
     with ThreadPoolExecutor(2) as threads:
-        answers = threads.map(probe, (hub, ENGINE_REGISTRY))
-        return Reached(*answers)
+        results = threads.map(probe, (hub, ENGINE_REGISTRY))
+        return Reached(*results)
 
 
 class MachineSettings:
-    """Settings that `./dev` has chosen, marked in `.state`; a person's own are left alone."""
+    """Sets and removes settings; a mark in `.state` separates them from the user's own."""
 
     def __init__(self, project: Project, config: Config) -> None:
         self._project = project
         self._config = config
 
     def adapt(self, reached: Reached, hub: str, step: Step) -> None:
-        """Set what is needed, and take back what no longer is.
+        """Set what is needed, and remove what no longer is.
 
-        :param hub: the model hub that was asked.
+        :param hub: the model hub that was probed.
         """
         self._migrate()
-        self._name_the_hub(hub, step)
+        self._set_hub(hub, step)
         placeholder = MachineSetting(
             "placeholderModel",
             PLACEHOLDER_MODEL,
-            wanted=f"Cannot reach {hub}: every model is replaced by the demo model {{}}.",
-            not_wanted=f"{hub} answers: the models of the catalogue are served.",
+            needed=f"Cannot reach {hub}: every model is replaced by the placeholder model {{}}.",
+            not_needed=f"{hub} is reachable: the models of the catalogue are used.",
         )
         engine = MachineSetting(
             "engineSource",
             "compiled",
-            wanted="Cannot reach ghcr.io: llama-server is {} here.",
-            not_wanted="ghcr.io answers: llama-server is taken from its published image.",
+            needed="Cannot reach ghcr.io: engineSource is {}.",
+            not_needed="ghcr.io is reachable: llama-server is copied from its published image.",
         )
         for setting, needed in (
             (placeholder, not reached.model_hub),
             (engine, not reached.engine_registry),
         ):
-            step.say(self._settle(setting, needed))
+            step.print(self._settle(setting, needed))
 
     def use_proxy_of_shell(self, step: Step) -> None:
-        """Give a new stack the proxy that this shell uses."""
+        """Set the proxy of this shell for a new stack."""
         found = proxy.shell_proxy()
         for path, value in found.settings.items():
             self._config("set", "--path", path, value)
         for sentence in found.skipped:
-            step.say(sentence)
+            step.print(sentence)
 
     def configured(self, key: str) -> str | None:
-        """The value of a setting in the text of the stack's file; None where it has none."""
+        """The value of a setting in the stack's file; None if it is not set."""
         file = self._project.stack_config
         text = file.read_text(encoding="utf-8") if file.exists() else ""
-        match = re.search(rf"^ +{re.escape(key)}: *(\S+)$", text, re.MULTILINE)
-        return match[1].strip("\"'") if match else None
+        return scalar(text, key)
 
     def _settle(self, setting: MachineSetting, needed: bool) -> str:
+        """Set or remove a setting; return a message."""
         mark = self._project.state / f"chosen-{setting.name}"
         found = self.configured(setting.key)
+        marked = mark.read_text(encoding="utf-8") if mark.exists() else None
         if needed and found is None:
-            self._config("set", setting.key, setting.value)
+            # The mark first: without it, an interrupted run would leave the setting as the user's.
             mark.write_text(setting.value, encoding="utf-8")
+            self._config("set", setting.key, setting.value)
             found = setting.value
-        elif not needed and mark.exists():
-            # Another value than the mark's is a person's own.
-            if found == mark.read_text(encoding="utf-8"):
-                self._config("rm", setting.key)
+        elif marked is not None and found != marked:
+            # The user has changed or removed the setting since.
             mark.unlink()
-        return setting.wanted.format(found) if needed else setting.not_wanted
+        elif marked is not None and not needed:
+            self._config("rm", setting.key)
+            mark.unlink()
+        return setting.needed.format(found) if needed else setting.not_needed
 
-    def _name_the_hub(self, hub: str, step: Step) -> None:
-        """Hand the shell's HF_ENDPOINT on to the containers, which do not have this shell."""
+    def _set_hub(self, hub: str, step: Step) -> None:
+        """Set modelHub to the shell's HF_ENDPOINT, which containers do not have."""
         if hub == model_hub.DEFAULT or self.configured(f"{NAME}:modelHub") is not None:
             return
         if model_hub.is_on_this_machine(hub):
-            step.say(f"HF_ENDPOINT is not used by containers: {hub} is this machine alone.")
+            step.print(f"HF_ENDPOINT is not used by containers: {hub} is a loopback address.")
             return
         self._config("set", f"{NAME}:modelHub", hub)
-        step.say(f"Models are fetched from {hub} (HF_ENDPOINT).")
+        step.print(f"Models are downloaded from {hub} (HF_ENDPOINT).")
 
     def _migrate(self) -> None:
-        """Take back what an older `./dev` had set under another name."""
+        """Remove the setting that an older `./dev` had set under its former name."""
         mark = self._project.state / OLD_MARK
         if mark.exists():
-            if self.configured(OLD_PLACEHOLDER_KEY) is not None:
+            # Another value than the mark's is the user's own.
+            if self.configured(OLD_PLACEHOLDER_KEY) == mark.read_text(encoding="utf-8"):
                 self._config("rm", OLD_PLACEHOLDER_KEY)
             mark.unlink()
+
+
+def scalar(text: str, key: str) -> str | None:
+    """The scalar value of an indented key in a YAML text; None without one.
+
+    A subset of YAML that covers Pulumi's settings, since this package has no YAML parser.
+    """
+    match = re.search(rf"^ +([\"']?){re.escape(key)}\1 *:(?: +(.*))?$", text, re.MULTILINE)
+    value = (match[2] or "").strip() if match else ""
+    if quoted := re.match(r"""(["'])(.*?)\1(?= *(#|$))""", value):
+        return quoted[2]
+    return re.sub(r"(^|\s+)#.*$", "", value) or None

@@ -1,4 +1,4 @@
-"""The dev stack: what pulumi is asked to do with it, and how an interrupted run is mended."""
+"""The dev stack: runs pulumi on it, and repairs its state after an interrupted run."""
 
 from __future__ import annotations
 
@@ -19,33 +19,32 @@ from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Progress, Step
 
 CONTAINER = "docker:index/container:Container"
-# What to ask docker about, and only what nothing is lost with.
+# Resources that can be removed after an interrupted run without losing data.
 KINDS = {
     CONTAINER: "container",
     "docker:index/network:Network": "network",
     "docker:index/volume:Volume": "volume",
 }
 
-
 KEPT = (
-    "What was built is kept: run ./dev up again, and it continues where it stopped. "
-    "All of the output is in logs/<image>.log and .state/logs/pulumi.log."
+    "Finished steps are kept: run ./dev up again to continue. "
+    "The full output is in logs/<image>.log and .state/logs/pulumi.log."
 )
 
 
 @dataclass(frozen=True)
 class StackState:
-    """What pulumi believes to exist."""
+    """The part of pulumi's state that a repair needs."""
 
     container_ids: frozenset[str]
     interrupted: bool
-    """Something was under way when a run was cut off."""
-    half_made: tuple[tuple[str, str], ...]
-    """Kind and name of what may exist, though pulumi never heard that it does."""
+    """Whether the last run was interrupted during an operation."""
+    unfinished: tuple[tuple[str, str], ...]
+    """Kind and name of resources that may exist without being in the state."""
 
     @classmethod
     def from_export(cls, export: dict[str, Any]) -> StackState:
-        """From what `pulumi stack export` prints."""
+        """From the output of `pulumi stack export`."""
         deployment = export.get("deployment") or {}
         pending = deployment.get("pending_operations") or []
         return cls(
@@ -55,12 +54,12 @@ class StackState:
                 if resource["type"] == CONTAINER and resource.get("id")
             ),
             interrupted=bool(pending),
-            half_made=tuple(
+            unfinished=tuple(
                 (KINDS[resource["type"]], resource["inputs"]["name"])
                 for operation in pending
                 if operation["type"] == "creating"
                 and (resource := operation["resource"])["type"] in KINDS
-                # A volume of models has one name for ever, and may be full.
+                # A model volume has a fixed name and may contain data.
                 and not resource.get("retainOnDelete")
             ),
         )
@@ -68,7 +67,7 @@ class StackState:
 
 @dataclass(frozen=True)
 class Lock:
-    """Says that a pulumi of this process and host works on the stack."""
+    """A lock file of Pulumi's file backend: the process that uses the stack."""
 
     path: Path
     pid: int
@@ -76,13 +75,13 @@ class Lock:
 
     @classmethod
     def read(cls, path: Path) -> Lock:
-        """A lock file of Pulumi's file backend."""
+        """Parse a lock file."""
         content = json.loads(path.read_text(encoding="utf-8"))
         return cls(path, pid=int(content["pid"]), hostname=str(content["hostname"]))
 
 
 def abandoned(lock: Lock, hostname: str | None = None) -> bool:
-    """Whether the process behind a lock is gone; one of another host cannot be known."""
+    """Whether the process of a lock has ended; unknown, and False, for another host."""
     if lock.hostname != (hostname or socket.gethostname()):
         return False
     try:
@@ -104,32 +103,32 @@ class DevStack:
         self._created = False
 
     def select(self, step: Step) -> None:
-        """Make `dev` the stack of plain pulumi commands here, and create it where it is new."""
+        """Select `dev` for pulumi commands in this checkout; create it if it does not exist."""
         self._release_abandoned_lock(step)
-        answer = self._pulumi.ask("stack", "select", DEV_STACK, "--create")
-        if not answer.ok:
-            raise SetupError(f"pulumi cannot select the stack {DEV_STACK}:\n{answer.err.strip()}")
-        self._created = "created stack" in (answer.out + answer.err).lower()
+        result = self._pulumi.capture("stack", "select", DEV_STACK, "--create")
+        if not result.ok:
+            raise SetupError(f"pulumi cannot select the stack {DEV_STACK}:\n{result.err.strip()}")
+        self._created = "created stack" in (result.out + result.err).lower()
         if self._created:
             step.done("created")
         else:
             step.already("selected")
 
     def adapt(self, step: Step) -> None:
-        """Give the stack the settings that this machine needs; raises `SetupError`."""
+        """Set what the stack needs on this machine; raises `SetupError`."""
         settings = MachineSettings(self._project, partial(self._pulumi.must, "config"))
         hub = settings.configured(f"{NAME}:modelHub") or model_hub.endpoint()
-        step.note(f"asking {hub} and ghcr.io")
+        step.note(f"checking {hub} and ghcr.io")
         if self._created:
             settings.use_proxy_of_shell(step)
         settings.adapt(look(hub), hub, step)
-        step.already("the stack has what this machine needs")
+        step.already("up to date")
 
     def up(self) -> None:
-        """Run `pulumi up`, showing what it and the builds print; raises `SetupError`."""
-        refresh = self._mend()
+        """Run `pulumi up` and show its output and that of builds; raises `SetupError`."""
+        refresh = self._repair()
         options = ["--yes", "--skip-preview", *(["--refresh"] if refresh else [])]
-        with BuildLogTail(self._project.build_logs, self._progress.say):
+        with BuildLogTail(self._project.build_logs, self._progress.print):
             try:
                 self._pulumi.run("up", *options)
             except SetupError as error:
@@ -137,7 +136,7 @@ class DevStack:
 
     def destroy(self) -> None:
         """Run `pulumi destroy`; raises `SetupError`."""
-        self._mend()
+        self._repair()
         self._pulumi.run("destroy", "--yes", "--skip-preview", "--refresh")
 
     def outputs(self) -> dict[str, Any]:
@@ -146,23 +145,23 @@ class DevStack:
         return outputs
 
     def containers(self) -> list[containers.Container]:
-        """Those of this checkout; another one on this engine may have a stack of the same name."""
+        """The containers of this checkout; another checkout may have a stack of the same name."""
         known = self._state().container_ids
         return [one for one in containers.list_containers() if one.id in known]
 
     @property
     def exists(self) -> bool:
-        """Whether the stack was ever created."""
-        return self._pulumi.ask("stack", "export", "--stack", DEV_STACK).ok
+        """Whether the stack exists."""
+        return self._pulumi.capture("stack", "export", "--stack", DEV_STACK).ok
 
-    def _mend(self) -> bool:
-        """Clear what a cut-off run left; whether the state must be refreshed against the engine."""
+    def _repair(self) -> bool:
+        """Clean up after an interrupted run; return whether `pulumi up` needs --refresh."""
         state = self._state()
         if state.interrupted:
-            self._progress.say("      The last run was cut off; mending what it left.")
-            for kind, name in state.half_made:
+            self._progress.print("      The last run was interrupted; repairing the state.")
+            for kind, name in state.unfinished:
                 if containers.remove(kind, name):
-                    self._progress.say(f"      removed {name}, which was not finished")
+                    self._progress.print(f"      removed the unfinished {kind} {name}")
             self._pulumi.run("refresh", "--yes", "--clear-pending-creates", "--skip-preview")
             return False
         present = {container.id for container in containers.list_containers()}
@@ -175,5 +174,5 @@ class DevStack:
         folder = self._project.pulumi_state / ".pulumi" / "locks"
         locks = [Lock.read(path) for path in folder.rglob("*.json")]
         if locks and all(abandoned(lock) for lock in locks):
-            step.say("Releasing the lock of a pulumi that is gone.")
+            step.print("Releasing the lock of a pulumi process that has ended.")
             self._pulumi.must("cancel", "--yes")

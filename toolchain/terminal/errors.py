@@ -1,5 +1,5 @@
-"""What ends a command with a plain message instead of a traceback."""
+"""The error that ends a command with a message instead of a traceback."""
 
 
 class SetupError(Exception):
-    """Says what is wrong and what the person can do about it."""
+    """A problem and what the user can do about it."""

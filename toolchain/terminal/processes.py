@@ -1,4 +1,4 @@
-"""Runs other programs: quietly for an answer, or with their output shown as progress."""
+"""Runs other programs: to read their output, or to show it as progress."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from toolchain.terminal.errors import SetupError
 
 TAIL_LINES = 40
-# What a program that was asked to stop gets before it is killed.
+# Grace period between SIGINT and SIGKILL.
 STOP_SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a program said; `code` is 127 where the program does not exist."""
+class Result:
+    """Exit code and output of a program; code 127: it does not exist, 124: timeout."""
 
     code: int
     out: str
@@ -31,14 +31,14 @@ class Answer:
         return self.code == 0
 
 
-def ask(
+def capture(
     args: Sequence[str | Path],
     *,
     timeout: float = 60,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-) -> Answer:
-    """Run a short command; neither failure nor absence nor lateness (code 124) is an error here."""
+) -> Result:
+    """Run a short command; failures are reported by the exit code only."""
     try:
         result = subprocess.run(
             [str(arg) for arg in args],
@@ -50,10 +50,10 @@ def ask(
             stdin=subprocess.DEVNULL,
         )
     except (FileNotFoundError, PermissionError) as error:
-        return Answer(127, "", str(error))
+        return Result(127, "", str(error))
     except subprocess.TimeoutExpired:
-        return Answer(124, "", f"no answer within {timeout:.0f} s")
-    return Answer(result.returncode, result.stdout, result.stderr)
+        return Result(124, "", f"no output within {timeout:.0f} s")
+    return Result(result.returncode, result.stdout, result.stderr)
 
 
 def follow(
@@ -64,9 +64,9 @@ def follow(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> None:
-    """Run a long command, each line of its output handed to `on_line` and kept in `log`.
+    """Run a long command; pass each line of its output to `on_line` and append it to `log`.
 
-    Raises `SetupError` with the last lines when it fails.
+    Raises `SetupError` with the last lines if it fails.
     """
     code, tail = follow_code(args, log=log, on_line=on_line, env=env, cwd=cwd)
     if code:
@@ -74,7 +74,7 @@ def follow(
         raise SetupError(
             f"this command failed with exit code {code}: {command}\n"
             + "".join(f"    {line}\n" for line in tail)
-            + f"All of its output is in {log}."
+            + f"The full output is in {log}."
         )
 
 
@@ -86,7 +86,7 @@ def follow_code(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> tuple[int, list[str]]:
-    """As `follow`, but give the exit code and the last lines."""
+    """As `follow`, but return the exit code and the last lines."""
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -100,8 +100,8 @@ def follow_code(
             errors="replace",
             env=env,
             cwd=cwd,
-            # The terminal's Ctrl-C reaches this program alone, which hands it on once:
-            # a second one would make pulumi drop what it is doing.
+            # Ctrl-C in the terminal reaches only this program, which forwards it once:
+            # after a second one, pulumi exits without completing its operations.
             process_group=0,
         ) as process,
     ):
@@ -118,7 +118,7 @@ def follow_code(
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """Interrupt a program and those it started, and wait for it."""
+    """Interrupt a process group and wait for its end."""
     os.killpg(process.pid, signal.SIGINT)
     try:
         process.wait(STOP_SECONDS)

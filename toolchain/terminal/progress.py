@@ -1,4 +1,4 @@
-"""Shows a person what each step does, that it moves, and how long it took."""
+"""Prints the progress and the duration of each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINE_WIDTH = 100
 
 
 class Progress:
-    """Prints one closing line a step; in between a live line, or heartbeats without a terminal."""
+    """Prints a line at the end of each step, and a live line (terminal) or heartbeats before it."""
 
     def __init__(
         self, out: TextIO = sys.stdout, clock: Callable[[], float] = time.monotonic
@@ -25,14 +25,14 @@ class Progress:
         self.terminal = out.isatty()
         self._lock = threading.Lock()
 
-    def say(self, line: str = "") -> None:
-        """Print a line of its own."""
+    def print(self, line: str = "") -> None:
+        """Print a line."""
         with self._lock:
-            self._print(line)
+            self._write(line)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Show a step as running until the block ends; an error is shown by who catches it."""
+        """Show a step as running until the block ends; the caller prints errors."""
         step = Step(title, self, self._clock)
         finished = threading.Event()
         beat = threading.Thread(target=self._beat, args=(step, finished), daemon=True)
@@ -51,13 +51,13 @@ class Progress:
                     self._out.write(f"\r\033[K{text[:LINE_WIDTH]}")
                     self._out.flush()
                 else:
-                    self._print(text)
+                    self._write(text)
         if self.terminal:
             with self._lock:
                 self._out.write("\r\033[K")
                 self._out.flush()
 
-    def _print(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         clear = "\r\033[K" if self.terminal else ""
         self._out.write(f"{clear}{line}\n")
         self._out.flush()
@@ -68,7 +68,7 @@ class Step:
 
     def __init__(self, title: str, progress: Progress, clock: Callable[[], float]) -> None:
         self.title = title
-        self.activity = "looking"
+        self.activity = "checking"
         self._progress = progress
         self._clock = clock
         self._start = clock()
@@ -79,25 +79,25 @@ class Step:
         return self._clock() - self._start
 
     def doing(self, activity: str) -> None:
-        """Say what begins now, as a line of its own."""
+        """Print the activity that starts now."""
         self.activity = activity
-        self._progress.say(f"  ... {self.title}: {activity}")
+        self._progress.print(f"  ... {self.title}: {activity}")
 
     def note(self, activity: str) -> None:
-        """Say how far it is: shown by the live line and the next heartbeat only."""
+        """Set the activity that the live line or the next heartbeat shows."""
         self.activity = activity
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print a line within the step."""
-        self._progress.say(f"      {line}")
+        self._progress.print(f"      {line}")
 
     def already(self, what: str) -> None:
-        """Close the step: nothing had to be done."""
-        self._close("already there", what)
+        """End the step: nothing had to be done."""
+        self._close("present", what)
 
     def done(self, what: str) -> None:
-        """Close the step: this was done."""
+        """End the step: this was done."""
         self._close("done", what)
 
     def _close(self, outcome: str, what: str) -> None:
-        self._progress.say(f"{outcome:>13}  {self.title}: {what} ({self.elapsed:.1f} s)")
+        self._progress.print(f"{outcome:>13}  {self.title}: {what} ({self.elapsed:.1f} s)")

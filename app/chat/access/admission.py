@@ -1,4 +1,4 @@
-"""Bounds what clients can make the process hold: requests, and the bytes of their bodies."""
+"""Limits the open requests of the process, and the memory for their bodies."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from app.chat.settings import Limits
 
 _API_PREFIX = "/v1/"
 _STATE_KEY = "body_account"
-_RETRY_SECONDS = 5.0
+_RETRY_AFTER_SECONDS = 5.0
 
 
 class BodyAccount:
-    """The bytes of one request body, counted against what all of them may take together."""
+    """The bytes of one request body, counted towards the limit for all bodies."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self.held = 0
 
     def add(self, size: int) -> None:
-        """Count bytes before they are kept. Raises ApiError 429 when there is no room for them."""
+        """Count bytes before they are stored; raises ApiError 429 over the limit."""
         self._admission.reserve(size)
         self.held += size
 
 
 class Admission:
-    """ASGI middleware: a request too many gets 429 before it is read, so memory stays bounded."""
+    """ASGI middleware: a request over the limit gets 429 before its body is read."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         if self._open >= self._limits.open_requests:
-            await _full("requests").response()(scope, receive, send)
+            await _full("open requests").response()(scope, receive, send)
             return
         account = scope["state"][_STATE_KEY] = BodyAccount(self)
         self._open += 1
@@ -52,7 +52,7 @@ class Admission:
 
     def reserve(self, size: int) -> None:
         if self._held + size > self._limits.all_bodies_bytes:
-            raise _full("bytes of requests")
+            raise _full("bytes of request bodies")
         self._held += size
 
 
@@ -63,5 +63,5 @@ def body_account(request: Request) -> BodyAccount:
 
 
 def _full(what: str) -> ApiError:
-    message = f"the gateway holds too many {what} at the moment"
-    return ApiError(429, message, code="gateway_full", retry_after=_RETRY_SECONDS)
+    message = f"the gateway has too many {what}; try again later"
+    return ApiError(429, message, code="gateway_full", retry_after=_RETRY_AFTER_SECONDS)

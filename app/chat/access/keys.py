@@ -1,7 +1,7 @@
-"""API keys: who calls, what they may use, and how much of it.
+"""API keys: authentication of callers, their models and their limits.
 
-Keys are made here (`python3 -m chat.keys new NAME`) from 256 random bits, so that a plain SHA-256
-of a key cannot be turned back into it, and only the hash is stored.
+`python3 -m app.chat.access.keys new NAME` makes a key from 256 random bits. Only its SHA-256 is
+stored: with that many random bits, a hash cannot be reversed by trying keys.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from app.chat.settings import KeyFile, KeyRecord
 
 ANONYMOUS = "anonymous"
 _KEY_PREFIX = "sk-"
-_USAGE = "usage: python3 -m chat.keys new NAME"
+_USAGE = "usage: python3 -m app.chat.access.keys new NAME"
 
 
 class Caller:
-    """Whoever sends requests with one key, or everybody where there are no keys."""
+    """The owner of one key, or every client if the gateway has no keys."""
 
     def __init__(self, record: KeyRecord | None, clock: Callable[[], float]) -> None:
         self.name = ANONYMOUS if record is None else record.name
@@ -36,7 +36,7 @@ class Caller:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """Counts one request while it runs. Raises ApiError 429 over the key's limits."""
+        """Counts one request while it runs; raises ApiError 429 over the limits of the key."""
         if self._concurrency is not None and self._running >= self._concurrency:
             message = f"this key allows {self._concurrency} requests at once"
             raise ApiError(429, message, code="concurrency_limit", retry_after=2)
@@ -52,36 +52,36 @@ class Caller:
 
 
 class KeyRing:
-    """The keys that open the gateway; without a key file it is open to everybody."""
+    """The keys of the gateway; without a key file it needs no key."""
 
     def __init__(self, keys: KeyFile | None, clock: Callable[[], float]) -> None:
-        self._anybody = Caller(None, clock) if keys is None else None
+        self._anonymous = Caller(None, clock) if keys is None else None
         self._callers = [
             (bytes.fromhex(record.sha256), Caller(record, clock))
             for record in (keys.keys if keys is not None else ())
         ]
 
     def caller(self, authorization: str | None) -> Caller:
-        """Who sent this Authorization header. Raises ApiError 401."""
-        if self._anybody is not None:
-            return self._anybody
+        """The caller with this Authorization header; raises ApiError 401."""
+        if self._anonymous is not None:
+            return self._anonymous
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key:
-            message = "an API key is needed: send it as 'Authorization: Bearer …'"
+            message = "an API key is required: send it as 'Authorization: Bearer …'"
             raise ApiError(401, message, code="missing_api_key")
         digest = hashlib.sha256(key.strip().encode()).digest()
         found = None
-        # All of them are compared, so that the time tells nothing about the position.
+        # Compare with every key, so that the time does not depend on which one matches.
         for known, caller in self._callers:
             if hmac.compare_digest(known, digest):
                 found = caller
         if found is None:
-            raise ApiError(401, "this API key is not known here", code="invalid_api_key")
+            raise ApiError(401, "invalid API key", code="invalid_api_key")
         return found
 
 
 def new_key(name: str) -> tuple[str, KeyRecord]:
-    """A key, which is shown once, and the record to store. Raises ValueError for a bad name."""
+    """A new key, and its record for the key file; raises ValueError for an invalid name."""
     key = _KEY_PREFIX + secrets.token_urlsafe(32)
     digest = hashlib.sha256(key.encode()).hexdigest()
     return key, KeyRecord(name=name, sha256=digest)
@@ -97,12 +97,15 @@ def main(arguments: list[str]) -> int:
     try:
         key, record = new_key(name)
     except ValueError:
-        print(f"'{name}': a name is 1 to 64 letters, digits, '.', '_' or '-'", file=sys.stderr)
+        print(
+            f"'{name}' is not a valid name; allowed: 1 to 64 letters, digits, '.', '_' or '-'",
+            file=sys.stderr,
+        )
         return 2
     entry = {"name": record.name, "sha256": record.sha256}
-    print(f"The key, shown this once: {key}")
-    print(f'Its entry under "keys" in api_keys.json: {json.dumps(entry)}')
-    print('It may also have "models": [names], "rpm": number, "concurrency": number.')
+    print(f"API key, printed only now: {key}")
+    print(f'Entry for "keys" in api_keys.json: {json.dumps(entry)}')
+    print('Optional in the entry: "models": [names], "rpm": number, "concurrency": number.')
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Limits how many requests one key may make in a minute."""
+"""Limits the requests per minute of one key."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Callable
 
 
 class MinuteBudget:
-    """A bucket that holds a minute's requests and fills up evenly."""
+    """A token bucket with the size of one minute."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
         self._size = float(per_minute)
         self._per_second = per_minute / 60
-        self._left = self._size
+        self._tokens = self._size
         self._clock = clock
-        self._looked = clock()
+        self._updated = clock()
 
     def take(self) -> float:
-        """Use up one request: 0; or, when none is left, the seconds until there is one again."""
+        """Take one request; returns 0, or the seconds until one is available."""
         now = self._clock()
-        self._left = min(self._size, self._left + (now - self._looked) * self._per_second)
-        self._looked = now
-        if self._left < 1:
-            return (1 - self._left) / self._per_second
-        self._left -= 1
+        self._tokens = min(self._size, self._tokens + (now - self._updated) * self._per_second)
+        self._updated = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._per_second
+        self._tokens -= 1
         return 0.0

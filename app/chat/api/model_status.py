@@ -1,4 +1,4 @@
-"""How the models fare, in the forms that clients and the page read."""
+"""State of the models as JSON, for clients and the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.chat.fleet.replica import Health, Replica, State
 
 
 def describe(pool: ModelPool, created: int) -> dict[str, Any]:
-    """A model as OpenAI's API lists it, with fields of our own about its state."""
+    """A model as OpenAI's API lists it, with additional fields about its state."""
     card = pool.card
     return {
         "id": card.id,
@@ -21,15 +21,15 @@ def describe(pool: ModelPool, created: int) -> dict[str, Any]:
         "context": card.context,
         "external": card.external,
         "placeholder": None if card.placeholder is None else card.placeholder.model_dump(),
-        **_condition(pool.health),
+        **_state(pool.health),
         "slots": pool.slots,
         "busy": pool.in_flight,
-        "queue": len(pool.line),
+        "queue": len(pool.queue),
     }
 
 
 def status(fleet: Fleet, created: int) -> dict[str, Any]:
-    """Everything the page shows about the models; addresses are left out."""
+    """The state of all models and replicas, without IP addresses."""
     models = [
         {**describe(pool, created), "replicas": [_replica(replica) for replica in pool.replicas]}
         for pool in fleet
@@ -41,7 +41,7 @@ def status(fleet: Fleet, created: int) -> dict[str, Any]:
 def _replica(replica: Replica) -> dict[str, Any]:
     return {
         "name": replica.name,
-        **_condition(replica.trouble),
+        **_state(replica.effective_health),
         "draining": replica.draining,
         "slots": replica.slots,
         "busy": replica.in_flight,
@@ -49,7 +49,7 @@ def _replica(replica: Replica) -> dict[str, Any]:
     }
 
 
-def _condition(health: Health) -> dict[str, Any]:
-    # A replica that was not asked yet is about to be: for a reader, the model is on its way.
+def _state(health: Health) -> dict[str, Any]:
+    # The first health check is about to run: report the model as loading.
     state = State.LOADING if health.state is State.UNKNOWN else health.state
     return {"state": state, "reason": health.reason}

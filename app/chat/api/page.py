@@ -1,4 +1,4 @@
-"""The chat page: files that were built before, served as they are."""
+"""Serves the static files of the chat page."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-# The build puts a digest into the names of these, so that they never change.
+WEB_ROOT = Path("/opt/app/chat/web/dist")
+# File names in this folder contain a hash of the content, so the files never change.
 _HASHED_FOLDER = "assets/"
 
 
 class PageFiles(StaticFiles):
-    """Static files; the entry page is asked for again each time, hashed assets never."""
+    """Static files; browsers revalidate the entry page each time, and hashed assets never."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -26,7 +27,7 @@ class PageFiles(StaticFiles):
 
 
 def serve_page(app: FastAPI, web_root: Path) -> None:
-    """Serve the page at `/`; without its files, `/` says so and the API works all the same."""
+    """Serve the page at `/`. Without its files, `/` answers 404 and the API still works."""
     if web_root.joinpath("index.html").is_file():
         app.mount("/", PageFiles(directory=web_root, html=True), name="page")
         return

@@ -1,4 +1,4 @@
-"""The gateway's addresses."""
+"""HTTP routes of the gateway."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from app.chat.middleware.request_record import RequestRecord, record_of
 from app.chat.openai.errors import ApiError
 from app.chat.openai.generation_request import Task, read_request
 from app.chat.relay.exchange import Exchange
-from app.chat.relay.upstream import Upstream
+from app.chat.relay.upstream import UpstreamClient
 from app.chat.server.metrics import CONTENT_TYPE, Metrics
 from app.chat.settings import GatewaySettings
 
-# Set by Cloudflare on everything that comes through a tunnel, and not to be removed by a client.
+# Cloudflare sets these on every request through a tunnel; a client cannot remove them.
 _TUNNEL_HEADERS = ("cf-ray", "cf-connecting-ip")
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """What the routes work with."""
+    """The objects that the routes use."""
 
     settings: GatewaySettings
     fleet: Fleet
     keys: KeyRing
     metrics: Metrics
-    upstream: Upstream
+    upstream: UpstreamClient
     started: int
 
 
-# Not `async` for what they wait for: FastAPI runs plain functions in a thread, which would cost
-# each request two changes of thread.
+# `async` although they await nothing: FastAPI runs other functions in a thread, which would cost
+# each request two thread switches.
 async def _gateway(request: Request) -> Gateway:
     gateway = request.app.state.gateway
     assert isinstance(gateway, Gateway)
@@ -59,13 +59,13 @@ router = APIRouter()
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """Alive: says nothing about the models."""
+    """The process is alive; independent of the models."""
     return {"status": "ok"}
 
 
 @router.get("/ready")
 async def ready(gateway: TheGateway) -> Response:
-    """Whether at least one model answers: 200, otherwise 503."""
+    """200 if at least one model is ready, otherwise 503."""
     report = status(gateway.fleet, gateway.started)
     content = {"ready": report["ready"], "models_ready": report["models_ready"]}
     return JSONResponse(content, 200 if report["ready"] else 503)
@@ -73,23 +73,23 @@ async def ready(gateway: TheGateway) -> Response:
 
 @router.get("/status")
 async def all_status(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
-    """Every model that the caller may use: its state, and why when it is down."""
+    """The models that the caller may use, with state and reason."""
     report = status(gateway.fleet, gateway.started)
-    models = [model for model in report["models"] if _covers(caller, model["id"])]
+    models = [model for model in report["models"] if _may_use(caller, model["id"])]
     return {**report, "models": models}
 
 
 @router.get("/metrics")
 async def metrics(request: Request, gateway: TheGateway) -> Response:
-    """For Prometheus, on the stack's own network only: names of keys are nobody else's business."""
+    """For Prometheus on the stack's network only: the labels expose API key names."""
     if any(name in request.headers for name in _TUNNEL_HEADERS):
-        raise ApiError(404, "there is nothing here", code="not_found")
+        raise ApiError(404, "not found", code="not_found")
     return Response(gateway.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
 @router.get("/v1/models")
 async def models(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
-    pools = [pool for pool in gateway.fleet if _covers(caller, pool.card.id)]
+    pools = [pool for pool in gateway.fleet if _may_use(caller, pool.card.id)]
     return {"object": "list", "data": [describe(pool, gateway.started) for pool in pools]}
 
 
@@ -119,23 +119,23 @@ async def _generate(
 ) -> Response:
     record = record_of(request)
     try:
-        wanted = await read_request(request, path, gateway.settings.limits, piecewise=piecewise)
-        pool, prompt = gateway.fleet.route(wanted.model, wanted.body, caller.models)
+        generation = await read_request(request, path, gateway.settings.limits, piecewise=piecewise)
+        pool, prompt = gateway.fleet.route(generation.model, generation.body, caller.models)
     except ApiError as error:
         record.outcome = error.code
         gateway.metrics.finished(record)
         raise
     record.model = pool.card.id
-    record.streamed = wanted.streams
-    task = wanted.task_for(pool.card.id, prompt)
-    return RelayedAnswer(task, pool, gateway, caller, record)
+    record.streamed = generation.streams
+    task = generation.task_for(pool.card.id, prompt)
+    return RelayedResponse(task, pool, gateway, caller, record)
 
 
-class RelayedAnswer(Response):
-    """A response that is written by an `Exchange`, straight to the server.
+class RelayedResponse(Response):
+    """A response that an `Exchange` writes directly to the ASGI server.
 
-    Starlette's own streaming response notices that a client has gone only when it next has
-    something to send, and puts an iterator between each chunk and the wire.
+    Starlette's streaming response notices a disconnect only when it sends the next chunk, and adds
+    an iterator step for each chunk.
     """
 
     def __init__(
@@ -168,5 +168,5 @@ class RelayedAnswer(Response):
             gateway.metrics.finished(self._record)
 
 
-def _covers(caller: Caller, model: str) -> bool:
+def _may_use(caller: Caller, model: str) -> bool:
     return caller.models is None or model in caller.models

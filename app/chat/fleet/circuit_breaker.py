@@ -1,4 +1,4 @@
-"""Leaves a replica alone for a while after it failed several times in a row."""
+"""Stops sending requests to a replica for a while, after several failures in a row."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class BreakerState(StrEnum):
 
 
 class CircuitBreaker:
-    """Closed: requests pass. Open: none do until the cool-down ends. Half open: one may try.
+    """Closed: allows requests. Open: allows none until the cool-down ends. Half open: allows one.
 
-    Each trial that fails doubles the cool-down, up to the longest; one success closes the breaker.
+    Each failed trial doubles the cool-down, up to the longest; one success closes the breaker.
     """
 
     def __init__(self, settings: Breaker, clock: Callable[[], float]) -> None:
@@ -26,7 +26,7 @@ class CircuitBreaker:
         self._failures = 0
         self._cool_down = settings.cool_down_seconds
         self._open_until: float | None = None
-        self._trial_runs = False
+        self._trial_in_progress = False
 
     @property
     def state(self) -> BreakerState:
@@ -36,36 +36,36 @@ class CircuitBreaker:
 
     @property
     def seconds_left(self) -> float:
-        """How long the cool-down still lasts."""
+        """Seconds until the cool-down ends."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - self._clock())
 
     @property
-    def lets_pass(self) -> bool:
+    def allows_request(self) -> bool:
         state = self.state
         return state is BreakerState.CLOSED or (
-            state is BreakerState.HALF_OPEN and not self._trial_runs
+            state is BreakerState.HALF_OPEN and not self._trial_in_progress
         )
 
-    def begin(self) -> None:
-        """A request was given to the replica."""
+    def request_started(self) -> None:
+        """A request was sent to the replica."""
         if self.state is BreakerState.HALF_OPEN:
-            self._trial_runs = True
+            self._trial_in_progress = True
 
     def succeeded(self) -> None:
         self._failures = 0
         self._cool_down = self._settings.cool_down_seconds
         self._open_until = None
-        self._trial_runs = False
+        self._trial_in_progress = False
 
     def failed(self) -> None:
         self._failures += 1
-        if self._trial_runs:
+        if self._trial_in_progress:
             longest = self._settings.longest_cool_down_seconds
             self._cool_down = min(self._cool_down * 2, longest)
-        if self._trial_runs or self._failures >= self._settings.failures:
+        if self._trial_in_progress or self._failures >= self._settings.failures:
             self._open_until = self._clock() + self._cool_down
-        self._trial_runs = False
+        self._trial_in_progress = False
 
-    def abandoned(self) -> None:
-        """A request ended without saying anything about the replica (its client went away)."""
-        self._trial_runs = False
+    def no_result(self) -> None:
+        """A request ended without a result, for example because its client disconnected."""
+        self._trial_in_progress = False

@@ -1,35 +1,35 @@
-"""Keeps asking every replica whether it can answer, and whether it is about to end."""
+"""Checks the health of every replica, and whether it is draining."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 
-from app.chat.fleet.discovery import Watcher, follow
+from app.chat.fleet.discovery import Watcher, watch_endpoint
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.replica import Health, Replica, State
-from app.chat.relay.upstream import Upstream
+from app.chat.relay.upstream import UpstreamClient
 from app.chat.settings import HealthChecks
+from app.shared.json_log import Log
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
-async def watch_health(fleet: Fleet, upstream: Upstream, settings: HealthChecks) -> None:
-    """Ask until cancelled; each replica in a task of its own, so that none delays another."""
+async def watch_health(fleet: Fleet, upstream: UpstreamClient, settings: HealthChecks) -> None:
+    """Check until cancelled; each replica in its own task, so that none delays another."""
 
     def watcher(pool: ModelPool) -> Watcher:
         return lambda replica: _watch(replica, pool, upstream, settings)
 
     async with asyncio.TaskGroup() as tasks:
         for pool in fleet:
-            for site in pool.sites:
-                tasks.create_task(follow(site, pool, watcher(pool), settings))
+            for endpoint in pool.endpoints:
+                tasks.create_task(watch_endpoint(endpoint, pool, watcher(pool), settings))
 
 
 async def _watch(
-    replica: Replica, pool: ModelPool, upstream: Upstream, settings: HealthChecks
+    replica: Replica, pool: ModelPool, upstream: UpstreamClient, settings: HealthChecks
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_watch_health(replica, pool, upstream, settings))
@@ -38,42 +38,45 @@ async def _watch(
 
 
 async def _watch_draining(
-    replica: Replica, pool: ModelPool, upstream: Upstream, settings: HealthChecks
+    replica: Replica, pool: ModelPool, upstream: UpstreamClient, settings: HealthChecks
 ) -> None:
     while True:
-        says = await upstream.is_draining(replica, settings.timeout)
-        if says is not None and says is not replica.draining:
-            replica.draining = says
-            fields = {"model": pool.card.id, "replica": replica.name}
-            _log.info("drains" if says else "drains no longer", extra={"fields": fields})
+        draining = await upstream.is_draining(replica, settings.timeout)
+        if draining is not None and draining is not replica.draining:
+            replica.draining = draining
+            _log.info(
+                "replica is draining" if draining else "replica stopped draining",
+                model=pool.card.id,
+                replica=replica.name,
+            )
             pool.dispatch()
         await asyncio.sleep(settings.draining_interval)
 
 
 async def _watch_health(
-    replica: Replica, pool: ModelPool, upstream: Upstream, settings: HealthChecks
+    replica: Replica, pool: ModelPool, upstream: UpstreamClient, settings: HealthChecks
 ) -> None:
     now = asyncio.get_running_loop().time
     failures = 0
     while True:
-        asked = now()
+        started = now()
         try:
-            health = await upstream.ask_health(replica, settings.timeout)
+            health = await upstream.check_health(replica, settings.timeout)
         except Exception:
-            # Whatever it is, the other replicas have to be watched on.
-            _log.exception("health check of %s failed", replica.name)
-            health = Health(State.DOWN, "it cannot be asked")
-        if health.state is State.DOWN and replica.last_heard >= asked:
-            # It sent tokens in the meantime: it is busy (or the gateway is), which is not down.
+            # A bug here must not stop the checks of the other replicas.
+            _log.exception("health check failed", model=pool.card.id, replica=replica.name)
+            health = Health(State.DOWN, "its health check failed")
+        if health.state is State.DOWN and replica.last_activity >= started:
+            # It sent tokens in the meantime, so it (or the gateway) is busy, not down.
             health = Health(State.READY)
         failures = failures + 1 if health.state is State.DOWN else 0
-        # A server may miss a question now and then; one that was never ready gets no such credit.
+        # A replica that was ready may fail some checks before it counts as down.
         if failures in (0, settings.failures) or replica.health.state is not State.READY:
             replica.health = health
         pool.dispatch()
-        replica.doubt.clear()
+        replica.check_now.clear()
         ready = replica.health.state is State.READY and not failures
         pause = settings.interval if ready else settings.interval_when_down
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                await replica.doubt.wait()
+                await replica.check_now.wait()

@@ -1,8 +1,8 @@
-"""Remembers which replica has read a conversation, so that its next turn meets the prompt cache.
+"""Records which replica processed a conversation, so that the next turn uses its prompt cache.
 
-llama-server keeps the prompt of each slot and skips the part that a new prompt shares with it, and
-chooses the slot with the longest common prefix by itself. What it cannot do is choose among
-replicas: that is done here, from fingerprints of the conversation's beginnings.
+llama-server caches the prompt of each slot, skips the prefix that a new prompt shares with it, and
+chooses the slot with the longest common prefix itself. The choice of the replica is made here, with
+fingerprints of the prefixes of the conversation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-_REMEMBERED = 4096
+_SIZE = 4096
 _BLOCK_CHARACTERS = 512
 _BLOCKS = 64
 
@@ -20,7 +20,7 @@ Place = TypeVar("Place")
 
 
 def fingerprints(body: Mapping[str, Any]) -> Sequence[int]:
-    """One number for each beginning of the prompt in a request body, the shortest first.
+    """One number for each prefix of the prompt in a request body, the shortest first.
 
     Two requests share a number only if they share everything up to that point: after each message
     of a chat, after each block of characters of a plain prompt.
@@ -43,22 +43,22 @@ def fingerprints(body: Mapping[str, Any]) -> Sequence[int]:
 
 
 class PrefixTable(Generic[Place]):
-    """Where each prompt was last read; the oldest are forgotten."""
+    """The place that last processed each prompt; drops the oldest entries."""
 
-    def __init__(self, size: int = _REMEMBERED) -> None:
+    def __init__(self, size: int = _SIZE) -> None:
         self._size = size
         self._places: OrderedDict[int, Place] = OrderedDict()
 
     def find(self, prompt: Sequence[int]) -> Place | None:
-        """The place that has read the longest known beginning of the prompt."""
+        """The place with the longest recorded prefix of the prompt."""
         for number in reversed(prompt):
             place = self._places.get(number)
             if place is not None:
                 return place
         return None
 
-    def remember(self, prompt: Sequence[int], place: Place) -> None:
-        # The whole prompt is enough: the next turn of the same conversation begins with it.
+    def record(self, prompt: Sequence[int], place: Place) -> None:
+        # Only the whole prompt: the next turn of the conversation starts with it.
         if not prompt:
             return
         self._places[prompt[-1]] = place

@@ -1,4 +1,4 @@
-"""One running model server, as the gateway sees it: where it is, how it fares, how busy it is."""
+"""One running model server: its URLs, health and load."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from app.chat.fleet.circuit_breaker import BreakerState, CircuitBreaker
 
-# In the words of a user, since the page shows them.
-NAME_NOT_KNOWN = "its name is not known on the network"
-NOT_ASKED = "was not asked yet"
+# The page shows these texts.
+UNKNOWN_HOST = "its host name does not resolve"
+NOT_CHECKED = "not checked yet"
 
 
 class State(StrEnum):
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Health:
-    """What is known of a replica, and why, in words that a user of the page may read."""
+    """The state of a replica, and the reason as the page shows it."""
 
     state: State
     reason: str | None = None
@@ -30,14 +30,14 @@ class Health:
 
 @dataclass(eq=False)
 class Replica:
-    """A model server and the requests that it is working on.
+    """A model server and its number of running requests.
 
-    :param name: what logs, metrics and the page call it; an address never leaves the gateway.
-    :param api_url: the address to which `/chat/completions` is appended.
-    :param health_url: asked from time to time; None for a service that cannot be asked.
-    :param status_url: tells whether the server is draining; None for one that cannot tell.
-    :param external: whether it is outside of the stack's network; a proxy may lead to it.
-    :param host: what a request calls the server, where its address stands in place of its name.
+    :param name: for logs, metrics and the page, which never contain IP addresses.
+    :param api_url: the URL to which `/chat/completions` is appended.
+    :param health_url: None for a service without a health check.
+    :param status_url: reports whether the server is draining; None if it does not.
+    :param external: whether it is outside of the stack's network, perhaps behind a proxy.
+    :param host: the Host header, if `api_url` has an IP address instead of the host name.
     """
 
     name: str
@@ -50,38 +50,38 @@ class Replica:
     external: bool = False
     host: str | None = None
     in_flight: int = 0
-    # Orders equally busy replicas: the one that was used longest ago comes first.
+    # Of equally busy replicas, the least recently used one comes first.
     last_used: int = 0
-    # It will end as soon as it has nothing to do.
+    # It stops as soon as it is idle.
     draining: bool = False
-    health: Health = Health(State.UNKNOWN, NOT_ASKED)
-    # When it last sent a piece of an answer, on the event loop's clock.
-    last_heard: float = 0.0
-    # Set when a request found the replica in trouble, so that it is asked again at once.
-    doubt: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    health: Health = Health(State.UNKNOWN, NOT_CHECKED)
+    # When it last sent a chunk, on the clock of the event loop.
+    last_activity: float = 0.0
+    # Set when a request found a problem, to run a health check at once.
+    check_now: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
-    def answers(self) -> bool:
-        """False while there is no hope that it answers a request now."""
+    def available(self) -> bool:
+        """Whether it can be expected to answer a request now."""
         if self.health.state in (State.DOWN, State.LOADING):
             return False
         return self.breaker.state is not BreakerState.OPEN
 
     @property
-    def has_room(self) -> bool:
-        return self.answers and self.breaker.lets_pass and self.in_flight < self.slots
+    def has_free_slot(self) -> bool:
+        return self.available and self.breaker.allows_request and self.in_flight < self.slots
 
     @property
-    def trouble(self) -> Health:
-        """Its health, where an open breaker counts as down."""
+    def effective_health(self) -> Health:
+        """Its health; an open circuit breaker counts as down."""
         if self.health.state is not State.DOWN and self.breaker.state is BreakerState.OPEN:
             seconds = self.breaker.seconds_left
-            return Health(State.DOWN, f"failed repeatedly; is tried again in {seconds:.0f} s")
+            return Health(State.DOWN, f"failed repeatedly; next attempt in {seconds:.0f} s")
         return self.health
 
-    def lost(self, reason: str) -> None:
-        """A request found nobody there; a health check has to find it again."""
+    def mark_unreachable(self, reason: str) -> None:
+        """A request could not connect; mark it as down until a health check succeeds."""
         if self.health_url is None:
             return
         self.health = Health(State.DOWN, reason)
-        self.doubt.set()
+        self.check_now.set()

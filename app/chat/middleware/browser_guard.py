@@ -1,4 +1,4 @@
-"""What browsers are told, and which pages of other sites may call.
+"""Security headers for browsers, and the check of the Origin header.
 
 Sources: the Content Security Policy and Fetch standards; OWASP's list of secure headers.
 """
@@ -13,8 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.chat.openai.errors import ApiError
 
-# The page's own build adds to this what only it can know (trusted types); who may frame it can be
-# said by a header alone.
+# The page's HTML adds its own policy (trusted types). `frame-ancestors` works only in a header.
 _POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -39,10 +38,10 @@ _HEADERS = {
 
 
 class BrowserGuard:
-    """ASGI middleware: security headers on every response, and no request from a foreign page.
+    """ASGI middleware: adds security headers, and refuses requests from pages of other sites.
 
-    A page of another site can send requests without being allowed to read the answers; here those
-    are refused as well, since they would cost computing time. Programs send no Origin header.
+    Browsers let such a page send requests even if it may not read the responses, and each request
+    costs CPU time. Clients other than browsers send no Origin header.
     """
 
     def __init__(self, app: ASGIApp, allowed_origins: Collection[str]) -> None:
@@ -55,19 +54,19 @@ class BrowserGuard:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        foreign = origin is not None and not _same_site(origin, headers.get("host", ""))
+        cross_origin = origin is not None and not _same_site(origin, headers.get("host", ""))
 
         async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 response_headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     response_headers.setdefault(name, value)
-                if foreign and origin in self._allowed:
+                if cross_origin and origin in self._allowed:
                     response_headers["cross-origin-resource-policy"] = "cross-origin"
             await send(message)
 
-        if foreign and origin not in self._allowed:
-            message = "pages of other sites may not call this gateway"
+        if cross_origin and origin not in self._allowed:
+            message = "pages of this origin may not call the gateway"
             refusal = ApiError(403, message, code="origin_not_allowed")
             await refusal.response()(scope, receive, guarded_send)
             return

@@ -1,25 +1,25 @@
-"""Gives every request an id, and writes one line about it when it is over."""
+"""Gives every request an id, and logs one line when it ends."""
 
 from __future__ import annotations
 
-import logging
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.chat.middleware.request_record import RequestRecord, attach_record
+from app.shared.json_log import Log
 
 _ID_HEADER = "x-request-id"
-_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Asked for every few seconds by health checks, scrapers and the page; a line only for failures.
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Requested every few seconds by health checks, Prometheus and the page: log only failures.
 _ROUTINE = frozenset({"/health", "/ready", "/metrics", "/status"})
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 class RequestLog:
-    """ASGI middleware. A client's own request id is kept where it is safe to write into a log."""
+    """ASGI middleware. Keeps the request id of a client if it is safe in a log line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -29,9 +29,9 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         record = RequestRecord()
-        wanted = Headers(scope=scope).get(_ID_HEADER, "")
-        if _ACCEPTABLE_ID.fullmatch(wanted):
-            record.request_id = wanted
+        client_id = Headers(scope=scope).get(_ID_HEADER, "")
+        if _VALID_ID.fullmatch(client_id):
+            record.request_id = client_id
         attach_record(scope, record)
         status = 0
 
@@ -48,13 +48,9 @@ class RequestLog:
             if scope["path"] not in _ROUTINE or status >= 500:
                 _log.info(
                     "request",
-                    extra={
-                        "fields": {
-                            "method": scope["method"],
-                            "path": scope["path"],
-                            "status": status,
-                            "duration_ms": round(record.age * 1000, 1),
-                            **record.log_fields(),
-                        }
-                    },
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    duration_ms=round(record.age * 1000, 1),
+                    **record.log_fields(),
                 )

@@ -1,4 +1,4 @@
-"""What is known of one request: written by those who handle it, read by the log and the metrics."""
+"""Data about one request, for the log and the metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATE_KEY = "record"
 
 @dataclass
 class RequestRecord:
-    """Times are seconds; the ones that did not happen stay None. No prompt, no answer, no key."""
+    """Times in seconds, None for what did not happen. Holds no prompt, no response, no key."""
 
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     arrived: float = field(default_factory=time.monotonic)
@@ -29,7 +29,7 @@ class RequestRecord:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     tokens_per_second: float | None = None
-    # `complete`, `client_gone`, or the code of the error that the client was given.
+    # `complete`, `client_gone`, or the code of the error that the client got.
     outcome: str | None = None
 
     @property
@@ -37,7 +37,7 @@ class RequestRecord:
         return time.monotonic() - self.arrived
 
     def log_fields(self) -> dict[str, Any]:
-        """What there is to say, for one line of the log."""
+        """The fields of the log line."""
         times = {
             "queue_ms": self.queue_seconds,
             "first_token_ms": self.first_token_seconds,

@@ -1,6 +1,6 @@
-"""Errors in the form that OpenAI's clients understand, and how every failure gets that form.
+"""Errors in OpenAI's form, and exception handlers that give every error this form.
 
-The form is `{"error": {"message", "type", "param", "code"}}`, as OpenAI's API reference gives it.
+The form is `{"error": {"message", "type", "param", "code"}}`, from OpenAI's API reference.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 
 
 class ApiError(Exception):
-    """A failure that the client is told about, in OpenAI's form.
+    """An error response in OpenAI's form.
 
-    :param code: a word for programs, which stays the same across versions.
-    :param retry_after: seconds after which another try makes sense; becomes the Retry-After header.
-    :param extra: more fields of the error object, for example the model's own token counts.
+    :param code: for programs; it does not change between versions.
+    :param retry_after: seconds, for the Retry-After header.
+    :param extra: more fields of the error object, for example token counts.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class ApiError(Exception):
         self.extra = dict(extra or {})
 
     @property
-    def kind(self) -> str:
-        """OpenAI's `type` of error, which follows from the status."""
+    def type(self) -> str:
+        """OpenAI's `type` of the error, derived from the status."""
         if self.status in _TYPES:
             return _TYPES[self.status]
         return "server_error" if self.status >= 500 else "invalid_request_error"
@@ -66,7 +66,7 @@ class ApiError(Exception):
         """The error as a JSON document."""
         error = {
             "message": self.message,
-            "type": self.kind,
+            "type": self.type,
             "param": self.param,
             "code": self.code,
             **self.extra,
@@ -80,7 +80,7 @@ class ApiError(Exception):
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Give every failure of `app` OpenAI's form, those of the framework included."""
+    """Give every error of `app` OpenAI's form, including those of the framework."""
 
     @app.exception_handler(ApiError)
     async def _api_error(request: Request, error: ApiError) -> Response:
@@ -95,14 +95,14 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http_error(request: Request, error: HTTPException) -> Response:
-        words = {404: "not_found", 405: "method_not_allowed"}
+        codes = {404: "not_found", 405: "method_not_allowed"}
         message = f"{request.method} {request.url.path}: {error.detail}"
-        refused = ApiError(error.status_code, message, code=words.get(error.status_code, "http"))
-        response = refused.response()
+        api_error = ApiError(error.status_code, message, code=codes.get(error.status_code, "http"))
+        response = api_error.response()
         response.headers.update(error.headers or {})
         return response
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
-        message = "the gateway failed; the request id leads to the reason in its log"
+        message = "internal error; the log of the gateway has the reason under this request id"
         return ApiError(500, message, code="internal").response()

@@ -1,7 +1,7 @@
-"""A client's request for tokens or embeddings: read within limits, checked as far as is ours to.
+"""Reads a client's request for tokens or embeddings, within limits.
 
-Only what the gateway itself needs is looked at. Everything else is between the client and the
-model server and passes through as it came: tools, schemas, grammars, sampling settings.
+It validates only the fields that the gateway uses. All others pass through to the model server
+unchanged: tools, schemas, grammars, sampling settings.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from app.chat.openai.errors import ApiError
 from app.chat.settings import AUTO_MODEL, Limits
 
 
-class Envelope(BaseModel):
-    """The part of a request body that the gateway acts on."""
+class GatewayFields(BaseModel):
+    """The fields of a request body that the gateway uses."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -31,13 +31,13 @@ class Envelope(BaseModel):
 
 @dataclass(frozen=True)
 class Task:
-    """What a model server is to do; small enough to be kept for as long as that takes.
+    """A request to a model server. It is small, because it is kept until the response ends.
 
-    :param path: below the API's root, for example `/chat/completions`.
-    :param streams: whether the client wants its answer in pieces.
-    :param piecewise: whether the model server sends this kind of answer in pieces at all.
-    :param prompt: fingerprints of the prompt's beginnings.
-    :param payload: the body of the request to the model server.
+    :param path: below the root of the API, for example `/chat/completions`.
+    :param streams: whether the client asked for a stream.
+    :param piecewise: whether the model server can stream this kind of response.
+    :param prompt: fingerprints of the prefixes of the prompt.
+    :param payload: the body of the request.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Task:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A request as the client sent it. Parsed JSON can be large: it is not kept while waiting."""
+    """A request from a client. Parsed JSON can be large, so it is not kept while waiting."""
 
     path: str
     model: str
@@ -59,12 +59,12 @@ class GenerationRequest:
     raw: bytes = field(repr=False)
 
     def task_for(self, model: str, prompt: Sequence[int]) -> Task:
-        """The task for the chosen model; the client's own bytes where nothing has to differ."""
+        """The task for the chosen model; the payload is the client's own body if possible."""
         changes: dict[str, Any] = {}
         if self.model == AUTO_MODEL:
             changes["model"] = model
         if self.piecewise and not self.streams:
-            # Asked for in pieces all the same: that shows that it advances, and a stop is noticed.
+            # Stream from the model server: tokens show progress, and it notices a disconnect.
             changes |= {"stream": True, "stream_options": {"include_usage": True}}
         payload = json.dumps({**self.body, **changes}).encode() if changes else self.raw
         return Task(self.path, self.streams, self.piecewise, prompt, payload)
@@ -73,31 +73,31 @@ class GenerationRequest:
 async def read_request(
     request: Request, path: str, limits: Limits, *, piecewise: bool
 ) -> GenerationRequest:
-    """Read and check a body. Raises ApiError: 400, 408, 413, or 429 without room for it."""
+    """Read and validate a body; raises ApiError 400, 408, 413, or 429 if the memory is full."""
     raw = await _read_body(request, limits)
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
-        raise ApiError(400, "the body is not JSON", code="invalid_json") from None
+        raise ApiError(400, "the body is not valid JSON", code="invalid_json") from None
     if not isinstance(body, dict):
-        raise ApiError(400, "the body has to be a JSON object", code="invalid_json")
+        raise ApiError(400, "the body must be a JSON object", code="invalid_json")
     try:
-        envelope = Envelope.model_validate(body)
+        fields = GatewayFields.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         param = str(first["loc"][0])
         message = f"'{param}': {first['msg']}"
         raise ApiError(400, message, code="invalid_request", param=param) from None
-    streams = bool(envelope.stream) and piecewise
-    return GenerationRequest(path, envelope.model, streams, piecewise, body, raw)
+    streams = bool(fields.stream) and piecewise
+    return GenerationRequest(path, fields.model, streams, piecewise, body, raw)
 
 
 async def _read_body(request: Request, limits: Limits) -> bytes:
     too_large = ApiError(
         413, f"the body is larger than {limits.body_bytes} bytes", code="request_too_large"
     )
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limits.body_bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limits.body_bytes:
         raise too_large
     account = body_account(request)
     body = bytearray()
@@ -112,5 +112,5 @@ async def _read_body(request: Request, limits: Limits) -> bytes:
         message = f"the body did not arrive within {limits.body_seconds:g} s"
         raise ApiError(408, message, code="request_timeout") from None
     except ClientDisconnect:
-        raise ApiError(499, "the client went away", code="client_gone") from None
+        raise ApiError(499, "the client disconnected", code="client_gone") from None
     return bytes(body)

@@ -1,11 +1,10 @@
-"""One request carried to a model server and its answer carried back."""
+"""Relays one request to a model server, and its response to the client."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-import logging
 from collections.abc import Mapping
 
 import aiohttp
@@ -17,37 +16,38 @@ from app.chat.middleware.request_record import RequestRecord
 from app.chat.openai.errors import ApiError
 from app.chat.openai.generation_request import Task
 from app.chat.relay import sse
-from app.chat.relay.answer import Answer, StreamedAnswer, WholeAnswer
+from app.chat.relay.response_writer import DocumentWriter, EventStreamWriter, ResponseWriter
 from app.chat.relay.token_count import TokenCount
 from app.chat.relay.upstream import (
     Retry,
-    Upstream,
+    UpstreamClient,
     UpstreamFailure,
-    broken_off,
+    lost_upstream,
     reported_error,
     unreachable,
 )
 from app.chat.settings import GatewaySettings
+from app.shared.json_log import Log
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
-_LONGEST_DOCUMENT = 64 * 2**20
-# A deadline is moved forward at most this often, not with each of thousands of chunks a second.
+_LARGEST_DOCUMENT_BYTES = 64 * 2**20
+# Move the deadline at most this often, not for each of thousands of chunks per second.
 _RENEW_SECONDS = 1.0
 
 
 class Exchange:
-    """Waits for a slot, asks a replica, and tries others as long as no token has come.
+    """Waits for a slot, sends the request to a replica, and retries others before the first token.
 
-    As soon as the client is gone, whatever is going on is given up: the place in the line, the slot
-    and the connection to the model server, which then stops generating.
+    When the client disconnects, it leaves the queue, frees the slot and closes the connection to
+    the model server, which then stops generating.
     """
 
     def __init__(
         self,
         task: Task,
         pool: ModelPool,
-        upstream: Upstream,
+        upstream: UpstreamClient,
         settings: GatewaySettings,
         record: RequestRecord,
     ) -> None:
@@ -61,37 +61,37 @@ class Exchange:
         self._tokens = TokenCount()
 
     async def run(self, receive: Receive, send: Send) -> None:
-        """Answer the client, or stop as soon as it has gone; the record then tells how it ended."""
-        kind = StreamedAnswer if self._task.streams else WholeAnswer
-        answer = kind(send, self, self._keep_alive)
-        work = asyncio.create_task(self._work(answer))
-        gone = asyncio.create_task(_client_gone(receive))
+        """Write the response, or stop when the client disconnects; sets the record's outcome."""
+        writer_type = EventStreamWriter if self._task.streams else DocumentWriter
+        writer = writer_type(send, self, self._keep_alive)
+        work = asyncio.create_task(self._respond(writer))
+        disconnect = asyncio.create_task(_disconnected(receive))
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-            if answer.ended:
-                # The server tells the end of a response in the same way as a client that has left.
+            await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
+            if writer.ended:
+                # Uvicorn reports the end of a response in the same way as a disconnect.
                 await asyncio.wait((work,))
             if not work.done():
                 self._record.outcome = "client_gone"
-            await _end(work, gone)
+            await _cancel(work, disconnect)
         except asyncio.CancelledError:
-            # The server's time to drain is over. Nothing is left to be cancelled after this, so the
-            # cancellation ends here; passed on, it would be logged as a failure of the application.
-            await _end(work, gone)
-            await self._stopped(answer)
+            # The time for the drain is over. Do not raise it again: there is nothing else to
+            # cancel, and Uvicorn would log it as an error of the application.
+            await _cancel(work, disconnect)
+            await self._gateway_stops(writer)
             return
         finally:
             self._tokens.write_to(self._record)
         if not work.cancelled():
             work.result()
 
-    async def _stopped(self, answer: Answer) -> None:
-        """The gateway itself has to end before the answer is complete."""
-        if not answer.ended:
-            message = "the gateway is being restarted"
+    async def _gateway_stops(self, writer: ResponseWriter) -> None:
+        """End an incomplete response, because the gateway stops."""
+        if not writer.ended:
+            message = "the gateway is restarting"
             error = ApiError(503, message, code="gateway_stopped", retry_after=5)
             self._record.outcome = error.code
-            await answer.fail(error)
+            await writer.fail(error)
 
     def headers(self) -> Mapping[str, str]:
         headers = {
@@ -104,67 +104,67 @@ class Exchange:
             headers["x-queue-position"] = str(position)
         return headers
 
-    def place_in_line(self) -> str | None:
+    def queue_comment(self) -> str | None:
         position = self._ticket.position if self._ticket is not None else 0
         if not position:
             return None
-        return "queue " + json.dumps({"position": position, "length": len(self._pool.line)})
+        return "queue " + json.dumps({"position": position, "length": len(self._pool.queue)})
 
-    async def _work(self, answer: Answer) -> None:
+    async def _respond(self, writer: ResponseWriter) -> None:
         try:
-            async with answer.kept_alive():
-                await self._within_time(answer)
+            async with writer.kept_alive():
+                await self._with_time_limit(writer)
             self._record.outcome = "complete"
         except ApiError as error:
             self._record.outcome = error.code
-            if not answer.ended:
-                await answer.fail(error)
+            if not writer.ended:
+                await writer.fail(error)
 
-    async def _within_time(self, answer: Answer) -> None:
+    async def _with_time_limit(self, writer: ResponseWriter) -> None:
         seconds = self._limits.request_seconds
         try:
             async with asyncio.timeout(seconds) as deadline:
-                await self._try_replicas(answer)
+                await self._try_replicas(writer)
         except TimeoutError:
             if not deadline.expired():
                 raise
             message = f"the request took longer than {seconds:g} s"
             raise ApiError(504, message, code="request_timeout") from None
 
-    async def _try_replicas(self, answer: Answer) -> None:
+    async def _try_replicas(self, writer: ResponseWriter) -> None:
         tried: frozenset[Replica] = frozenset()
         for attempt in range(1, self._limits.attempts + 1):
             self._record.attempts = attempt
             ticket = self._ticket = self._pool.enter(self._task.prompt, tried=tried)
             try:
-                replica = await self._turn(ticket)
-                await self._ask(replica, answer)
+                replica = await self._wait_for_slot(ticket)
+                await self._relay_from(replica, writer)
                 return
             except UpstreamFailure as failure:
                 tried |= {replica}
                 self._log_failure(replica, failure)
-                if attempt == self._limits.attempts or not self._may_help(failure.retry, tried):
+                if attempt == self._limits.attempts or not self._should_retry(failure.retry, tried):
                     raise failure.error from failure
             finally:
                 ticket.leave()
 
     def _log_failure(self, replica: Replica, failure: UpstreamFailure) -> None:
-        fields = {
-            "request_id": self._record.request_id,
-            "model": self._pool.card.id,
-            "replica": replica.name,
-            "attempt": self._record.attempts,
-            "reason": failure.error.message,
-        }
-        _log.warning("a replica failed a request", extra={"fields": fields})
+        _log.warning(
+            "a replica failed a request",
+            request_id=self._record.request_id,
+            model=self._pool.card.id,
+            replica=replica.name,
+            attempt=self._record.attempts,
+            reason=failure.error.message,
+        )
 
-    def _may_help(self, retry: Retry, tried: frozenset[Replica]) -> bool:
+    def _should_retry(self, retry: Retry, tried: frozenset[Replica]) -> bool:
         if retry is Retry.ELSEWHERE:
-            return any(replica.answers for replica in self._pool.replicas if replica not in tried)
+            return any(replica.available for replica in self._pool.replicas if replica not in tried)
         return retry is Retry.ANYWHERE
 
-    async def _turn(self, ticket: Ticket) -> Replica:
-        """Wait in the line. Raises ApiError when that takes too long or no replica is left."""
+    async def _wait_for_slot(self, ticket: Ticket) -> Replica:
+        """Wait in the queue; raises ApiError after too long, or when no replica is available."""
         seconds = self._limits.queue_seconds
         try:
             async with asyncio.timeout(seconds) as deadline:
@@ -172,124 +172,128 @@ class Exchange:
         except TimeoutError:
             if not deadline.expired():
                 raise
-            message = f"{self._pool.card.id} was busy for {seconds:g} s"
+            message = f"{self._pool.card.id} had no free slot for {seconds:g} s"
             raise ApiError(429, message, code="queue_timeout", retry_after=10) from None
         self._record.queue_seconds = (self._record.queue_seconds or 0.0) + ticket.waited
         self._record.replica = replica.name
         return replica
 
-    async def _ask(self, replica: Replica, answer: Answer) -> None:
-        """Let one replica answer, and let its circuit breaker know how that went."""
+    async def _relay_from(self, replica: Replica, writer: ResponseWriter) -> None:
+        """Relay the response of one replica, and report the result to its circuit breaker."""
         try:
-            async with asyncio.timeout(self._limits.first_token_seconds) as patience:
-                await self._carry(replica, answer, patience)
+            async with asyncio.timeout(self._limits.first_token_seconds) as deadline:
+                await self._send_and_relay(replica, writer, deadline)
         except UpstreamFailure as failure:
             if failure.blame:
                 replica.breaker.failed()
             else:
-                replica.breaker.abandoned()
+                replica.breaker.no_result()
             raise
         except ApiError:
             replica.breaker.failed()
             raise
         except TimeoutError:
-            if not patience.expired():
+            if not deadline.expired():
                 raise
             replica.breaker.failed()
             raise self._stalled() from None
         except BaseException:
-            replica.breaker.abandoned()
+            replica.breaker.no_result()
             raise
         replica.breaker.succeeded()
 
-    async def _carry(self, replica: Replica, answer: Answer, patience: asyncio.Timeout) -> None:
+    async def _send_and_relay(
+        self, replica: Replica, writer: ResponseWriter, deadline: asyncio.Timeout
+    ) -> None:
         response = await self._upstream.open(
             replica, self._task.path, self._task.payload, self._record.request_id
         )
         try:
             if self._task.piecewise:
-                await self._carry_events(replica, response, answer, patience)
+                await self._relay_events(replica, response, writer, deadline)
             else:
-                assert isinstance(answer, WholeAnswer)
-                await answer.document(await _document(response))
+                assert isinstance(writer, DocumentWriter)
+                await writer.document(await _document(response))
         except (aiohttp.ClientError, OSError, sse.EventTooLong) as error:
-            if self._begun:
-                raise broken_off(
-                    "the model server broke off before the end of its answer"
+            if self._has_token:
+                raise lost_upstream(
+                    "the model server closed the connection before the end of its response"
                 ) from error
             raise unreachable(replica, error) from error
         finally:
-            # Closing what has not been read to its end is what makes llama-server stop.
+            # Closing an incomplete response makes llama-server stop generating.
             response.close()
 
-    async def _carry_events(
+    async def _relay_events(
         self,
         replica: Replica,
         response: aiohttp.ClientResponse,
-        answer: Answer,
-        patience: asyncio.Timeout,
+        writer: ResponseWriter,
+        deadline: asyncio.Timeout,
     ) -> None:
-        """The hot path: a few steps per chunk, none of which decodes it."""
+        """The hot path: a few steps for each chunk, without decoding it."""
         now = asyncio.get_running_loop().time
-        whole = sse.WholeEvents()
+        buffer = sse.EventBuffer()
         renewal = 0.0
         while chunk := await response.content.readany():
-            events = whole.feed(chunk)
+            events = buffer.feed(chunk)
             if not events:
                 continue
             if (error_at := sse.find_error(events)) >= 0:
-                if error_at and self._begun:
-                    await answer.pass_on(events[:error_at])
-                raise self._failed_inside(events[error_at:])
-            if not self._begun:
+                if error_at and self._has_token:
+                    await writer.write_events(events[:error_at])
+                raise self._stream_error(events[error_at:])
+            if not self._has_token:
                 if not sse.has_data(events):
                     continue
-                self._begin()
-            self._tokens.see(events)
+                self._record_first_token()
+            self._tokens.add(events)
             if sse.is_done(events):
-                await answer.finish(events)
-                # Only the end of the body is left; after it, the connection can be used again.
+                await writer.finish(events)
+                # Read the end of the body, so that the connection can be reused.
                 with contextlib.suppress(aiohttp.ClientError):
                     await response.content.readany()
                 return
-            await answer.pass_on(events)
+            await writer.write_events(events)
             if now() >= renewal:
-                replica.last_heard = now()
+                replica.last_activity = now()
                 renewal = now() + _RENEW_SECONDS
-                patience.reschedule(now() + self._limits.silence_seconds)
-        if not (rest := whole.finish()):
-            raise aiohttp.ClientPayloadError("the stream ended before its end")
-        await answer.finish(rest)
+                deadline.reschedule(now() + self._limits.silence_seconds)
+        if not (rest := buffer.finish()):
+            raise aiohttp.ClientPayloadError("the stream ended without its closing event")
+        await writer.finish(rest)
 
     @property
-    def _begun(self) -> bool:
+    def _has_token(self) -> bool:
         return self._record.first_token_seconds is not None
 
-    def _begin(self) -> None:
+    def _record_first_token(self) -> None:
         self._record.first_token_seconds = self._record.age
 
-    def _failed_inside(self, events: bytes) -> ApiError | UpstreamFailure:
+    def _stream_error(self, events: bytes) -> ApiError | UpstreamFailure:
         error = reported_error(events)
-        if self._begun:
+        if self._has_token:
             return error
-        own_fault = error.status >= 500
-        return UpstreamFailure(error, Retry.ELSEWHERE if own_fault else Retry.NOWHERE, own_fault)
+        server_fault = error.status >= 500
+        return UpstreamFailure(
+            error, Retry.ELSEWHERE if server_fault else Retry.NOWHERE, server_fault
+        )
 
     def _stalled(self) -> ApiError:
-        if self._begun:
-            message = f"the answer stood still for {self._limits.silence_seconds:g} s"
+        if self._has_token:
+            message = f"no new token for {self._limits.silence_seconds:g} s"
         else:
-            message = f"there was no token within {self._limits.first_token_seconds:g} s"
+            message = f"no token within {self._limits.first_token_seconds:g} s"
         return ApiError(504, message, code="upstream_stalled")
 
 
-async def _end(*tasks: asyncio.Task[None]) -> None:
+async def _cancel(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
 
 
-async def _client_gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -298,6 +302,6 @@ async def _document(response: aiohttp.ClientResponse) -> bytes:
     document = bytearray()
     while chunk := await response.content.readany():
         document += chunk
-        if len(document) > _LONGEST_DOCUMENT:
-            raise broken_off("the model server's answer is too large")
+        if len(document) > _LARGEST_DOCUMENT_BYTES:
+            raise lost_upstream("the response of the model server is too large")
     return bytes(document)

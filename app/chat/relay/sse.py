@@ -1,7 +1,7 @@
-"""The little of server-sent events that a relay needs: where events end, and what ended a stream.
+"""Server-sent events, as far as a relay needs them: where events end, and how a stream ended.
 
-Source of the format: the HTML standard, "Server-sent events". Events are told apart by scanning
-bytes; nothing is decoded while an answer streams.
+Source of the format: the HTML standard, "Server-sent events". It only scans bytes: nothing is
+decoded while a response streams.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _DONE = (b"data: [DONE]\n\n", b"data: [DONE]\r\n\r\n", b"data:[DONE]\n\n")
 
 
 class EventTooLong(Exception):
-    """The upstream sent so much without ending an event that holding it back is no longer safe."""
+    """An event is larger than the buffer for incomplete events."""
 
 
-class WholeEvents:
-    """Lets whole events through and keeps the beginning of an unfinished one back.
+class EventBuffer:
+    """Passes complete events on, and buffers the beginning of an incomplete one.
 
-    So a comment can be put between two events at any time, and a broken upstream never leaves half
-    an event with the client.
+    So a comment can be inserted between two events at any time, and the client never gets half an
+    event when the connection to the model server breaks.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class WholeEvents:
         return buffered[:end]
 
     def finish(self) -> bytes:
-        """The last event, where the upstream ended without the blank line after it."""
+        """The closing event, if the model server ended without the blank line after it."""
         rest, self._rest = self._rest.strip(), b""
         return rest + b"\n\n" if rest in (b"data: [DONE]", b"data:[DONE]") else b""
 
@@ -51,7 +51,7 @@ def _after(text: bytes, mark: bytes) -> int:
 
 
 def comment(text: str) -> bytes:
-    """A line that clients ignore, but that keeps connections and proxies awake."""
+    """A comment: clients ignore it, and proxies keep the connection open."""
     return f": {text}\n\n".encode()
 
 
@@ -60,23 +60,23 @@ def event(data: bytes) -> bytes:
 
 
 def has_data(events: bytes) -> bool:
-    """Whether there is anything but comments."""
+    """Whether there are events, not only comments."""
     return events.startswith(b"data:") or b"\ndata:" in events
 
 
 def find_error(events: bytes) -> int:
-    """Where the event begins with which a model server reports its failure; -1 without one."""
-    # Inside a JSON string the quotes would be escaped, so this cannot be part of an answer's text.
+    """Start of the event in which the model server reports an error; -1 without one."""
+    # In a JSON string the quotes would be escaped, so generated text cannot contain this.
     return events.find(_ERROR)
 
 
 def is_done(events: bytes) -> bool:
-    """Whether OpenAI's closing event is the last one."""
+    """Whether the last event is OpenAI's closing event."""
     return events.endswith(_DONE)
 
 
 def payloads(events: bytes) -> list[dict[str, Any]]:
-    """The JSON objects of the events; what is no JSON object is left out."""
+    """The JSON objects in the events; other data is skipped."""
     found = []
     for line in events.splitlines():
         if not line.startswith(b"data:"):

@@ -1,4 +1,4 @@
-"""Finds out how many tokens a streamed answer had, without decoding the stream."""
+"""Counts the tokens of a streamed response without decoding the stream."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from app.chat.relay import sse
 
 
 class TokenCount:
-    """Watches the events go by, and reads the accounts of the model server when they are over.
+    """Counts events, and decodes the statistics of the model server at the end.
 
-    llama-server ends every answer with `timings`; others send `usage` when asked to. Without
-    either, each event counts as one token, which is what it nearly always is.
+    llama-server ends every response with `timings`; others send `usage` if requested. Without
+    either, each event counts as one token, which is nearly always right.
     """
 
     def __init__(self) -> None:
         self._events = 0
-        self._accounts = b""
+        self._statistics = b""
         self._first: float | None = None
 
-    def see(self, events: bytes) -> None:
+    def add(self, events: bytes) -> None:
         self._events += events.count(b"data:")
         if self._first is None:
             self._first = time.monotonic()
         if b'"usage"' in events or b'"timings"' in events:
-            self._accounts = events
+            self._statistics = events
 
     def write_to(self, record: RequestRecord) -> None:
-        """Put the numbers into the record; call it when the answer is over, whole or not."""
+        """Write the numbers to the record; called when the response has ended, complete or not."""
         if self._first is None:
             return
-        usage, timings = self._read_accounts()
+        usage, timings = self._read_statistics()
         completion = usage.get("completion_tokens", timings.get("predicted_n"))
         prompt = usage.get("prompt_tokens")
         if prompt is None and "prompt_n" in timings:
@@ -45,10 +45,10 @@ class TokenCount:
             rate = (record.completion_tokens - 1) / seconds
         record.tokens_per_second = rate
 
-    def _read_accounts(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _read_statistics(self) -> tuple[dict[str, Any], dict[str, Any]]:
         usage: dict[str, Any] = {}
         timings: dict[str, Any] = {}
-        for payload in sse.payloads(self._accounts):
+        for payload in sse.payloads(self._statistics):
             if isinstance(payload.get("usage"), dict):
                 usage = payload["usage"]
             if isinstance(payload.get("timings"), dict):

@@ -1,7 +1,7 @@
-"""Opens requests to the model servers, and says what a failure of one means.
+"""HTTP client for the model servers; classifies their failures.
 
-aiohttp instead of httpx, because its parser is C: a streamed chunk costs a sixth of the processor
-time (`python -m benchmarks.gateway_clients` measures both).
+aiohttp instead of httpx, because its parser is written in C: a chunk takes a sixth of the CPU time
+(`python -m benchmarks.gateway_clients` measures both).
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ from typing import Any
 
 import aiohttp
 
-from app.chat.fleet.replica import NAME_NOT_KNOWN, Health, Replica, State
+from app.chat.fleet.replica import UNKNOWN_HOST, Health, Replica, State
 from app.chat.openai.errors import ApiError
 from app.chat.relay import sse
 
-# llama-server closes idle connections after 5 s; a connection is not used again shortly before.
+# llama-server closes idle connections after 5 s: do not reuse one shortly before.
 _KEEP_IDLE_SECONDS = 4.0
-# Until then it keeps looking after each one, which is all that an idle model costs: measured as
-# 0.7 % of a processor with a connection kept from one health check to the next, 0.0 % without.
-_ASKED_SELDOM = {"connection": "close"}
-# A replaced container keeps its name and gets another address.
-_KNOW_NAME_SECONDS = 2
-_POOL: Any = {
+# An open connection costs an idle llama-server CPU time: 0.7 % of a CPU with one that stays open
+# between health checks, 0.0 % without.
+_CLOSE_CONNECTION = {"connection": "close"}
+# A replaced container keeps its name and gets another IP address.
+_DNS_CACHE_SECONDS = 2
+_CONNECTOR_OPTIONS: Any = {
     "limit": 0,
     "keepalive_timeout": _KEEP_IDLE_SECONDS,
-    "ttl_dns_cache": _KNOW_NAME_SECONDS,
+    "ttl_dns_cache": _DNS_CACHE_SECONDS,
 }
 _LONGEST_ERROR_BYTES = 64 * 1024
 _LONGEST_MESSAGE = 1000
-# What a client may read of a model server's own error object.
+# The fields of a model server's error object that clients get.
 _PUBLIC_ERROR_FIELDS = ("n_prompt_tokens", "n_ctx")
-# The server has no such function (llama-server without --embeddings); another try changes nothing.
+# The server does not support the endpoint (llama-server without --embeddings): do not retry.
 _NOT_SUPPORTED = 501
 
 
 class Retry(StrEnum):
-    """Where another try may help."""
+    """Where to retry a failed request."""
 
     NOWHERE = "nowhere"
-    # A server that refused or failed would do the same again, and work for it again.
+    # The same replica would fail again.
     ELSEWHERE = "elsewhere"
     ANYWHERE = "anywhere"
 
 
 @dataclass(eq=False)
 class UpstreamFailure(Exception):
-    """A replica did not answer as it should.
+    """A replica did not answer a request.
 
-    :param error: what the client is told if no other try helps.
-    :param retry: where another try may help.
-    :param blame: whether it speaks against the replica (rather than against the request).
+    :param error: the client gets it if no retry succeeds.
+    :param retry: where to retry.
+    :param blame: whether the replica is at fault, not the request.
     """
 
     error: ApiError
@@ -65,29 +65,33 @@ class UpstreamFailure(Exception):
     blame: bool
 
 
-class Upstream:
-    """One connection pool for all the model servers, and one for what is outside of the stack.
+class UpstreamClient:
+    """A connection pool for model servers of the stack, and one for external services.
 
-    The first ignores HTTP_PROXY and its like: requests between services never go to a proxy.
+    The first ignores HTTP_PROXY and similar variables: requests inside the stack use no proxy.
     """
 
     def __init__(self, connect_seconds: float) -> None:
-        self._inside = _session(connect_seconds, aiohttp.TCPConnector(**_POOL), trust_env=False)
-        self._outside = _session(
-            connect_seconds, aiohttp.TCPConnector(ssl=outside_tls(), **_POOL), trust_env=True
+        self._internal = _session(
+            connect_seconds, aiohttp.TCPConnector(**_CONNECTOR_OPTIONS), trust_env=False
+        )
+        self._external = _session(
+            connect_seconds,
+            aiohttp.TCPConnector(ssl=external_tls(), **_CONNECTOR_OPTIONS),
+            trust_env=True,
         )
 
     async def close(self) -> None:
-        await self._inside.close()
-        await self._outside.close()
+        await self._internal.close()
+        await self._external.close()
 
     async def open(
         self, replica: Replica, path: str, body: bytes, request_id: str
     ) -> aiohttp.ClientResponse:
-        """Send a request; returns once the head of a good answer is there.
+        """Send a request; returns after the headers of a response with status 200.
 
-        No header of the client is passed on: llama-server keeps generating after a client went
-        away when asked to by a header, and a key of the gateway is nobody else's business.
+        The client's headers are not forwarded: one of them makes llama-server generate on after a
+        disconnect, and the gateway's API keys must not leave the gateway.
         Raises UpstreamFailure.
         """
         headers = {"content-type": "application/json", "x-request-id": request_id}
@@ -112,49 +116,49 @@ class Upstream:
     async def _post(
         self, replica: Replica, path: str, body: bytes, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        session = self._outside if replica.external else self._inside
+        session = self._external if replica.external else self._internal
         url = replica.api_url + path
         try:
             return await session.post(url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # llama-server closes each connection after a hundred requests, without a word. That
-            # speaks against nobody, and no token was made.
+            # llama-server closes each connection after a hundred requests, silently. Not the
+            # replica's fault, and nothing was generated: retry once.
             return await session.post(url, data=body, headers=headers, allow_redirects=False)
 
-    async def ask_health(self, replica: Replica, seconds: float) -> Health:
-        """What the replica's health address says; never raises for a replica in trouble."""
+    async def check_health(self, replica: Replica, seconds: float) -> Health:
+        """The health of a replica; connection errors are reported as DOWN."""
         assert replica.health_url is not None
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._ask(replica, replica.health_url, **_ASKED_SELDOM) as response,
+                self._get(replica, replica.health_url, **_CLOSE_CONNECTION) as response,
             ):
                 content = await response.content.read(_LONGEST_ERROR_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Health(State.DOWN, _reason(error))
         if response.status == 200:
             return Health(State.READY)
-        if _loads(response.status, content):
-            return Health(State.LOADING, "the model is being loaded")
-        return Health(State.DOWN, f"its health check answered {response.status}")
+        if _is_loading(response.status, content):
+            return Health(State.LOADING, "the model is loading")
+        return Health(State.DOWN, f"its health check returned status {response.status}")
 
     async def is_draining(self, replica: Replica, seconds: float) -> bool | None:
-        """Whether the replica says that it is about to end; None where it says nothing."""
+        """Whether the replica reports that it is draining; None without a response."""
         assert replica.status_url is not None
         try:
-            async with asyncio.timeout(seconds), self._ask(replica, replica.status_url) as response:
+            async with asyncio.timeout(seconds), self._get(replica, replica.status_url) as response:
                 return b"draining" in await response.content.read(_LONGEST_ERROR_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 
-    def _ask(
+    def _get(
         self, replica: Replica, url: str, **headers: str
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if replica.host is not None:
             headers["host"] = replica.host
-        return self._inside.get(url, headers=headers)
+        return self._internal.get(url, headers=headers)
 
 
 def _session(
@@ -170,10 +174,10 @@ def _session(
     )
 
 
-def outside_tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
-    """TLS that trusts the image's authorities, and those in the file that EXTRA_CA_FILE names.
+def external_tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
+    """TLS settings that trust the image's authorities and those in EXTRA_CA_FILE.
 
-    True is aiohttp's own default, which trusts the former.
+    True is aiohttp's default, which trusts only the image's authorities.
     """
     extra = environ.get("EXTRA_CA_FILE")
     if not extra:
@@ -184,22 +188,22 @@ def outside_tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | boo
 
 
 def unreachable(replica: Replica, error: Exception) -> UpstreamFailure:
-    """The failure of a connection that could not be made, or broke before the first token."""
+    """The failure of a connection that could not be opened or broke before the first token."""
     reason = _reason(error)
     if isinstance(error, aiohttp.ClientConnectorError):
-        replica.lost(reason)
-    message = f"the model server could not be reached: {reason}"
+        replica.mark_unreachable(reason)
+    message = f"cannot reach the model server: {reason}"
     failure = ApiError(502, message, code="upstream_unreachable", retry_after=2)
     return UpstreamFailure(failure, Retry.ANYWHERE, blame=True)
 
 
-def broken_off(message: str) -> ApiError:
-    """What a client is told when an answer ends before its end."""
+def lost_upstream(message: str) -> ApiError:
+    """The error for a response that ended before it was complete."""
     return ApiError(502, message, code="upstream_lost")
 
 
 def error_object(content: bytes) -> dict[str, Any]:
-    """The error object of a model server's answer; empty when there is none."""
+    """The error object of a model server's response; empty if there is none."""
     try:
         parsed = json.loads(content)
     except ValueError:
@@ -211,24 +215,24 @@ def error_object(content: bytes) -> dict[str, Any]:
 
 
 def reported_error(events: bytes) -> ApiError:
-    """The error that a model server reported as an event of its stream."""
+    """The error that a model server reported as an event in its stream."""
     for payload in sse.payloads(events):
         error = payload.get("error")
         if isinstance(error, dict):
             code = error.get("code")
             if isinstance(code, int) and 400 <= code < 500:
                 return public_error(code, error)
-    return broken_off("the model server failed")
+    return lost_upstream("the model server failed")
 
 
 def public_error(status: int, error: Mapping[str, Any]) -> ApiError:
-    """A model server's own error, with the fields that are meant for the client and no other."""
+    """A model server's error, with only the fields that are public."""
     code = error.get("code")
     param = error.get("param")
     kind = error.get("type")
     return ApiError(
         status,
-        str(error.get("message", f"the model server refused the request ({status})"))[
+        str(error.get("message", f"the model server rejected the request (status {status})"))[
             :_LONGEST_MESSAGE
         ],
         code=code if isinstance(code, str) else str(kind or "upstream_refused"),
@@ -241,49 +245,49 @@ def _refusal(
     replica: Replica, status: int, headers: Mapping[str, str], content: bytes
 ) -> UpstreamFailure:
     if status in (401, 403) and replica.token is not None:
-        message = "the upstream service refuses the gateway's own token"
+        message = "the upstream service rejected the gateway's token"
         refused = ApiError(502, message, code="upstream_auth")
         return UpstreamFailure(refused, Retry.NOWHERE, blame=True)
     if status == 429:
         wait = headers.get("retry-after", "")
         after = float(wait) if wait.isdigit() else 10.0
-        message = "the upstream service limits the rate of requests"
+        message = "the rate limit of the upstream service is reached"
         busy = ApiError(429, message, code="upstream_rate_limit", retry_after=after)
         return UpstreamFailure(busy, Retry.ELSEWHERE, blame=False)
     if 400 <= status < 500 or status == _NOT_SUPPORTED:
         wrong = public_error(status, error_object(content))
         return UpstreamFailure(wrong, Retry.NOWHERE, blame=False)
-    if _loads(status, content):
-        replica.health = Health(State.LOADING, "the model is being loaded")
-        replica.doubt.set()
-        loading = ApiError(503, "the model is being loaded", code="model_loading", retry_after=5)
+    if _is_loading(status, content):
+        replica.health = Health(State.LOADING, "the model is loading")
+        replica.check_now.set()
+        loading = ApiError(503, "the model is loading", code="model_loading", retry_after=5)
         return UpstreamFailure(loading, Retry.ELSEWHERE, blame=False)
-    # The text of a server's own failure may name files and addresses, so it stays here. One bad
-    # request can cause a plain 500 on every replica, so that alone speaks against none of them.
+    # The text of a server error may contain paths and IP addresses, so clients do not get it. One
+    # bad request can cause a 500 on every replica, so a 500 is not the replica's fault.
     message = f"the model server failed (status {status})"
     failed = ApiError(502, message, code="upstream_failed", retry_after=2)
     return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500)
 
 
-def _loads(status: int, content: bytes) -> bool:
-    """llama-server answers so until it can be used, and its container while it fetches a model."""
+def _is_loading(status: int, content: bytes) -> bool:
+    """How llama-server answers while it loads, and its container while it downloads a model."""
     return status == 503 and b'"unavailable_error"' in content
 
 
 def _reason(error: Exception) -> str:
-    """Why a connection failed, without the address that the library's own words contain."""
+    """Why a connection failed, without the IP address that is in the library's message."""
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return NAME_NOT_KNOWN
+            return UNKNOWN_HOST
         case aiohttp.ClientProxyConnectionError():
             return "the proxy cannot be reached"
         case aiohttp.ClientHttpProxyError():
-            return f"the proxy refuses the connection (status {error.status})"
+            return f"the proxy refused the connection (status {error.status})"
         case aiohttp.ClientConnectorCertificateError():
             return "its certificate is not trusted"
         case aiohttp.ServerTimeoutError() | TimeoutError():
-            return "it does not answer in time"
+            return "no response in time"
         case aiohttp.ClientConnectorError():
-            return "the connection is refused"
+            return "connection refused"
         case _:
-            return "the connection broke"
+            return "the connection was lost"

@@ -1,4 +1,4 @@
-"""What Prometheus can learn about the gateway, per model and per name of a key."""
+"""Prometheus metrics of the gateway, by model and API key name."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ _RATE_BUCKETS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000)
 
 
 class Metrics:
-    """Counts finished requests, and reads the state of the fleet whenever it is asked."""
+    """Counts finished requests, and reads the state of the fleet at each scrape."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._registry = registry = CollectorRegistry()
         by = ("model", "key")
         self._requests = Counter(
-            "gateway_requests", "Requests by how they ended", (*by, "outcome"), registry=registry
+            "gateway_requests", "Requests by outcome", (*by, "outcome"), registry=registry
         )
         self._tokens = Counter(
-            "gateway_tokens", "Tokens read and written", (*by, "kind"), registry=registry
+            "gateway_tokens", "Tokens of prompts and completions", (*by, "kind"), registry=registry
         )
         self._retries = Counter(
-            "gateway_retries", "Tries after the first one", ("model",), registry=registry
+            "gateway_retries", "Attempts after the first one", ("model",), registry=registry
         )
         self._seconds = Histogram(
             "gateway_request_seconds",
-            "A whole request, waiting included",
+            "Duration of a request, including the queue",
             by,
             buckets=_WAIT_BUCKETS,
             registry=registry,
         )
         self._queue = Histogram(
             "gateway_queue_wait_seconds",
-            "Waiting for a slot",
+            "Time in the queue",
             ("model",),
             buckets=_WAIT_BUCKETS,
             registry=registry,
         )
         self._first_token = Histogram(
             "gateway_first_token_seconds",
-            "From the request to the first token, waiting included",
+            "Time to the first token, including the queue",
             ("model",),
             buckets=_WAIT_BUCKETS,
             registry=registry,
         )
         self._rate = Histogram(
             "gateway_tokens_per_second",
-            "Speed of one answer after its first token",
+            "Speed of a response after its first token",
             ("model",),
             buckets=_RATE_BUCKETS,
             registry=registry,
@@ -85,32 +85,36 @@ class Metrics:
                 histogram.labels(model).observe(value)
 
     def text(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 class _FleetState(Collector):
-    """Gauges that need no bookkeeping: they are read from the pools at the time of the scrape."""
+    """Gauges that are read from the pools at each scrape."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
     def collect(self) -> Iterator[Metric]:
         by_model, by_replica = ("model",), ("model", "replica")
-        line = GaugeMetricFamily("gateway_queue_length", "Waiting requests", labels=by_model)
-        running = GaugeMetricFamily("gateway_in_flight", "Requests in work", labels=by_replica)
-        slots = GaugeMetricFamily("gateway_slots", "Requests that fit at once", labels=by_replica)
-        ready = GaugeMetricFamily("gateway_replica_ready", "1 if it answers", labels=by_replica)
+        queue = GaugeMetricFamily("gateway_queue_length", "Requests in the queue", labels=by_model)
+        running = GaugeMetricFamily("gateway_in_flight", "Requests in progress", labels=by_replica)
+        slots = GaugeMetricFamily(
+            "gateway_slots", "Parallel requests of the replica", labels=by_replica
+        )
+        ready = GaugeMetricFamily(
+            "gateway_replica_ready", "1 if the replica is ready", labels=by_replica
+        )
         breaker = GaugeMetricFamily(
-            "gateway_breaker_open", "1 open, 0.5 trying again, 0 closed", labels=by_replica
+            "gateway_breaker_open", "1 open, 0.5 half open, 0 closed", labels=by_replica
         )
         levels = {BreakerState.OPEN: 1.0, BreakerState.HALF_OPEN: 0.5, BreakerState.CLOSED: 0.0}
         for pool in self._fleet:
-            line.add_metric([pool.card.id], len(pool.line))
+            queue.add_metric([pool.card.id], len(pool.queue))
             for replica in pool.replicas:
                 labels = [pool.card.id, replica.name]
                 running.add_metric(labels, replica.in_flight)
                 slots.add_metric(labels, replica.slots)
-                ready.add_metric(labels, float(replica.trouble.state is State.READY))
+                ready.add_metric(labels, float(replica.effective_health.state is State.READY))
                 breaker.add_metric(labels, levels[replica.breaker.state])
-        yield from (line, running, slots, ready, breaker)
+        yield from (queue, running, slots, ready, breaker)

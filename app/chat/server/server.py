@@ -1,4 +1,4 @@
-"""How the HTTP server is set up around the application, and how it takes its leave."""
+"""Uvicorn configuration and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+HANDOVER_SECONDS = 2.0
+"""After SIGTERM: serve on and close each connection after its response, so that clients reconnect
+to the next container. Then, for half as long: accept no connection, and still answer open ones."""
 _TICK_SECONDS = 0.1
 
 
 def server_config(app: ASGIApp, host: str, port: int, drain_seconds: float) -> uvicorn.Config:
-    """Uvicorn's settings: the fast loop and parser, logs of our own, nothing told about itself.
+    """Uvicorn with uvloop and httptools, without its own logs and its Server header.
 
-    :param drain_seconds: how long running answers may go on after a request to stop.
+    :param drain_seconds: at shutdown, how long running requests may take to finish.
     """
     return uvicorn.Config(
         app,
@@ -30,21 +33,21 @@ def server_config(app: ASGIApp, host: str, port: int, drain_seconds: float) -> u
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        # Longer than cloudflared keeps an idle connection (90 s): the side that sends requests has
-        # to be the one that closes, or a request may meet a connection that is just being closed.
+        # Longer than cloudflared keeps an idle connection (90 s): if the server closes idle
+        # connections first, a request may arrive on a connection that is just being closed.
         timeout_keep_alive=120,
         timeout_graceful_shutdown=math.ceil(drain_seconds),
     )
 
 
 def connections_waiting(listener: socket.socket) -> Iterator[socket.socket]:
-    """Accept what clients have connected to so far."""
+    """Accept the connections that are in the backlog of a listening socket."""
     listener.setblocking(False)
     while True:
         try:
             connection, _ = listener.accept()
         except ConnectionAbortedError:
-            # This one has gone again.
+            # The client has closed this connection already.
             continue
         except OSError:
             return
@@ -53,22 +56,22 @@ def connections_waiting(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 class Server(uvicorn.Server):
-    """Stops so that no request is lost, as long as another server takes over.
+    """Shuts down without losing a request, as long as another server takes over.
 
-    Once told to stop, it serves on, and every answer ends its connection, so that clients let go of
-    theirs by themselves. Then it accepts none any more: new ones reach its successor, while those
-    that were just made are still answered. Only then do running answers drain.
+    After SIGTERM it still serves, and each response closes its connection, so that clients
+    reconnect. Then it closes its listening socket: new connections reach the next container, and
+    connections made before are still answered. Then running requests drain.
     """
 
-    def __init__(self, config: uvicorn.Config, farewell_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, handover_seconds: float) -> None:
         super().__init__(config)
-        self._farewell_seconds = farewell_seconds
+        self._handover_seconds = handover_seconds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.config.encoded_headers.append((b"connection", b"close"))
-        await self._serve_on(self._farewell_seconds)
+        await self._serve_on(self._handover_seconds)
         listeners = [
-            # The system's socket stays open as long as one of its numbers does.
+            # A duplicated file descriptor keeps the socket open after uvicorn closes its own.
             socket.socket(fileno=os.dup(listener.fileno()))
             for server in self.servers
             for listener in server.sockets
@@ -76,13 +79,15 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         for listener in listeners:
-            await self._take_in_the_last(listener)
-        await self._serve_on(self._farewell_seconds / 2)
+            await self._accept_backlog_and_close(listener)
+        await self._serve_on(self._handover_seconds / 2)
         await super().shutdown(sockets)
 
-    async def _take_in_the_last(self, listener: socket.socket) -> None:
-        """Close a listening socket, but for the connections that wait in it: closing would reset
-        them, and their clients have been told that they are connected."""
+    async def _accept_backlog_and_close(self, listener: socket.socket) -> None:
+        """Accept the connections in the backlog, then close the listening socket.
+
+        Closing it alone would reset connections that clients see as established.
+        """
         waiting = [*connections_waiting(listener)]
         listener.close()
         loop = asyncio.get_running_loop()
@@ -90,7 +95,7 @@ class Server(uvicorn.Server):
             await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        """As uvicorn makes one for each connection that it accepts."""
+        """The protocol object that uvicorn creates for each accepted connection."""
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config,
             server_state=self.server_state,
@@ -99,7 +104,7 @@ class Server(uvicorn.Server):
         return protocol
 
     async def _serve_on(self, seconds: float) -> None:
-        """A second signal of the terminal ends it at once."""
+        """Serve for some seconds; a second SIGINT ends the wait at once."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + seconds
         while loop.time() < ends and not self.force_exit:

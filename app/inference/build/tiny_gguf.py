@@ -1,15 +1,15 @@
-"""Writes a tiny language model: a real GGUF file of a few hundred kilobytes that speaks nonsense.
+"""Writes the placeholder model `tiny`: a small GGUF file that generates random text.
 
-It stands in for a model where no hub can be reached, so that everything around a model (loading,
-chat template, streaming, slots, metrics) runs as it would with a real one. It has the llama
-architecture and two blocks, and its next word depends almost only on the word before: the first
-dimensions of the embedding say what kind of word a token is, and the output layer says which kinds
-may follow. The blocks add a little noise, which keeps attention and feed-forward layers at work.
+Tests and machines without a model hub use it, so that loading, chat template, streaming, slots and
+metrics work as with a real model. It has the llama architecture and two blocks. The next word
+depends almost only on the previous one: the first dimensions of the embedding encode the kind of
+word of a token, and the output layer the kinds that may follow. The blocks add a little noise, so
+that attention and feed-forward layers have an effect.
 
 Every number comes from a fixed seed and is exact in half precision, so every machine writes the
 same bytes.
 
-    python -m inference.tiny_gguf tiny.gguf
+    python -m app.inference.build.tiny_gguf tiny.gguf
 """
 
 import math
@@ -34,7 +34,7 @@ NORM_EPSILON = 1e-5
 IMPOSSIBLE = -30.0
 """The logit of a word that cannot follow."""
 
-# What kinds of word there are. ELSE is every token of the prompt that is no word of the model's.
+# The kinds of words. ELSE is every token of the prompt that is not a word of the model.
 WORDS = {
     "FIRST": ["The", "Every", "One", "This", "Another", "Some"],
     "OPENING": ["▁The", "▁Every", "▁One", "▁This", "▁Another", "▁No"],
@@ -70,7 +70,7 @@ WORDS = {
     "ELSE": [],
 }
 
-# How often one kind follows another.
+# The probability of each kind after another one.
 FOLLOWERS = {
     "ELSE": {"FIRST": 1.0},
     "FIRST": {"SUBJECT": 1.0},
@@ -107,7 +107,7 @@ class Token:
 def vocabulary() -> list[Token]:
     """The tokens in the order of their ids; the first three ids are fixed by convention.
 
-    Single characters and raw bytes take in whatever a user writes; the model never says them.
+    Single characters and raw bytes encode any prompt; the model never generates them.
     """
     special = [
         Token("<unk>", gguf.TokenType.UNKNOWN),
@@ -132,7 +132,7 @@ def vocabulary() -> list[Token]:
 
 
 def write_tiny_gguf(file: Path) -> None:
-    """Writes the model; its directory must exist."""
+    """Write the model; its directory must exist."""
     tokens = vocabulary()
     writer = gguf.GGUFWriter(file, "llama")
     _describe(writer)
@@ -174,7 +174,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokens: list[Token]) -> None:
 
 
 def _add_tensors(writer: gguf.GGUFWriter, tokens: list[Token]) -> None:
-    # The legacy generator: its sequence is promised never to change.
+    # NumPy guarantees that the sequence of this legacy generator never changes.
     random = np.random.RandomState(SEED)
     ones = np.ones(WIDTH, dtype=np.float32)
     writer.add_tensor("token_embd.weight", _embeddings(tokens))
@@ -201,7 +201,7 @@ def _embeddings(tokens: list[Token]) -> Matrix:
 
 def _output(tokens: list[Token], random: np.random.RandomState) -> Matrix:
     """For each token and each kind before it, the logit of the token after that kind."""
-    # A single one among WIDTH numbers has this size once it has been normalised.
+    # The value of a single 1 among WIDTH numbers after normalisation.
     scale = math.sqrt(WIDTH)
     matrix = np.asarray(_noise(random, len(tokens), WIDTH))
     for index, token in enumerate(tokens):
@@ -209,7 +209,7 @@ def _output(tokens: list[Token], random: np.random.RandomState) -> Matrix:
             share = FOLLOWERS[kind].get(token.kind, 0.0)
             members = len(WORDS[token.kind])
             logit = math.log(share / members) if share and members else IMPOSSIBLE
-            # Eighths: exact in half precision, and the same wherever a logarithm is rounded.
+            # Eighths are exact in half precision, and hide how a machine rounds logarithms.
             matrix[index, before] += round(logit * 8) / 8 / scale
     return matrix
 

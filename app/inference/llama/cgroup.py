@@ -1,4 +1,4 @@
-"""CPU and memory that this container may use, read from its control group (versions 1 and 2)."""
+"""CPU and memory limits of this container, read from its control group (versions 1 and 2)."""
 
 import os
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ NO_LIMIT_BYTES = 1 << 60
 
 
 def usable_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
-    """Whole CPUs that the CPU set and the CPU quota leave, at least 1.
+    """Whole CPUs within the CPU set and the CPU quota, at least 1.
 
-    A fraction is rounded down: llama-server's threads wait for each other after every layer, so one
-    thread more than the quota feeds stalls all of them whenever the quota is used up.
+    A fraction is rounded down: llama-server's threads wait for each other after every layer. With
+    one thread more than the quota allows, all of them stall whenever the quota is used up.
     """
     if affinity is None:
         affinity = len(os.sched_getaffinity(0))
@@ -20,14 +20,14 @@ def usable_cpus(root: Path = Path("/"), affinity: int | None = None) -> int:
     return max(1, min(affinity, *(int(quota) for quota in quotas), affinity))
 
 
-def has_whole_machine() -> bool:
-    """Whether neither a CPU set nor a quota leaves less than all CPUs of the machine."""
+def has_all_cpus() -> bool:
+    """Whether the container may use all CPUs of the machine, without CPU set or quota."""
     cpus = os.cpu_count() or 1
     return usable_cpus() == cpus and os.sched_getaffinity(0) == set(range(cpus))
 
 
 def memory_limit_bytes(root: Path = Path("/")) -> int | None:
-    """The memory limit in bytes, or None where there is none."""
+    """The memory limit in bytes; None without a limit."""
     limits = [
         int(text)
         for group in _groups(root, "memory")
@@ -40,8 +40,8 @@ def memory_limit_bytes(root: Path = Path("/")) -> int | None:
 def _groups(root: Path, controller: str) -> Iterator[Path]:
     """The directories that may limit `controller` for this process.
 
-    Inside a container the group's own directory is usually mounted as the top one; where the host's
-    whole tree is visible instead, /proc/self/cgroup says where in it the process lives.
+    Inside a container the directory of its group is usually the root of the mount. Where the whole
+    tree of the host is visible instead, /proc/self/cgroup has the path of the group in it.
     """
     mount = root / "sys/fs/cgroup"
     yield mount

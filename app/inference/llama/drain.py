@@ -1,12 +1,12 @@
-"""Runs llama-server, and lets it end its answers before it ends: `drain.py PORT STATUS SECONDS …`.
+"""Runs llama-server and drains it on SIGTERM: `drain.py PORT STATUS_PORT SECONDS COMMAND…`.
 
-llama-server drops what it is answering as soon as it gets SIGTERM. So it gets it only when it is
-idle, when its answers stand still, or when SECONDS are over. Until then it serves on, and whoever
-asks the port STATUS is told `draining`, so that its share of new requests goes elsewhere. Its own
-end is the container's end, with its exit code.
+llama-server drops its running requests as soon as it receives SIGTERM. So this process sends it
+only when llama-server is idle, when its requests make no progress, or after SECONDS. Until then
+llama-server serves on, and STATUS_PORT answers `draining`, so that the gateway sends new requests
+to other replicas. When llama-server exits, this process exits with the same code.
 
-This process stays beside the engine for as long as that runs: it imports little, and is run as a
-script by a Python without its site packages, which keeps it at a few megabytes.
+It runs as long as llama-server does: it imports little, and runs as a script of a Python without
+site packages, which needs a few megabytes of memory.
 """
 
 import os
@@ -17,22 +17,22 @@ import threading
 import time
 
 CANNOT_START = 18
-"""`ExitCode.NO_ENGINE` of failure.py, which is not imported here."""
+"""`ExitCode.CANNOT_START` of failure.py, which is not imported here."""
 
 NOTICE_SECONDS = 2.0
-"""The gateway asks every second; after this, nobody who asks sends anything more."""
-LOOK_SECONDS = 0.25
-LOOKS = 2
-"""A request may be on its way into a slot: idle is what was idle so many times in a row."""
-STILL_SECONDS = 60.0
-"""Answers without progress for so long are not waited for; one step of a long prompt shows none."""
-ANSWER_SECONDS = 2.0
+"""The gateway polls the status every second; after this time it sends no new requests."""
+POLL_SECONDS = 0.25
+IDLE_POLLS = 2
+"""llama-server counts as idle after so many idle polls in a row: a request may be on its way."""
+STALLED_SECONDS = 60.0
+"""Requests without progress for so long are dropped; one batch of a long prompt shows none."""
+REQUEST_SECONDS = 2.0
 KILL_SECONDS = 3.0
-"""An idle engine ends at once. One that still answers never does: it waits for its clients."""
+"""An idle llama-server exits at once. A busy one never does: it waits for its clients."""
 
-ASKED_TO_STOP = {signal.SIGTERM, signal.SIGINT}
-PASSED_ON = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
-AWAITED = {signal.SIGCHLD, *ASKED_TO_STOP, *PASSED_ON}
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+FORWARDED_SIGNALS = {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+HANDLED_SIGNALS = {signal.SIGCHLD, *STOP_SIGNALS, *FORWARDED_SIGNALS}
 
 
 class Status:
@@ -48,20 +48,20 @@ class Status:
         return port
 
     def start(self) -> None:
-        threading.Thread(target=self._answer_all, daemon=True).start()
+        threading.Thread(target=self._serve, daemon=True).start()
 
-    def _answer_all(self) -> None:
+    def _serve(self) -> None:
         while True:
             try:
                 connection, _ = self._listener.accept()
                 with connection:
-                    self._answer(connection)
+                    self._respond(connection)
             except OSError:
-                # Of a client that left, or of too many at once: the next one is another matter.
-                time.sleep(LOOK_SECONDS)
+                # A client disconnected, or too many files are open: go on with the next one.
+                time.sleep(POLL_SECONDS)
 
-    def _answer(self, connection: socket.socket) -> None:
-        connection.settimeout(ANSWER_SECONDS)
+    def _respond(self, connection: socket.socket) -> None:
+        connection.settimeout(REQUEST_SECONDS)
         connection.recv(8192)
         body = f'{{"status": "{self.word}"}}'
         connection.sendall(
@@ -70,28 +70,28 @@ class Status:
         )
 
 
-def work(port: int) -> bytes | None:
-    """What the engine does, in a form that changes with every token; None for nothing.
+def current_work(port: int) -> bytes | None:
+    """llama-server's busy slots, in a form that changes with every token; None if it is idle.
 
-    One that does not listen yet, or loads its model, does nothing.
+    While it starts or loads its model, it is idle.
     """
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=REQUEST_SECONDS) as connection:
             connection.sendall(b"GET /slots HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            answer = b""
-            while piece := connection.recv(65536):
-                answer += piece
+            response = b""
+            while chunk := connection.recv(65536):
+                response += chunk
     except ConnectionRefusedError:
         return None
     except OSError:
-        # It answers between two steps, and the step of a long prompt takes long.
-        return b"a step"
-    slots = answer.partition(b"\r\n\r\n")[2]
+        # It answers between two batches, and a batch of a long prompt takes long.
+        return b"processing a batch"
+    slots = response.partition(b"\r\n\r\n")[2]
     return slots if b'"is_processing":true' in slots.replace(b" ", b"") else None
 
 
 def exit_code(child: int) -> int | None:
-    """The code with which the child ended, as a shell would tell it; None while it runs."""
+    """The exit code of the child, as a shell would report it; None while it runs."""
     ended, state = os.waitpid(child, os.WNOHANG)
     if not ended:
         return None
@@ -100,61 +100,66 @@ def exit_code(child: int) -> int | None:
 
 
 def run(command: list[str], port: int, status: Status, drain_seconds: float) -> int:
-    """Run the engine to its end, and give back the exit code for the container."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
+    """Run llama-server until it exits; returns the exit code for the container."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS)
     try:
         child = os.posix_spawn(command[0], command, os.environ, setsigmask=())
     except OSError as error:
-        say("error", f"llama-server cannot be started: {error.strerror}")
+        log("error", f"llama-server cannot be started: {error.strerror}")
         return CANNOT_START
     status.start()
     while True:
-        number = signal.sigwait(AWAITED)
+        number = signal.sigwait(HANDLED_SIGNALS)
         if number == signal.SIGCHLD:
             if (code := exit_code(child)) is not None:
                 return code
-        elif number in ASKED_TO_STOP:
+        elif number in STOP_SIGNALS:
             status.word = "draining"
-            say("info", f"draining: ends when it is idle, or in {drain_seconds:g} s")
-            return drained(child, port, drain_seconds)
+            log("info", f"draining: stops when idle, or in {drain_seconds:g} s")
+            return drain(child, port, drain_seconds)
         else:
             os.kill(child, number)
 
 
-def drained(child: int, port: int, seconds: float) -> int:
-    """Wait until the engine is idle, and stop it; a second wish to stop shortens the wait."""
-    begun = moved_at = time.monotonic()
-    looks = 0
+def drain(child: int, port: int, seconds: float) -> int:
+    """Wait until llama-server is idle, and stop it; a second stop signal ends the wait."""
+    started = progress_at = time.monotonic()
+    idle_polls = 0
     before = None
-    while looks < LOOKS and time.monotonic() < begun + seconds:
-        came = signal.sigtimedwait(AWAITED, LOOK_SECONDS)
-        if came and came.si_signo in ASKED_TO_STOP:
+    while idle_polls < IDLE_POLLS and time.monotonic() < started + seconds:
+        received = signal.sigtimedwait(HANDLED_SIGNALS, POLL_SECONDS)
+        if received and received.si_signo in STOP_SIGNALS:
             break
-        if came and (code := exit_code(child)) is not None:
+        if received and (code := exit_code(child)) is not None:
             return code
-        if time.monotonic() < begun + NOTICE_SECONDS:
+        if time.monotonic() < started + NOTICE_SECONDS:
             continue
-        now = work(port)
-        looks = looks + 1 if now is None else 0
+        now = current_work(port)
+        idle_polls = idle_polls + 1 if now is None else 0
         if now is None or now != before:
-            before, moved_at = now, time.monotonic()
-        elif time.monotonic() >= moved_at + STILL_SECONDS:
+            before, progress_at = now, time.monotonic()
+        elif time.monotonic() >= progress_at + STALLED_SECONDS:
             break
-    idle = looks == LOOKS
-    say("info", f"{'idle' if idle else 'still busy'}, ends after {time.monotonic() - begun:.1f} s")
-    os.kill(child, signal.SIGTERM)
-    killed_at = time.monotonic() + KILL_SECONDS
-    while exit_code(child) is None:
-        if time.monotonic() >= killed_at:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            break
-        signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
+    state = "idle" if idle_polls == IDLE_POLLS else "still busy"
+    log("info", f"stopping llama-server: {state} after {time.monotonic() - started:.1f} s")
+    stop(child)
     return 0
 
 
-def say(level: str, message: str) -> None:
-    """One line in the form of the program's log."""
+def stop(child: int) -> None:
+    """Send SIGTERM, and SIGKILL if the child has not exited soon after."""
+    os.kill(child, signal.SIGTERM)
+    kill_at = time.monotonic() + KILL_SECONDS
+    while exit_code(child) is None:
+        if time.monotonic() >= kill_at:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            break
+        signal.sigtimedwait({signal.SIGCHLD}, POLL_SECONDS)
+
+
+def log(level: str, message: str) -> None:
+    """Write one line in the form of app/shared/json_log.py."""
     now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
     print(f'{{"time": "{now}", "level": "{level}", "message": "{message}"}}', flush=True)
 
@@ -164,7 +169,7 @@ def main(arguments: list[str]) -> int:
     try:
         status = Status(int(status_port))
     except OSError as error:
-        say("error", f"port {status_port} cannot be opened: {error.strerror}")
+        log("error", f"port {status_port} cannot be opened: {error.strerror}")
         return CANNOT_START
     return run(command, int(port), status, float(seconds))
 

@@ -1,4 +1,4 @@
-"""SHA-256 of model files, remembered so that gigabytes are not read again at every start."""
+"""SHA-256 of model files, recorded so that a start does not read gigabytes again."""
 
 import hashlib
 import os
@@ -7,11 +7,13 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.inference import log
+from app.shared.json_log import Log
+
+log = Log(__name__)
 
 
 class DigestRecord(BaseModel):
-    """The digest of a file as it was when it was read: any change of size or time voids it."""
+    """The digest of a file, valid as long as its size and modification time do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,24 +34,24 @@ class DigestRecord(BaseModel):
 
 
 def sha256_of(file: Path) -> str:
-    """Reads the whole file; lower-case hexadecimal digits."""
+    """Read the whole file; returns lower-case hexadecimal digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def remembered_sha256(file: Path, record: Path) -> str:
-    """The digest of `file`: from `record` when that still fits, else computed and recorded."""
+def recorded_sha256(file: Path, record: Path) -> str:
+    """The digest of `file`: from `record` if that is valid, otherwise computed and recorded."""
     known = _read(record)
     if known is not None and known == DigestRecord.of(file, known.sha256):
         return known.sha256
     log.info("computing SHA-256", file=str(file), size_bytes=file.stat().st_size)
     found = sha256_of(file)
-    remember(file, found, record)
+    write_record(file, found, record)
     return found
 
 
-def remember(file: Path, sha256: str, record: Path) -> None:
-    """Writes the record in one step; where that fails, the next start takes longer, no more."""
+def write_record(file: Path, sha256: str, record: Path) -> None:
+    """Write the record atomically. If that fails, the next start computes the digest again."""
     draft = record.with_name(f"{record.name}.{os.getpid()}.new")
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +59,7 @@ def remember(file: Path, sha256: str, record: Path) -> None:
         os.replace(draft, record)
     except OSError as error:
         log.warning(
-            "the digest cannot be remembered; the next start computes it again",
+            "the digest cannot be recorded; the next start computes it again",
             record=str(record),
             reason=str(error),
         )

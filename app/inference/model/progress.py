@@ -1,17 +1,20 @@
-"""What a person sees while a model is being fetched: percent, speed and time left."""
+"""Progress of a download in the log: percent, speed and time left."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.inference import log
+from app.shared.json_log import Log
+
+log = Log(__name__)
+
 
 REPORT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How far a download has come. Sizes in bytes; what depends on an unknown total is None."""
+class DownloadState:
+    """State of a download. Sizes in bytes; percent and time left are None without a total."""
 
     received: int
     total: int | None
@@ -34,23 +37,26 @@ class Pace:
 
 
 class ProgressReports:
-    """Turns the byte counts of a download into a log line every few seconds."""
+    """Logs the progress of a download every few seconds.
+
+    :param report: receives the progress as text.
+    """
 
     def __init__(
         self,
         total: int | None,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total = total
-        self._tell = tell
+        self._report = report
         self._clock = clock
         self._reported_at: float | None = None
         self._reported_size = 0
 
     def __call__(self, received: int) -> None:
-        """Takes the size of the file so far; the first call only marks where this start begins."""
+        """Takes the current size of the file; the first call only sets the starting point."""
         now = self._clock()
         if self._reported_at is None:
             self._reported_at, self._reported_size = now, received
@@ -58,16 +64,16 @@ class ProgressReports:
         seconds = now - self._reported_at
         if seconds < REPORT_SECONDS:
             return
-        # A server that ignores the wish to resume makes the file shrink once.
+        # The file shrinks when a server ignores the Range header and the download starts again.
         fetched = max(0, received - self._reported_size)
         self._reported_at, self._reported_size = now, received
-        pace = Pace(received, self._total, fetched / seconds)
-        self._tell(f"fetching the model: {pace}")
+        state = DownloadState(received, self._total, fetched / seconds)
+        self._report(f"fetching the model: {state}")
         log.info(
             "fetching the model",
-            percent=pace.percent,
-            mb_per_second=round(pace.bytes_per_second / 1e6, 1),
-            seconds_left=pace.seconds_left,
-            received_bytes=pace.received,
-            total_bytes=pace.total,
+            percent=state.percent,
+            mb_per_second=round(state.bytes_per_second / 1e6, 1),
+            seconds_left=state.seconds_left,
+            received_bytes=state.received,
+            total_bytes=state.total,
         )

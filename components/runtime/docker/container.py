@@ -7,7 +7,7 @@ import pulumi_docker as docker
 
 from components.config.field_types import MEBIBYTE
 from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs
-from components.runtime.labels import service_label, stack_label
+from components.runtime.labels import files_label, service_label, stack_label
 
 
 def hardened_container(
@@ -21,7 +21,7 @@ def hardened_container(
     labels = [stack_label(args.stack), service_label(args.service)]
     if args.files:
         version = pulumi.Output.all(*(files.version for files in args.files)).apply(",".join)
-        labels.append({"label": "llm-stack.files", "value": version})
+        labels.append(files_label(version))
     return docker.Container(
         name,
         image=args.image,
@@ -71,7 +71,7 @@ def hardened_container(
         else None,
         stop_timeout=args.stop_grace,
         destroy_grace_seconds=args.stop_grace,
-        # The health gate waits, and tells why: see components/runtime/docker/health.py.
+        # The health gate waits, and reports why not: see components/runtime/docker/health.py.
         wait=False,
         opts=pulumi.ResourceOptions.merge(
             opts,

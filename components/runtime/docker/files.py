@@ -1,4 +1,4 @@
-"""Files handed to a container in a volume: configuration, and secrets nothing else may show."""
+"""Files for a container, in a volume: configuration, and secrets that nothing else shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class MountedFiles(pulumi.ComponentResource):
     """A small volume, filled through a container that is created and never started.
 
     Docker cannot upload into a container whose root is read-only, and a variable or argument would
-    show a secret to everyone who may inspect the container. The state holds the contents encrypted.
+    show a secret in `docker inspect`. The contents are encrypted in the state.
 
     Other contents are another volume: the container that still serves keeps the files that it was
     started with, and no file outlives its setting.
@@ -22,7 +22,7 @@ class MountedFiles(pulumi.ComponentResource):
 
     mount: Mount
     version: pulumi.Output[str]
-    """Another value whenever a content changes; tells nothing about the contents."""
+    """Changes with every content, and does not reveal it."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class MountedFiles(pulumi.ComponentResource):
                 )
                 for file, content in sorted(args.files.items())
             ],
-            # Deleted first, it would take along who reads the files, in the order of a dependency.
+            # Deleted before its replacement, it would first delete what depends on it.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
         self.version = carrier.id

@@ -11,23 +11,23 @@ from docker import DockerClient
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from components.engine.client import asked, engine
+from components.engine.client import docker_client, run_blocking
 
 LAST_LINES = 15
 POLL_SECONDS = 0.5
-# What the engine notes as the exit code of a health check that it had to end.
+# The exit code that the engine reports for a health check that timed out.
 CHECK_TIMED_OUT = -1
-# The longer a container takes, the less it matters to know of it at once.
-PATIENCE = 1 / 20
+# Poll every 5 % of the elapsed time, within the two limits.
+POLL_SHARE = 1 / 20
 LONGEST_POLL_SECONDS = 5.0
-# A container that is healthy sooner needs no words.
+# Log progress only after this long.
 PROGRESS_SECONDS = 5.0
-# What never served has nothing to finish.
+# It never served a request, so a short stop timeout is enough.
 STOP_SECONDS = 10
 
 
 class NotHealthy(Exception):
-    """A container that will not serve; `str()` tells why, with its last log lines."""
+    """A container that will not become healthy; `str()` has the reason and its last log lines."""
 
 
 async def wait_until_healthy(
@@ -42,11 +42,11 @@ async def wait_until_healthy(
     :param docker_host: None for the one that DOCKER_HOST names.
     :param reporter: the resource under which Pulumi shows the container's log lines meanwhile.
     """
-    client = await asked(engine, docker_host)
+    client = await run_blocking(docker_client, docker_host)
     try:
-        container = await asked(client.containers.get, container_id)
+        container = await run_blocking(client.containers.get, container_id)
         if container.status == "exited":
-            await asked(container.start)
+            await run_blocking(container.start)
         try:
             async with asyncio.timeout(time_limit):
                 check = EarlyCheck(client, container)
@@ -54,9 +54,9 @@ async def wait_until_healthy(
         except TimeoutError:
             failure = f"not healthy after {time_limit} s"
         if failure:
-            said = await asked(last_lines, container, LAST_LINES)
-            await asked(container.stop, timeout=STOP_SECONDS)
-            raise NotHealthy(f"{container.name}: {failure}\n{said}")
+            last_log = await run_blocking(last_lines, container, LAST_LINES)
+            await run_blocking(container.stop, timeout=STOP_SECONDS)
+            raise NotHealthy(f"{container.name}: {failure}\n{last_log}")
     finally:
         client.close()
 
@@ -64,30 +64,30 @@ async def wait_until_healthy(
 async def _failure_while_waiting(
     container: Container, check: EarlyCheck, reporter: pulumi.Resource | None
 ) -> str | None:
-    """Wait for health, telling now and then what the container says; None once it is healthy."""
+    """Wait for health, and log the container's newest line now and then; None once healthy."""
     started = time.monotonic()
-    told = ""
+    reported = ""
     while True:
-        await asked(container.reload)
+        await run_blocking(container.reload)
         if is_healthy(container.attrs):
             return None
         if failure := failure_of(container.attrs):
             return failure
-        if await asked(check.passes):
+        if await run_blocking(check.passes):
             return None
         waited = time.monotonic() - started
         if waited > PROGRESS_SECONDS:
-            said = await asked(last_lines, container, 1)
-            if said != told:
-                pulumi.log.info(f"waiting for health, {waited:.0f} s: {said}", reporter)
-            told = said
-        await asyncio.sleep(min(max(POLL_SECONDS, waited * PATIENCE), LONGEST_POLL_SECONDS))
+            last_log = await run_blocking(last_lines, container, 1)
+            if last_log != reported:
+                pulumi.log.info(f"waiting for health, {waited:.0f} s: {last_log}", reporter)
+            reported = last_log
+        await asyncio.sleep(min(max(POLL_SECONDS, waited * POLL_SHARE), LONGEST_POLL_SECONDS))
 
 
 class EarlyCheck:
-    """Runs a container's own health check before the engine does, which first waits an interval.
+    """Runs a container's own health check before the engine does, which waits an interval first.
 
-    Engines before Docker 25 know no shorter one for the start, and later ones wait five seconds
+    Engines before Docker 25 have no shorter interval for the start, later ones wait five seconds
     (https://docs.docker.com/reference/dockerfile/#healthcheck). A check that hangs is not ended
     here; the engine ends its own.
     """
@@ -108,7 +108,7 @@ class EarlyCheck:
                 self._api.exec_start(self._running, detach=True)
             state = self._api.exec_inspect(self._running)
         except (APIError, OSError):
-            # The program ended meanwhile, or the engine is slow: its own account will tell.
+            # The program exited meanwhile, or the engine is slow: its state shows that later.
             self._running = None
             return False
         if not state["Running"]:
@@ -144,7 +144,7 @@ def failure_of(attrs: dict[str, Any]) -> str | None:
         return f"its program ended with exit code {state['ExitCode']}{out_of_memory}"
     if state.get("Health", {}).get("Status") == "unhealthy":
         log = state["Health"].get("Log") or [{"ExitCode": 0, "Output": ""}]
-        # A check that found no time to finish tells of a busy machine, not of a broken program.
+        # A check that timed out shows a busy machine, not a broken program.
         if log[-1]["ExitCode"] != CHECK_TIMED_OUT:
             return f"its health check fails: {log[-1]['Output'].strip()}"
     return None

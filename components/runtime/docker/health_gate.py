@@ -1,4 +1,4 @@
-"""A gate that opens when a container serves, else fails with the container's words."""
+"""A gate that opens when a container is healthy, else fails with the end of its log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.runtime.gate import Gate
 
 @dataclass(frozen=True)
 class HealthGateArgs:
-    """Which container to wait for, how many seconds, on which engine (None: DOCKER_HOST says)."""
+    """The container, how many seconds to wait, and the engine (None: that of DOCKER_HOST)."""
 
     container_id: pulumi.Input[str]
     timeout: int
@@ -21,9 +21,9 @@ class HealthGateArgs:
 class HealthGate(Gate):
     """Waits for a new container before what depends on it, or removes its predecessor, goes on.
 
-    The provider's own wait looks at creation only, waits out its whole time for a container that
-    has long died, and says nothing of the reason. Here the wait hangs on a value that enters the
-    state only once the container was healthy: what failed is checked again by the next update.
+    The provider's own wait covers creation only, lasts its whole time for a container that has
+    exited, and does not report the reason. Here the wait belongs to a value that enters the state
+    only once the container was healthy: what failed is checked again by the next update.
     """
 
     container_id: pulumi.Output[str]

@@ -19,7 +19,7 @@ from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
 
 @dataclass(frozen=True)
 class DockerOrchestrator:
-    """Containers on the engine at `host` (None: where DOCKER_HOST says)."""
+    """Containers on the engine at `host` (None: that of DOCKER_HOST)."""
 
     carrier_image: pulumi.Input[str]
     host: str | None = None
@@ -40,7 +40,7 @@ class DockerOrchestrator:
     def volume(
         self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
     ) -> pulumi.Input[str]:
-        # A changed label or option would replace the volume, and delete what it holds.
+        # A changed label or option would replace the volume, and delete its content.
         keep = pulumi.ResourceOptions(
             protect=args.protect,
             retain_on_delete=True,

@@ -13,14 +13,14 @@ import docker
 import pulumi
 from docker.models.services import Service
 
-from components.engine.client import asked, engine
+from components.engine.client import docker_client, run_blocking
 from components.runtime.docker.health import LAST_LINES, POLL_SECONDS, PROGRESS_SECONDS, NotHealthy
 
 # A log is fetched from the nodes, of which one may be dead.
 LOG_SECONDS = 10
-# Room is sometimes made by what just ends; what finds none for so long waits in vain.
+# Capacity may free up while old tasks stop; give up after this many seconds.
 NO_NODE_SECONDS = 45
-# A node that has just joined may refuse a task once, until it knows the network.
+# A node that has just joined may reject a task once, until it has the network.
 REFUSALS_TOLERATED = 2
 
 Task = dict[str, Any]
@@ -38,19 +38,19 @@ async def wait_until_converged(
     A version that fails does not stay: Swarm takes an update back, or it is taken back here. A
     service that never had another version is stopped, and started again by the next update.
     """
-    client = await asked(engine, docker_host)
+    client = await run_blocking(docker_client, docker_host)
     try:
-        service = await asked(client.services.get, service_id)
-        watch = await asked(_begin, service, replicas)
+        service = await run_blocking(client.services.get, service_id)
+        watch = await run_blocking(_begin, service, replicas)
         try:
             async with asyncio.timeout(time_limit):
                 failure = await _failure_while_waiting(watch, reporter)
         except TimeoutError:
             failure = Failure(f"not running after {time_limit} s", watch.newest)
         if failure:
-            said = await _last_lines(service, failure.task)
-            await asked(_back_out, watch)
-            raise NotHealthy(f"{service.name}: {failure.reason}\n{said}")
+            last_log = await _last_lines(service, failure.task)
+            await run_blocking(_back_out, watch)
+            raise NotHealthy(f"{service.name}: {failure.reason}\n{last_log}")
     finally:
         client.close()
 
@@ -70,7 +70,7 @@ class Watch:
     service: Service
     replicas: int
     known: frozenset[str]
-    """Tasks that had failed before this update, and say nothing about it."""
+    """Tasks that had failed before this update, and so do not count."""
     never_ran: bool
     """Whether it has no version that ever worked."""
     status: dict[str, Any] = field(default_factory=dict)
@@ -114,24 +114,24 @@ def has_never_run(attrs: Mapping[str, Any]) -> bool:
 
 
 async def _failure_while_waiting(watch: Watch, reporter: pulumi.Resource | None) -> Failure | None:
-    """Wait, telling now and then how far it is; None once all tasks run."""
+    """Wait, and log the progress now and then; None once all tasks run."""
     started = time.monotonic()
-    told = ""
+    reported = ""
     while True:
-        await asked(watch.look)
+        await run_blocking(watch.look)
         waited = time.monotonic() - started
         if has_converged(watch.status, watch.tasks, watch.replicas):
             return None
         if failure := failure_of(watch.status, watch.tasks, waited):
             if failure.task is None:
-                everything = await asked(tasks_of, watch.service)
+                everything = await run_blocking(tasks_of, watch.service)
                 task = newest_failure(everything)
                 return Failure(f"{failure.reason}: {reason_of(task)}", task) if task else failure
             return failure
         state = progress(watch.tasks, watch.replicas)
-        if state != told and waited > PROGRESS_SECONDS:
+        if state != reported and waited > PROGRESS_SECONDS:
             pulumi.log.info(f"waiting for the Swarm, {waited:.0f} s: {state}", reporter)
-            told = state
+            reported = state
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -174,10 +174,10 @@ def newest_failure(tasks: Sequence[Task]) -> Task | None:
 
 
 def reason_of(task: Task) -> str:
-    """What the Swarm says of a task, with its exit code where it had a program that ended."""
+    """The Swarm's error or message of a task, with its exit code if its program exited."""
     status = task["Status"]
-    said = status.get("Err") or status.get("Message", "")
-    return f"its task is {status['State']}: {said}"
+    last_log = status.get("Err") or status.get("Message", "")
+    return f"its task is {status['State']}: {last_log}"
 
 
 def progress(tasks: Sequence[Task], replicas: int) -> str:
@@ -193,9 +193,9 @@ def _runs(task: Task) -> bool:
 
 
 def tasks_of(service: Service, *, up_to_date: bool = False) -> list[Task]:
-    """A service's tasks, of all its versions or of the present one; Docker's client asks as well.
+    """A service's tasks, of all its versions or of the present one.
 
-    A task that is not asked to change says nothing of the version that it runs.
+    A task that is not to change does not show the version that it runs.
     """
     filters = {"_up-to-date": True} if up_to_date else {}
     found: list[Task] = service.tasks(filters=filters)  # type: ignore[no-untyped-call]
@@ -207,12 +207,12 @@ async def _last_lines(service: Service, task: Task | None) -> str:
     if task is not None:
         with contextlib.suppress(TimeoutError, docker.errors.APIError):
             async with asyncio.timeout(LOG_SECONDS):
-                return await asked(_log_of, service, task["ID"])
+                return await run_blocking(_log_of, service, task["ID"])
     return ""
 
 
 def _log_of(service: Service, task_id: str) -> str:
-    """A service's log is that of all its tasks; the details before each line tell whose it is."""
+    """A service's log is that of all its tasks; the details before each line name the task."""
     log = b"".join(service.logs(details=True, stdout=True, stderr=True, tail=str(LAST_LINES)))
     lines = log.decode("utf-8", "replace").splitlines()
     mine = [line for line in lines if f"task.id={task_id}" in line.partition(" ")[0]]

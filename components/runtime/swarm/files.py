@@ -1,4 +1,4 @@
-"""Files handed to the services of a Swarm: its own secrets and configs."""
+"""Files for the services of a Swarm: secrets and configs of Swarm's own kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.runtime.orchestrator import SECRETS_DIRECTORY, FilesArgs
 
 
 class SwarmFiles(pulumi.ComponentResource):
-    """One Swarm secret or config a file, under a name of its own for each content.
+    """One Swarm secret or config a file, with another name for each content.
 
     Neither can be changed in a Swarm. Another content is another one, made before the service
     moves over to it; the old one goes last.

@@ -19,7 +19,7 @@ from components.runtime.swarm.service_gate import SwarmGate, SwarmGateArgs
 
 @dataclass(frozen=True)
 class SwarmOrchestrator:
-    """Services of the Swarm whose manager is at `host` (None: where DOCKER_HOST says)."""
+    """Services of the Swarm whose manager is at `host` (None: that of DOCKER_HOST)."""
 
     settings: SwarmSettings
     registry: pulumi.ResourceOptions | None
@@ -74,7 +74,7 @@ class SwarmOrchestrator:
         labels = self.settings.placement.get(service, {})
         constraints = [f"node.labels.{key}=={value}" for key, value in labels.items()]
         if service == MONITOR and not constraints:
-            # Where its history lies: on the manager, of which there is often only one.
+            # Its history is in a volume of the node: the manager, of which there is often only one.
             constraints = ["node.role==manager"]
         spread = self.settings.spread_over
         return Placement(constraints, f"node.labels.{spread}" if spread else None)

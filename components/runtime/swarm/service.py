@@ -18,11 +18,11 @@ from components.runtime.labels import service_label, stack_label
 
 # How long after a task has become healthy it still counts for or against its version, in seconds.
 WATCHED = 10
-# Seconds until a task that ended is started anew.
+# Seconds until a task that exited is restarted.
 RESTART_DELAY = 5
 TEMPORARY_BYTES = 64 * 1024**2
-# Swarm sends no request to a task before its health check has passed, and starts it anew when the
-# check fails. Engines before Docker 25 first wait a whole interval.
+# Swarm sends no request to a task before its health check has passed, and restarts it when the
+# check fails. Engines before Docker 25 wait a whole interval first.
 CHECKED_EVERY = "10s"
 
 
@@ -178,7 +178,7 @@ def _temporary_files() -> docker.ServiceTaskSpecContainerSpecMountArgsDict:
 
 
 def go_duration(seconds: int) -> str:
-    """As the engine reads it back: `60s` would be a change at every refresh, since it says `1m`."""
+    """As the engine returns it: `60s` would be a change at every refresh, since it returns `1m`."""
     hours, rest = divmod(seconds, 3600)
     minutes, rest = divmod(rest, 60)
     parts = ((hours, "h"), (minutes, "m"), (rest, "s"))

@@ -1,4 +1,4 @@
-"""A gate that opens when a Swarm runs a service's new version, else tells why not."""
+"""A gate that opens when a Swarm runs a service's new version, else fails with the reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SwarmGateArgs:
 
     service_id: pulumi.Input[str]
     version: pulumi.Input[str]
-    """Another value whenever the service is told to run something else."""
+    """Changes with everything that the service runs."""
     replicas: int
     timeout: int
     docker_host: str | None = None
@@ -24,13 +24,13 @@ class SwarmGateArgs:
 class SwarmGate(Gate):
     """Waits until a Swarm has moved a service to its new version.
 
-    Swarm itself watches the new tasks and goes back to the version before when one fails. Here the
-    update hears of it: it fails, with the reason and the task's last words. The value that lets it
-    pass enters the state only afterwards, so what failed is looked at again by the next update.
+    Swarm itself watches the new tasks, and rolls back when one fails. With this gate the update
+    fails too, with the reason and the end of the task's log. The value that opens the gate enters
+    the state only afterwards, so what failed is checked again by the next update.
     """
 
     service_id: pulumi.Output[str]
-    """Known once the service runs as it is told to."""
+    """Known once the service runs this version."""
 
     def __init__(
         self, name: str, args: SwarmGateArgs, opts: pulumi.ResourceOptions | None = None

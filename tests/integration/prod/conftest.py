@@ -126,7 +126,7 @@ class ProdStack(StackUnderTest):
 
     def ids(self) -> dict[str, str]:
         """Container ids by service."""
-        return {name: container.id for name, container in self.containers().items()}
+        return {name: str(container.id) for name, container in self.containers().items()}
 
     def state(self) -> str:
         """The state as it is stored, secrets encrypted."""

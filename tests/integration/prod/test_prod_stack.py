@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import docker
 import httpx
@@ -105,17 +107,16 @@ def server_lives(stack: ProdStack) -> dict[str, tuple[str, int]]:
 def kill_connectors(stack: ProdStack, names: list[str]) -> None:
     """Each dies of SIGKILL from within, as of a crash: the engine has no hand in it."""
     for name in names:
-        wait_until(lambda name=name: answers(stack, name), f"{name} to be there")
+        wait_until(partial(answers, stack, name), f"{name} to be there")
         connector = stack.connectors()[name]
         restarts = connector.attrs["RestartCount"]
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
             httpx.post(f"http://{address_of(connector)}:{METRICS_PORT}/stand-in/die")
-        wait_until(
-            lambda name=name, restarts=restarts: (
-                stack.connectors()[name].attrs["RestartCount"] > restarts
-            ),
-            f"{name} to have died",
-        )
+        wait_until(partial(has_restarted, stack, name, restarts), f"{name} to have died")
+
+
+def has_restarted(stack: ProdStack, name: str, restarts: int) -> bool:
+    return bool(stack.connectors()[name].attrs["RestartCount"] > restarts)
 
 
 def answers(stack: ProdStack, name: str) -> bool:
@@ -221,7 +222,7 @@ def test_the_secret_walk_sees_a_secret_that_is_misplaced(
     up: ProdStack, api: CloudflareApi, engine: docker.DockerClient
 ) -> None:
     careless = engine.containers.create(
-        up.containers()["monitor"].image,
+        up.containers()["monitor"].attrs["Image"],
         environment={"HF_TOKEN": SECRETS["hfToken"]},
         labels={"llm-stack.stack": up.name},
     )
@@ -338,7 +339,7 @@ def test_a_live_stack_with_a_tunnel_is_destroyed_in_one_go(
     assert ours not in api.tunnels
     left = [api.records, api.applications, api.policies, api.service_tokens]
     assert left == [{}, {}, {}, {}]
-    label = {"label": f"llm-stack.stack={up.name}"}
+    label: dict[str, Any] = {"label": f"llm-stack.stack={up.name}"}
     assert engine.containers.list(all=True, filters=label) == []
     kept = {volume.name for volume in engine.volumes.list(filters=label)}
     assert kept == {f"{up.name}-{name}-models" for name in SERVERS - {"chat-interface"}}

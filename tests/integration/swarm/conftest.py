@@ -204,7 +204,7 @@ def start_client(swarm: Swarm, network: str, image: str, stack: str) -> Client:
     """Run it on the manager's node, which no test lets die."""
     manager = swarm.manager.client()
     source = Path(__file__).with_name("client.py").read_text(encoding="utf-8")
-    service = manager.services.create(
+    service = manager.services.create(  # type: ignore[no-untyped-call]  # not in the stubs
         image,
         command=["python3"],
         args=["-u", "-c", source],

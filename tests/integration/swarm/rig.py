@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -142,7 +143,7 @@ def _remove_cgroup(group: Path) -> None:
     """Its files cannot be deleted, only the folders, from the innermost outwards."""
     for folder, _, _ in os.walk(group, topdown=False):
         # The kernel takes a moment to let go of the processes that it has ended.
-        wait_for(lambda folder=folder: _gone(folder), 10, f"the end of {folder}")
+        wait_for(functools.partial(_gone, folder), 10, f"the end of {folder}")
 
 
 def _gone(folder: str) -> bool:

@@ -312,7 +312,7 @@ def test_destroy_leaves_nothing_but_volumes(stack: SwarmStack, client: Client) -
         stack.pulumi("refresh", "--yes", "--skip-preview")
         stack.pulumi("destroy", "--yes", "--skip-preview")
     engine = stack.engine
-    label = {"label": f"llm-stack.stack={stack.name}"}
+    label: dict[str, Any] = {"label": f"llm-stack.stack={stack.name}"}
     assert engine.services.list(filters=label) == []
     assert engine.networks.list(filters=label) == []
     assert engine.secrets.list(filters=label) == []

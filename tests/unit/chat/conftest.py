@@ -1,4 +1,4 @@
-"""Fixtures of the gateway's tests: model servers, and a gateway in front of one."""
+"""Fixtures of the gateway's tests: model servers, and a gateway with one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GitHub Models as one more upstream: only with a token, and only as the last choice of `auto`."""
+"""GitHub Models as one more upstream: only with a token, and for `auto` only as a last resort."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_without_a_token_there_is_no_such_model(
         assert (await client.post("/v1/chat/completions", json=QUESTION)).status_code == 404
 
 
-async def test_with_a_token_its_models_are_listed_and_asked_with_the_token(
+async def test_with_a_token_its_models_are_listed_and_used_with_the_token(
     server: ModelServer, other: ModelServer
 ) -> None:
     async with running(with_github(server, other), TOKEN) as url, client_of(url) as client:
@@ -43,12 +43,12 @@ async def test_with_a_token_its_models_are_listed_and_asked_with_the_token(
             "/v1/chat/completions", json=QUESTION, headers={"authorization": "Bearer sk-mine"}
         )
         assert response.status_code == 200
-        assert other.asked[0].path == "/inference/chat/completions"
-        assert other.asked[0].headers["authorization"] == "Bearer ghp_token"
-        assert other.asked[0].body["model"] == NAME
+        assert other.received[0].path == "/inference/chat/completions"
+        assert other.received[0].headers["authorization"] == "Bearer ghp_token"
+        assert other.received[0].body["model"] == NAME
 
 
-async def test_auto_falls_back_on_it_when_no_local_model_answers(
+async def test_auto_falls_back_to_it_when_no_local_model_is_ready(
     server: ModelServer, other: ModelServer
 ) -> None:
     question = {**QUESTION, "model": "auto"}
@@ -63,7 +63,7 @@ async def test_auto_falls_back_on_it_when_no_local_model_answers(
         assert distant.status_code == 200
 
 
-async def test_a_token_that_is_refused_is_the_gateways_fault_not_the_clients(
+async def test_a_rejected_token_is_an_error_of_the_gateway_not_of_the_client(
     server: ModelServer, other: ModelServer
 ) -> None:
     other.behaviour = refuse(401, {"message": "Bad credentials ghp_token"})
@@ -74,7 +74,7 @@ async def test_a_token_that_is_refused_is_the_gateways_fault_not_the_clients(
         assert "ghp_token" not in response.text
 
 
-async def test_its_rate_limit_reaches_the_client_with_the_time_to_wait(
+async def test_its_rate_limit_reaches_the_client_with_retry_after(
     server: ModelServer, other: ModelServer
 ) -> None:
     other.behaviour = refuse(429, {"message": "slow down"}, **{"retry-after": "42"})

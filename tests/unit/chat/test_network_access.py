@@ -1,17 +1,18 @@
-"""Which requests of the gateway go by a proxy: those that leave the stack, and no other."""
+"""Only requests that leave the stack use the proxy and the extra authorities."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from app.chat.fleet.replica import Replica
-from app.chat.relay.upstream import Upstream, UpstreamFailure, outside_tls
+from app.chat.relay.upstream import UpstreamClient, UpstreamFailure, external_tls
 from app.chat.settings import Secrets
 from tests.doubles.certificates import Company, company
 from tests.doubles.model_server import ModelServer
@@ -22,7 +23,7 @@ NAME = "openai/gpt-4.1-mini"
 TOKEN = Secrets(github_token="ghp_token")
 NOWHERE = "http://127.0.0.1:9"
 HELLO = [{"role": "user", "content": "Hi"}]
-OUTSIDE = {"github_models": {"url": "http://models.invalid/inference"}}
+OUTSIDE: dict[str, Any] = {"github_models": {"url": "http://models.invalid/inference"}}
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +41,10 @@ async def test_a_request_to_a_model_server_ignores_the_proxy(
             pass
         answer = await client.post("/v1/chat/completions", json={"model": "m", "messages": HELLO})
         assert answer.status_code == 200
-        assert len(server.asked) == 1
+        assert len(server.received) == 1
 
 
-async def test_a_request_that_leaves_the_stack_goes_by_the_proxy(
+async def test_a_request_that_leaves_the_stack_uses_the_proxy(
     server: ModelServer, other: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", other.url)
@@ -51,12 +52,14 @@ async def test_a_request_that_leaves_the_stack_goes_by_the_proxy(
     async with running(settings(server.url, **OUTSIDE), TOKEN) as url, client_of(url) as client:
         answer = await client.post("/v1/chat/completions", json=question)
         assert answer.status_code == 200
-        assert other.asked[0].path == "/inference/chat/completions"
-        assert other.asked[0].headers["host"] == "models.invalid"
-        assert server.asked == []
+        assert other.received[0].path == "/inference/chat/completions"
+        assert other.received[0].headers["host"] == "models.invalid"
+        assert server.received == []
 
 
-async def test_a_dead_proxy_is_named(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_proxy_is_reported(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
     question = {"model": NAME, "messages": HELLO}
     async with running(settings(server.url, **OUTSIDE), TOKEN) as url, client_of(url) as client:
@@ -72,7 +75,7 @@ def made(tmp_path: Path) -> Company:
 
 @pytest.fixture
 async def outside(made: Company) -> AsyncIterator[str]:
-    """The address of a server whose certificate the company's authority has signed."""
+    """The URL of a server whose certificate the company's authority has signed."""
 
     async def answer(request: web.Request) -> web.Response:
         return web.json_response({})
@@ -86,8 +89,8 @@ async def outside(made: Company) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def asked(url: str) -> aiohttp.ClientResponse:
-    upstream = Upstream(connect_seconds=5)
+async def response_of(url: str) -> aiohttp.ClientResponse:
+    upstream = UpstreamClient(connect_seconds=5)
     breaker: object = None
     replica = Replica("far", url, None, 1, breaker, external=True)  # type: ignore[arg-type]
     try:
@@ -96,19 +99,19 @@ async def asked(url: str) -> aiohttp.ClientResponse:
         await upstream.close()
 
 
-async def test_the_companys_authority_is_trusted_once_it_is_named(
+async def test_the_companys_authority_is_trusted_once_it_is_set(
     outside: str, made: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EXTRA_CA_FILE", raising=False)
     with pytest.raises(UpstreamFailure) as failed:
-        await asked(outside)
+        await response_of(outside)
     assert "its certificate is not trusted" in failed.value.error.message
     monkeypatch.setenv("EXTRA_CA_FILE", str(made.authority))
-    assert (await asked(outside)).status == 200
+    assert (await response_of(outside)).status == 200
 
 
-def test_the_public_authorities_are_trusted_beside_it(made: Company) -> None:
-    context = outside_tls({"EXTRA_CA_FILE": str(made.authority)})
+def test_the_public_authorities_are_still_trusted(made: Company) -> None:
+    context = external_tls({"EXTRA_CA_FILE": str(made.authority)})
     assert isinstance(context, ssl.SSLContext)
     public = ssl.create_default_context().cert_store_stats()["x509"]
     assert context.cert_store_stats()["x509"] == public + 1

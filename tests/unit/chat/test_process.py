@@ -1,4 +1,4 @@
-"""The gateway as a process: how it starts, how it stops, and that overload does not hurt it."""
+"""The gateway as a process: start, graceful shutdown, overload."""
 
 from __future__ import annotations
 
@@ -13,24 +13,32 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.doubles.model_server import HELLO, Asked, ModelServer
-from tests.unit.chat.relay.test_waiting import Gate
+from tests.doubles.model_server import HELLO, HeldResponses, ModelServer, ReceivedRequest
 
 ROOT = Path(__file__).resolve().parents[3]
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 STREAM = {**QUESTION, "stream": True}
 
 
-async def start(config: Path, port: int = 0) -> asyncio.subprocess.Process:
+# The program as `python3 -m app.chat` runs it, with another time for the handover.
+PROGRAM = (
+    "import sys; from app.chat import __main__ as m; m.HANDOVER_SECONDS = {}; sys.exit(m.main())"
+)
+
+
+async def start(
+    config: Path, port: int = 0, handover_seconds: float = 0.4
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "app.chat",
+        "-c",
+        PROGRAM.format(handover_seconds),
         cwd=ROOT,
         env={
             **os.environ,
@@ -46,16 +54,16 @@ async def start(config: Path, port: int = 0) -> asyncio.subprocess.Process:
 
 @contextlib.asynccontextmanager
 async def process(
-    folder: Path, *replicas: str, slots: int, **more: object
+    folder: Path, *replicas: str, slots: int, handover_seconds: float = 0.4, **more: object
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A running gateway process and its address; its log is read, so that it never blocks."""
+    """A running gateway process and its URL; its log is read, so that it never blocks."""
     config = folder / "gateway.json"
     models = [{"id": "m", "slots": slots, "replicas": replicas}]
-    config.write_text(json.dumps({"models": models, "farewell_seconds": 0.4, **more}))
+    config.write_text(json.dumps({"models": models, **more}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    child = await start(config, port)
+    child = await start(config, port, handover_seconds)
     assert child.stdout is not None
     while b"running on" not in (await child.stdout.readline()):
         assert child.returncode is None
@@ -85,17 +93,17 @@ async def occupied(session: aiohttp.ClientSession) -> int:
 async def test_ten_times_more_requests_than_fit_are_each_answered_or_refused(
     tmp_path: Path, server: ModelServer, other: ModelServer
 ) -> None:
-    async def work(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def work(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         for piece in HELLO:
             await response.write(piece)
             await asyncio.sleep(0.01)
         return response
 
     server.behaviour = other.behaviour = work
-    # 20 slots and 80 places in the line: 100 fit. The model servers share a loop with a thousand
-    # clients here, so that their health checks need patience.
-    more = {"limits": {"queue": 80}, "health": {"timeout": 60}}
+    # 20 slots and a queue of 80: 100 requests fit. The model servers share an event loop with a
+    # thousand clients, so their health checks need a long timeout.
+    more: dict[str, Any] = {"limits": {"queue": 80}, "health": {"timeout": 60}}
     async with (
         process(tmp_path, server.url, other.url, slots=10, **more) as (child, url),
         aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as session,
@@ -123,18 +131,16 @@ async def test_ten_times_more_requests_than_fit_are_each_answered_or_refused(
 
         outcomes = Counter(await asyncio.gather(*(ask(number) for number in range(1000))))
         assert outcomes["answered"] + outcomes["refused"] == 1000
-        assert outcomes["answered"] >= 100, "everything that fitted was answered"
+        assert outcomes["answered"] >= 100, "every request that fits is answered"
         assert outcomes["refused"] > 0
         assert memory_mib(child.pid) < before + 100
-        # The last slots come back a moment after their answers; every one of them has to.
+        # The last slots are freed shortly after their responses, but all of them must be.
         while await occupied(session):
             pass
 
 
-async def test_a_request_to_stop_lets_running_answers_end(
-    tmp_path: Path, server: ModelServer
-) -> None:
-    server.behaviour = gate = Gate()
+async def test_running_requests_finish_after_sigterm(tmp_path: Path, server: ModelServer) -> None:
+    server.behaviour = held = HeldResponses()
     async with (
         process(tmp_path, server.url, slots=1) as (child, url),
         aiohttp.ClientSession(url) as session,
@@ -142,7 +148,7 @@ async def test_a_request_to_stop_lets_running_answers_end(
         request = asyncio.create_task(session.post("/v1/chat/completions", json=STREAM))
         await server.wait_for(1)
         child.send_signal(signal.SIGTERM)
-        gate.opened.set()
+        held.released.set()
         async with await request as response:
             assert (await response.read()).endswith(b"data: [DONE]\n\n")
         await asyncio.wait_for(child.wait(), 10)
@@ -152,13 +158,13 @@ async def test_a_request_to_stop_lets_running_answers_end(
 async def test_no_request_is_lost_until_new_connections_are_refused(
     tmp_path: Path, server: ModelServer, keeps_connections: bool
 ) -> None:
-    async with process(tmp_path, server.url, slots=1, farewell_seconds=1.5) as (child, url):
+    async with process(tmp_path, server.url, slots=1, handover_seconds=1.5) as (child, url):
         connector = aiohttp.TCPConnector(force_close=not keeps_connections)
         async with aiohttp.ClientSession(url, connector=connector) as session:
-            asked = asyncio.Event()
+            answered = asyncio.Event()
 
             async def ask_on() -> list[str | None]:
-                """The `Connection` header of every answer, until nobody listens."""
+                """The `Connection` header of every response, until the port is closed."""
                 answers = []
                 while True:
                     try:
@@ -167,24 +173,24 @@ async def test_no_request_is_lost_until_new_connections_are_refused(
                             answers.append(response.headers.get("connection"))
                     except aiohttp.ClientConnectorError:
                         return answers
-                    asked.set()
+                    answered.set()
 
             asking = asyncio.create_task(ask_on())
-            await asked.wait()
+            await answered.wait()
             child.send_signal(signal.SIGTERM)
             answers = await asking
-        farewell = [told for told in answers if told == "close"]
-        assert len(farewell) > 10
+        closing = [header for header in answers if header == "close"]
+        assert len(closing) > 10
         if keeps_connections:
-            assert answers[-len(farewell) :] == farewell, "from then on, every one"
+            assert answers[-len(closing) :] == closing, "every response after SIGTERM closes"
         await asyncio.wait_for(child.wait(), 10)
 
 
-async def test_an_answer_that_outlasts_the_time_to_drain_ends_in_an_error_event(
+async def test_a_response_that_takes_longer_than_the_drain_ends_in_an_error_event(
     tmp_path: Path, server: ModelServer
 ) -> None:
-    async def chatter(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def chatter(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         while True:
             await response.write(HELLO[1])
             await asyncio.sleep(0.01)
@@ -204,7 +210,7 @@ async def test_an_answer_that_outlasts_the_time_to_drain_ends_in_an_error_event(
         await asyncio.wait_for(child.wait(), 20)
 
 
-async def test_a_wrong_configuration_ends_the_start_with_one_clear_line(tmp_path: Path) -> None:
+async def test_an_invalid_configuration_ends_the_start_with_one_line(tmp_path: Path) -> None:
     config = tmp_path / "gateway.json"
     config.write_text('{"limits": {"que": 3}}')
     child = await start(config)
@@ -217,7 +223,7 @@ async def test_a_wrong_configuration_ends_the_start_with_one_clear_line(tmp_path
     assert "queue" in entry["message"]
 
 
-async def test_an_unusable_key_file_does_not_open_the_gateway(tmp_path: Path) -> None:
+async def test_an_invalid_key_file_ends_the_start(tmp_path: Path) -> None:
     config = tmp_path / "gateway.json"
     config.write_text("{}")
     (tmp_path / "secrets").mkdir()

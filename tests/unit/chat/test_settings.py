@@ -1,4 +1,4 @@
-"""What a configuration may say, and the plain sentence that a wrong one gets."""
+"""Settings of the gateway: what is accepted, and the text of each error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.chat.settings import GatewaySettings, SettingsError, load_secrets, load_settings
+from app.chat.settings import GatewaySettings, load_secrets, load_settings
+from app.shared.settings_file import SettingsError
 
 MODEL = {"id": "phi-3-mini", "replicas": ["http://phi-inference:8000"]}
 
@@ -19,7 +20,7 @@ def load(folder: Path, content: Any) -> GatewaySettings:
     return load_settings({"GATEWAY_CONFIG": str(path)})
 
 
-def test_the_contracts_example_is_accepted(tmp_path: Path) -> None:
+def test_an_example_is_accepted(tmp_path: Path) -> None:
     placeholder = {"model": "tiny", "reason": "no model hub could be reached"}
     model = {**MODEL, "description": "…", "context": 4096, "slots": 2, "placeholder": placeholder}
     settings = load(tmp_path, {"models": [model], "limits": {}})
@@ -41,9 +42,9 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", "not JSON"),
-        ({"model": []}, r"model: .*allowed here: .*models"),
-        ({"limits": {"que": 1}}, r"limits\.que: .*allowed here: .*queue"),
-        ({"models": [{**MODEL, "slot": 2}]}, r"models\.0\.slot: .*allowed here: .*slots"),
+        ({"model": []}, r"model: .*allowed: .*models"),
+        ({"limits": {"que": 1}}, r"limits\.que: .*allowed: .*queue"),
+        ({"models": [{**MODEL, "slot": 2}]}, r"models\.0\.slot: .*allowed: .*slots"),
         ({"models": [{**MODEL, "slots": 0}]}, r"models\.0\.slots: .*found 0"),
         ({"models": [{**MODEL, "replicas": []}]}, r"models\.0\.replicas"),
         ({"models": [{**MODEL, "replicas": ["phi:8000"]}]}, r"replicas\.0: .*found 'phi:8000'"),
@@ -53,9 +54,7 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ({"keep_alive": {"interval": 200}}, r"keep_alive\.interval: .*found 200"),
     ],
 )
-def test_a_mistake_is_told_with_file_key_and_value(
-    tmp_path: Path, content: Any, message: str
-) -> None:
+def test_a_problem_names_file_key_and_value(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message) as caught:
         load(tmp_path, content)
     assert "gateway.json" in str(caught.value)
@@ -71,15 +70,13 @@ def test_absent_secrets_are_none(tmp_path: Path) -> None:
     "content",
     ["", "{}", '{"keys": []}', '{"keys": [{"name": "a", "sha256": "sk-notahash"}]}'],
 )
-def test_an_unusable_key_file_stops_the_start_and_shows_no_value(
-    tmp_path: Path, content: str
-) -> None:
+def test_an_invalid_key_file_is_an_error_that_shows_no_value(tmp_path: Path, content: str) -> None:
     (tmp_path / "api_keys.json").write_text(content)
     with pytest.raises(SettingsError) as caught:
         load_secrets({"SECRETS_DIR": str(tmp_path)})
     assert "sk-notahash" not in str(caught.value)
 
 
-def test_the_github_token_is_read_without_its_line_end(tmp_path: Path) -> None:
+def test_the_github_token_is_read_without_its_line_break(tmp_path: Path) -> None:
     (tmp_path / "gh_models_token").write_text("ghp_x\n")
     assert load_secrets({"SECRETS_DIR": str(tmp_path)}).github_token == "ghp_x"

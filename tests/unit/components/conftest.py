@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pulumi
 import pytest
@@ -224,8 +224,13 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         pulumi.runtime.test(program)()
         return monitor.graph
 
+    # The exit code would say less than the text.
+    def stop(message: str) -> NoReturn:
+        raise pulumi.RunError(message)
+
+    monkeypatch.setattr("components.plan.loading.stop", stop)
     # No unit test asks an engine.
-    monkeypatch.setattr("components.engine.info.ask_engine", lambda host: None)
+    monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: None)
     interrupt = signal.getsignal(signal.SIGINT)
     yield run
     signal.signal(signal.SIGINT, interrupt)

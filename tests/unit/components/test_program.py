@@ -76,15 +76,17 @@ def test_a_gate_speaks_in_the_name_of_its_service(
 ) -> None:
     """Its own name is not known before it has opened: nothing would be told until then."""
     hooks: dict[str, pulumi.ResourceHook] = {}
-    tellers: list[pulumi.Resource | None] = []
+    reporters: list[pulumi.Resource | None] = []
 
     class Hook(pulumi.ResourceHook):
         def __init__(self, name: str, func: pulumi.ResourceHookFunction) -> None:
             super().__init__(name, func)
             hooks[name] = self
 
-    async def wait(container_id: str, args: object, teller: pulumi.Resource | None) -> None:
-        tellers.append(teller)
+    async def wait(
+        container_id: str, limit: int, host: str | None, reporter: pulumi.Resource | None
+    ) -> None:
+        reporters.append(reporter)
 
     monkeypatch.setattr(pulumi, "ResourceHook", Hook)
     monkeypatch.setattr("components.runtime.docker.health.wait_until_healthy", wait)
@@ -93,7 +95,7 @@ def test_a_gate_speaks_in_the_name_of_its_service(
         pulumi.ResourceHookArgs("", "", "phi-inference-gate", "", new_inputs={"input": "id"})
     )
     asyncio.run(cast(Coroutine[Any, Any, None], waiting))
-    assert [type(teller).__name__ for teller in tellers] == ["ServiceStack"]
+    assert [type(reporter).__name__ for reporter in reporters] == ["ServiceStack"]
 
 
 def test_carriers_never_run_and_never_reach_a_network(dev: Graph) -> None:
@@ -253,7 +255,7 @@ def test_the_restarter_alone_is_let_through_to_the_socket(
     info: EngineInfo,
     option: tuple[str, Any],
 ) -> None:
-    monkeypatch.setattr("components.engine.info.ask_engine", lambda host: info)
+    monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: info)
     graph = run_program(DEV, stack="dev")
     key, value = option
     before = {name: container.inputs for name, container in dev.of("Container").items()}

@@ -46,7 +46,8 @@ def test_a_misplaced_flag_prints_the_help_and_ends_well(misplaced: list[str]) ->
 
 def test_the_health_check_of_the_product_is_no_misplaced_flag() -> None:
     """Nothing listens here: the right form fails, where a wrong one would pass."""
-    command = [str(part) for part in CONNECTED.tests or []]
+    assert isinstance(CONNECTED.tests, list)
+    command = [str(part) for part in CONNECTED.tests]
     assert command[:2] == ["CMD", "cloudflared"]
     assert run(*command[2:]).returncode == 1
 

@@ -1,4 +1,4 @@
-"""What the inference tests share: a hub on this machine, a model to serve, settings, and the log."""
+"""Fixtures of the inference tests: a model hub on this machine, a model, settings, and the log."""
 
 import io
 import json
@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from app.inference import log
-from app.inference.model.hub import Hub
-from app.inference.settings import Settings, read_settings
+from app.inference.model.hub import Hub, route_library_logs
+from app.inference.settings import Settings, load_settings
+from app.shared.json_log import log_to
 from tests.doubles.model_hub import FakeHub
 
 MODEL = b"GGUF" + (3).to_bytes(4, "little") + bytes(range(256)) * 16 * 1024
-"""Four megabytes that look like a model from outside."""
+"""Four megabytes with the header of a model."""
 
 LogLines = Callable[[], list[dict[str, Any]]]
 MakeSettings = Callable[..., Settings]
@@ -43,7 +43,7 @@ def make_settings(hub: FakeHub, tmp_path: Path) -> MakeSettings:
             "HF_TOKEN_FILE": str(tmp_path / "hf_token"),
         }
         changed = environment | changes
-        return read_settings({name: value for name, value in changed.items() if value is not None})
+        return load_settings({name: value for name, value in changed.items() if value is not None})
 
     return make
 
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """How long the program would have waited between attempts."""
+    """The pauses between attempts, which the tests skip."""
     return []
 
 
@@ -71,10 +71,11 @@ def open_hub(pauses: list[float]) -> Callable[[Settings], Callable[[], Hub]]:
 
 @pytest.fixture
 def log_lines() -> Iterator[LogLines]:
-    """The log so far, parsed: every line must be one JSON object."""
+    """The parsed log so far: every line must be one JSON object."""
     stream = io.StringIO()
     root = logging.getLogger()
     before = root.handlers[:]
-    log.configure(stream)
+    log_to(stream)
+    route_library_logs()
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = before

@@ -1,4 +1,4 @@
-"""The whole start as a process: what it prints, how it ends, and what its port answers meanwhile."""
+"""The start of the container as a process: log, exit code, and the response on its port meanwhile."""
 
 import http.client
 import json
@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.inference import health
 from app.inference.startup_status import StartupStatus
 from tests.doubles.model_hub import FakeHub
 
-APP = Path(__file__).parents[3] / "app"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -27,8 +26,8 @@ def status(free_port: int) -> Iterator[StartupStatus]:
 
 def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "inference"],
-        cwd=APP,
+        [sys.executable, "-m", "app.inference"],
+        cwd=ROOT,
         env={"PATH": os.environ["PATH"]} | environment,
         capture_output=True,
         text=True,
@@ -48,25 +47,27 @@ def test_a_failure_is_one_json_line_with_error_and_what_to_do_and_no_traceback(
         }
     )
     [line] = ended.stdout.splitlines()
-    said = json.loads(line)
-    assert ended.returncode == said["exit_code"] == 10
-    assert str(tmp_path / "none.gguf") in said["error"]
-    assert said["what_to_do"]
-    assert said["level"] == "error"
+    entry = json.loads(line)
+    assert ended.returncode == entry["exit_code"] == 10
+    assert str(tmp_path / "none.gguf") in entry["error"]
+    assert entry["what_to_do"]
+    assert entry["level"] == "error"
     assert ended.stderr == ""
 
 
 def test_bad_settings_end_with_code_2() -> None:
     ended = run({"MODEL_NAME": "own"})
     assert ended.returncode == 2
-    assert "MODEL_REPOSITORY" in json.loads(ended.stdout)["error"]
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["level"] for line in lines] == ["error"]
+    assert "MODEL_REPOSITORY" in lines[0]["message"]
 
 
 def test_sigterm_ends_a_download_at_once(hub: FakeHub, free_port: int, tmp_path: Path) -> None:
     hub.failing_answers = [503] * 1000
     starting = subprocess.Popen(
-        [sys.executable, "-m", "inference"],
-        cwd=APP,
+        [sys.executable, "-m", "app.inference"],
+        cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
             "MODEL_NAME": "phi",
@@ -85,11 +86,13 @@ def test_sigterm_ends_a_download_at_once(hub: FakeHub, free_port: int, tmp_path:
     starting.send_signal(signal.SIGTERM)
     rest, _ = starting.communicate(timeout=30)
     assert starting.returncode == 143
-    assert "what has been fetched is kept" in rest
+    assert "the partial download is kept" in rest
 
 
-def test_until_the_model_is_there_the_port_answers_503_and_says_why(status: StartupStatus) -> None:
-    status.tell("fetching the model: 42.0 %")
+def test_until_llama_server_starts_the_port_answers_503_with_the_step(
+    status: StartupStatus,
+) -> None:
+    status.report("fetching the model: 42.0 %")
     assert status.port is not None
     connection = http.client.HTTPConnection("127.0.0.1", status.port)
     connection.request("GET", "/health")
@@ -113,37 +116,9 @@ def test_the_port_is_free_again_for_llama_server(free_port: int) -> None:
         server.bind(("127.0.0.1", free_port))
 
 
-def test_a_port_that_is_taken_does_not_keep_the_model_from_being_fetched(
+def test_a_port_in_use_does_not_prevent_the_download(
     status: StartupStatus,
 ) -> None:
     assert status.port is not None
     with StartupStatus(status.port, host="127.0.0.1") as second:
         assert second.port is None
-
-
-class TestHealthCheck:
-    def test_it_fails_and_shows_why_while_the_service_is_starting(
-        self,
-        status: StartupStatus,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        monkeypatch.setenv("PORT", str(status.port))
-        status.tell("fetching the model: 42.0 %")
-        assert health.main() == 1
-        assert "42.0 %" in capsys.readouterr().out
-
-    def test_it_fails_when_nothing_listens(
-        self, free_port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setenv("PORT", str(free_port))
-        assert health.main() == 1
-        assert "no answer" in capsys.readouterr().out
-
-    def test_it_passes_on_200(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        answer = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"status":"ok"}'
-        monkeypatch.setattr(health, "ask", lambda port: answer)
-        assert health.main() == 0
-        assert capsys.readouterr().out == '{"status":"ok"}\n'

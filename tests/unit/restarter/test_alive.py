@@ -1,4 +1,4 @@
-"""The health check of the restarter's container, run as Docker runs it."""
+"""Health check of the restarter's container, run as Docker runs it."""
 
 import json
 import subprocess
@@ -15,12 +15,12 @@ SCRIPT = Path(__file__).parents[3] / "app/restarter/alive.py"
 
 
 @contextmanager
-def answering(status: int) -> Iterator[int]:
+def service(status: int) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status if self.path == "/health" else 404)
             self.end_headers()
-            self.wfile.write(b'{"status": "said"}')
+            self.wfile.write(b'{"status": "body"}')
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -42,14 +42,16 @@ def check(folder: Path, port: int) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
-def test_it_passes_on_what_health_says(tmp_path: Path, status: int, code: int) -> None:
-    with answering(status) as port:
-        assert check(tmp_path, port) == (code, '{"status": "said"}\n')
+def test_only_status_200_is_healthy_and_the_body_is_printed(
+    tmp_path: Path, status: int, code: int
+) -> None:
+    with service(status) as port:
+        assert check(tmp_path, port) == (code, '{"status": "body"}\n')
 
 
-def test_nobody_there_is_unhealthy(tmp_path: Path) -> None:
-    with answering(200) as port:
+def test_a_closed_port_is_unhealthy(tmp_path: Path) -> None:
+    with service(200) as port:
         pass
-    code, said = check(tmp_path, port)
+    code, printed = check(tmp_path, port)
     assert code == 1
-    assert "does not answer" in said
+    assert "no answer: " in printed

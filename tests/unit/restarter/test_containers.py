@@ -1,12 +1,12 @@
-"""Which container is restarted, and when a restart is better left alone."""
+"""Which container is restarted, and when none is."""
 
 import pytest
 
-from app.restarter.containers import Check, Container, Failure, choose, decide
+from app.restarter.containers import Check, Container, FailureReport, choose, decide
 
 NOW = 1030.0
-ANSWERED = Failure(since=1000.0, known_start=990.0)
-SILENT = Failure(since=1000.0, known_start=990.0, second_opinion=True)
+RESPONDED = FailureReport(since=1000.0, known_start=990.0)
+SILENT = FailureReport(since=1000.0, known_start=990.0, second_opinion=True)
 
 
 def box(**changes: object) -> Container:
@@ -16,7 +16,7 @@ def box(**changes: object) -> Container:
 
 def checked(*checks: tuple[float, bool], health: str = "healthy") -> Container:
     return box(
-        health=health, check_within=40.0, checks=tuple(Check(at, passed) for at, passed in checks)
+        health=health, check_seconds=40.0, checks=tuple(Check(at, passed) for at, passed in checks)
     )
 
 
@@ -40,8 +40,8 @@ def checked(*checks: tuple[float, bool], health: str = "healthy") -> Container:
         (box(swarm=True), "swarm"),
     ],
 )
-def test_what_is_done_with_one_container(container: Container, outcome: str) -> None:
-    assert decide([container], ANSWERED, NOW).outcome == outcome
+def test_the_outcome_for_one_container(container: Container, outcome: str) -> None:
+    assert decide([container], RESPONDED, NOW).outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -58,38 +58,38 @@ def test_what_is_done_with_one_container(container: Container, outcome: str) -> 
         (box(status="exited"), "restart"),
     ],
 )
-def test_where_nothing_came_back_the_containers_own_check_is_heard(
+def test_without_any_response_the_containers_own_check_decides(
     container: Container, outcome: str
 ) -> None:
     assert decide([container], SILENT, NOW).outcome == outcome
 
 
-def test_waiting_for_a_second_opinion_ends() -> None:
+def test_the_wait_for_a_health_check_is_limited() -> None:
     silent = checked((990, True))
     assert decide([silent], SILENT, 1031).wait == 14
     assert decide([silent], SILENT, 1001).wait == 15
     assert decide([silent], SILENT, 1046).outcome == "restart"
 
 
-def test_the_second_opinion_is_not_asked_for_where_the_service_itself_answered() -> None:
-    assert decide([checked((1010, True))], ANSWERED, NOW).outcome == "restart"
+def test_the_containers_own_check_is_ignored_where_the_service_responded() -> None:
+    assert decide([checked((1010, True))], RESPONDED, NOW).outcome == "restart"
 
 
-def test_of_several_replicas_the_sick_one_is_taken_then_the_oldest() -> None:
+def test_of_several_replicas_an_unhealthy_one_is_chosen_then_the_oldest() -> None:
     old, new = box(name="old", started_at=10.0), box(name="new", started_at=20.0)
-    sick = box(name="sick", started_at=30.0, health="unhealthy")
-    gone = box(name="gone", started_at=40.0, status="exited")
+    unhealthy = box(name="unhealthy", started_at=30.0, health="unhealthy")
+    exited = box(name="exited", started_at=40.0, status="exited")
     stopped = box(name="stopped", status="exited", restart_policy="always", started_at=1.0)
     assert choose([new, old]).name == "old"
-    assert choose([new, old, sick]).name == "sick"
-    assert choose([new, old, gone]).name == "gone"
+    assert choose([new, old, unhealthy]).name == "unhealthy"
+    assert choose([new, old, exited]).name == "exited"
     assert choose([new, stopped]).name == "new"
 
 
-def test_no_container_is_an_outcome() -> None:
-    assert decide([], ANSWERED, NOW).outcome == "not_found"
+def test_a_service_without_containers_is_not_found() -> None:
+    assert decide([], RESPONDED, NOW).outcome == "not_found"
 
 
-def test_a_description_says_how_it_ended() -> None:
+def test_a_description_has_exit_code_and_restarts() -> None:
     text = box(status="exited", exit_code=137, oom_killed=True, restart_count=2).describe()
     assert text == "phi-1: exited, exit code 137, out of memory, restarted 2 times by Docker"

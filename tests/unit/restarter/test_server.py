@@ -1,4 +1,4 @@
-"""What the restarter does, and above all what it refuses, over real sockets."""
+"""The restarter over real sockets: what it restarts, and what it refuses."""
 
 import json
 import socket
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,15 @@ from typing import Any
 import pytest
 
 from app.monitor.restarting.restarts import signed
+from app.restarter.authentication import Refused, RestartLimit, sign
 from app.restarter.engine import Engine
-from app.restarter.gate import Rates, Refused, sign
-from app.restarter.server import CONNECTIONS, Restarter, Server
+from app.restarter.server import MAX_CONNECTIONS, Restarter, Server
 from app.restarter.settings import Settings
 from tests.doubles.docker_api import FakeDocker, container, docker_at
 
 TOKEN = b"0123456789abcdef0123456789abcdef"
 GOOD = {
     "service": "phi-inference",
-    "replica": None,
     "reason": "no token for 121 s",
     "failing_since": 4e9,
     "known_start": 4e9,
@@ -37,7 +37,7 @@ class Rig:
     docker: FakeDocker
     server: Server
 
-    def ask(
+    def send(
         self, body: bytes, headers: Any, method: str = "POST", path: str = "/restart"
     ) -> tuple[int, Any]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -50,7 +50,7 @@ class Rig:
 
     def restart(self, token: bytes = TOKEN, **changes: object) -> tuple[int, Any]:
         body = json.dumps(GOOD | changes).encode()
-        return self.ask(body, signed(token, "POST", "/restart", body, time.time()))
+        return self.send(body, signed(token, "POST", "/restart", body, time.time()))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_signed_request_restarts_the_container_of_the_service(rig: Rig) -> Non
     assert rig.docker.restarted == ["/phi-1"]
 
 
-def test_both_sides_sign_alike() -> None:
+def test_monitor_and_restarter_compute_the_same_signature() -> None:
     headers = signed(TOKEN, "POST", "/restart", b"{}", 1000.0)
     arguments = (headers["X-Timestamp"], headers["X-Nonce"], "POST", "/restart", b"{}")
     assert headers["X-Signature"] == sign(TOKEN, *arguments)
@@ -96,10 +96,10 @@ def test_containers_without_both_labels_are_never_touched(
     assert rig.docker.restarted == []
 
 
-def test_services_that_are_not_listed_are_refused_without_asking_docker(rig: Rig) -> None:
-    rig.docker.asked.clear()
+def test_services_that_are_not_listed_are_refused_without_a_request_to_docker(rig: Rig) -> None:
+    rig.docker.requests.clear()
     assert rig.restart(service="monitor")[0] == 403
-    assert rig.docker.asked == []
+    assert rig.docker.requests == []
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,7 @@ def test_services_that_are_not_listed_are_refused_without_asking_docker(rig: Rig
         {"service": "phi-inference\n"},
         {"service": ["phi-inference"]},
         {"service": ""},
-        {"replica": "1/json"},
-        {"replica": 1},
+        {"replica": None},
         {"reason": "x" * 501},
         {"failing_since": "yesterday"},
         {"known_start": True},
@@ -121,12 +120,10 @@ def test_services_that_are_not_listed_are_refused_without_asking_docker(rig: Rig
         {"verb": "kill"},
     ],
 )
-def test_bodies_that_are_not_exactly_as_agreed_are_refused(
-    rig: Rig, changes: dict[str, object]
-) -> None:
-    rig.docker.asked.clear()
+def test_invalid_bodies_are_refused(rig: Rig, changes: dict[str, Any]) -> None:
+    rig.docker.requests.clear()
     assert rig.restart(**changes)[0] == 400
-    assert rig.docker.asked == []
+    assert rig.docker.requests == []
 
 
 @pytest.mark.parametrize(
@@ -148,25 +145,25 @@ def test_bodies_that_are_not_exactly_as_agreed_are_refused(
 )
 def test_other_paths_are_refused_even_when_signed(rig: Rig, path: str) -> None:
     body = json.dumps(GOOD).encode()
-    rig.docker.asked.clear()
-    status, _ = rig.ask(body, signed(TOKEN, "POST", path, body, time.time()), path=path)
-    assert (status, rig.docker.asked) == (404, [])
+    rig.docker.requests.clear()
+    status, _ = rig.send(body, signed(TOKEN, "POST", path, body, time.time()), path=path)
+    assert (status, rig.docker.requests) == (404, [])
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "KILL"])
-def test_other_verbs_are_refused_even_when_signed(rig: Rig, method: str) -> None:
+def test_other_methods_are_refused_even_when_signed(rig: Rig, method: str) -> None:
     body = json.dumps(GOOD).encode()
-    rig.docker.asked.clear()
+    rig.docker.requests.clear()
     connection = HTTPConnection("127.0.0.1", rig.port, timeout=10)
     connection.request(
         method, "/restart", body, dict(signed(TOKEN, method, "/restart", body, time.time()))
     )
     assert connection.getresponse().status == 405
     connection.close()
-    assert rig.docker.asked == []
+    assert rig.docker.requests == []
 
 
-def test_what_is_not_signed_rightly_is_refused(rig: Rig) -> None:
+def test_requests_with_a_wrong_signature_are_refused(rig: Rig) -> None:
     body = json.dumps(GOOD).encode()
     good = dict(signed(TOKEN, "POST", "/restart", body, time.time()))
     other = json.dumps(GOOD | {"service": "chat-interface"}).encode()
@@ -187,59 +184,57 @@ def test_what_is_not_signed_rightly_is_refused(rig: Rig) -> None:
         (body, dict(signed(TOKEN, "GET", "/restart", body, time.time()))),
         (body, dict(signed(TOKEN, "POST", "/health", body, time.time()))),
     ]
-    assert [rig.ask(sent, headers)[0] for sent, headers in attempts] == [401] * len(attempts)
+    assert [rig.send(sent, headers)[0] for sent, headers in attempts] == [401] * len(attempts)
     assert rig.docker.restarted == []
 
 
-def test_a_request_counts_once(rig: Rig) -> None:
+def test_a_signed_request_is_accepted_once(rig: Rig) -> None:
     body = json.dumps(GOOD).encode()
     headers = signed(TOKEN, "POST", "/restart", body, time.time())
-    answers = [rig.ask(body, headers) for _ in range(3)]
+    answers = [rig.send(body, headers) for _ in range(3)]
     assert [status for status, _ in answers] == [200, 401, 401]
     assert answers[1][1] == {"error": "replayed"}
     assert len(rig.docker.restarted) == 1
 
 
-def test_a_request_from_before_a_restart_of_the_restarter_is_refused(
-    rig: Rig, tmp_path: Path
-) -> None:
+def test_a_request_signed_before_the_restarter_started_is_refused(rig: Rig, tmp_path: Path) -> None:
     body = json.dumps(GOOD).encode()
     headers = signed(TOKEN, "POST", "/restart", body, time.time() - 20)
-    assert rig.ask(body, headers)[0] == 401
+    assert rig.send(body, headers)[0] == 401
 
 
-def test_a_flood_of_good_requests_is_cut_at_the_hourly_limit(rig: Rig) -> None:
+def test_valid_requests_over_the_hourly_limit_are_refused(rig: Rig) -> None:
     statuses = [rig.restart()[0] for _ in range(10)]
     assert statuses == [200] * 3 + [429] * 7
     assert len(rig.docker.restarted) == 3
 
 
-def test_restarts_that_docker_failed_to_do_are_not_counted(rig: Rig) -> None:
-    rig.server.restarter._rates._min_gap = 60
+def test_restarts_that_failed_in_docker_are_not_counted(rig: Rig) -> None:
+    rig.server.restarter._limit._min_gap = 60
     rig.docker.restart_status = 500
     assert [rig.restart()[1]["outcome"] for _ in range(10)] == ["engine_failed"] * 10
     rig.docker.restart_status = 204
     assert rig.restart()[1]["outcome"] == "restarted"
-    assert rig.restart()[0] == 429, "one that was done is counted"
+    assert rig.restart()[0] == 429, "a successful restart is counted"
 
 
-def test_what_is_given_back_by_many_at_once_never_adds_to_the_budget() -> None:
-    rates = Rates(max_per_hour=3, min_gap=0, clock=time.time)
+def test_concurrent_calls_of_give_back_never_raise_the_limit() -> None:
+    limit = RestartLimit(max_per_hour=3, min_gap=0, clock=time.time)
 
     def attempt(number: int) -> bool:
         try:
-            taken_at = rates.take("phi-inference")
+            taken_at = limit.take("phi-inference")
         except Refused:
             return False
         if number % 2:
-            rates.give_back("phi-inference", taken_at)
+            limit.give_back("phi-inference", taken_at)
         return not number % 2
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(attempt, range(1000))) == 3
 
 
-def test_a_flood_of_bad_requests_does_not_keep_the_monitor_out(
+def test_many_bad_requests_do_not_block_the_monitor(
     rig: Rig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(200):
@@ -248,11 +243,9 @@ def test_a_flood_of_bad_requests_does_not_keep_the_monitor_out(
     assert capsys.readouterr().out.count('"refused"') < 20
 
 
-def test_idle_connections_are_bounded_and_cut_off(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.restarter.server.READ_WITHIN", 0.3)
-    idle = [socket.create_connection(("127.0.0.1", rig.port)) for _ in range(CONNECTIONS + 5)]
+def test_idle_connections_are_limited_and_closed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.restarter.server.REQUEST_SECONDS", 0.3)
+    idle = [socket.create_connection(("127.0.0.1", rig.port)) for _ in range(MAX_CONNECTIONS + 5)]
     for number, connection in enumerate(idle):
         connection.settimeout(5)
         assert connection.recv(1) == b"", f"connection {number} is closed by the restarter"
@@ -260,8 +253,10 @@ def test_idle_connections_are_bounded_and_cut_off(
     assert rig.restart()[0] == 200
 
 
-def test_a_request_that_drips_in_is_cut_off(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.restarter.server.READ_WITHIN", 0.3)
+def test_the_connection_of_a_slow_client_is_closed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.restarter.server.REQUEST_SECONDS", 0.3)
     connection = socket.create_connection(("127.0.0.1", rig.port))
     connection.settimeout(0.05)
     connection.sendall(b"POST /restart HTTP/1.0\r\n")
@@ -288,62 +283,67 @@ def test_a_request_that_drips_in_is_cut_off(rig: Rig, monkeypatch: pytest.Monkey
         (b"Content-Length: 2\r\nTransfer-Encoding: chunked", 411),
     ],
 )
-def test_bodies_of_odd_length_are_refused(rig: Rig, head: bytes, status: int) -> None:
+def test_bodies_with_a_wrong_length_are_refused(rig: Rig, head: bytes, status: int) -> None:
     with socket.create_connection(("127.0.0.1", rig.port), timeout=5) as connection:
         connection.sendall(b"POST /restart HTTP/1.1\r\n" + head + b"\r\n\r\n")
         assert f" {status} ".encode() in connection.recv(100)
 
 
-def test_who_asks_again_while_a_restart_is_under_way_is_told_of_the_same(rig: Rig) -> None:
-    rig.docker.gate.clear()
+def test_a_request_during_a_restart_gets_the_result_of_that_restart(rig: Rig) -> None:
+    rig.docker.restart_allowed.clear()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(rig.restart)
         assert rig.docker.restarting.wait(10)
-        lines = len(rig.docker.asked)
+        lines = len(rig.docker.requests)
         second = pool.submit(rig.restart)
-        while len(rig.server.restarter.gate._used) < 2:
+        while len(rig.server.restarter.authenticator._used_nonces) < 2:
             time.sleep(0.01)
         with pytest.raises(TimeoutError):
             second.result(0.2)
-        rig.docker.gate.set()
+        rig.docker.restart_allowed.set()
         assert first.result(10) == second.result(10)
     assert first.result()[1]["outcome"] == "restarted"
     assert len(rig.docker.restarted) == 1
-    assert len(rig.docker.asked) == lines, "Docker was not asked again"
+    assert len(rig.docker.requests) == lines, "no further request to Docker"
 
 
-def test_a_container_that_the_monitor_has_not_yet_seen_fail_is_left_alone(rig: Rig) -> None:
+def test_a_container_that_the_monitor_has_not_seen_fail_is_not_restarted(rig: Rig) -> None:
     status, answer = rig.restart(known_start=1_000_000.0)
     assert (status, answer["outcome"]) == (200, "fresh")
     assert answer["started_at"] == pytest.approx(1767225600.123456)
     assert rig.docker.restarted == []
 
 
-def test_a_replica_is_chosen_by_its_label(rig: Rig) -> None:
-    labels = {"llm-stack.stack": "dev", "llm-stack.service": "phi-inference"}
-    rig.docker.containers = [
-        container(number, labels=labels | {"llm-stack.replica": str(number)}) for number in (1, 2)
-    ]
-    assert rig.restart(replica="2")[1]["outcome"] == "restarted"
-    assert rig.docker.restarted == ["/phi-2"]
-
-
-def test_a_refusal_of_docker_is_told(rig: Rig) -> None:
+def test_an_error_of_docker_is_in_the_response(rig: Rig) -> None:
     rig.docker.restart_status = 500
     status, answer = rig.restart()
     assert (status, answer["outcome"]) == (200, "engine_failed")
     assert "cannot restart" in answer["detail"]
 
 
-def test_without_docker_health_says_so_and_a_restart_fails_plainly(tmp_path: Path) -> None:
+def test_without_docker_health_is_503_and_a_restart_fails(tmp_path: Path) -> None:
     restarter = Restarter(Settings("dev", ("phi-inference",)), TOKEN, Engine("/nowhere.sock"))
     status, health = restarter.health()
     assert (status, health["status"]) == (503, "failing")
     answer = restarter.restart(json.dumps(GOOD).encode())
     assert answer["outcome"] == "engine_failed"
-    assert "Docker cannot be reached" in str(answer["detail"])
+    assert "cannot reach Docker" in str(answer["detail"])
 
 
-def test_health_needs_no_signature_and_tells_nothing_more(rig: Rig) -> None:
-    assert rig.ask(b"", {}, method="GET", path="/health") == (200, {"status": "ok"})
-    assert rig.ask(b"", {}, method="GET", path="/")[0] == 404
+def test_health_needs_no_signature_and_has_no_details(rig: Rig) -> None:
+    assert rig.send(b"", {}, method="GET", path="/health") == (200, {"status": "ok"})
+    assert rig.send(b"", {}, method="GET", path="/")[0] == 404
+
+
+def test_log_lines_have_the_schema_of_the_other_images(
+    rig: Rig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig.restart()
+    rig.restart(token=b"wrong")
+    restart, refused = map(json.loads, capsys.readouterr().out.splitlines())
+    for line in (restart, refused):
+        assert list(line)[:3] == ["time", "level", "message"]
+        assert datetime.fromisoformat(line["time"]).utcoffset() == timedelta(0)
+    assert (restart["level"], restart["message"]) == ("info", "restart")
+    assert (restart["service"], restart["outcome"]) == ("phi-inference", "restarted")
+    assert (refused["level"], refused["message"]) == ("warning", "refused")

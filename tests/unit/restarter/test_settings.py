@@ -1,4 +1,4 @@
-"""The restarter's configuration: what works and what is refused."""
+"""The restarter's settings: what is accepted, and the text of each error."""
 
 import json
 from pathlib import Path
@@ -16,32 +16,32 @@ def test_a_stack_and_its_services_are_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "error"),
     [
-        ([], "found no object"),
-        ({"stack": "dev"}, "services: found None"),
+        ([], "must hold a JSON object"),
+        ({"stack": "dev"}, "services: found None;"),
         ({"stack": "dev", "services": []}, "services: found []"),
-        ({"services": ["a"]}, "found None where a name"),
-        ({"stack": "dev", "services": ["../a"]}, "found '../a'"),
+        ({"services": ["a"]}, "stack: found None; allowed: a name"),
+        ({"stack": "dev", "services": ["../a"]}, "services: found '../a'"),
         ({"stack": "dev", "services": ["a"], "port": "x"}, "port: found 'x'"),
-        ({"stack": "dev", "services": ["a"], "verbs": []}, "verbs: unknown; allowed: stack,"),
+        ({"stack": "dev", "services": ["a"], "verbs": []}, "verbs: unknown key; allowed: stack,"),
     ],
 )
-def test_a_faulty_file_is_refused(tmp_path: Path, data: object, said: str) -> None:
+def test_an_invalid_file_is_an_error(tmp_path: Path, data: object, error: str) -> None:
     path = tmp_path / "restarter.json"
     path.write_text(json.dumps(data))
     with pytest.raises(SettingsError) as caught:
         load({"RESTARTER_CONFIG": str(path)})
-    assert said in str(caught.value)
+    assert error in str(caught.value)
     assert str(path) in str(caught.value)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load({"RESTARTER_CONFIG": str(tmp_path / "none")})
 
 
-def test_a_short_or_missing_token_is_refused(tmp_path: Path) -> None:
+def test_a_short_or_missing_token_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "token"
     with pytest.raises(SettingsError, match="cannot be read"):
         read_token(str(path))

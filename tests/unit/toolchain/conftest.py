@@ -1,4 +1,4 @@
-"""A project in a folder of the test's own, and a step whose output can be read."""
+"""Fixtures: a project in a temporary folder, fake programs, and a step with readable output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def program(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Puts a shell script in the place of a program that the checkout's commands run."""
+    """Creates a fake program from a shell script, first on PATH of the commands."""
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     project.bin.mkdir(parents=True)
 
@@ -37,9 +37,9 @@ def program(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[[str,
 
 @pytest.fixture
 def pulumi(program: Callable[[str, str], None]) -> Callable[..., None]:
-    """Lets pulumi know one stack, `prod`, with the given settings and no resources."""
+    """Creates a fake pulumi with one stack, `prod`, with the given settings and no resources."""
 
-    def knows(**settings: str) -> None:
+    def create(**settings: str) -> None:
         values = "\n".join(f"    *' {key} '*) echo {value} ;;" for key, value in settings.items())
         program(
             "pulumi",
@@ -55,7 +55,7 @@ case " $* " in
 esac""",
         )
 
-    return knows
+    return create
 
 
 @pytest.fixture

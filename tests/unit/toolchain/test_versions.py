@@ -1,4 +1,4 @@
-"""One version of each thing, in whatever file it is written."""
+"""The same version in every file that contains it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 from toolchain import versions
+from toolchain.offline.go_language import GO_MINIMUM
 
 ROOT = Path(__file__).parents[3]
-MODULES = ROOT / "toolchain"
+MODULES = ROOT / "toolchain" / "offline"
 
 
 def locked(package: str) -> str:
@@ -25,22 +26,24 @@ def required(module: str, requirement: str) -> str:
     return match[1]
 
 
-def test_the_cli_has_the_version_of_the_sdk() -> None:
+def test_cli_and_sdk_have_the_same_version() -> None:
     assert locked("pulumi") == versions.PULUMI
     assert required("pulumi-cli", "github.com/pulumi/pulumi/pkg/v3") == versions.PULUMI
 
 
-def test_the_docker_plugin_has_the_version_of_its_sdk() -> None:
+def test_docker_plugin_and_its_sdk_have_the_same_version() -> None:
     assert locked("pulumi-docker") == versions.DOCKER_PLUGIN
 
 
-def test_the_pinned_go_can_build_every_module() -> None:
-    for go_mod in MODULES.glob("*/go.mod"):
+def test_pinned_go_can_build_every_module() -> None:
+    go_mods = list(MODULES.glob("*/go.mod"))
+    assert go_mods
+    for go_mod in go_mods:
         match = re.search(r"^go (\d+)\.(\d+)", go_mod.read_text(), re.MULTILINE)
         assert match
-        assert (int(match[1]), int(match[2])) <= versions.GO_MINIMUM, go_mod
+        assert (int(match[1]), int(match[2])) <= GO_MINIMUM, go_mod
 
 
-def test_the_language_host_finds_what_the_environment_holds() -> None:
-    # It runs `python -m pip list` to learn which plugins a program needs.
+def test_language_host_can_list_packages() -> None:
+    # It runs `python -m pip list` to find the plugins of a program.
     assert locked("pip")

@@ -1,9 +1,10 @@
-"""Runs the workflows' own scripts, with stand-ins for the programs that reach the world."""
+"""Runs the workflows' scripts with fake docker, pulumi, gh and ssh."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -16,32 +17,32 @@ import pytest
 PROJECT_ROOT = Path(__file__).parents[3]
 SCRIPTS = PROJECT_ROOT / ".github" / "scripts"
 
-# Writes down how it was called, and answers as the first of its answers says whose words all
-# stand in the call. With --jq it filters its answer by the real jq, as gh does by its own.
-STAND_IN = """#!{python}
+# Records its calls, and prints the first answer whose words are all among its arguments. With --jq
+# it filters the answer with the real jq, as gh does.
+FAKE_PROGRAM = """#!{python}
 import json, os, pathlib, subprocess, sys
 home = pathlib.Path({home!r})
 words = [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]
-told = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
+received = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
 with (home / "calls").open("a") as calls:
-    calls.write(json.dumps({{"words": words, "stdin": told, "path": os.environ["PATH"]}}) + "\\n")
+    calls.write(json.dumps({{"words": words, "stdin": received, "path": os.environ["PATH"]}}) + "\\n")
 for answer in json.loads((home / "answers").read_text()):
     if set(answer["to"]) <= set(words):
-        text = answer["says"]
+        text = answer["stdout"]
         if "--jq" in words:
             query = words[words.index("--jq") + 1]
             text = subprocess.run(["jq", "-r", query], input=text, capture_output=True, text=True, check=True).stdout
         for option, content in answer["writes"].items():
             pathlib.Path(words[words.index(option) + 1]).write_text(content)
         sys.stdout.write(text)
-        sys.stderr.write(answer["complains"])
+        sys.stderr.write(answer["stderr"])
         sys.exit(answer["code"])
 """
 
 
 @dataclass
 class World:
-    """Programs that only pretend, and what they were asked."""
+    """Fake programs and their recorded calls."""
 
     home: Path
     answers: list[dict[str, Any]] = field(default_factory=list)
@@ -57,36 +58,46 @@ class World:
             "HOME": str(self.home),
         }
 
-    def pretend(self, *programs: str) -> None:
+    def fake(self, *programs: str) -> None:
+        """Put fakes of these programs on PATH."""
         for program in programs:
             path = self.programs / program
-            path.write_text(STAND_IN.format(python=sys.executable, home=str(self.home)))
+            path.write_text(FAKE_PROGRAM.format(python=sys.executable, home=str(self.home)))
             path.chmod(0o755)
 
     def answer(
         self,
         *to: str,
-        says: str = "",
-        complains: str = "",
+        stdout: str = "",
+        stderr: str = "",
         code: int = 0,
         writes: Mapping[str, str] | None = None,
     ) -> None:
-        """What is said to a call that holds all these words; the first that fits counts.
+        """Set the answer to calls with all these words; the first match wins.
 
-        `writes` maps an option of the call to what comes into the file that it names.
+        :param writes: by option of the call, the content of the file that the option names.
         """
-        answer = {"says": says, "complains": complains, "code": code, "writes": {**(writes or {})}}
+        answer = {"stdout": stdout, "stderr": stderr, "code": code, "writes": {**(writes or {})}}
         self.answers.append({"to": to, **answer})
 
     def run(
-        self, script: str, *args: str, cwd: Path = PROJECT_ROOT, check: bool = True, **more: str
+        self,
+        script: str,
+        *args: str,
+        variables: Mapping[str, str] | None = None,
+        cwd: Path = PROJECT_ROOT,
+        check: bool = True,
+        **more: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a script of the workflows; a failure shows all that it said."""
+        """Run a script of the workflows; a failure shows all of its output.
+
+        :param variables: environment variables, as `more`.
+        """
         (self.home / "answers").write_text(json.dumps(self.answers))
         result = subprocess.run(
             [SCRIPTS / script, *args],
             cwd=cwd,
-            env={**self.environment, **more},
+            env={**self.environment, **(variables or {}), **more},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -96,11 +107,11 @@ class World:
         return result
 
     def calls(self, *words: str) -> list[list[str]]:
-        """How the programs were called, in order; only calls that hold all these words."""
+        """The calls with all these words, in order."""
         return [call["words"] for call in self._calls() if set(words) <= set(call["words"])]
 
-    def told(self, *words: str) -> list[str]:
-        """What came in on standard input, call by call."""
+    def stdin(self, *words: str) -> list[str]:
+        """The standard input of each of these calls."""
         return [call["stdin"] for call in self._calls() if set(words) <= set(call["words"])]
 
     def _calls(self) -> list[dict[str, Any]]:
@@ -108,6 +119,13 @@ class World:
         return (
             [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
         )
+
+
+@pytest.fixture
+def jq() -> None:
+    """For scripts that call jq, which the runners and `./dev test` provide."""
+    if shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
 
 
 @pytest.fixture
@@ -122,7 +140,7 @@ ProjectMaker = Callable[..., Path]
 
 @pytest.fixture
 def project(tmp_path: Path) -> ProjectMaker:
-    """A project whose stacks have these settings, and the real sources."""
+    """Creates a project with the real sources and stacks with these settings."""
 
     def make(**stacks: str) -> Path:
         root = tmp_path / "project"

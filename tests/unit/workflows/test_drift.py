@@ -1,4 +1,4 @@
-"""One issue is open for as long as a stack differs from its program."""
+"""One issue is open while a stack differs from its program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 
 from tests.unit.workflows.conftest import World
 
-TITLE = "Drift: prod is not as its program says"
+pytestmark = pytest.mark.usefixtures("jq")
+
+TITLE = "Drift: prod differs from its program"
 RUN = {
     "GITHUB_SERVER_URL": "https://github.com",
     "GITHUB_REPOSITORY": "team/stack",
@@ -19,7 +21,7 @@ RUN = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What a preview leaves that found everything as it should be."""
+    """The files of a preview that found no drift."""
     folder = tmp_path / "drift"
     folder.mkdir()
     (folder / "events.json").write_text('{"sequence":1,"summaryEvent":{"result":"succeeded"}}\n')
@@ -37,49 +39,48 @@ def drifted(folder: Path) -> Path:
 
 
 def report(world: World, folder: Path, *open_issues: tuple[int, str], check: bool = True) -> str:
-    world.pretend("gh")
+    world.fake("gh")
     issues = [{"number": number, "title": title} for number, title in open_issues]
-    world.answer("list", says=json.dumps(issues))
-    done = world.run("report-drift", "prod", str(folder), check=check, **RUN)
+    world.answer("list", stdout=json.dumps(issues))
+    done = world.run("preview/report-drift", "prod", str(folder), check=check, variables=RUN)
     return done.stderr if done.returncode else ""
 
 
 def test_drift_opens_an_issue(world: World, drifted: Path) -> None:
-    report(world, drifted, (3, "Drift: staging is not as its program says"))
+    report(world, drifted, (3, "Drift: staging differs from its program"))
     (created,) = world.calls("issue", "create")
     assert created[created.index("--title") + 1] == TITLE
     assert created[created.index("--label") + 1] == "drift"
     body = (drifted / "issue.md").read_text()
     assert "pulumi up --stack prod" in body
     assert "https://github.com/team/stack/actions/runs/99" in body
-    assert world.calls("label", "create", "--force"), "the label may not be there yet"
+    assert world.calls("label", "create", "--force"), "the label may not exist yet"
 
 
-def test_drift_that_stays_brings_its_issue_up_to_date(world: World, drifted: Path) -> None:
+def test_continuing_drift_updates_its_issue(world: World, drifted: Path) -> None:
     report(world, drifted, (8, TITLE))
     assert world.calls("create") == []
     (edited,) = world.calls("edit")
     assert edited[:4] == ["gh", "issue", "edit", "8"]
 
 
-def test_drift_that_is_gone_closes_its_issue(world: World, folder: Path) -> None:
+def test_resolved_drift_closes_its_issue(world: World, folder: Path) -> None:
     report(world, folder, (8, TITLE))
     (closed,) = world.calls("close")
     assert closed[:4] == ["gh", "issue", "close", "8"]
 
 
-def test_a_stack_as_it_should_be_makes_no_noise(world: World, folder: Path) -> None:
+def test_stack_without_drift_changes_no_issue(world: World, folder: Path) -> None:
     report(world, folder)
     assert [call[2] for call in world.calls("gh")] == ["list"]
 
 
 @pytest.mark.parametrize("events", ["", '{"sequence":1,"summaryEvent":{"result":"failed"}}\n'])
-def test_a_preview_that_failed_is_no_drift_but_a_failure(
+def test_failed_preview_is_an_error_and_keeps_the_issue(
     world: World, folder: Path, events: str
 ) -> None:
-    """A stack that cannot be looked at must not close its issue either."""
     (folder / "events.json").write_text(events)
     (folder / "errors.txt").write_text("error: could not reach the engine\n")
-    said = report(world, folder, (8, TITLE), check=False)
-    assert "could not reach the engine" in said
+    output = report(world, folder, (8, TITLE), check=False)
+    assert "could not reach the engine" in output
     assert [call[2] for call in world.calls("gh")] == ["list"]

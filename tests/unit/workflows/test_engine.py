@@ -1,4 +1,4 @@
-"""The engine of another machine, and an engine that the Docker provider can build in."""
+"""Connects to a remote Docker Engine, and selects the image store of a local one."""
 
 from __future__ import annotations
 
@@ -16,42 +16,51 @@ REMOTE = {
 }
 
 
-def test_the_socket_of_another_machine_is_brought_here(world: World, tmp_path: Path) -> None:
-    world.pretend("ssh")
+def test_remote_docker_socket_is_forwarded(world: World, tmp_path: Path) -> None:
+    world.fake("ssh")
     environment, socket = tmp_path / "environment", tmp_path / "engine.sock"
-    world.run("open-engine", GITHUB_ENV=str(environment), ENGINE_SOCKET=str(socket), **REMOTE)
+    world.run(
+        "engine/open-engine",
+        variables=REMOTE,
+        GITHUB_ENV=str(environment),
+        ENGINE_SOCKET=str(socket),
+    )
     (ssh,) = world.calls("ssh")
     assert ssh[-1] == "deploy@host.example.com"
     assert f"{socket}:/var/run/docker.sock" in ssh
-    assert "StrictHostKeyChecking=yes" in ssh, "nobody may stand in for the host"
+    assert "StrictHostKeyChecking=yes" in ssh, "the host key is verified"
     assert "not-a-key" not in " ".join(ssh)
     key = Path(ssh[ssh.index("-i") + 1])
-    assert not key.exists(), "the key goes when ssh has read it"
+    assert not key.exists(), "the key is deleted after ssh has started"
     assert environment.read_text() == f"DOCKER_HOST=unix://{socket}\n"
 
 
-def test_without_another_machine_the_engine_is_this_ones(world: World, tmp_path: Path) -> None:
-    world.pretend("ssh")
+def test_local_engine_is_used_without_a_remote_one(world: World, tmp_path: Path) -> None:
+    world.fake("ssh")
     environment = tmp_path / "environment"
-    world.run("open-engine", GITHUB_ENV=str(environment), ENGINE_SSH="")
+    world.run("engine/open-engine", GITHUB_ENV=str(environment), ENGINE_SSH="")
     assert world.calls() == []
     assert not environment.exists()
 
 
 @pytest.mark.parametrize("missing", ["ENGINE_SSH_KEY", "ENGINE_SSH_KNOWN_HOSTS"])
-def test_a_machine_without_its_key_is_refused(world: World, tmp_path: Path, missing: str) -> None:
-    world.pretend("ssh")
-    refused = world.run("open-engine", check=False, **{**REMOTE, missing: ""})
+def test_remote_engine_without_a_key_is_an_error(
+    world: World, tmp_path: Path, missing: str
+) -> None:
+    world.fake("ssh")
+    refused = world.run("engine/open-engine", check=False, variables={**REMOTE, missing: ""})
     assert refused.returncode == 1
     assert "is empty" in refused.stderr
     assert world.calls() == []
 
 
-def test_a_machine_that_cannot_be_reached_leaves_no_engine(world: World, tmp_path: Path) -> None:
-    world.pretend("ssh")
-    world.answer("ssh", complains="Host key verification failed.", code=255)
+def test_unreachable_remote_engine_sets_no_docker_host(world: World, tmp_path: Path) -> None:
+    world.fake("ssh")
+    world.answer("ssh", stderr="Host key verification failed.", code=255)
     environment = tmp_path / "environment"
-    failed = world.run("open-engine", check=False, GITHUB_ENV=str(environment), **REMOTE)
+    failed = world.run(
+        "engine/open-engine", check=False, GITHUB_ENV=str(environment), variables=REMOTE
+    )
     assert failed.returncode != 0
     assert not environment.exists()
 
@@ -59,19 +68,20 @@ def test_a_machine_that_cannot_be_reached_leaves_no_engine(world: World, tmp_pat
 SNAPSHOTTER = '[["driver-type","io.containerd.snapshotter.v1"]]'
 
 
+@pytest.mark.usefixtures("jq")
 @pytest.mark.parametrize("before", [None, '{"debug": true, "features": {"buildkit": true}}'])
-def test_the_containerd_store_is_turned_off_and_other_settings_stay(
+def test_containerd_store_is_turned_off_and_other_settings_are_kept(
     world: World, tmp_path: Path, before: str | None
 ) -> None:
-    world.pretend("docker", "systemctl")
-    world.answer("info", says=SNAPSHOTTER)
+    world.fake("docker", "systemctl")
+    world.answer("info", stdout=SNAPSHOTTER)
     as_root = world.programs / "sudo"
     as_root.write_text('#!/bin/sh\nexec "$@"\n')
     as_root.chmod(0o755)
     settings = tmp_path / "daemon.json"
     if before:
         settings.write_text(before)
-    world.run("use-classic-image-store", DOCKER_SETTINGS=str(settings))
+    world.run("engine/use-classic-image-store", DOCKER_SETTINGS=str(settings))
     after = json.loads(settings.read_text())
     assert after["features"]["containerd-snapshotter"] is False
     if before:
@@ -79,8 +89,8 @@ def test_the_containerd_store_is_turned_off_and_other_settings_stay(
     assert world.calls("systemctl") == [["systemctl", "restart", "docker"]]
 
 
-def test_an_engine_with_the_classic_store_is_left_alone(world: World) -> None:
-    world.pretend("docker", "systemctl", "sudo")
-    world.answer("info", says='[["Backing Filesystem","extfs"]]')
-    world.run("use-classic-image-store")
+def test_engine_with_the_classic_store_is_not_changed(world: World) -> None:
+    world.fake("docker", "systemctl", "sudo")
+    world.answer("info", stdout='[["Backing Filesystem","extfs"]]')
+    world.run("engine/use-classic-image-store")
     assert [call[0] for call in world.calls()] == ["docker"]

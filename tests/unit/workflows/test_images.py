@@ -1,8 +1,10 @@
-"""From a stack's settings to published images, and from these to the digests that a stack runs."""
+"""Lists, builds, joins and pins the published images of a stack."""
 
 from __future__ import annotations
 
 import json
+
+import pytest
 
 from components.images.image_sources import image_names
 from tests.unit.workflows.conftest import ProjectMaker, World
@@ -18,10 +20,11 @@ config:
 DIGEST = "sha256:" + "a" * 64
 
 
-def test_every_image_is_built_for_every_platform_on_its_own_processor(
+@pytest.mark.usefixtures("jq")
+def test_every_image_is_built_natively_for_every_platform(
     world: World, project: ProjectMaker
 ) -> None:
-    listed = world.run("list-images", cwd=project(prod=PROD), STACKS='["prod"]').stdout
+    listed = world.run("images/list-images", cwd=project(prod=PROD), STACKS='["prod"]').stdout
     outputs = dict(line.split("=", 1) for line in listed.splitlines())
     jobs = json.loads(outputs["matrix"])["include"]
     assert {(j["image"], j["platform"]) for j in jobs} == {
@@ -32,35 +35,37 @@ def test_every_image_is_built_for_every_platform_on_its_own_processor(
     assert chat["reference"].startswith("registry.example.com/team/llm-stack/chat:")
     assert chat["reference"].endswith("-arm64")
     assert chat["arguments"] == "BASE_IMAGE=python:3.11-slim"
-    assert (chat["context"], chat["dockerfile"]) == ("app/chat", "docker/chat.Dockerfile")
+    assert (chat["context"], chat["dockerfile"]) == ("app", "docker/chat.Dockerfile")
     assert (outputs["stacks"], outputs["any"]) == ("prod", "true")
 
 
-def test_stacks_that_share_a_registry_share_its_images(world: World, project: ProjectMaker) -> None:
+@pytest.mark.usefixtures("jq")
+def test_stacks_with_one_registry_share_its_images(world: World, project: ProjectMaker) -> None:
     root = project(prod=PROD, staging=PROD)
-    listed = world.run("list-images", cwd=root, STACKS='["prod", "staging"]').stdout
+    listed = world.run("images/list-images", cwd=root, STACKS='["prod", "staging"]').stdout
     outputs = dict(line.split("=", 1) for line in listed.splitlines())
     assert len(json.loads(outputs["matrix"])["include"]) == 2 * len(image_names())
 
 
-def test_a_stack_without_registry_has_nothing_published(
-    world: World, project: ProjectMaker
-) -> None:
+@pytest.mark.usefixtures("jq")
+def test_stack_without_a_registry_publishes_nothing(world: World, project: ProjectMaker) -> None:
     root = project(prod="config:\n  llm-stack:services: all\n")
-    assert "any=false" in world.run("list-images", cwd=root, STACKS='["prod"]').stdout
+    assert "any=false" in world.run("images/list-images", cwd=root, STACKS='["prod"]').stdout
 
 
-def test_a_stack_that_is_not_there_is_told(world: World, project: ProjectMaker) -> None:
-    refused = world.run("list-images", cwd=project(), STACKS='["prd"]', check=False)
+@pytest.mark.usefixtures("jq")
+def test_missing_stack_file_is_an_error(world: World, project: ProjectMaker) -> None:
+    refused = world.run("images/list-images", cwd=project(), STACKS='["prd"]', check=False)
     assert refused.returncode != 0
-    assert "Pulumi.prd.yaml: there is no such file" in refused.stderr
+    assert "Pulumi.prd.yaml: does not exist; found 'prd'" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_a_bad_registry_is_told(world: World, project: ProjectMaker) -> None:
+@pytest.mark.usefixtures("jq")
+def test_invalid_registry_is_an_error(world: World, project: ProjectMaker) -> None:
     root = project(prod=PROD.replace("registry.example.com", "https://registry.example.com"))
-    refused = world.run("list-images", cwd=root, STACKS='["prod"]', check=False)
-    assert "Pulumi.prod.yaml: llm-stack:registry.server: " in refused.stderr
+    refused = world.run("images/list-images", cwd=root, STACKS='["prod"]', check=False)
+    assert "Pulumi.prod.yaml:5: llm-stack:registry.server: " in refused.stderr
 
 
 BUILD = {
@@ -73,11 +78,11 @@ BUILD = {
 }
 
 
-def test_an_image_is_pushed_with_its_contents_and_provenance(world: World) -> None:
-    world.pretend("docker")
+def test_image_is_pushed_with_sbom_and_provenance(world: World) -> None:
+    world.fake("docker")
     world.answer("imagetools", code=1)
     world.answer("inspect", code=1)
-    world.run("build-image", **BUILD)
+    world.run("images/build-image", variables=BUILD)
     assert world.calls("create") == [
         ["docker", "buildx", "create", "--name", "llm-stack", "--driver", "docker-container"]
     ]
@@ -95,27 +100,29 @@ def test_an_image_is_pushed_with_its_contents_and_provenance(world: World) -> No
     assert {"--sbom=true", "--provenance=mode=max", "--push"} <= set(build)
 
 
-def test_an_image_without_arguments_is_built(world: World) -> None:
-    world.pretend("docker")
+def test_image_without_build_arguments_is_built(world: World) -> None:
+    world.fake("docker")
     world.answer("imagetools", code=1)
-    world.run("build-image", **{**BUILD, "BUILD_ARGUMENTS": ""})
+    world.run("images/build-image", variables={**BUILD, "BUILD_ARGUMENTS": ""})
     (build,) = world.calls("build")
     assert "--build-arg" not in build
     assert world.calls("create") == [], "the builder of an earlier step is used"
 
 
-def test_a_published_image_is_not_built_again(world: World) -> None:
-    world.pretend("docker")
-    world.run("build-image", **BUILD)
+def test_published_image_is_not_built_again(world: World) -> None:
+    world.fake("docker")
+    world.run("images/build-image", variables=BUILD)
     assert world.calls("build") == []
 
 
-def test_one_reference_leads_to_all_platforms(world: World, project: ProjectMaker) -> None:
-    world.pretend("docker")
+def test_multi_platform_manifest_is_created_for_each_image(
+    world: World, project: ProjectMaker
+) -> None:
+    world.fake("docker")
     world.answer("inspect", code=1)
-    world.run("join-platforms", "prod", cwd=project(prod=PROD))
+    world.run("images/join-platforms", "prod", cwd=project(prod=PROD))
     created = world.calls("create")
-    assert len(created) == len(image_names()), "one call reads nothing of the others' lines"
+    assert len(created) == len(image_names()), "a call does not read the lines of the other images"
     for call in created:
         assert call[:5] == ["docker", "buildx", "imagetools", "create", "--tag"]
         reference, *platforms = call[5:]
@@ -123,9 +130,9 @@ def test_one_reference_leads_to_all_platforms(world: World, project: ProjectMake
 
 
 def test_published_images_are_pinned_by_digest(world: World, project: ProjectMaker) -> None:
-    world.pretend("docker", "pulumi")
-    world.answer("imagetools", says=DIGEST)
-    world.run("pin-images", "prod", "--all", cwd=project(prod=PROD))
+    world.fake("docker", "pulumi")
+    world.answer("imagetools", stdout=DIGEST)
+    world.run("images/pin-images", "prod", "--all", cwd=project(prod=PROD))
     assert world.calls("pulumi") == [
         [
             *("pulumi", "config", "set", "--stack", "prod"),
@@ -135,52 +142,48 @@ def test_published_images_are_pinned_by_digest(world: World, project: ProjectMak
     ]
 
 
-def test_a_preview_goes_on_without_images_that_are_not_published(
-    world: World, project: ProjectMaker
-) -> None:
-    world.pretend("docker", "pulumi")
+def test_preview_continues_without_unpublished_images(world: World, project: ProjectMaker) -> None:
+    world.fake("docker", "pulumi")
     world.answer("imagetools", code=1)
-    said = world.run("pin-images", "prod", cwd=project(prod=PROD)).stdout
-    assert said.count("is not published yet") == len(image_names())
+    output = world.run("images/pin-images", "prod", cwd=project(prod=PROD)).stdout
+    assert output.count("is not published") == len(image_names())
     assert world.calls("pulumi") == []
 
 
-def test_a_deployment_stops_without_them(world: World, project: ProjectMaker) -> None:
-    world.pretend("docker", "pulumi")
+def test_deployment_stops_without_unpublished_images(world: World, project: ProjectMaker) -> None:
+    world.fake("docker", "pulumi")
     world.answer("imagetools", code=1)
-    refused = world.run("pin-images", "prod", "--all", cwd=project(prod=PROD), check=False)
+    refused = world.run("images/pin-images", "prod", "--all", cwd=project(prod=PROD), check=False)
     assert refused.returncode == 1
-    assert f"has not published {' '.join(image_names())} for this commit" in refused.stderr
+    assert f"did not publish {' '.join(image_names())} for this commit" in refused.stderr
 
 
-def test_a_password_reaches_docker_by_its_standard_input_alone(
-    world: World, project: ProjectMaker
-) -> None:
-    world.pretend("docker")
+def test_password_is_passed_on_standard_input_only(world: World, project: ProjectMaker) -> None:
+    world.fake("docker")
     login = {"REGISTRY_USERNAME": "robot", "REGISTRY_PASSWORD": "not-a-password"}
-    world.run("sign-in", "prod", cwd=project(prod=PROD), **login)
+    world.run("images/sign-in", "prod", cwd=project(prod=PROD), variables=login)
     assert world.calls() == [
         [
             *("docker", "login", "registry.example.com"),
             *("--username", "robot", "--password-stdin"),
         ]
     ]
-    assert world.told("login") == ["not-a-password"]
+    assert world.stdin("login") == ["not-a-password"]
 
 
-def test_without_a_password_the_registry_is_asked_as_nobody(
+def test_registry_is_used_anonymously_without_a_password(
     world: World, project: ProjectMaker
 ) -> None:
-    world.pretend("docker")
-    world.run("sign-in", "prod", cwd=project(prod=PROD))
+    world.fake("docker")
+    world.run("images/sign-in", "prod", cwd=project(prod=PROD))
     assert world.calls() == []
     settings = world.home / ".docker" / "config.json"
-    assert settings.read_text() == "{}\n", "the Docker provider reads it and must find it"
+    assert settings.read_text() == "{}\n", "the Docker provider needs this file"
 
 
-def test_an_earlier_login_is_kept(world: World, project: ProjectMaker) -> None:
+def test_existing_login_is_kept(world: World, project: ProjectMaker) -> None:
     settings = world.home / ".docker" / "config.json"
     settings.parent.mkdir()
     settings.write_text('{"auths": {}}')
-    world.run("sign-in", "prod", cwd=project(prod=PROD))
+    world.run("images/sign-in", "prod", cwd=project(prod=PROD))
     assert settings.read_text() == '{"auths": {}}'

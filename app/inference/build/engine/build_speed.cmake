@@ -1,11 +1,11 @@
-# Makes llama.cpp compile in less time: CMAKE_PROJECT_llama.cpp_INCLUDE names this file.
+# Reduces the compile time of llama.cpp; CMAKE_PROJECT_llama.cpp_INCLUDE names this file.
 #
 # Most of the compile time goes into headers (JSON, the standard library) that every source file reads
 # again, and into optimizing code that runs once per request. So
 #   - source files are compiled in batches (CMake's unity builds), except those that do not compile
 #     together with others;
-#   - only ggml, where the time of a token goes, keeps the -O3 of a release. The rest gets -O1. What
-#     that costs in tokens per second was not measured beside a build that has -O3 throughout.
+#   - only ggml, which takes most of the time per token, keeps the -O3 of a release. The rest gets -O1.
+#     The effect on tokens per second was not measured.
 # Targets and files that another version of llama.cpp does not have are ignored.
 
 function(llama_stack_batches target size)
@@ -14,7 +14,7 @@ function(llama_stack_batches target size)
     endif()
 endfunction()
 
-# Whether files of a target are compiled in batches, or each alone.
+# Includes files of a target in the batches, or compiles each of them alone.
 function(llama_stack_in_batch target in_batch)
     if (NOT TARGET ${target})
         return()
@@ -43,7 +43,7 @@ endfunction()
 
 function(llama_stack_tune)
     llama_stack_batches(llama 16)
-    # Upstream batches the models alone.
+    # Upstream batches only the files of the models.
     get_target_property(sources llama SOURCES)
     list(FILTER sources INCLUDE REGEX "^(llama|unicode)[^/]*\\.cpp$")
     llama_stack_in_batch(llama TRUE ${sources})
@@ -52,7 +52,7 @@ function(llama_stack_tune)
     # They specialize templates that the others use.
     llama_stack_in_batch(llama-common FALSE json.cpp jinja/value.cpp)
     llama_stack_batches(mtmd 24)
-    # They refuse to see the library's own headers.
+    # They do not compile together with the library's internal headers.
     llama_stack_in_batch(mtmd FALSE mtmd-helper.cpp mtmd-helper-gen.cpp)
     llama_stack_batches(server-context 9)
     llama_stack_batches(llama-server-impl 9)
@@ -64,12 +64,12 @@ function(llama_stack_tune)
     list(FILTER backends EXCLUDE REGEX "-feats$")
     foreach(backend ${backends})
         llama_stack_batches(${backend} 9)
-        # It declares quantized blocks in another way.
+        # It declares quantized blocks differently.
         llama_stack_in_batch(${backend} FALSE ggml-cpu/amx/mmq.cpp)
     endforeach()
     list(LENGTH backends count)
     if (LLAMA_STACK_CPU_VARIANTS STREQUAL "host" AND count GREATER 1)
-        # It runs only where the image's machine has got another processor.
+        # Used only if the image later runs on another processor.
         llama_stack_less_optimized(ggml-cpu-x64 ggml-cpu-armv8.0_1)
     endif()
 endfunction()

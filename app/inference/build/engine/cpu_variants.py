@@ -2,9 +2,9 @@
 
     python3 cpu_variants.py host|all ggml/src/CMakeLists.txt
 
-ggml has one backend library per generation of processors, and loads the best one at start. Each
-costs its share of the compile time. `host` keeps the baseline and the one that ggml would choose on
-this machine, for an image that stays here; `all` keeps one for each common combination of features.
+ggml has one backend library per generation of processors, and loads the best one at start. Each one
+adds to the compile time. `host` keeps the baseline and the variant that ggml would load on this
+machine, for an image that is only used here; `all` keeps one for each common set of features.
 """
 
 import re
@@ -12,16 +12,16 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-# Of upstream's 14 for x86 these cover every processor with the widest of SSE2, AVX2, AVX-512, VNNI,
-# BF16 and AMX that it has in a common combination. On ARM, what needs SME is left out: the compiler
-# of Debian 12 does not support it.
+# Of upstream's 14 variants for x86, those for the common combinations of SSE2, AVX2, AVX-512, VNNI,
+# BF16 and AMX. On ARM without the variants that need SME, which the compiler of Debian 12 does not
+# support.
 ALL = frozenset(
     {"x64", "haswell", "skylakex", "icelake", "zen4", "alderlake", "sapphirerapids"}
     | {"armv8.0_1", "armv8.2_1", "armv8.2_2", "armv8.2_3", "armv8.6_1", "armv8.6_2"}
 )
 BASELINES = frozenset({"x64", "armv8.0_1"})
-# What /proc/cpuinfo calls the features that ggml's variants are made of: `flags` on x86, `Features`
-# on ARM. AVX512 is what ggml's own check (ggml-cpu/arch/x86/cpu-feats.cpp) requires for it.
+# The names in /proc/cpuinfo (`flags` on x86, `Features` on ARM) of the features of ggml's variants.
+# AVX512 stands for the flags that ggml requires in ggml-cpu/arch/x86/cpu-feats.cpp.
 CPUINFO_NAMES: Mapping[str, frozenset[str]] = {
     "SSE42": frozenset({"sse4_2"}),
     "AVX": frozenset({"avx"}),
@@ -46,13 +46,13 @@ VARIANT = re.compile(r"^ *ggml_add_cpu_backend_variant\((\S+?)((?: +\w+)*)\)\n",
 
 
 def cpu_features(cpuinfo: str) -> frozenset[str]:
-    """The features that the first processor of a /proc/cpuinfo has."""
+    """The features of the first processor in a /proc/cpuinfo."""
     found = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
     return frozenset(found[1].split()) if found else frozenset()
 
 
 def host_variants(cmake: str, features: frozenset[str]) -> frozenset[str]:
-    """The baselines, and of `ALL` the variant with most features that a processor has."""
+    """The baselines, and the variant of `ALL` with the most features that the processor has."""
     fitting = [
         (len(wanted), at, name)
         for at, (name, wanted) in enumerate(_variants(cmake))
@@ -62,7 +62,7 @@ def host_variants(cmake: str, features: frozenset[str]) -> frozenset[str]:
 
 
 def keep(cmake: str, variants: Iterable[str]) -> str:
-    """The text of the CMakeLists.txt with no other variants than these."""
+    """The text of the CMakeLists.txt, with only these variants."""
     kept = set(variants)
     return VARIANT.sub(lambda line: line[0] if line[1] in kept else "", cmake)
 
@@ -76,10 +76,10 @@ def _has(features: frozenset[str], wanted: Iterable[str]) -> bool:
 
 
 def main(choice: str, path: Path) -> None:
-    """Edit the file; exits with 1 where it names no variant, as a renamed function would cause."""
+    """Edit the file; exits with 1 if it has no variant, for example after upstream renamed them."""
     cmake = path.read_text(encoding="utf-8")
     if not _variants(cmake):
-        sys.exit(f"error: {path} names no CPU variant; adapt VARIANT in {__file__}")
+        sys.exit(f"error: {path} has no CPU variant; adapt VARIANT in {__file__}")
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     kept = ALL if choice == "all" else host_variants(cmake, cpu_features(cpuinfo))
     path.write_text(keep(cmake, kept), encoding="utf-8")

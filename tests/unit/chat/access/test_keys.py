@@ -1,4 +1,4 @@
-"""API keys: who may use what, how much of it, and that no key is ever stored or shown."""
+"""API keys: authentication, allowed models, limits; no key is stored or shown."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import pytest
 from app.chat.access.keys import main, new_key
 from app.chat.access.rate_limit import MinuteBudget
 from app.chat.settings import KeyFile, Secrets
-from tests.doubles.model_server import ModelServer
+from tests.doubles.model_server import HeldResponses, ModelServer
 from tests.doubles.running_gateway import running, settings
 from tests.unit.chat.conftest import client_of
-from tests.unit.chat.relay.test_waiting import Gate
 
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -39,7 +38,7 @@ def bearer(key: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/m", "/status"])
-async def test_with_keys_nothing_about_the_models_is_told_without_one(
+async def test_with_keys_the_models_are_hidden_from_clients_without_one(
     locked: tuple[httpx.AsyncClient, str], path: str
 ) -> None:
     client, key = locked
@@ -66,7 +65,7 @@ async def test_health_needs_no_key(locked: tuple[httpx.AsyncClient, str]) -> Non
     assert (await client.get("/ready")).status_code in (200, 503)
 
 
-async def test_a_key_covers_only_its_models(server: ModelServer) -> None:
+async def test_a_key_allows_only_its_models(server: ModelServer) -> None:
     key, secrets = key_file(models=["m"])
     two = settings(
         server.url,
@@ -90,7 +89,7 @@ async def test_a_key_covers_only_its_models(server: ModelServer) -> None:
         assert chosen.headers["x-routed-model"] == "m"
 
 
-async def test_requests_over_the_minutes_budget_are_refused(server: ModelServer) -> None:
+async def test_requests_over_the_limit_per_minute_are_refused(server: ModelServer) -> None:
     key, secrets = key_file(rpm=2)
     async with running(settings(server.url), secrets) as url, client_of(url, **bearer(key)) as c:
         statuses = [
@@ -104,19 +103,19 @@ async def test_requests_over_the_minutes_budget_are_refused(server: ModelServer)
 
 async def test_requests_at_once_are_limited_per_key(server: ModelServer) -> None:
     key, secrets = key_file(concurrency=1)
-    server.behaviour = gate = Gate()
+    server.behaviour = held = HeldResponses()
     async with running(settings(server.url), secrets) as url, client_of(url, **bearer(key)) as c:
         first = asyncio.create_task(c.post("/v1/chat/completions", json=QUESTION))
         await server.wait_for(1)
         refused = await c.post("/v1/chat/completions", json=QUESTION)
         assert refused.status_code == 429
         assert refused.json()["error"]["code"] == "concurrency_limit"
-        gate.opened.set()
+        held.released.set()
         assert (await first).status_code == 200
         assert (await c.post("/v1/chat/completions", json=QUESTION)).status_code == 200
 
 
-def test_a_minutes_budget_fills_up_evenly() -> None:
+def test_the_limit_per_minute_refills_evenly() -> None:
     now = 0.0
     budget = MinuteBudget(60, lambda: now)
     assert [budget.take() for _ in range(60)] == [0.0] * 60
@@ -124,10 +123,10 @@ def test_a_minutes_budget_fills_up_evenly() -> None:
     now = 1.0
     assert budget.take() == 0.0
     now = 1000.0
-    assert [budget.take() for _ in range(61)].count(0.0) == 60, "it holds one minute, not more"
+    assert [budget.take() for _ in range(61)].count(0.0) == 60, "at most one minute of requests"
 
 
-def test_the_command_makes_a_key_and_an_entry_that_holds_only_its_hash(
+def test_the_command_makes_a_key_and_an_entry_with_only_its_hash(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["new", "alice"]) == 0
@@ -141,7 +140,7 @@ def test_the_command_makes_a_key_and_an_entry_that_holds_only_its_hash(
 
 
 @pytest.mark.parametrize("arguments", [[], ["new"], ["new", "a b"], ["old", "alice"]])
-def test_the_command_refuses_what_it_does_not_understand(
+def test_the_command_refuses_invalid_arguments(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2

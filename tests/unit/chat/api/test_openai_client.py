@@ -1,4 +1,4 @@
-"""The official `openai` package against the gateway, unchanged."""
+"""The unmodified `openai` package as a client of the gateway."""
 
 from __future__ import annotations
 
@@ -12,13 +12,23 @@ import openai
 import pytest
 from aiohttp import web
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from openai.types.chat import (
+    ChatCompletion,
+    ChatCompletionMessageParam,
+    ChatCompletionToolParam,
+)
 
 from app.chat.access.keys import new_key
 from app.chat.settings import KeyFile, Secrets
-from tests.doubles.model_server import HELLO, Asked, ModelServer, chunk, refuse
+from tests.doubles.model_server import (
+    HELLO,
+    HeldResponses,
+    ModelServer,
+    ReceivedRequest,
+    chunk,
+    refuse,
+)
 from tests.doubles.running_gateway import running, settings
-from tests.unit.chat.relay.test_waiting import Gate
 
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
 LOOK: ChatCompletionToolParam = {
@@ -45,9 +55,9 @@ async def test_a_stream_yields_its_deltas(client: AsyncOpenAI) -> None:
 async def test_comments_do_not_disturb_the_client(server: ModelServer) -> None:
     gate = asyncio.Event()
 
-    async def late(asked: Asked) -> web.StreamResponse:
+    async def late(received: ReceivedRequest) -> web.StreamResponse:
         await gate.wait()
-        response = await asked.stream()
+        response = await received.stream()
         await response.write(b"".join(HELLO))
         return response
 
@@ -63,12 +73,12 @@ async def test_comments_do_not_disturb_the_client(server: ModelServer) -> None:
     assert "".join(deltas) == "Hello"
 
 
-async def test_white_space_before_a_whole_answer_does_not_disturb_the_client(
+async def test_white_space_before_a_document_does_not_disturb_the_client(
     server: ModelServer,
 ) -> None:
-    async def late(asked: Asked) -> web.StreamResponse:
+    async def late(received: ReceivedRequest) -> web.StreamResponse:
         await asyncio.sleep(0.1)
-        response = await asked.stream()
+        response = await received.stream()
         await response.write(b"".join(HELLO))
         return response
 
@@ -82,7 +92,7 @@ async def test_white_space_before_a_whole_answer_does_not_disturb_the_client(
     assert answer.choices[0].message.content == "Hello"
 
 
-async def test_a_whole_answer_has_text_and_usage(client: AsyncOpenAI) -> None:
+async def test_a_document_has_text_and_usage(client: AsyncOpenAI) -> None:
     answer = await client.chat.completions.create(model="m", messages=HI)
     assert answer.choices[0].message.content == "Hello"
     assert answer.choices[0].finish_reason == "stop"
@@ -92,11 +102,11 @@ async def test_a_whole_answer_has_text_and_usage(client: AsyncOpenAI) -> None:
 
 @pytest.mark.parametrize("streams", [True, False])
 async def test_tools_are_called(client: AsyncOpenAI, server: ModelServer, streams: bool) -> None:
-    async def use_tools(asked: Asked) -> web.StreamResponse:
-        assert asked.body["tools"] == [LOOK]
-        assert asked.body["tool_choice"] == "required"
+    async def use_tools(received: ReceivedRequest) -> web.StreamResponse:
+        assert received.body["tools"] == [LOOK]
+        assert received.body["tool_choice"] == "required"
         start = {"index": 0, "id": "a", "type": "function"}
-        response = await asked.stream()
+        response = await received.stream()
         first = {**start, "function": {"name": "look", "arguments": ""}}
         await response.write(chunk({"role": "assistant", "tool_calls": [first]}))
         for part in ('{"at":', '"sea"}'):
@@ -110,12 +120,12 @@ async def test_tools_are_called(client: AsyncOpenAI, server: ModelServer, stream
         async with client.chat.completions.stream(
             model="m", messages=HI, tools=[LOOK], tool_choice="required"
         ) as stream:
-            answer = await stream.get_final_completion()
+            answer: ChatCompletion = await stream.get_final_completion()
     else:
-        answer = await client.chat.completions.create(  # type: ignore[assignment]
+        answer = await client.chat.completions.create(
             model="m", messages=HI, tools=[LOOK], tool_choice="required"
         )
-    (call,) = answer.choices[0].message.tool_calls or ()
+    (call,) = answer.choices[0].message.tool_calls or []
     assert call.type == "function"
     assert call.function.name == "look"
     assert json.loads(call.function.arguments) == {"at": "sea"}
@@ -125,7 +135,7 @@ async def test_tools_are_called(client: AsyncOpenAI, server: ModelServer, stream
 async def test_a_json_schema_and_extra_fields_reach_the_model_server(
     client: AsyncOpenAI, server: ModelServer
 ) -> None:
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    schema: dict[str, object] = {"type": "object", "properties": {"n": {"type": "integer"}}}
     await client.chat.completions.create(
         model="m",
         messages=HI,
@@ -133,15 +143,15 @@ async def test_a_json_schema_and_extra_fields_reach_the_model_server(
         logprobs=True,
         extra_body={"grammar": "root ::= [0-9]", "id_slot": 1},
     )
-    body = server.asked[0].body
+    body = server.received[0].body
     assert body["response_format"]["json_schema"]["schema"] == schema
     assert body["logprobs"] is True
     assert (body["grammar"], body["id_slot"]) == ("root ::= [0-9]", 1)
 
 
 async def test_plain_completions(client: AsyncOpenAI, server: ModelServer) -> None:
-    async def continue_text(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def continue_text(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         choice = {"index": 0, "text": "sea", "finish_reason": "stop", "logprobs": None}
         top = {"id": "c", "object": "text_completion", "created": 1, "model": "m"}
         event = json.dumps({**top, "choices": [choice]})
@@ -156,9 +166,9 @@ async def test_plain_completions(client: AsyncOpenAI, server: ModelServer) -> No
 
 
 async def test_embeddings(client: AsyncOpenAI, server: ModelServer) -> None:
-    async def embed(asked: Asked) -> web.StreamResponse:
-        # The package asks for base64 unless told otherwise.
-        assert asked.body["encoding_format"] == "base64"
+    async def embed(received: ReceivedRequest) -> web.StreamResponse:
+        # The default of the package.
+        assert received.body["encoding_format"] == "base64"
         packed = base64.b64encode(struct.pack("<2f", 0.5, -1.0)).decode()
         data = [{"object": "embedding", "index": 0, "embedding": packed}]
         usage = {"prompt_tokens": 1, "total_tokens": 1}
@@ -191,17 +201,15 @@ async def test_errors_become_the_packages_own_exceptions(
         await client.chat.completions.create(model="m", messages=HI)
 
 
-async def test_a_loss_in_mid_stream_raises_instead_of_ending_quietly(
-    client: AsyncOpenAI, server: ModelServer
-) -> None:
-    async def break_off(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+async def test_a_lost_stream_raises_an_exception(client: AsyncOpenAI, server: ModelServer) -> None:
+    async def cut_late(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         await response.write(HELLO[0] + HELLO[1])
         await asyncio.sleep(0.02)
-        asked.cut()
+        received.cut()
         raise ConnectionResetError
 
-    server.behaviour = break_off
+    server.behaviour = cut_late
     stream = await client.chat.completions.create(model="m", messages=HI, stream=True)
     texts = []
 
@@ -209,28 +217,28 @@ async def test_a_loss_in_mid_stream_raises_instead_of_ending_quietly(
         async for part in stream:
             texts.append(part.choices[0].delta.content or "")
 
-    with pytest.raises(openai.APIError, match="broke off"):
+    with pytest.raises(openai.APIError, match="closed the connection before the end"):
         await read()
     assert "".join(texts) == "Hel"
 
 
-async def test_a_clients_time_out_ends_the_models_work(
+async def test_a_timeout_of_the_client_stops_the_generation(
     client: AsyncOpenAI, server: ModelServer
 ) -> None:
-    async def never(asked: Asked) -> web.StreamResponse:
+    async def never(received: ReceivedRequest) -> web.StreamResponse:
         await asyncio.Event().wait()
         raise AssertionError
 
     server.behaviour = never
     asking = asyncio.create_task(client.chat.completions.create(model="m", messages=HI, timeout=2))
-    asked = await server.wait_for(1)
+    received = await server.wait_for(1)
     with pytest.raises(openai.APITimeoutError):
         await asking
-    await asyncio.wait_for(asked.abandoned.wait(), 5)
+    await asyncio.wait_for(received.abandoned.wait(), 5)
 
 
-async def test_a_full_line_is_a_rate_limit_error(server: ModelServer) -> None:
-    server.behaviour = gate = Gate()
+async def test_a_full_queue_is_a_rate_limit_error(server: ModelServer) -> None:
+    server.behaviour = held = HeldResponses()
     configuration = settings(server.url, slots=1, limits={"queue": 0})
     async with (
         running(configuration) as url,
@@ -241,7 +249,7 @@ async def test_a_full_line_is_a_rate_limit_error(server: ModelServer) -> None:
         with pytest.raises(openai.RateLimitError) as refused:
             await client.chat.completions.create(model="m", messages=HI)
         assert refused.value.code == "queue_full"
-        gate.opened.set()
+        held.released.set()
         assert (await first).choices[0].message.content == "Hello"
 
 

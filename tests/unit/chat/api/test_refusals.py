@@ -1,4 +1,4 @@
-"""Requests that are refused, each with OpenAI's error object and a status that says whose fault."""
+"""Refused requests: each gets OpenAI's error object and the right status."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_a_bad_body_is_refused_in_openais_form(
         ("GET", "/openapi.json", 404),
     ],
 )
-async def test_an_unknown_address_is_refused_in_openais_form(
+async def test_an_unknown_path_is_refused_in_openais_form(
     gateway: httpx.AsyncClient, method: str, path: str, status: int
 ) -> None:
     response = await gateway.request(method, path)
@@ -75,7 +75,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(server: ModelS
             assert response.json()["error"]["code"] == "request_too_large"
 
 
-async def test_a_body_that_does_not_come_is_given_up(server: ModelServer) -> None:
+async def test_a_body_that_does_not_arrive_times_out(server: ModelServer) -> None:
     configuration = settings(server.url, limits={"body_seconds": 0.1})
     async with running(configuration) as url:
         host, port = url.removeprefix("http://").split(":")
@@ -119,7 +119,7 @@ async def test_bodies_that_together_are_too_large_are_refused(server: ModelServe
         assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
 
 
-async def test_an_unexpected_failure_is_an_error_object_without_a_traceback(
+async def test_an_unexpected_error_is_an_error_object_without_a_traceback(
     gateway: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def explode(*_: object, **__: object) -> None:

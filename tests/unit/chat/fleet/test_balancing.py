@@ -1,4 +1,4 @@
-"""Which replica gets a request: room, familiarity, fairness, and who is left alone."""
+"""The choice of a replica: free slots, prompt cache, order of the queue, circuit breaker."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Clock:
 
 @dataclass
 class World:
-    """A pool of replicas on a clock that the test turns."""
+    """A pool of replicas, with a clock that the test sets."""
 
     replicas: int = 2
     slots: int = 2
-    line: int = 8
+    queue: int = 8
     name: str = "m"
     external: bool = False
     placeholder: Placeholder | None = None
@@ -48,7 +48,7 @@ class World:
             )
             for number in range(self.replicas)
         ]
-        self.pool = ModelPool(card, replicas, self.line, self.clock)
+        self.pool = ModelPool(card, replicas, self.queue, self.clock)
 
     def ask(self, *messages: str) -> Ticket:
         return self.pool.enter(talk(*messages))
@@ -69,7 +69,7 @@ async def test_requests_spread_over_the_least_busy_replicas() -> None:
     assert all(ticket.granted.done() for ticket in tickets)
 
 
-async def test_the_next_turn_of_a_conversation_meets_the_replica_that_knows_it() -> None:
+async def test_the_next_turn_of_a_conversation_goes_to_the_same_replica() -> None:
     world = World(replicas=3)
     first = world.ask("system", "hello")
     home = first.replica
@@ -80,7 +80,7 @@ async def test_the_next_turn_of_a_conversation_meets_the_replica_that_knows_it()
     assert again.replica is home
 
 
-async def test_a_free_slot_elsewhere_beats_waiting_for_the_familiar_replica() -> None:
+async def test_a_free_slot_elsewhere_is_better_than_waiting_for_the_same_replica() -> None:
     world = World(replicas=2, slots=1)
     first = world.ask("hello")
     second = world.ask("hello", "answer", "and then?")
@@ -88,7 +88,7 @@ async def test_a_free_slot_elsewhere_beats_waiting_for_the_familiar_replica() ->
     assert second.replica is not first.replica
 
 
-async def test_a_slot_that_becomes_free_goes_to_the_first_in_line() -> None:
+async def test_a_freed_slot_goes_to_the_first_in_the_queue() -> None:
     world = World(replicas=1, slots=1)
     running = world.ask("a")
     waiting = [world.ask("b"), world.ask("c")]
@@ -98,7 +98,7 @@ async def test_a_slot_that_becomes_free_goes_to_the_first_in_line() -> None:
     assert [ticket.position for ticket in waiting] == [0, 1]
 
 
-async def test_leaving_twice_gives_back_one_slot() -> None:
+async def test_leaving_twice_frees_one_slot() -> None:
     world = World(replicas=1, slots=1)
     ticket = world.ask("a")
     ticket.leave()
@@ -106,7 +106,7 @@ async def test_leaving_twice_gives_back_one_slot() -> None:
     assert world.pool.in_flight == 0
 
 
-async def test_a_request_that_failed_somewhere_goes_ahead_of_the_line_and_elsewhere() -> None:
+async def test_a_retry_goes_to_the_front_of_the_queue_and_to_another_replica() -> None:
     world = World(replicas=2, slots=1)
     one, two = world.ask("a"), world.ask("b")
     waiting = world.ask("c")
@@ -117,14 +117,14 @@ async def test_a_request_that_failed_somewhere_goes_ahead_of_the_line_and_elsewh
     retry = world.pool.enter(talk("a"), tried=frozenset({failed_at}))
     assert retry.position == 1
     waiting.leave()
-    assert not retry.granted.done(), "the replica where it failed is not given to it again"
+    assert not retry.granted.done(), "it does not get the replica where it failed"
     two.leave()
     assert retry.replica is not failed_at
     assert retry.granted.done()
 
 
-async def test_a_retry_is_not_refused_by_a_full_line() -> None:
-    world = World(replicas=2, slots=1, line=0)
+async def test_a_retry_is_accepted_although_the_queue_is_full() -> None:
+    world = World(replicas=2, slots=1, queue=0)
     one, _ = world.ask("a"), world.ask("b")
     failed_at = one.replica
     assert failed_at is not None
@@ -134,8 +134,8 @@ async def test_a_retry_is_not_refused_by_a_full_line() -> None:
     assert retry.position == 1
 
 
-async def test_the_time_to_come_back_grows_with_the_line_and_stays_bounded() -> None:
-    world = World(replicas=1, slots=1, line=2)
+async def test_retry_after_grows_with_the_queue_and_is_limited() -> None:
+    world = World(replicas=1, slots=1, queue=2)
     for _ in range(20):
         ticket = world.ask("x")
         world.clock.now += 3
@@ -151,13 +151,13 @@ async def test_the_time_to_come_back_grows_with_the_line_and_stays_bounded() -> 
 async def test_with_every_replica_down_a_request_is_refused_with_the_reason() -> None:
     world = World()
     for replica in world.pool.replicas:
-        replica.health = Health(State.DOWN, "the connection is refused")
-    with pytest.raises(ApiError, match="the connection is refused") as caught:
+        replica.health = Health(State.DOWN, "connection refused")
+    with pytest.raises(ApiError, match="connection refused") as caught:
         world.ask("a")
     assert caught.value.status == 503
 
 
-async def test_a_replica_that_comes_back_is_given_to_those_who_wait() -> None:
+async def test_a_replica_that_recovers_gets_the_waiting_requests() -> None:
     world = World(replicas=2, slots=1)
     broken = world.pool.replicas[0]
     broken.health = Health(State.LOADING)
@@ -169,7 +169,7 @@ async def test_a_replica_that_comes_back_is_given_to_those_who_wait() -> None:
     assert waiting.replica is broken
 
 
-async def test_a_draining_replica_gets_nothing_while_another_one_answers() -> None:
+async def test_a_draining_replica_gets_no_requests_while_another_one_is_available() -> None:
     world = World(replicas=2, slots=1)
     leaving, staying = world.pool.replicas
     known = world.ask("hello")
@@ -180,53 +180,57 @@ async def test_a_draining_replica_gets_nothing_while_another_one_answers() -> No
     assert home is leaving
     assert first.replica is staying
     waiting = world.ask("another")
-    assert not waiting.granted.done(), "it waits for the one that stays"
+    assert not waiting.granted.done(), "it waits for the replica that is not draining"
     staying.health = Health(State.DOWN)
     world.pool.dispatch()
-    assert waiting.replica is leaving, "it is better than nobody"
+    assert waiting.replica is leaving, "no other replica is available"
 
 
-def test_a_breaker_opens_tries_one_request_and_waits_longer_each_time() -> None:
+def test_a_breaker_opens_allows_one_trial_and_doubles_its_cool_down() -> None:
     clock = Clock()
     breaker = CircuitBreaker(Breaker(failures=2, cool_down_seconds=10), clock)
+
+    def state() -> BreakerState:
+        return breaker.state
+
     breaker.failed()
-    assert breaker.state is BreakerState.CLOSED
+    assert state() is BreakerState.CLOSED
     breaker.failed()
-    assert breaker.state is BreakerState.OPEN
-    assert not breaker.lets_pass
+    assert state() is BreakerState.OPEN
+    assert not breaker.allows_request
     clock.now = 10
-    assert breaker.state is BreakerState.HALF_OPEN
-    assert breaker.lets_pass
-    breaker.begin()
-    assert not breaker.lets_pass, "one trial at a time"
+    assert state() is BreakerState.HALF_OPEN
+    assert breaker.allows_request
+    breaker.request_started()
+    assert not breaker.allows_request, "one trial at a time"
     breaker.failed()
     clock.now = 29
-    assert breaker.state is BreakerState.OPEN, "the second cool-down lasts twice as long"
+    assert state() is BreakerState.OPEN, "the second cool-down lasts twice as long"
     clock.now = 30
-    breaker.begin()
+    breaker.request_started()
     breaker.succeeded()
-    assert breaker.state is BreakerState.CLOSED
+    assert state() is BreakerState.CLOSED
 
 
-def test_a_trial_whose_client_left_lets_the_next_one_try() -> None:
+def test_after_a_trial_without_result_another_one_is_allowed() -> None:
     clock = Clock()
     breaker = CircuitBreaker(Breaker(failures=1), clock)
     breaker.failed()
     clock.now = 100
-    breaker.begin()
-    breaker.abandoned()
-    assert breaker.lets_pass
+    breaker.request_started()
+    breaker.no_result()
+    assert breaker.allows_request
 
 
 def test_auto_prefers_ready_local_real_models_then_the_least_loaded() -> None:
     busy, idle = World(name="busy"), World(name="idle")
     far = World(name="far", external=True)
-    nonsense = World(name="nonsense", placeholder=Placeholder(model="tiny", reason="x"))
+    placeholder = World(name="placeholder", placeholder=Placeholder(model="tiny", reason="x"))
     down = World(name="down")
     for replica in down.pool.replicas:
         replica.health = Health(State.DOWN)
     busy.pool.replicas[0].in_flight = 1
-    worlds = [down, far, nonsense, busy, idle]
+    worlds = [down, far, placeholder, busy, idle]
     fleet = Fleet([world.pool for world in worlds])
 
     def choose(*allowed: str) -> str:
@@ -234,12 +238,12 @@ def test_auto_prefers_ready_local_real_models_then_the_least_loaded() -> None:
         return pool.card.id
 
     assert choose() == "idle"
-    assert choose("busy", "far", "nonsense", "down") == "busy"
-    assert choose("far", "nonsense", "down") == "nonsense"
+    assert choose("busy", "far", "placeholder", "down") == "busy"
+    assert choose("far", "placeholder", "down") == "placeholder"
     assert choose("far", "down") == "far"
 
 
-async def test_auto_stays_with_the_model_that_knows_the_conversation() -> None:
+async def test_auto_stays_with_the_model_of_the_conversation() -> None:
     one, two = World(name="one"), World(name="two")
     two.ask("hello").leave()
     two.pool.replicas[0].in_flight = 1
@@ -250,7 +254,7 @@ async def test_auto_stays_with_the_model_that_knows_the_conversation() -> None:
     assert new.card.id == "one"
 
 
-def test_fingerprints_agree_exactly_as_far_as_the_prompts_do() -> None:
+def test_fingerprints_are_equal_for_equal_prefixes_only() -> None:
     one, two = talk("a", "b", "c"), talk("a", "b", "x")
     assert one[:2] == two[:2]
     assert one[2] != two[2]
@@ -261,9 +265,9 @@ def test_fingerprints_agree_exactly_as_far_as_the_prompts_do() -> None:
     assert fingerprints({"input": "no prompt"}) == ()
 
 
-def test_the_table_of_prefixes_forgets_the_oldest() -> None:
+def test_the_prefix_table_drops_the_oldest_entries() -> None:
     table: PrefixTable[str] = PrefixTable(size=2)
     for name in ("a", "b", "c"):
-        table.remember(talk(name), name)
+        table.record(talk(name), name)
     assert table.find(talk("a")) is None
     assert table.find(talk("c", "more")) == "c"

@@ -1,4 +1,4 @@
-"""What protects the page's users: headers, and no calls from pages of other sites."""
+"""Security headers, and the refusal of requests from pages of other sites."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
 @pytest.fixture
 async def site(server: ModelServer, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A gateway with a page, which one other site may call."""
+    """A gateway with a page; one other origin is allowed."""
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text("<!doctype html><title>Chat</title>")
     (tmp_path / "assets" / "page-1a2b.js").write_text("export {}")
-    configuration = settings(server.url, web_root=str(tmp_path), cors_origins=[FRIEND])
-    async with running(configuration) as url, client_of(url) as client:
+    configuration = settings(server.url, cors_origins=[FRIEND])
+    async with running(configuration, web_root=tmp_path) as url, client_of(url) as client:
         yield client
 
 
@@ -51,7 +51,7 @@ async def test_the_page_is_revalidated_and_its_assets_are_kept(site: httpx.Async
     assert (await site.get("/assets/../../secret")).status_code == 404
 
 
-async def test_without_a_page_the_api_works_and_the_address_says_so(
+async def test_without_a_page_the_api_works_and_the_root_is_404(
     gateway: httpx.AsyncClient,
 ) -> None:
     response = await gateway.get("/")
@@ -68,7 +68,7 @@ async def test_a_page_of_another_site_is_refused_and_its_origin_is_not_reflected
     response = await site.request(method, "/v1/chat/completions", json=QUESTION, headers=headers)
     assert response.status_code == 403
     assert "access-control-allow-origin" not in response.headers
-    assert not server.asked
+    assert not server.received
 
 
 async def test_the_gateways_own_page_may_call(site: httpx.AsyncClient) -> None:
@@ -78,7 +78,9 @@ async def test_the_gateways_own_page_may_call(site: httpx.AsyncClient) -> None:
     assert "access-control-allow-origin" not in response.headers
 
 
-async def test_an_allowed_site_may_call_and_is_named(site: httpx.AsyncClient) -> None:
+async def test_an_allowed_origin_may_call_and_is_in_the_cors_header(
+    site: httpx.AsyncClient,
+) -> None:
     asks = {"origin": FRIEND, "access-control-request-method": "POST"}
     preflight = await site.options("/v1/chat/completions", headers=asks)
     assert preflight.headers["access-control-allow-origin"] == FRIEND

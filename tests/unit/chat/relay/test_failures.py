@@ -1,4 +1,4 @@
-"""Failures of a model server: what the client is told, and which of them other replicas mend."""
+"""Failures of a model server: what the client gets, and which requests are retried."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from tests.doubles.model_server import HELLO, Asked, ModelServer, refuse, say_hello
+from tests.doubles.model_server import HELLO, ModelServer, ReceivedRequest, refuse, say_hello
 from tests.doubles.running_gateway import running, settings
 from tests.unit.chat.conftest import client_of
 
@@ -17,42 +17,42 @@ QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 STREAM = {**QUESTION, "stream": True}
 
 
-async def cut_at_once(asked: Asked) -> web.StreamResponse:
-    asked.cut()
+async def cut_at_once(received: ReceivedRequest) -> web.StreamResponse:
+    received.cut()
     raise ConnectionResetError
 
 
-async def cut_after_two(asked: Asked) -> web.StreamResponse:
-    response = await asked.stream()
+async def cut_after_two(received: ReceivedRequest) -> web.StreamResponse:
+    response = await received.stream()
     await response.write(HELLO[0] + HELLO[1])
     await response.write(HELLO[2][:20])
     await asyncio.sleep(0.05)
-    asked.cut()
+    received.cut()
     raise ConnectionResetError
 
 
-async def end_without_done(asked: Asked) -> web.StreamResponse:
-    response = await asked.stream()
+async def end_without_done(received: ReceivedRequest) -> web.StreamResponse:
+    response = await received.stream()
     await response.write(HELLO[0] + HELLO[1])
     return response
 
 
 @pytest.mark.parametrize("loss", [cut_after_two, end_without_done])
-async def test_a_loss_in_the_middle_of_a_stream_ends_in_an_error_event_without_done(
+async def test_a_lost_stream_ends_in_an_error_event_without_done(
     gateway: httpx.AsyncClient, server: ModelServer, loss: object
 ) -> None:
     server.behaviour = loss  # type: ignore[assignment]
     response = await gateway.post("/v1/chat/completions", json=STREAM)
     assert response.status_code == 200
     events = [event for event in response.content.split(b"\n\n") if event]
-    assert events[:2] == [HELLO[0].strip(), HELLO[1].strip()], "no half event is passed on"
+    assert events[:2] == [HELLO[0].strip(), HELLO[1].strip()], "no incomplete event is passed on"
     assert len(events) == 3
     error = json.loads(events[2].removeprefix(b"data: "))["error"]
     assert error["code"] == "upstream_lost"
     assert error["type"] == "server_error"
 
 
-async def test_a_loss_in_the_middle_of_a_whole_answer_is_an_error_with_its_own_status(
+async def test_a_lost_document_is_an_error_with_its_own_status(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     server.behaviour = cut_after_two
@@ -77,23 +77,23 @@ async def test_another_replica_answers_when_the_first_fails_before_a_token(
             response = await client.post("/v1/chat/completions", json=question)
             assert response.status_code == 200, response.text
             assert b"lo" in response.content
-    assert server.asked, "the failing replica was tried as well"
+    assert server.received, "the failing replica was tried as well"
 
 
-async def test_a_connection_that_the_server_closed_meanwhile_speaks_against_nobody(
+async def test_a_connection_that_the_server_closed_when_idle_is_not_a_failure(
     server: ModelServer,
 ) -> None:
     used = set()
 
-    async def one_request_a_connection(asked: Asked) -> web.StreamResponse:
-        transport = asked.request.transport
+    async def one_request_a_connection(received: ReceivedRequest) -> web.StreamResponse:
+        transport = received.request.transport
         if transport in used:
-            return await cut_at_once(asked)
+            return await cut_at_once(received)
         used.add(transport)
-        return await say_hello(asked)
+        return await say_hello(received)
 
     server.behaviour = one_request_a_connection
-    # A health check in between would have connections of its own.
+    # A health check in between would open another connection.
     configured = settings(
         server.url, health={"interval": 60}, breaker={"failures": 1}, limits={"attempts": 1}
     )
@@ -103,7 +103,7 @@ async def test_a_connection_that_the_server_closed_meanwhile_speaks_against_nobo
         for _ in range(4):
             response = await client.post("/v1/chat/completions", json=STREAM)
             assert response.content == b"".join(HELLO)
-    assert len(server.asked) > len(used), "it was cut, and asked again"
+    assert len(server.received) > len(used), "the connection was cut, and the request sent again"
 
 
 async def test_after_a_loss_the_next_request_goes_to_a_healthy_replica(
@@ -116,14 +116,14 @@ async def test_after_a_loss_the_next_request_goes_to_a_healthy_replica(
     ):
         lost = await client.post("/v1/chat/completions", json=STREAM)
         assert b"upstream_lost" in lost.content
-        dead, alive = (server, other) if server.asked else (other, server)
+        dead, alive = (server, other) if server.received else (other, server)
         await dead.stop()
         alive.behaviour = say_hello
         response = await client.post("/v1/chat/completions", json=STREAM)
         assert response.content == b"".join(HELLO)
 
 
-async def test_an_error_of_the_request_itself_is_passed_on_and_not_tried_again(
+async def test_an_error_in_the_request_is_passed_on_and_not_retried(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     server.behaviour = refuse(
@@ -147,33 +147,33 @@ async def test_an_error_of_the_request_itself_is_passed_on_and_not_tried_again(
         "n_prompt_tokens": 9000,
         "n_ctx": 4096,
     }
-    assert len(server.asked) == 1
+    assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("trouble", [refuse(500, "x"), refuse(429, "slow down")])
-async def test_without_another_replica_a_refusal_is_not_asked_for_again(
+async def test_without_another_replica_an_error_is_not_retried(
     gateway: httpx.AsyncClient, server: ModelServer, trouble: object
 ) -> None:
     server.behaviour = trouble  # type: ignore[assignment]
     response = await gateway.post("/v1/chat/completions", json=QUESTION)
     assert response.status_code in (429, 502)
-    assert len(server.asked) == 1
+    assert len(server.received) == 1
 
 
-async def test_a_broken_connection_is_tried_again_even_without_another_replica(
+async def test_a_lost_connection_is_retried_even_without_another_replica(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    async def break_once(asked: Asked) -> web.StreamResponse:
-        if len(server.asked) == 1:
-            return await cut_at_once(asked)
-        return await say_hello(asked)
+    async def break_once(received: ReceivedRequest) -> web.StreamResponse:
+        if len(server.received) == 1:
+            return await cut_at_once(received)
+        return await say_hello(received)
 
     server.behaviour = break_once
     response = await gateway.post("/v1/chat/completions", json=STREAM)
     assert response.content == b"".join(HELLO)
 
 
-async def test_a_servers_own_failure_is_told_without_its_words(
+async def test_the_text_of_a_server_error_is_not_passed_on(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     server.behaviour = refuse(500, {"message": "cannot open /srv/model.gguf on 10.0.0.3"})
@@ -187,8 +187,8 @@ async def test_a_servers_own_failure_is_told_without_its_words(
 async def test_an_error_event_in_a_stream_is_passed_on_in_openais_form(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    async def fail_inside(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def fail_inside(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         await response.write(HELLO[0])
         await asyncio.sleep(0.05)
         failure = b'data: {"error": {"code": 500, "message": "secret path"}}\n\n'
@@ -202,7 +202,7 @@ async def test_an_error_event_in_a_stream_is_passed_on_in_openais_form(
     assert b'"code": "upstream_lost"' in response.content
 
 
-async def test_a_model_whose_server_is_gone_is_reported_down_with_a_reason(
+async def test_a_model_whose_server_stopped_is_down_with_a_reason(
     server: ModelServer,
 ) -> None:
     await server.stop()
@@ -211,28 +211,28 @@ async def test_a_model_whose_server_is_gone_is_reported_down_with_a_reason(
         while response.status_code != 503:
             response = await client.post("/v1/chat/completions", json=STREAM)
         assert response.json()["error"]["code"] == "model_down"
-        assert "the connection is refused" in response.json()["error"]["message"]
+        assert "connection refused" in response.json()["error"]["message"]
         assert int(response.headers["retry-after"]) >= 1
         status = (await client.get("/status")).json()
         assert status["models"][0]["state"] == "down"
-        assert status["models"][0]["reason"] == "the connection is refused"
+        assert status["models"][0]["reason"] == "connection refused"
         assert (await client.get("/ready")).status_code == 503
         assert (await client.get("/health")).status_code == 200
 
 
-async def test_no_health_check_leaves_an_idle_server_a_connection_to_look_after(
+async def test_health_checks_leave_no_open_connection(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    while not server.health_asked:
+    while not server.health_requests:
         await gateway.get("/ready")
-    assert {headers["connection"] for headers in server.health_asked} == {"close"}
+    assert {headers["connection"] for headers in server.health_requests} == {"close"}
 
 
-async def test_a_model_that_loads_is_said_to_load(server: ModelServer) -> None:
+async def test_a_loading_model_is_reported_as_loading(server: ModelServer) -> None:
     server.health = (503, {"error": {"message": "Loading model", "type": "unavailable_error"}})
     async with running(settings(server.url)) as url, client_of(url) as client:
         response = await client.get("/v1/models")
-        while response.json()["data"][0]["reason"] == "was not asked yet":
+        while response.json()["data"][0]["reason"] == "not checked yet":
             response = await client.get("/v1/models")
         assert response.json()["data"][0]["state"] == "loading"
         refused = await client.post("/v1/chat/completions", json=STREAM)
@@ -245,11 +245,11 @@ async def test_a_model_that_loads_is_said_to_load(server: ModelServer) -> None:
         assert answer.status_code == 200
 
 
-async def test_a_stream_that_stands_still_is_given_up(server: ModelServer) -> None:
-    async def stall(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+async def test_a_stalled_stream_is_ended(server: ModelServer) -> None:
+    async def stall(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         await response.write(HELLO[0])
-        await asked.abandoned.wait()
+        await received.abandoned.wait()
         return response
 
     server.behaviour = stall
@@ -261,8 +261,8 @@ async def test_a_stream_that_stands_still_is_given_up(server: ModelServer) -> No
 
 
 async def test_no_token_in_time_is_a_gateway_timeout(server: ModelServer) -> None:
-    async def stall(asked: Asked) -> web.StreamResponse:
-        await asked.abandoned.wait()
+    async def stall(received: ReceivedRequest) -> web.StreamResponse:
+        await received.abandoned.wait()
         raise ConnectionResetError
 
     server.behaviour = stall
@@ -273,11 +273,11 @@ async def test_no_token_in_time_is_a_gateway_timeout(server: ModelServer) -> Non
         assert response.json()["error"]["code"] == "upstream_stalled"
 
 
-async def test_a_replica_that_sends_tokens_is_not_down_though_its_health_check_hangs(
+async def test_a_replica_that_sends_tokens_is_not_down_while_its_health_check_hangs(
     server: ModelServer,
 ) -> None:
-    async def chatter(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def chatter(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         while True:
             await response.write(HELLO[1])
             await asyncio.sleep(0.01)
@@ -294,6 +294,6 @@ async def test_a_replica_that_sends_tokens_is_not_down_though_its_health_check_h
         while (await client.get("/ready")).status_code != 200:
             pass
         server.hang_health = True
-        while server.hung_health < 2:
+        while server.hanging_checks < 2:
             await anext(pieces)
         assert (await client.get("/ready")).status_code == 200

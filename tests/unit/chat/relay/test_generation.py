@@ -1,4 +1,4 @@
-"""What a client gets for a request that goes well, and that nothing of it is lost on the way."""
+"""Successful requests: every field and byte reaches the other side."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import httpx
 from aiohttp import web
 
-from tests.doubles.model_server import HELLO, TIMINGS, USAGE, Asked, ModelServer, chunk
+from tests.doubles.model_server import HELLO, TIMINGS, USAGE, ModelServer, ReceivedRequest, chunk
 
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -22,24 +22,24 @@ async def test_a_stream_reaches_the_client_byte_for_byte(
     assert response.content == b"".join(HELLO)
 
 
-async def test_pieces_arrive_one_by_one_not_at_the_end(
+async def test_chunks_arrive_as_they_are_generated(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    async def one_then_wait(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def one_then_wait(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         await response.write(HELLO[0])
-        await asked.abandoned.wait()
+        await received.abandoned.wait()
         return response
 
     server.behaviour = one_then_wait
     request = {**QUESTION, "stream": True}
     async with gateway.stream("POST", "/v1/chat/completions", json=request) as response:
         async for piece in response.aiter_bytes():
-            assert piece == HELLO[0], "the first piece comes while the answer is unfinished"
+            assert piece == HELLO[0], "the first chunk arrives before the response is complete"
             break
 
 
-async def test_a_whole_answer_is_put_together_from_the_stream(
+async def test_a_document_is_assembled_from_the_stream(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     answer = (await gateway.post("/v1/chat/completions", json=QUESTION)).json()
@@ -49,8 +49,8 @@ async def test_a_whole_answer_is_put_together_from_the_stream(
     assert choice["finish_reason"] == "stop"
     assert answer["usage"] == USAGE
     assert answer["timings"] == TIMINGS, "fields beyond OpenAI's are kept"
-    assert server.asked[0].body["stream"] is True
-    assert server.asked[0].body["stream_options"] == {"include_usage": True}
+    assert server.received[0].body["stream"] is True
+    assert server.received[0].body["stream_options"] == {"include_usage": True}
 
 
 async def test_unknown_fields_reach_the_model_server_unchanged(
@@ -64,27 +64,27 @@ async def test_unknown_fields_reach_the_model_server_unchanged(
         "cache_prompt": False,
     }
     await gateway.post("/v1/chat/completions", json={**QUESTION, **extra, "stream": True})
-    assert server.asked[0].body == {**QUESTION, **extra, "stream": True}
-    assert server.asked[0].path == "/v1/chat/completions"
+    assert server.received[0].body == {**QUESTION, **extra, "stream": True}
+    assert server.received[0].path == "/v1/chat/completions"
 
 
-async def test_the_clients_headers_stay_with_the_gateway(
+async def test_the_clients_headers_are_not_forwarded(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     private = {"authorization": "Bearer sk-x", "cookie": "a=b", "x-conversation-id": "1"}
     await gateway.post("/v1/chat/completions", json=QUESTION, headers=private)
-    assert not server.asked[0].headers.keys() & private.keys()
+    assert not server.received[0].headers.keys() & private.keys()
 
 
-async def test_tool_calls_are_put_together_by_their_index(
+async def test_tool_calls_are_assembled_by_their_index(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     def call(index: int, arguments: str, **first: object) -> bytes:
         function = {"arguments": arguments, **({"name": "look"} if first else {})}
         return chunk({"tool_calls": [{"index": index, "function": function, **first}]})
 
-    async def use_tools(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def use_tools(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         await response.write(call(0, "", id="a", type="function") + call(0, '{"city":'))
         await response.write(call(0, '"Rome"}') + call(1, "{}", id="b", type="function"))
         await response.write(chunk({}, "tool_calls") + b"data: [DONE]\n\n")
@@ -102,8 +102,8 @@ async def test_tool_calls_are_put_together_by_their_index(
 async def test_reasoning_and_logprobs_are_joined(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    async def think(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def think(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         for text in ("a", "b"):
             payload = json.loads(chunk({"reasoning_content": text, "content": text})[6:])
             payload["choices"][0]["logprobs"] = {"content": [{"token": text}]}
@@ -120,8 +120,8 @@ async def test_reasoning_and_logprobs_are_joined(
 async def test_plain_completions_are_relayed_too(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    async def continue_text(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def continue_text(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         for text, finish in (("one ", None), ("two", "stop")):
             choice = {"index": 0, "text": text, "finish_reason": finish, "logprobs": None}
             payload = {"id": "c", "object": "text_completion", "choices": [choice]}
@@ -133,28 +133,28 @@ async def test_plain_completions_are_relayed_too(
     answer = (await gateway.post("/v1/completions", json={"model": "m", "prompt": "x"})).json()
     assert answer["object"] == "text_completion"
     assert answer["choices"][0]["text"] == "one two"
-    assert server.asked[0].path == "/v1/completions"
+    assert server.received[0].path == "/v1/completions"
 
 
-async def test_embeddings_are_passed_as_they_come(
+async def test_embeddings_are_passed_on_unchanged(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     document = {"object": "list", "data": [{"object": "embedding", "embedding": [0.5], "index": 0}]}
 
-    async def embed(asked: Asked) -> web.StreamResponse:
+    async def embed(received: ReceivedRequest) -> web.StreamResponse:
         return web.json_response(document)
 
     server.behaviour = embed
     response = await gateway.post("/v1/embeddings", json={"model": "m", "input": "x"})
     assert response.json() == document
-    assert "stream" not in server.asked[0].body
+    assert "stream" not in server.received[0].body
 
 
-async def test_an_event_that_arrives_in_two_packets_is_passed_on_whole(
+async def test_an_event_in_several_packets_is_passed_on_complete(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    async def dribble(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def dribble(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         everything = b"".join(HELLO)
         for start in range(0, len(everything), 11):
             await response.write(everything[start : start + 11])
@@ -167,10 +167,10 @@ async def test_an_event_that_arrives_in_two_packets_is_passed_on_whole(
     assert b"".join(pieces) == b"".join(HELLO)
 
 
-async def test_auto_names_the_chosen_model_to_the_server_and_to_the_client(
+async def test_auto_reports_the_chosen_model_to_the_server_and_the_client(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     response = await gateway.post("/v1/chat/completions", json={**QUESTION, "model": "auto"})
     assert response.status_code == 200
     assert response.headers["x-routed-model"] == "m"
-    assert server.asked[0].body["model"] == "m"
+    assert server.received[0].body["model"] == "m"

@@ -1,4 +1,4 @@
-"""The line in front of a busy model: its bound, its signs of life, and those who leave it."""
+"""The queue of a busy model: its limit, keep-alive bytes, and disconnects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from tests.doubles.model_server import HELLO, Asked, ModelServer, chunk
+from tests.doubles.model_server import HELLO, HeldResponses, ModelServer, ReceivedRequest, chunk
 from tests.doubles.running_gateway import running, settings
 from tests.unit.chat.conftest import client_of
 
@@ -18,27 +18,13 @@ STREAM = {**QUESTION, "stream": True}
 DONE = b"data: [DONE]\n\n"
 
 
-class Gate:
-    """Model servers that hold every answer until the test opens the gate."""
-
-    def __init__(self) -> None:
-        self.opened = asyncio.Event()
-
-    async def __call__(self, asked: Asked) -> web.StreamResponse:
-        await self.opened.wait()
-        response = await asked.stream()
-        for piece in HELLO:
-            await response.write(piece)
-        return response
-
-
 async def queue_length(client: httpx.AsyncClient, length: int) -> None:
     while (await client.get("/status")).json()["models"][0]["queue"] != length:
         pass
 
 
-async def test_a_full_line_is_refused_with_the_time_to_come_back(server: ModelServer) -> None:
-    server.behaviour = gate = Gate()
+async def test_a_request_to_a_full_queue_is_refused_with_retry_after(server: ModelServer) -> None:
+    server.behaviour = held = HeldResponses()
     configuration = settings(server.url, slots=1, limits={"queue": 1})
     async with running(configuration) as url, client_of(url) as client:
         first = asyncio.create_task(client.post("/v1/chat/completions", json=STREAM))
@@ -50,20 +36,20 @@ async def test_a_full_line_is_refused_with_the_time_to_come_back(server: ModelSe
         assert refused.json()["error"]["code"] == "queue_full"
         assert refused.json()["error"]["type"] == "rate_limit_error"
         assert int(refused.headers["retry-after"]) >= 1
-        gate.opened.set()
+        held.released.set()
         assert (await first).content.endswith(b"".join(HELLO))
         assert (await second).content.endswith(b"".join(HELLO))
 
 
-async def test_a_waiting_stream_learns_its_place_and_each_change_of_it(
+async def test_a_waiting_stream_gets_its_position_and_each_change(
     server: ModelServer,
 ) -> None:
     gates = [asyncio.Event() for _ in range(3)]
     gates[2].set()
 
-    async def one_by_one(asked: Asked) -> web.StreamResponse:
-        await gates[len(server.asked) - 1].wait()
-        response = await asked.stream()
+    async def one_by_one(received: ReceivedRequest) -> web.StreamResponse:
+        await gates[len(server.received) - 1].wait()
+        response = await received.stream()
         await response.write(b"".join(HELLO))
         return response
 
@@ -92,10 +78,10 @@ async def test_a_waiting_stream_learns_its_place_and_each_change_of_it(
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_client_that_leaves_the_line_is_never_sent_to_the_model(
+async def test_a_request_whose_client_left_the_queue_is_not_sent_to_the_model(
     server: ModelServer, streams: bool
 ) -> None:
-    server.behaviour = gate = Gate()
+    server.behaviour = held = HeldResponses()
     async with running(settings(server.url, slots=1)) as url, client_of(url) as client:
         first = asyncio.create_task(client.post("/v1/chat/completions", json=STREAM))
         await server.wait_for(1)
@@ -104,17 +90,17 @@ async def test_a_client_that_leaves_the_line_is_never_sent_to_the_model(
         await queue_length(client, 1)
         waiting.cancel()
         await queue_length(client, 0)
-        gate.opened.set()
+        held.released.set()
         assert (await first).content.endswith(DONE)
-    assert len(server.asked) == 1
+    assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_client_that_leaves_while_the_model_works_ends_the_models_work(
+async def test_a_disconnect_stops_the_generation(
     gateway: httpx.AsyncClient, server: ModelServer, streams: bool
 ) -> None:
-    async def chatter(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def chatter(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         while True:
             await response.write(chunk({"content": "x"}))
             await asyncio.sleep(0.01)
@@ -122,30 +108,30 @@ async def test_a_client_that_leaves_while_the_model_works_ends_the_models_work(
     server.behaviour = chatter
     body = {**QUESTION, "stream": streams}
     running_request = asyncio.create_task(gateway.post("/v1/chat/completions", json=body))
-    asked = await server.wait_for(1)
+    received = await server.wait_for(1)
     running_request.cancel()
-    await asyncio.wait_for(asked.abandoned.wait(), 5)
+    await asyncio.wait_for(received.abandoned.wait(), 5)
     while (await gateway.get("/status")).json()["models"][0]["busy"]:
         pass
 
 
-async def test_a_client_that_leaves_before_the_first_token_ends_the_models_work(
+async def test_a_disconnect_before_the_first_token_stops_the_generation(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    server.behaviour = Gate()
+    server.behaviour = HeldResponses()
     running_request = asyncio.create_task(gateway.post("/v1/chat/completions", json=STREAM))
-    asked = await server.wait_for(1)
+    received = await server.wait_for(1)
     running_request.cancel()
-    await asyncio.wait_for(asked.abandoned.wait(), 5)
+    await asyncio.wait_for(received.abandoned.wait(), 5)
 
 
-async def test_a_long_prompt_is_bridged_by_comments_between_whole_events(
+async def test_comments_between_events_keep_a_stream_alive(
     server: ModelServer,
 ) -> None:
     gate = asyncio.Event()
 
-    async def think(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def think(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         await response.write(HELLO[1] + HELLO[2][:9])
         await gate.wait()
         await response.write(HELLO[2][9:] + DONE)
@@ -166,8 +152,8 @@ async def test_a_long_prompt_is_bridged_by_comments_between_whole_events(
     assert received.replace(b": keep-alive\n\n", b"") == HELLO[1] + HELLO[2] + DONE
 
 
-async def test_a_long_whole_answer_is_bridged_by_white_space(server: ModelServer) -> None:
-    server.behaviour = gate = Gate()
+async def test_white_space_keeps_a_document_alive(server: ModelServer) -> None:
+    server.behaviour = held = HeldResponses()
     keep_alive = {"first_space": 0.02, "interval": 0.02}
     async with (
         running(settings(server.url, keep_alive=keep_alive)) as url,
@@ -179,22 +165,22 @@ async def test_a_long_whole_answer_is_bridged_by_white_space(server: ModelServer
         async for piece in response.aiter_raw():
             received += piece
             if len(received) >= 3:
-                gate.opened.set()
+                held.released.set()
     assert received.startswith(b"   ")
     assert json.loads(received)["choices"][0]["message"]["content"] == "Hello"
 
 
-async def test_a_failure_after_white_space_is_an_error_document(server: ModelServer) -> None:
+async def test_an_error_after_white_space_is_an_error_document(server: ModelServer) -> None:
     opened = asyncio.Event()
 
-    async def break_off(asked: Asked) -> web.StreamResponse:
-        response = await asked.stream()
+    async def cut_late(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
         await response.write(HELLO[0])
         await opened.wait()
-        asked.cut()
+        received.cut()
         raise ConnectionResetError
 
-    server.behaviour = break_off
+    server.behaviour = cut_late
     keep_alive = {"first_space": 0.02, "interval": 0.02}
     async with (
         running(settings(server.url, keep_alive=keep_alive)) as url,
@@ -208,15 +194,15 @@ async def test_a_failure_after_white_space_is_an_error_document(server: ModelSer
     assert json.loads(received)["error"]["code"] == "upstream_lost"
 
 
-async def test_a_failure_after_the_first_comment_is_an_error_event(server: ModelServer) -> None:
+async def test_an_error_after_the_first_comment_is_an_error_event(server: ModelServer) -> None:
     opened = asyncio.Event()
 
-    async def break_off(asked: Asked) -> web.StreamResponse:
+    async def cut_late(received: ReceivedRequest) -> web.StreamResponse:
         await opened.wait()
-        asked.cut()
+        received.cut()
         raise ConnectionResetError
 
-    server.behaviour = break_off
+    server.behaviour = cut_late
     keep_alive = {"first_comment": 0.02, "interval": 0.02}
     async with (
         running(settings(server.url, keep_alive=keep_alive)) as url,
@@ -231,8 +217,8 @@ async def test_a_failure_after_the_first_comment_is_an_error_event(server: Model
     assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_unreachable"
 
 
-async def test_waiting_too_long_is_refused(server: ModelServer) -> None:
-    server.behaviour = gate = Gate()
+async def test_too_long_a_wait_is_refused(server: ModelServer) -> None:
+    server.behaviour = held = HeldResponses()
     configuration = settings(server.url, slots=1, limits={"queue_seconds": 0.1})
     async with running(configuration) as url, client_of(url) as client:
         first = asyncio.create_task(client.post("/v1/chat/completions", json=STREAM))
@@ -240,12 +226,14 @@ async def test_waiting_too_long_is_refused(server: ModelServer) -> None:
         refused = await client.post("/v1/chat/completions", json=QUESTION)
         assert refused.status_code == 429
         assert refused.json()["error"]["code"] == "queue_timeout"
-        gate.opened.set()
+        held.released.set()
         await first
 
 
-async def test_those_who_wait_are_told_when_the_last_replica_dies(server: ModelServer) -> None:
-    server.behaviour = Gate()
+async def test_waiting_requests_get_an_error_when_the_last_replica_stops(
+    server: ModelServer,
+) -> None:
+    server.behaviour = HeldResponses()
     async with running(settings(server.url, slots=1)) as url, client_of(url) as client:
         first = asyncio.create_task(client.post("/v1/chat/completions", json=QUESTION))
         await server.wait_for(1)

@@ -1,4 +1,4 @@
-"""What can be seen from outside: request ids, log lines, metrics, and the state of the models."""
+"""Request ids, log lines, metrics, and the state of the models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import httpx
 import pytest
 
-from app.chat.server.json_log import JsonLines
+from app.shared.json_log import JsonLines
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
 from tests.unit.chat.conftest import client_of
@@ -18,14 +18,14 @@ QUESTION = {"model": "m", "messages": [{"role": "user", "content": SECRET_WORDS}
 STREAM = {**QUESTION, "stream": True}
 
 
-async def test_a_request_keeps_its_id_up_to_the_model_server(
+async def test_the_request_id_of_a_client_reaches_the_model_server(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     response = await gateway.post(
         "/v1/chat/completions", json=STREAM, headers={"x-request-id": "abc-1"}
     )
     assert response.headers["x-request-id"] == "abc-1"
-    assert server.asked[0].headers["x-request-id"] == "abc-1"
+    assert server.received[0].headers["x-request-id"] == "abc-1"
 
 
 @pytest.mark.parametrize("unsafe", ["", "a b", "x" * 65, '"}'])
@@ -34,7 +34,7 @@ async def test_an_unsafe_id_is_replaced(gateway: httpx.AsyncClient, unsafe: str)
     assert response.headers["x-request-id"] not in ("", unsafe)
 
 
-async def test_a_log_line_tells_everything_but_the_content(
+async def test_a_log_line_has_all_data_of_a_request_but_no_content(
     gateway: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -53,8 +53,8 @@ async def test_a_log_line_tells_everything_but_the_content(
     assert fields["tokens_per_second"] == 40.0
     assert fields["first_token_ms"] > 0
     assert fields["replica"] == "m-1"
-    ours = [record for record in caplog.records if record.name.startswith("app.chat")]
-    everything = "\n".join(JsonLines().format(record) for record in ours)
+    app_lines = [record for record in caplog.records if record.name.startswith("app.chat")]
+    everything = "\n".join(JsonLines().format(record) for record in app_lines)
     for private in (SECRET_WORDS, "Hello", "sk-private", "q=1"):
         assert private not in everything
 
@@ -124,4 +124,4 @@ async def test_the_list_of_models_has_openais_fields_and_the_state_of_each(
         assert (await client.get("/v1/models/phi")).json()["id"] == "phi"
         status = await client.get("/status")
         assert status.json()["models"][0]["replicas"][0]["breaker"] == "closed"
-        assert server.url not in status.text, "addresses stay inside"
+        assert server.url not in status.text, "URLs are not public"

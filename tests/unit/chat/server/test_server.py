@@ -1,4 +1,4 @@
-"""How the gateway's HTTP server takes its leave, down to the last connection."""
+"""Graceful shutdown of the gateway's HTTP server, up to the last connection."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ ASKED = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 class WithALateClient(Server):
-    """Somebody connects in the very moment before it stops to listen."""
+    """A client connects just before the server closes its listening socket."""
 
     late: socket.socket | None = None
 
@@ -29,11 +29,11 @@ class WithALateClient(Server):
         await super()._serve_on(seconds)
 
 
-async def test_who_connected_just_before_the_server_closed_is_answered() -> None:
+async def test_a_client_that_connects_just_before_the_server_closes_gets_a_response() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = WithALateClient(server_config(HELLO, "127.0.0.1", port, 5), farewell_seconds=1)
+    server = WithALateClient(server_config(HELLO, "127.0.0.1", port, 5), handover_seconds=1)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup()
@@ -47,7 +47,7 @@ async def test_who_connected_just_before_the_server_closed_is_answered() -> None
         socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
-def test_every_connection_that_waits_is_taken() -> None:
+def test_every_connection_in_the_backlog_is_accepted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as clients:
         for _ in range(3):
             clients.enter_context(socket.create_connection(listener.getsockname(), timeout=10))

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from app.inference.settings import read_settings
+from app.inference.settings import load_settings
 from components.config import network_access
 from components.config.network_access import (
     MOST_PEM_BYTES,
@@ -60,7 +60,7 @@ class TestModelHub:
         graph = run_program({**STACK, "modelHub": "https://hub.example.com/mirror/"})
         variables = environment(graph, "phi-inference")
         assert variables["HF_ENDPOINT"] == "https://hub.example.com/mirror"
-        assert read_settings(variables).hf_endpoint == variables["HF_ENDPOINT"]
+        assert load_settings(variables).hf_endpoint == variables["HF_ENDPOINT"]
 
     def test_a_model_that_is_in_the_image_asks_none(self, run_program: StackRunner) -> None:
         graph = run_program(
@@ -71,9 +71,12 @@ class TestModelHub:
     @pytest.mark.parametrize(
         ("value", "said"),
         [
-            ("hub.example.com", "is not an address of this kind; allowed: https://HOST"),
-            ("https://hub.example.com/?token=1", "is not an address of this kind"),
-            ("http://localhost:8080", "in a container, and in a build, this host is the container"),
+            (
+                "hub.example.com",
+                "is not a valid URL for this; found 'hub.example.com'; allowed: https://HOST",
+            ),
+            ("https://hub.example.com/?token=1", "is not a valid URL for this"),
+            ("http://localhost:8080", "is a loopback address, which is the container itself"),
             ("https://me:pass-word@hub.example.com", "holds a user name or password"),
         ],
     )
@@ -93,33 +96,36 @@ class TestProxySettings:
             (
                 {"https": "http://me:pass-word@proxy:3128"},
                 "llm-stack:proxy.https: holds a user name or password, which everyone who may run "
-                "`docker inspect` can read; allowed: http://HOST:PORT of a proxy without sign-in, or "
-                "of one that lets this machine pass by its address; found 'http://…@proxy:3128'",
+                "`docker inspect` can read; allowed: http://HOST:PORT of a proxy that needs no "
+                "sign-in; run: pulumi config set --path 'llm-stack:proxy.https' <value>",
             ),
             (
                 {"http": "https://proxy:3128"},
-                "llm-stack:proxy.http: is not an address of this kind; allowed: http://HOST:PORT; "
-                "found 'https://proxy:3128'",
+                "llm-stack:proxy.http: is not a valid URL for this; found 'https://proxy:3128'; "
+                "allowed: http://HOST:PORT",
             ),
             (
                 {"http": "http://127.0.0.1:3128"},
-                "llm-stack:proxy.http: leads nowhere: in a container, and in a build, this host is "
-                "the container itself; allowed: http://HOST:PORT, with a name or address of the "
-                "machine that others reach it by; found 'http://127.0.0.1:3128'",
+                "llm-stack:proxy.http: is a loopback address, which is the container itself in "
+                "containers and builds; found 'http://127.0.0.1:3128'; allowed: http://HOST:PORT, "
+                "with a name or address of the machine that others reach it by",
             ),
-            ({"http": "http://proxy:99999"}, "llm-stack:proxy.http: is not an address"),
+            ({"http": "http://proxy:99999"}, "llm-stack:proxy.http: is not a valid URL"),
             ({"http": "http://proxy/path"}, "llm-stack:proxy.http: has a path"),
             (
                 {"noProxy": ["example.com"]},
-                "llm-stack:proxy: names no proxy; allowed: http, https or both",
+                "llm-stack:proxy: does not name a proxy; allowed: http, https or both",
             ),
             (
                 {**PROXY, "noProxy": ["a.test,b.test"]},
-                "llm-stack:proxy.noProxy.0: is not a host, a domain or a network; allowed: such as "
-                "git.example.com, .example.com or 10.0.0.0/8, one for each entry; found "
-                "'a.test,b.test'",
+                "llm-stack:proxy.noProxy.0: is not a host, a domain or a network; found "
+                "'a.test,b.test'; allowed: git.example.com, .example.com or 10.0.0.0/8, one in each "
+                "entry",
             ),
-            ({**PROXY, "ftp": "x"}, "llm-stack:proxy: unknown key 'ftp'"),
+            (
+                {**PROXY, "ftp": "x"},
+                "llm-stack:proxy.ftp: unknown key; allowed: http, https, noProxy",
+            ),
             ("http://me:pass-word@proxy:3128", "llm-stack:proxy: "),
         ],
     )
@@ -310,17 +316,16 @@ class TestAuthoritiesInContainers:
         large = tmp_path / "large.pem"
         large.write_text(made.authority.read_text() * 2000)
         for file, said in {
-            tmp_path
-            / "none.pem": "cannot be read: No such file or directory; allowed: the path of",
+            tmp_path / "none.pem": "cannot be read: No such file or directory; found ",
             tmp_path: "cannot be read: Is a directory",
-            made.server: "holds a private key, which must stay where it was made; allowed:",
-            leaf: "holds no certificate of an authority (CA:TRUE), only of servers",
+            made.server: "holds a private key, which must stay where it was made; found ",
+            leaf: "holds certificates of servers only, not of an authority (CA:TRUE)",
             broken: "holds a certificate that cannot be read: ",
-            empty: "holds no certificate (-----BEGIN CERTIFICATE-----)",
-            binary: "is not text; allowed: the path of a PEM file",
-            large: "bytes of certificates; allowed: 200000",
+            empty: "does not hold a certificate (-----BEGIN CERTIFICATE-----)",
+            binary: "is not text; found ",
+            large: "bytes of certificates; found ",
         }.items():
             message = refusal(run_program, caFile=str(file))
             assert message.startswith("Pulumi.dev.yaml: llm-stack:caFile: "), file
             assert said in message, file
-            assert message.endswith(f"found {str(file)!r}"), file
+            assert f"; found {str(file)!r}; allowed: " in message, file

@@ -48,37 +48,40 @@ def test_the_ranges_lie_in_the_subnet_and_never_overlap(prefix: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("subnet", "problem"),
+    ("subnet", "problem", "allowed"),
     [
-        ("10.213.0.0/33", f"is not an IPv4 subnet; {ALLOWED}"),
-        ("fd00::/64", f"is not an IPv4 subnet; {ALLOWED}"),
-        ("mine", f"is not an IPv4 subnet; {ALLOWED}"),
-        (10, f"is not an IPv4 subnet; {ALLOWED}"),
-        ("10.0.0.0/8", f"has the size /8; {ALLOWED}"),
-        ("10.213.0.0/27", f"has the size /27; {ALLOWED}"),
-        ("10.213.0.0", f"has the size /32; {ALLOWED}"),
-        ("198.51.100.0/24", f"is not private; {ALLOWED}"),
-        ("172.32.0.0/16", f"is not private; {ALLOWED}"),
+        ("10.213.0.0/33", "is not an IPv4 subnet", ALLOWED),
+        ("fd00::/64", "is not an IPv4 subnet", ALLOWED),
+        ("mine", "is not an IPv4 subnet", ALLOWED),
+        (10, "is not an IPv4 subnet", ALLOWED),
+        ("10.0.0.0/8", "has the size /8", ALLOWED),
+        ("10.213.0.0/27", "has the size /27", ALLOWED),
+        ("10.213.0.0", "has the size /32", ALLOWED),
+        ("198.51.100.0/24", "is not private", ALLOWED),
+        ("172.32.0.0/16", "is not private", ALLOWED),
         (
             "10.213.0.7/24",
-            "is not written as first address and prefix length; allowed: 10.213.0.0/24",
+            "is not the first address and the prefix length",
+            "allowed: 10.213.0.0/24",
         ),
         (
             "10.213.0.0/255.255.255.0",
-            "is not written as first address and prefix length; allowed: 10.213.0.0/24",
+            "is not the first address and the prefix length",
+            "allowed: 10.213.0.0/24",
         ),
     ],
 )
 def test_a_subnet_that_fits_no_stack_is_refused(
-    run_program: StackRunner, subnet: object, problem: str
+    run_program: StackRunner, subnet: object, problem: str, allowed: str
 ) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
         run_program({**DEV, "network": {"subnet": subnet}}, stack="dev")
     assert str(refusal.value) == (
-        f"Pulumi.dev.yaml: llm-stack:network.subnet: {problem}; found {subnet!r}"
+        f"Pulumi.dev.yaml: llm-stack:network.subnet: {problem}; found {subnet!r}; {allowed}; "
+        "run: pulumi config set --path 'llm-stack:network.subnet' <value>"
     )
 
 
 def test_the_subnet_has_to_be_given(run_program: StackRunner) -> None:
-    with pytest.raises(pulumi.RunError, match=r"llm-stack:network.subnet: Field required"):
+    with pytest.raises(pulumi.RunError, match=r"llm-stack:network.subnet: is missing"):
         run_program({**DEV, "network": {}})

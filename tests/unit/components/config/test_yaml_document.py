@@ -7,10 +7,11 @@ import random
 from pathlib import Path
 
 import pytest
-from components.config.catalogue import Catalog, ChatService, load_catalog
 
-from components.config.schema import SettingsError
+from components.config.problems import Problem, SettingsError, ensure_none
 from components.config.yaml_document import MOST_VALUES
+from components.kinds.catalogue import Catalogue, load_catalogue
+from components.kinds.chat import ChatService
 
 CATALOGUE = """\
 models:
@@ -42,7 +43,7 @@ WITH_A_PROGRAM = (
     environment:
       ZONE: Europe/Berlin
     expect:
-      slower_than: 2
+      max_seconds: 2
       status: [200]
       json:
         state: good
@@ -50,10 +51,12 @@ WITH_A_PROGRAM = (
 )
 
 
-def load(folder: Path, content: str | bytes) -> Catalog:
+def load(folder: Path, content: str | bytes) -> Catalogue:
     path = folder / "services.yaml"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return load_catalog(path)
+    catalogue = load_catalogue(path)
+    ensure_none(catalogue.problems)
+    return catalogue
 
 
 def refusal(folder: Path, content: str | bytes) -> str:
@@ -214,14 +217,14 @@ def test_what_is_no_catalogue_is_refused_with_its_line(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "services.yaml:1: is not a mapping; found nothing, allowed: models, services"),
+        ("", "services.yaml:1: is not a mapping; found nothing; allowed: models, services"),
         (
             "# later\n",
-            "services.yaml:1: is not a mapping; found nothing, allowed: models, services",
+            "services.yaml:1: is not a mapping; found nothing; allowed: models, services",
         ),
-        ("\n- a\n", "services.yaml:2: is not a mapping; found ['a'], allowed: models, services"),
-        ("later", "services.yaml:1: is not a mapping; found 'later', allowed: models, services"),
-        ("!!set {a}", "services.yaml:1: is not a mapping; found {'a'}, allowed: models, services"),
+        ("\n- a\n", "services.yaml:2: is not a mapping; found ['a']; allowed: models, services"),
+        ("later", "services.yaml:1: is not a mapping; found 'later'; allowed: models, services"),
+        ("!!set {a}", "services.yaml:1: is not a mapping; found {'a'}; allowed: models, services"),
     ],
 )
 def test_a_document_without_keys_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -290,13 +293,13 @@ def is_refused(folder: Path, content: str | bytes) -> bool:
 
     Any other exception than `SettingsError` fails the test.
     """
-    found: tuple[str, ...] = ()
+    found: tuple[Problem, ...] = ()
     try:
         load(folder, content)
     except SettingsError as refused:
         found = refused.problems
-    assert all(problem.startswith("services.yaml") for problem in found)
-    "".join(found).encode()
+    assert all(problem.source == "services.yaml" for problem in found)
+    "".join(map(str, found)).encode()
     return bool(found)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.config.schema import SettingsError
-from components.engine.build_engine import ensure_the_engine_can_build
+from components.engine.build_engine import image_store_problems
 from components.engine.info import EngineInfo
 from tests.unit.components.conftest import StackRunner
 
@@ -21,12 +20,12 @@ PIN = "sha256:" + "a" * 64
 def test_a_stack_that_builds_is_refused_before_anything_is_made(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.engine.info.ask_engine", lambda host: NEWEST)
+    monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: NEWEST)
     with pytest.raises(pulumi.RunError) as refusal:
         run_program(STACK)
     assert str(refusal.value) == (
         "/etc/docker/daemon.json: features.containerd-snapshotter: the Docker provider cannot build "
-        "images in the containerd image store; found io.containerd.snapshotter.v1 in Docker 29.0.1, "
+        "images in the containerd image store; found io.containerd.snapshotter.v1 in Docker 29.0.1; "
         'allowed: false; put {"features": {"containerd-snapshotter": false}} into that file on the '
         "engine's machine (merge it into what is there), run: systemctl restart docker. Images and "
         "containers of the present store are not visible after that: stop the stacks on this engine "
@@ -38,8 +37,8 @@ def test_a_stack_that_builds_is_refused_before_anything_is_made(
 def test_a_stack_that_builds_nothing_is_not(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.engine.info.ask_engine", lambda host: NEWEST)
-    monkeypatch.setattr("components.preflight.checks.ensure_pins_are_held", lambda *_: None)
+    monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: NEWEST)
+    monkeypatch.setattr("components.preflight.checks.pin_problems", lambda *_: ())
     pins = dict.fromkeys(("carrier", "chat", "monitor", "restarter"), PIN)
     assert "chat-interface" in run_program({**STACK, "imageDigests": pins}).running
 
@@ -48,7 +47,7 @@ def test_a_stack_that_builds_nothing_is_not(
 def test_neither_is_one_on_a_classic_engine_or_one_that_does_not_answer(
     info: EngineInfo | None,
 ) -> None:
-    ensure_the_engine_can_build({"chat"}, info)
+    assert not [*image_store_problems({"chat"}, info)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,6 @@ def test_neither_is_one_on_a_classic_engine_or_one_that_does_not_answer(
 def test_the_way_out_is_that_of_the_engines_kind(
     kind: dict[str, Any], beginning: str, way: str
 ) -> None:
-    with pytest.raises(SettingsError) as refusal:
-        ensure_the_engine_can_build({"chat"}, replace(NEWEST, **kind))
-    assert str(refusal.value).startswith(beginning)
-    assert way in str(refusal.value)
+    (problem,) = image_store_problems({"chat"}, replace(NEWEST, **kind))
+    assert str(problem).startswith(beginning)
+    assert way in str(problem)

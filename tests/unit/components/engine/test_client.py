@@ -1,4 +1,4 @@
-"""How the engine is asked while the program waits for other things."""
+"""How the engine is run_blocking while the program waits for other things."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from components.engine.client import asked
+from components.engine.client import run_blocking
 
 
 def test_the_engine_is_asked_though_every_thread_of_the_loop_waits_for_a_resource() -> None:
@@ -19,7 +19,7 @@ def test_the_engine_is_asked_though_every_thread_of_the_loop_waits_for_a_resourc
         resource = loop.run_in_executor(None, made.wait)
         try:
             async with asyncio.timeout(10):
-                return await asked(str.upper, "healthy")
+                return await run_blocking(str.upper, "healthy")
         finally:
             made.set()
             await resource

@@ -98,7 +98,7 @@ def no_client(*_: object) -> NoReturn:
 def test_a_socket_is_asked_once_and_without_a_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_info, "answer_of", no_client)
+    monkeypatch.setattr(engine_info, "query", no_client)
     with engine_at(tmp_path / "d.sock", http_answer(json.dumps(NEWEST).encode())) as asked:
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/d.sock")
         assert ask_engine(None) == read_info(NEWEST)
@@ -142,7 +142,7 @@ class Ssh:
 def test_over_ssh_the_client_there_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     ssh = Ssh(subprocess.CompletedProcess([], 0, json.dumps(DEBIAN).encode()))
     monkeypatch.setattr(engine_info.subprocess, "run", ssh)
-    monkeypatch.setattr(engine_info, "answer_of", no_client)
+    monkeypatch.setattr(engine_info, "query", no_client)
     assert ask_engine("ssh://deploy@berlin:2222") == read_info(DEBIAN)
     ((*options, host, remote),) = ssh.commands
     assert (host, remote) == ("ssh://deploy@berlin:2222", "docker info --format '{{json .}}'")
@@ -172,5 +172,5 @@ def test_other_addresses_are_left_to_the_client_which_has_their_certificates(
         assert (host, timeout) == ("tcp://berlin:2376", 5)
         return DEBIAN
 
-    monkeypatch.setattr(engine_info, "answer_of", answer_of)
+    monkeypatch.setattr(engine_info, "query", answer_of)
     assert ask_engine("tcp://berlin:2376") == read_info(DEBIAN)

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.config.schema import SettingsError
+from components.config.problems import SettingsError, Source
 from components.engine import socket as module
 from components.engine.info import EngineInfo
 from components.engine.socket import DockerSocket, docker_socket, group_inside, subordinate_groups
 
-SOURCE = "Pulumi.dev.yaml"
+SOURCE = Source("Pulumi.dev.yaml", "llm-stack:")
 SUBGID = (
     "# a comment\nmary:100000:65536\njohn:165536:10\njohn:300000:65536\n1001:500000:5\nbad:x:y\n"
 )
@@ -102,10 +102,11 @@ def test_a_group_that_cannot_be_translated_is_asked_for(socket: Path, rootless: 
     with pytest.raises(SettingsError) as refusal:
         found(socket, EngineInfo(rootless=True))
     assert str(refusal.value) == (
-        "Pulumi.dev.yaml: llm-stack:monitor.socketGroup: which group owns the socket of a rootless "
-        f"engine inside its containers cannot be seen from here; found {socket.stat().st_gid} "
-        f"outside of them; set it to what `docker run --rm -v {socket}:/s python:3.11-slim stat -c "
-        "%g /s` prints, or set llm-stack:monitor.restarts to false"
+        "Pulumi.dev.yaml: llm-stack:monitor.socketGroup: is missing; the group that owns the socket "
+        "of a rootless engine inside its containers cannot be read from here (outside of them it is "
+        f"{socket.stat().st_gid}); allowed: what `docker run --rm -v {socket}:/s python:3.11-slim "
+        "stat -c %g /s` prints, or monitor.restarts: false; "
+        "run: pulumi config set --path llm-stack:monitor.socketGroup <id>"
     )
     assert found(socket, EngineInfo(rootless=True), 5).group == 5, "the setting decides"
 
@@ -113,7 +114,7 @@ def test_a_group_that_cannot_be_translated_is_asked_for(socket: Path, rootless: 
 @pytest.mark.parametrize("host", ["ssh://deploy@berlin", "tcp://berlin:2376"])
 def test_the_socket_of_an_engine_elsewhere_is_at_its_default(host: str) -> None:
     assert docker_socket(host, 5, EngineInfo(), SOURCE) == DockerSocket("/var/run/docker.sock", 5)
-    with pytest.raises(SettingsError, match="socketGroup: which group owns the engine's socket"):
+    with pytest.raises(SettingsError, match="socketGroup: is missing; the group of the engine's"):
         docker_socket(host, None, EngineInfo(), SOURCE)
 
 
@@ -121,6 +122,7 @@ def test_but_not_that_of_a_rootless_one() -> None:
     with pytest.raises(SettingsError) as refusal:
         docker_socket("ssh://deploy@berlin", 5, EngineInfo(rootless=True), SOURCE)
     assert str(refusal.value) == (
-        "Pulumi.dev.yaml: llm-stack:monitor.restarts: where a rootless engine of another machine "
-        "has its socket cannot be seen from here; found ssh://deploy@berlin, allowed: false"
+        "Pulumi.dev.yaml: llm-stack:monitor.restarts: the path of the socket of a rootless "
+        "engine cannot be read at ssh://deploy@berlin; allowed: false; run: pulumi config set "
+        "--path llm-stack:monitor.restarts false"
     )

@@ -6,7 +6,8 @@ import docker
 import pulumi
 import pytest
 
-from components.images.kept_versions import ensure_pins_are_held
+from components.config.problems import Source
+from components.images.kept_versions import pin_problems
 from components.images.served_versions import superfluous
 from tests.unit.components.conftest import Graph, StackRunner
 
@@ -55,13 +56,13 @@ class Engine:
 def test_a_pin_that_the_engine_does_not_hold_is_refused(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.engine.client.engine", lambda host, timeout: Engine())
+    monkeypatch.setattr("components.engine.client.docker_client", lambda host, timeout: Engine())
     with pytest.raises(pulumi.RunError) as refusal:
         run_program({**STACK, "imageDigests": {"chat": PIN}})
     assert str(refusal.value) == (
-        "Pulumi.test.yaml: llm-stack:imageDigests.chat: the engine holds no such image; found "
-        f"'{PIN}', allowed: an id that `docker image ls --no-trunc` shows, or none: "
-        "pulumi config rm --path llm-stack:imageDigests.chat"
+        "Pulumi.test.yaml: llm-stack:imageDigests.chat: the engine does not have this image; found "
+        f"'{PIN}'; allowed: an id that `docker image ls --no-trunc` shows, or none; "
+        "run: pulumi config rm --path 'llm-stack:imageDigests.chat'"
     )
 
 
@@ -71,14 +72,14 @@ def test_an_engine_that_is_not_reached_is_left_to_the_provider(
     def no_engine(host: str | None, timeout: int) -> None:
         raise docker.errors.DockerException
 
-    monkeypatch.setattr("components.engine.client.engine", no_engine)
-    ensure_pins_are_held({"chat": PIN}, None, "Pulumi.test.yaml")
+    monkeypatch.setattr("components.engine.client.docker_client", no_engine)
+    assert not [*pin_problems({"chat": PIN}, None, Source("Pulumi.test.yaml"))]
 
 
 def test_a_pinned_image_is_run_and_not_built(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.preflight.checks.ensure_pins_are_held", lambda *_: None)
+    monkeypatch.setattr("components.preflight.checks.pin_problems", lambda *_: ())
     graph = run_program({**STACK, "imageDigests": {"chat": PIN}})
     assert not [name for name in graph.of("RemoteImage") if name.startswith("chat")]
     assert graph.running["chat-interface"].inputs["image"] == PIN

@@ -8,8 +8,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.config.problems import SettingsError, Source
 from components.config.registry import RegistrySettings, registry_problems
-from components.config.schema import SettingsError, validate
+from components.config.schema import validate
 from components.config.stack_settings import StackSettings
 from components.images.image_sources import image_names
 from tests.unit.components.conftest import Graph, StackRunner
@@ -127,23 +128,29 @@ KNOWN = ("carrier", "chat", "cloudflared", "inference", "monitor", "restarter")
             {**REGISTRY, "username": "robot"},
             {},
             False,
-            "registry.username: no password is given for 'robot'; "
-            "run: pulumi config set --secret llm-stack:registryPassword",
+            "registry.username: is set but registryPassword is not; found 'robot'; run: pulumi "
+            "config set --secret llm-stack:registryPassword",
         ),
         (
             REGISTRY,
             {},
             True,
-            "registryPassword: nobody is named to whom it belongs; "
-            "run: pulumi config set --path llm-stack:registry.username <name>",
+            "registryPassword: is set but registry.username is not; run: pulumi config set "
+            "--path llm-stack:registry.username <name>",
         ),
-        (None, {}, True, "registryPassword: no registry is named; set registry.server first"),
+        (
+            None,
+            {},
+            True,
+            "registryPassword: is set but registry.server is not; run: pulumi "
+            "config set --path llm-stack:registry.server <host>",
+        ),
         (
             REGISTRY,
             {"chatt": DIGEST},
             False,
-            f"imageDigests.chatt: no such image is built here; found '{DIGEST}', did you mean "
-            "'chat'? allowed: carrier, chat, cloudflared, inference, monitor, restarter",
+            "imageDigests.chatt: is not an image of this project; did you mean 'chat'? allowed: "
+            "carrier, chat, cloudflared, inference, monitor, restarter",
         ),
     ],
 )
@@ -151,8 +158,10 @@ def test_a_registry_that_cannot_be_used_is_refused(
     registry: dict[str, str] | None, digests: dict[str, str], password_given: bool, problem: str
 ) -> None:
     settings = RegistrySettings.model_validate(registry) if registry else None
-    found = registry_problems(settings, digests, password_given=password_given, images=KNOWN)
-    assert found == [problem]
+    (found,) = registry_problems(
+        settings, digests, password_given=password_given, images=KNOWN, source=Source("")
+    )
+    assert str(found).removeprefix(": ") == problem
 
 
 @pytest.mark.parametrize(
@@ -168,8 +177,9 @@ def test_a_registry_that_cannot_be_used_is_refused(
     ],
 )
 def test_a_name_that_no_registry_knows_is_refused(settings: dict[str, Any], key: str) -> None:
+    source = Source("Pulumi.prod.yaml", "llm-stack:")
     with pytest.raises(SettingsError, match=f"^Pulumi.prod.yaml: llm-stack:{key}: "):
-        validate(StackSettings, {"services": "all", **settings}, "Pulumi.prod.yaml", "llm-stack:")
+        validate(StackSettings, {"services": "all", **settings}, source)
 
 
 def test_every_dockerfile_is_an_image() -> None:

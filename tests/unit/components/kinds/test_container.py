@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pulumi
 import pytest
-from components.config.catalogue import load_catalog
 
 from app.monitor.settings import Settings
+from components.kinds.catalogue import load_catalogue
 from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
 
 # An image that the project has anyway stands in for one of the user's.
@@ -34,7 +34,7 @@ def run_with(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.Monke
         text = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
         path.write_text(text + entry, encoding="utf-8")
         monkeypatch.setattr(
-            "components.config.catalogue.load_catalog", lambda _: load_catalog(path)
+            "components.plan.loading.load_catalogue", lambda _: load_catalogue(path)
         )
         return run_program({**STACK, **config})
 
@@ -68,15 +68,17 @@ def test_it_can_be_watched_by_http(run_with: Run) -> None:
 def test_an_image_without_dockerfile_is_refused(run_with: Run) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
         run_with(ENTRY.replace("image: carrier", "image: carier"))
-    assert str(refusal.value) == (
-        "services.yaml: services.cache.image: docker/ has no Dockerfile of this name; found "
-        "'carier', did you mean 'carrier'? allowed: carrier, chat, cloudflared, inference, "
+    file, _, text = str(refusal.value).partition(": ")
+    assert file.startswith("services.yaml:")
+    assert text == (
+        "services.cache.image: there is no docker/carier.Dockerfile; found "
+        "'carier'; did you mean 'carrier'? allowed: carrier, chat, cloudflared, inference, "
         "monitor, restarter"
     )
 
 
 def test_it_opens_to_the_internet_only_behind_access(run_with: Run) -> None:
-    with pytest.raises(pulumi.RunError, match="only the gateway asks for a key; found 'key'"):
+    with pytest.raises(pulumi.RunError, match="only the gateway checks API keys; found 'key'"):
         run_with(
             ENTRY,
             tunnel={
@@ -91,25 +93,27 @@ def test_it_opens_to_the_internet_only_behind_access(run_with: Run) -> None:
 
 
 def test_conditions_on_its_answers_reach_the_monitor(run_with: Run) -> None:
-    conditions = "{status: [200, 204], slower_than: 2, body_contains: ok, json: {queue.depth: 0}}"
+    conditions = "{status: [200, 204], max_seconds: 2, body_contains: ok, json: {queue.depth: 0}}"
     graph = run_with(ENTRY + f"    health: /live\n    expect: {conditions}\n")
     (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
     (cache,) = [
         s for s in Settings.model_validate_json(upload["content"]).services if s.name == "cache"
     ]
     assert cache.expect.status == (200, 204)
-    assert (cache.expect.slower_than, cache.expect.body_contains) == (2, "ok")
+    assert (cache.expect.max_seconds, cache.expect.body_contains) == (2, "ok")
     assert cache.expect.json_values == {"queue.depth": 0}
 
 
 def test_conditions_on_a_mere_connection_are_refused(run_with: Run) -> None:
-    with pytest.raises(pulumi.RunError, match="nothing is asked of it; allowed: with health:"):
-        run_with(ENTRY + "    expect: {slower_than: 2}\n")
+    with pytest.raises(
+        pulumi.RunError, match="a TCP connection without a response; allowed: expect with health:"
+    ):
+        run_with(ENTRY + "    expect: {max_seconds: 2}\n")
 
 
 def test_of_a_model_only_the_time_of_its_answers_can_be_a_condition(run_with: Run) -> None:
     entry = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8").partition("  qwen-inf")[2]
     model = "\n  other-inf" + entry.partition("  llama-inf")[0]
-    run_with(f"{model}    expect: {{slower_than: 2}}\n", services=["chat-interface"])
-    with pytest.raises(pulumi.RunError, match="of a model allowed: slower_than alone"):
+    run_with(f"{model}    expect: {{max_seconds: 2}}\n", services=["chat-interface"])
+    with pytest.raises(pulumi.RunError, match="a model cannot meet; allowed: max_seconds alone"):
         run_with(f"{model}    expect: {{status: [204]}}\n", services=["chat-interface"])

@@ -25,10 +25,10 @@ STACK = {"services": ["chat-interface"], "monitor": {"restarts": False}}
 def test_it_is_refused_before_anything_is_made(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch, info: EngineInfo, allowed: str
 ) -> None:
-    monkeypatch.setattr("components.engine.info.ask_engine", lambda host: info)
+    monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: info)
     with pytest.raises(pulumi.RunError) as refusal:
         run_program(STACK)
     assert str(refusal.value) == (
         "Docker Engine: cgroups: the engine cannot limit processors, and refuses each container "
-        f"with such a limit; found CpuCfsQuota false, allowed: {allowed}"
+        f"with such a limit; found CpuCfsQuota false; allowed: {allowed}"
     )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
-from components.config.catalogue import Catalog, load_catalog
 
-from components.config.schema import SettingsError
 from components.config.stack_settings import BaseImages, EngineSource
 from components.engine.info import EngineInfo, read_info
 from components.images.image_sources import InferenceImage, LlamaEngine, image_sources
+from components.kinds.catalogue import Catalogue, load_catalogue
 from components.preflight.gpu import has_gpus
 from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
 
@@ -24,11 +23,11 @@ ENTRY = "    model: phi-3-mini\n"
 STACK = {"services": ["phi-inference", "qwen-inference"], "monitor": {"socketGroup": 999}}
 
 
-def catalogue(tmp_path: Path, more: str) -> Catalog:
+def catalogue(tmp_path: Path, more: str) -> Catalogue:
     text = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
     path = tmp_path / "services.yaml"
     path.write_text(text.replace(ENTRY, ENTRY + more, 1), encoding="utf-8")
-    return load_catalog(path)
+    return load_catalogue(path)
 
 
 Run = Any
@@ -38,8 +37,8 @@ Run = Any
 def run_with_gpus(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(more: str, info: EngineInfo | None) -> Graph:
         known = catalogue(tmp_path, more)
-        monkeypatch.setattr("components.config.catalogue.load_catalog", lambda path: known)
-        monkeypatch.setattr("components.engine.info.ask_engine", lambda host: info)
+        monkeypatch.setattr("components.plan.loading.load_catalogue", lambda path: known)
+        monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: info)
         return run_program(STACK)
 
     return run
@@ -56,7 +55,7 @@ def test_a_service_with_gpus_runs_the_cuda_engine(run_with_gpus: Run) -> None:
     assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in phi["envs"]
     assert phi["image"] == "sha256:inference-cuda-build"
     build = graph.of("RemoteImage")["inference-cuda-build"].inputs["build"]
-    assert build["dockerfile"] == "../../docker/inference.Dockerfile"
+    assert build["dockerfile"] == "../docker/inference.Dockerfile"
     assert build["buildArgs"]["ENGINE"] == "cuda"
     assert build["buildArgs"]["LLAMA_CUDA_IMAGE"].startswith(
         "ghcr.io/ggml-org/llama.cpp:server-cuda"
@@ -74,9 +73,12 @@ def test_a_number_of_gpus_is_handed_on(run_with_gpus: Run) -> None:
 def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
         run_with_gpus("    gpus: 1\n", EngineInfo(runtimes=("runc",)))
-    assert str(refusal.value) == (
-        "services.yaml: services.phi-inference.gpus: the engine cannot hand out GPUs; found '1' "
-        "and the runtimes runc, allowed: an engine with NVIDIA's container toolkit, or no gpus"
+    file, _, text = str(refusal.value).partition(": ")
+    assert file.startswith("services.yaml:")
+    assert text == (
+        "services.phi-inference.gpus: the engine cannot provide GPUs; its "
+        "runtimes are runc; found '1'; allowed: an engine with NVIDIA's container toolkit, or no "
+        "gpus"
     )
 
 
@@ -101,29 +103,30 @@ def test_what_an_engine_with_gpus_says_of_itself(info: dict[str, Any], found: bo
     [
         (
             "    gpus: 0\n",
-            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; found 0",
+            "services.phi-inference.gpus: is not a valid number of GPUs; found 0; allowed: all, "
+            "or 1 to 16",
         ),
         (
             "    gpus: some\n",
-            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; "
-            "found 'some'",
+            "services.phi-inference.gpus: is not a valid number of GPUs; found 'some'; allowed: "
+            "all, or 1 to 16",
         ),
         (
             "    gpus: yes\n",
-            "services.phi-inference.gpus: is no number of GPUs; allowed: all, or 1 to 16; "
-            "found True",
+            "services.phi-inference.gpus: is not a valid number of GPUs; found True; allowed: "
+            "all, or 1 to 16",
         ),
         (
             "    gpu_layers: 20\n",
-            "services.phi-inference: gpu_layers: 20 without a GPU; allowed: with gpus: all, or a "
-            "number of them",
+            "services.phi-inference: has gpu_layers: 20 but no GPU; allowed: gpu_layers with "
+            "gpus: all, or a number of them",
         ),
     ],
 )
 def test_a_bad_request_is_refused_with_its_line(tmp_path: Path, more: str, told: str) -> None:
-    with pytest.raises(SettingsError) as refusal:
-        catalogue(tmp_path, more)
-    assert re.sub(r"^services\.yaml:\d+: ", "", str(refusal.value)) == told
+    (problem,) = catalogue(tmp_path, more).problems
+    assert problem.line
+    assert str(replace(problem, line=None)).removeprefix("services.yaml: ") == told
 
 
 def test_the_cuda_image_comes_from_the_same_dockerfile_and_only_it_changes_with_its_base() -> None:

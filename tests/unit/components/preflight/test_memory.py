@@ -7,19 +7,27 @@ from typing import Any
 
 import pulumi
 import pytest
-from components.config.catalogue import load_catalog
 
-from components.config.stack_settings import StackSecrets, StackSettings
+from components.config.loading import LoadedSettings
+from components.config.problems import Source
+from components.config.schema import read
+from components.config.stack_secrets import StackSecrets
+from components.config.stack_settings import StackSettings
 from components.engine.info import EngineInfo
-from components.plan.plan import Plan, make_plan
+from components.kinds.catalogue import load_catalogue
+from components.plan.plan import Plan
+from components.plan.validation import make_plan
 from components.preflight.memory import GIBIBYTE, memory_warning, warn_of_memory
 from tests.unit.components.conftest import PROJECT_ROOT
 
 
 def plan(**settings: Any) -> Plan:
     values = {"services": ["chat-interface", "phi-inference", "qwen-inference"], **settings}
-    catalogue = load_catalog(Path(PROJECT_ROOT / "services.yaml"))
-    return make_plan("dev", StackSettings.model_validate(values), StackSecrets(), catalogue)
+    catalogue = load_catalogue(Path(PROJECT_ROOT / "services.yaml"))
+    source = Source("Pulumi.dev.yaml", "llm-stack:")
+    settings = read(StackSettings, values, source)
+    loaded = LoadedSettings(source, settings, StackSecrets(), settings.problems)
+    return make_plan("dev", loaded, catalogue)
 
 
 def test_it_names_the_service_the_figures_and_the_command() -> None:

@@ -69,29 +69,32 @@ def test_without_webhooks_nobody_is_told(run_program: StackRunner) -> None:
         (
             {"alertWebhook-team": TEAM},
             secrets(phone=PHONE),
-            "alertWebhook-team: is stored in clear; take it back where it came from, then run: "
+            "alertWebhook-team: is stored in plain text; revoke it at its issuer; run: "
             "pulumi config set --secret alertWebhook-team",
         ),
         (
             {},
             secrets(team="not-a-real-one"),
-            "alertWebhook-team: is no address on the web; allowed: https://…",
+            "alertWebhook-team: is not a valid URL; allowed: https://…; run: pulumi config set --secret "
+            "alertWebhook-team",
         ),
         (
             {},
             secrets(Team=TEAM),
-            "alertWebhook-Team: is no name; allowed: 1 to 32 of a-z, 0-9 and -, not - first",
+            "alertWebhook-Team: does not end in a valid name; allowed: 1 to 32 of a-z, 0-9 and -, "
+            "not - first; run: pulumi config rm alertWebhook-Team",
         ),
         (
             {"monitor": {"alerts": {"formats": {"tem": "slack"}}}},
             secrets(team=TEAM),
-            "monitor.alerts.formats: there is no such webhook; found 'tem', did you mean 'team'? "
+            "monitor.alerts.formats.tem: there is no secret alertWebhook-tem; did you mean 'team'? "
             "allowed: team",
         ),
         (
             {},
             {"heartbeatUrl": "not-a-real-one"},
-            "heartbeatUrl: is no address on the web; allowed: https://…",
+            "heartbeatUrl: is not a valid URL; allowed: https://…; run: pulumi config set --secret "
+            "heartbeatUrl",
         ),
     ],
 )

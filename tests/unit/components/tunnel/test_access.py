@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
-from components.config.catalogue import load_catalog
 
-from components.config.schema import SettingsError
-from components.config.stack_settings import load_settings
-from components.plan.plan import Plan, make_plan
+from components.config.loading import load_settings
+from components.config.problems import SettingsError
+from components.kinds.catalogue import load_catalogue
+from components.plan.plan import Plan
+from components.plan.validation import make_plan
 from tests.unit.components.conftest import CLIENT_SECRET, PROJECT_ROOT, Graph, StackRunner
 from tests.unit.components.tunnel.test_tunnel import (
     CLOUDFLARE,
@@ -101,9 +103,8 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Planner:
         encoded = {f"llm-stack:{key}": json.dumps(value) for key, value in values.items()}
         encrypted = {k if ":" in k else f"llm-stack:{k}": v for k, v in secrets.items()}
         pulumi.runtime.set_all_config({**encoded, **encrypted, **clear}, list(encrypted))
-        return make_plan(
-            "prod", *load_settings("prod"), load_catalog(PROJECT_ROOT / "services.yaml")
-        )
+        catalogue = load_catalogue(PROJECT_ROOT / "services.yaml")
+        return make_plan("prod", load_settings("prod"), catalogue)
 
     return make
 
@@ -119,53 +120,54 @@ REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
     (
         {},
         NAMED,
-        "Pulumi.prod.yaml: llm-stack:tunnel.mode: nothing to sign in to Cloudflare with for the "
-        "named tunnel of chat-interface; run: pulumi config set --secret cloudflare:apiToken",
+        "Pulumi.prod.yaml: llm-stack:tunnel.mode: no Cloudflare credentials for the named "
+        "tunnel of chat-interface; run: pulumi config set --secret cloudflare:apiToken",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "access": None},
-        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: does not say who may "
-        "use chat-interface from the internet; allowed: access, key, public; run: pulumi config "
-        "set --path llm-stack:tunnel.services.chat-interface.access access",
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: is missing: who "
+        "may use chat-interface from the internet; allowed: access, key, public; run: pulumi "
+        "config set --path llm-stack:tunnel.services.chat-interface.access access",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "access": "key"},
-        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: the gateway knows no "
-        "key; found 'key', run: pulumi config set --secret llm-stack:apiKeys < api_keys.json",
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: the gateway has "
+        "no API keys; found 'key'; run: pulumi config set --secret llm-stack:apiKeys < "
+        "api_keys.json",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "access": "access"},
-        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.people: names nobody whom "
-        "Cloudflare Access could let in; run: pulumi config set --path "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.people: is empty, so "
+        "Cloudflare Access would deny everyone; run: pulumi config set --path "
         "'llm-stack:tunnel.people.emails[0]' jo@example.com",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "services": {"phi-inference": {"mode": "named"}}},
-        "Pulumi.prod.yaml: llm-stack:tunnel.services.phi-inference.access: "
-        "only the gateway has limits of its own; found 'public', allowed: access",
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.phi-inference.access: only the gateway limits its clients; found 'public'; allowed: access",
     ),
     (
         {},
         {"mode": "quick", "access": "access"},
         "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: Cloudflare Access "
-        "needs a name of one's own, which a quick tunnel has not; found 'access', allowed: key, "
-        "public",
+        "needs a fixed hostname; quick tunnels have none; found 'access'; allowed: key, public",
     ),
     (
         {},
         {"mode": "quick", "replicas": 2},
-        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.replicas: every connector of a "
-        "quick tunnel has an address of its own; found 2, allowed: 1",
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.replicas: every connector "
+        "of a quick tunnel has another hostname; found 2; allowed: 1; run: pulumi config "
+        "set --path llm-stack:tunnel.services.chat-interface.replicas 1",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "services": {"chat": {"mode": "off"}}},
-        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat: this stack runs no such service; "
-        "allowed: chat-interface, phi-inference, qwen-inference",
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat: is not a service of this stack; "
+        "allowed: chat-interface, phi-inference, qwen-inference; run: pulumi config rm --path "
+        "'llm-stack:tunnel.services.chat'",
     ),
     (
         CLOUDFLARE,
@@ -175,45 +177,51 @@ REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
             "people": PEOPLE,
             "services": {"phi-inference": {"mode": "named", "subdomain": "chat"}},
         },
-        "Pulumi.prod.yaml: llm-stack:tunnel.services: 2 services would be called "
+        "Pulumi.prod.yaml: llm-stack:tunnel.services: 2 services would have the hostname "
         "chat.example.com; allowed: a subdomain for each",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "mode": "nmaed"},
-        "Pulumi.prod.yaml: llm-stack:tunnel.mode: Input should be 'named', 'quick' or 'off'; found "
-        "'nmaed'",
+        "Pulumi.prod.yaml: llm-stack:tunnel.mode: is not a valid value; found 'nmaed'; did "
+        "you mean 'named'? allowed: named, off, quick; run: pulumi config set --path "
+        "'llm-stack:tunnel.mode' <value>",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "accountId": "my account"},
-        "Pulumi.prod.yaml: llm-stack:tunnel.accountId: is no identifier of Cloudflare; allowed: 32 "
-        "of 0-9 and a-f, as the zone's overview page shows them; found 'my account'",
+        "Pulumi.prod.yaml: llm-stack:tunnel.accountId: is not a valid Cloudflare ID; found "
+        "'my account'; allowed: 32 of 0-9 and a-f, as the zone's overview page shows them; run: "
+        "pulumi config set --path 'llm-stack:tunnel.accountId' <value>",
     ),
     (
         CLOUDFLARE,
         {**NAMED, "baseDomain": "https://example.com"},
-        "Pulumi.prod.yaml: llm-stack:tunnel.baseDomain: is no domain; allowed: a name such as "
-        "example.com; found 'https://example.com'",
+        "Pulumi.prod.yaml: llm-stack:tunnel.baseDomain: is not a valid domain; found "
+        "'https://example.com'; allowed: a name such as example.com; run: pulumi config set "
+        "--path 'llm-stack:tunnel.baseDomain' <value>",
     ),
     (
         {"cloudflareTunnelToken-chat-interface": "cloudflared tunnel run --token eyJh"},
         {"mode": "named", "access": "public"},
-        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat-interface: is no tunnel token; "
-        "allowed: the text that Cloudflare shows after `--token`, beginning with eyJ",
+        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat-interface: is not a valid "
+        "tunnel token; allowed: the text that Cloudflare shows after `--token`, beginning with "
+        "eyJ; run: pulumi config set --secret cloudflareTunnelToken-chat-interface",
     ),
     (
         {"cloudflareTunnelToken-chat-interface": tunnel_token()},
         {"mode": "off"},
-        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat-interface: a token is given, but "
-        "this service has no named tunnel; found mode 'off', allowed: named, by pulumi config set "
-        "--path llm-stack:tunnel.services.chat-interface.mode named",
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.mode: "
+        "cloudflareTunnelToken-chat-interface is set, but the tunnel is not a named one; found "
+        "'off'; allowed: named; run: pulumi config set --path "
+        "llm-stack:tunnel.services.chat-interface.mode named",
     ),
     (
         {"cloudflareTunnelToken-chat": tunnel_token()},
         {"mode": "off"},
-        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat: this stack runs no such service; "
-        "allowed: chat-interface, phi-inference, qwen-inference",
+        "Pulumi.prod.yaml: llm-stack:cloudflareTunnelToken-chat: 'chat' is not a service of "
+        "this stack; allowed: chat-interface, phi-inference, qwen-inference; run: pulumi config "
+        "rm llm-stack:cloudflareTunnelToken-chat",
     ),
 ]
 
@@ -225,14 +233,15 @@ def test_a_tunnel_that_cannot_be_made_is_refused_before_anything_exists(
     tunnel = {key: value for key, value in tunnel.items() if value is not None}
     with pytest.raises(SettingsError) as refusal:
         plan(secrets, tunnel, {})
-    assert str(refusal.value) == message
+    shown = [str(replace(problem, line=None)) for problem in refusal.value.problems]
+    assert shown == [message]
     assert not any(value in message for value in secrets.values()), "a secret is never shown"
 
 
 def test_all_that_is_missing_is_told_at_once(plan: Planner) -> None:
     with pytest.raises(SettingsError) as refusal:
         plan({}, {"mode": "named", "access": "public"}, {})
-    keys = [problem.split(": ")[1] for problem in refusal.value.problems]
+    keys = [problem.key for problem in refusal.value.problems]
     assert keys == [
         "llm-stack:tunnel.baseDomain",
         "llm-stack:tunnel.accountId",
@@ -242,7 +251,9 @@ def test_all_that_is_missing_is_told_at_once(plan: Planner) -> None:
 
 
 def test_a_token_in_clear_is_refused(plan: Planner) -> None:
-    with pytest.raises(SettingsError, match="cloudflare:apiToken: is stored in clear") as refusal:
+    with pytest.raises(
+        SettingsError, match="cloudflare:apiToken: is stored in plain text"
+    ) as refusal:
         plan({}, NAMED, {"cloudflare:apiToken": "t" * 40})
     assert "t" * 40 not in str(refusal.value)
     assert "pulumi config set --secret cloudflare:apiToken" in str(refusal.value)
@@ -250,7 +261,7 @@ def test_a_token_in_clear_is_refused(plan: Planner) -> None:
 
 def test_a_tunnel_token_in_clear_is_refused(plan: Planner) -> None:
     key = "llm-stack:cloudflareTunnelToken-chat-interface"
-    with pytest.raises(SettingsError, match="is stored in clear"):
+    with pytest.raises(SettingsError, match="is stored in plain text"):
         plan({}, {"mode": "named", "access": "public"}, {key: tunnel_token()})
 
 

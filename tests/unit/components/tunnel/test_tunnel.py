@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from components.config.tunnels import is_tunnel_token
-from components.tunnel.tunnel import quick_address
+from components.tunnel.tunnel import quick_url
 from tests.unit.components.conftest import (
     PROJECT_ROOT,
     TUNNEL_TOKEN,
@@ -231,8 +231,8 @@ def test_a_quick_tunnel_tells_the_address_of_its_last_start(run_program: StackRu
 
 
 def test_a_quick_tunnel_that_tells_no_address_is_no_address() -> None:
-    with pytest.raises(pulumi.RunError, match="has logged no address"):
-        quick_address(["ERR failed to request quick Tunnel: https://api.trycloudflare.com"])
+    with pytest.raises(pulumi.RunError, match="has not logged its URL"):
+        quick_url(["ERR failed to request quick Tunnel: https://api.trycloudflare.com"])
 
 
 def test_without_tunnels_nothing_of_them_exists(run_program: StackRunner) -> None:

@@ -1,4 +1,4 @@
-"""The container's main process beside its engine: when each of them ends, and with which code."""
+"""Draining: when llama-server is stopped, and the exit code of the container."""
 
 import contextlib
 import http.client
@@ -17,18 +17,19 @@ import pytest
 
 from app.inference.llama import drain
 
-# As drain.py itself, with less patience.
+# drain.py with shorter times.
 RUN = """
 import sys
 sys.path.insert(0, sys.argv[1])
 import drain
-drain.NOTICE_SECONDS, drain.LOOK_SECONDS, drain.KILL_SECONDS = 0.2, 0.05, 0.3
-drain.STILL_SECONDS = 2
+drain.NOTICE_SECONDS, drain.POLL_SECONDS, drain.KILL_SECONDS = 0.2, 0.05, 0.3
+drain.STALLED_SECONDS = 2
 sys.exit(drain.main(sys.argv[2:]))
 """
 
-# Says on /slots what a file says; notes signals in another one; deaf to SIGTERM if it is told so.
-ENGINE = """
+# Answers /slots with the content of a file and records signals in another one. With the argument
+# "deaf" it ignores SIGTERM.
+FAKE_LLAMA_SERVER = """
 import http.server, pathlib, signal, sys
 port, folder, deaf = int(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:] == ["deaf"]
 class Slots(http.server.BaseHTTPRequestHandler):
@@ -63,17 +64,17 @@ def free_port() -> int:
 
 @dataclass
 class Container:
-    """drain.py with an engine, and what a test may learn of both."""
+    """drain.py with a fake llama-server, and the observable state of both."""
 
     folder: Path
     port: int = field(default_factory=free_port)
     status_port: int = field(default_factory=free_port)
 
-    def start(self, *engine: str, seconds: float = 20) -> subprocess.Popen[str]:
+    def start(self, *command: str, seconds: float = 20) -> subprocess.Popen[str]:
         numbers = (self.port, self.status_port, seconds)
-        command = [sys.executable, "-IS", "-c", RUN, str(Path(drain.__file__).parent)]
+        drain_command = [sys.executable, "-IS", "-c", RUN, str(Path(drain.__file__).parent)]
         return subprocess.Popen(
-            [*command, *map(str, numbers), *engine],
+            [*drain_command, *map(str, numbers), *command],
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -81,21 +82,21 @@ class Container:
 
     @contextlib.contextmanager
     def serving(self, *more: str, seconds: float = 20) -> Iterator[subprocess.Popen[str]]:
-        """Started, with an engine that answers."""
-        self.answer(False)
-        engine = [sys.executable, "-c", ENGINE, str(self.port), str(self.folder), *more]
-        with self.start(*engine, seconds=seconds) as process:
+        """Started, with a fake llama-server that answers."""
+        self.set_slots(False)
+        command = [sys.executable, "-c", FAKE_LLAMA_SERVER, str(self.port), str(self.folder), *more]
+        with self.start(*command, seconds=seconds) as process:
             try:
-                self.until(lambda: drain.work(self.port) is None and self.was_asked())
+                self.until(lambda: drain.current_work(self.port) is None and self.was_polled())
                 yield process
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
-    def answer(self, busy: bool, tokens: int = 0) -> None:
+    def set_slots(self, busy: bool, tokens: int = 0) -> None:
         (self.folder / "slots").write_text(slots(busy, tokens))
 
-    def was_asked(self) -> bool:
+    def was_polled(self) -> bool:
         asked = self.folder / "asked"
         found = asked.exists()
         asked.unlink(missing_ok=True)
@@ -125,26 +126,26 @@ def container(tmp_path: Path) -> Container:
     return Container(tmp_path)
 
 
-def test_running_answers_end_before_the_engine_does(container: Container) -> None:
+def test_running_requests_finish_before_llama_server_is_stopped(container: Container) -> None:
     with container.serving() as process:
         assert container.status() == "ok"
-        container.answer(True)
+        container.set_slots(True)
         process.send_signal(signal.SIGTERM)
         container.until(lambda: container.status() == "draining")
         begun = time.monotonic()
         for tokens in range(1000):
-            container.answer(True, tokens)
-            container.until(container.was_asked)
+            container.set_slots(True, tokens)
+            container.until(container.was_polled)
             if time.monotonic() > begun + 3:
                 break
-        assert process.poll() is None, "however long it takes, as long as there are new tokens"
-        assert container.signals == [], "the engine knows nothing of it"
-        container.answer(False)
+        assert process.poll() is None, "no stop as long as there are new tokens"
+        assert container.signals == [], "llama-server has received no signal"
+        container.set_slots(False)
         assert process.wait(20) == 0
         assert container.signals == ["SIGTERM"]
 
 
-def test_a_new_request_is_served_while_nobody_can_know_of_the_end(container: Container) -> None:
+def test_it_serves_until_the_gateway_has_seen_the_status(container: Container) -> None:
     with container.serving() as process:
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -152,33 +153,33 @@ def test_a_new_request_is_served_while_nobody_can_know_of_the_end(container: Con
         assert time.monotonic() - begun > 0.2
 
 
-def test_an_answer_that_takes_too_long_is_cut(container: Container) -> None:
+def test_a_request_that_takes_too_long_is_dropped(container: Container) -> None:
     with container.serving("deaf", seconds=0.5) as process:
-        container.answer(True)
+        container.set_slots(True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert "still busy" in (process.stdout.read() if process.stdout else "")
 
 
-def test_answers_that_stand_still_are_not_waited_for(container: Container) -> None:
+def test_requests_without_progress_are_dropped(container: Container) -> None:
     with container.serving() as process:
-        container.answer(True)
+        container.set_slots(True)
         begun = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert 2 < time.monotonic() - begun < 15
 
 
-def test_a_second_wish_to_stop_is_followed_at_once(container: Container) -> None:
+def test_a_second_stop_signal_ends_the_wait(container: Container) -> None:
     with container.serving() as process:
-        container.answer(True)
+        container.set_slots(True)
         process.send_signal(signal.SIGTERM)
-        container.until(container.was_asked)
+        container.until(container.was_polled)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
 
-def test_other_signals_reach_the_engine(container: Container) -> None:
+def test_other_signals_are_forwarded(container: Container) -> None:
     with container.serving() as process:
         process.send_signal(signal.SIGHUP)
         container.until(lambda: container.signals == ["SIGHUP"])
@@ -186,39 +187,39 @@ def test_other_signals_reach_the_engine(container: Container) -> None:
 
 
 @pytest.mark.parametrize(("ends", "code"), [("exit 3", 3), ("kill -SEGV $$", 139)])
-def test_an_engine_that_ends_by_itself_ends_the_container_with_its_code(
+def test_the_exit_code_of_llama_server_is_that_of_the_container(
     container: Container, ends: str, code: int
 ) -> None:
     with container.start("/bin/sh", "-c", ends) as process:
         assert process.wait(20) == code
 
 
-def test_an_engine_that_crashes_while_it_drains_is_no_clean_end(container: Container) -> None:
+def test_a_crash_during_the_drain_is_not_a_clean_exit(container: Container) -> None:
     with container.serving() as process:
-        container.answer(True)
+        container.set_slots(True)
         process.send_signal(signal.SIGTERM)
-        container.until(container.was_asked)
-        engine = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
-        os.kill(engine, signal.SIGKILL)
+        container.until(container.was_polled)
+        llama_server = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+        os.kill(llama_server, signal.SIGKILL)
         assert process.wait(20) == 137
 
 
-def test_an_engine_that_is_no_program_is_told(container: Container) -> None:
+def test_a_file_that_is_not_a_program_is_an_error(container: Container) -> None:
     with container.start("/etc/hostname") as process:
         assert process.wait(20) == 18
         assert json.loads(process.stdout.read() if process.stdout else "")["level"] == "error"
 
 
-def test_a_taken_port_is_told(container: Container) -> None:
+def test_a_port_in_use_is_an_error(container: Container) -> None:
     with socket.create_server(("", container.status_port)), container.start("/bin/true") as process:
         assert process.wait(20) == 18
         assert str(container.status_port) in (process.stdout.read() if process.stdout else "")
 
 
-def test_an_engine_that_does_not_answer_in_time_is_busy(
+def test_a_llama_server_that_does_not_answer_in_time_is_busy(
     container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain, "ANSWER_SECONDS", 0.1)
-    assert drain.work(container.port) is None, "nobody listens"
+    monkeypatch.setattr(drain, "REQUEST_SECONDS", 0.1)
+    assert drain.current_work(container.port) is None, "the port is closed"
     with socket.create_server(("127.0.0.1", container.port)):
-        assert drain.work(container.port)
+        assert drain.current_work(container.port)

@@ -1,4 +1,4 @@
-"""Getting the model: fetched once, resumed, checked, shared; and every way in which that fails."""
+"""Providing the model: downloaded once, resumed, checked, shared; and each error on the way."""
 
 import errno
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.inference.failure import ExitCode, Failure
+from app.inference.failure import ExitCode, StartupError
 from app.inference.model.hub import ATTEMPTS, Hub
 from app.inference.model.model import obtain_model
 from app.inference.settings import Settings
@@ -24,17 +24,17 @@ def silent(message: str) -> None:
 
 
 def no_hub() -> Hub:
-    raise AssertionError("the hub must not be asked")
+    raise AssertionError("unexpected request to the hub")
 
 
-def failure_of(settings: Settings, hub: Callable[[], Hub]) -> Failure:
-    with pytest.raises(Failure) as failed:
+def failure_of(settings: Settings, hub: Callable[[], Hub]) -> StartupError:
+    with pytest.raises(StartupError) as failed:
         obtain_model(settings, hub, silent)
     return failed.value
 
 
 class TestFetching:
-    def test_the_file_arrives_whole_in_its_place(
+    def test_the_file_is_stored_under_its_repository_and_revision(
         self, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
     ) -> None:
         settings = make_settings()
@@ -61,7 +61,7 @@ class TestFetching:
         place.write_bytes(MODEL[:-1] + b"!")
         obtain_model(settings, open_hub(settings), silent)
         assert place.read_bytes() == MODEL
-        assert any("not the one asked for" in line["message"] for line in log_lines())
+        assert any("has the wrong digest" in line["message"] for line in log_lines())
 
     def test_a_cut_connection_is_resumed_where_it_broke(
         self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, pauses: list[float]
@@ -77,7 +77,7 @@ class TestFetching:
         assert hub.bytes_sent < len(MODEL) + 2 * 1024 * 1024, "no more than a chunk is sent twice"
         assert pauses, "it waits before it tries again"
 
-    def test_a_stopped_container_goes_on_from_what_had_arrived(
+    def test_the_next_start_resumes_a_partial_download(
         self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
     ) -> None:
         hub.cut_after = [3_000_000] + [0] * ATTEMPTS
@@ -88,7 +88,7 @@ class TestFetching:
         assert obtain_model(settings, open_hub(settings), silent).read_bytes() == MODEL
         assert hub.ranges()[asked:] != ["bytes=0-"]
 
-    def test_a_hub_that_ignores_ranges_gives_a_whole_file_all_the_same(
+    def test_a_hub_that_ignores_ranges_still_gives_a_complete_file(
         self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
     ) -> None:
         hub.cut_after = [2_000_000]
@@ -96,7 +96,7 @@ class TestFetching:
         settings = make_settings()
         assert obtain_model(settings, open_hub(settings), silent).read_bytes() == MODEL
 
-    def test_what_is_left_of_another_version_is_never_joined_with_this_one(
+    def test_a_partial_file_of_another_version_is_never_joined_with_this_one(
         self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
     ) -> None:
         hub.cut_after = [3_000_000] + [0] * ATTEMPTS
@@ -109,7 +109,7 @@ class TestFetching:
         assert place.read_bytes() == hub.content
         assert not list(place.parent.glob("*.partial"))
 
-    def test_a_passing_fault_of_the_hub_is_waited_out(
+    def test_transient_errors_of_the_hub_are_retried(
         self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, pauses: list[float]
     ) -> None:
         hub.failing_answers = [503, 429, 500]
@@ -142,7 +142,7 @@ class TestFetching:
         assert obtain_model(settings, open_hub(settings), silent).exists()
         assert hub.tokens_at_storage == []
 
-    def test_progress_is_told_in_the_log(
+    def test_progress_is_logged(
         self,
         hub: FakeHub,
         make_settings: MakeSettings,
@@ -152,12 +152,12 @@ class TestFetching:
     ) -> None:
         monkeypatch.setattr("app.inference.model.progress.REPORT_SECONDS", 0.0)
         settings = make_settings()
-        told: list[str] = []
-        obtain_model(settings, open_hub(settings), told.append)
+        reported: list[str] = []
+        obtain_model(settings, open_hub(settings), reported.append)
         lines = [line for line in log_lines() if "percent" in line]
         assert lines[-1]["percent"] == 100
         assert lines[-1]["total_bytes"] == len(MODEL)
-        assert any("MB/s" in message for message in told)
+        assert any("MB/s" in message for message in reported)
 
 
 class TestUnpinnedModel:
@@ -190,7 +190,7 @@ class TestWrongDigest:
         assert "MODEL_SHA256" in failure.what_to_do
         assert hub.bytes_sent == 0
 
-    def test_a_wrong_pin_costs_nobody_the_model_that_is_there(
+    def test_a_wrong_pin_does_not_delete_the_existing_model(
         self, make_settings: MakeSettings, open_hub: OpenHub
     ) -> None:
         good = make_settings()
@@ -198,7 +198,7 @@ class TestWrongDigest:
         failure_of(make_settings(MODEL_SHA256="00" * 32), open_hub(good))
         assert place.read_bytes() == MODEL
 
-    def test_a_file_that_arrives_damaged_is_deleted_and_that_is_said(
+    def test_a_damaged_download_is_deleted_and_the_error_says_so(
         self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
     ) -> None:
         settings = make_settings()
@@ -206,7 +206,7 @@ class TestWrongDigest:
         hub.content = MODEL[:-1] + b"!"
         failure = failure_of(settings, open_hub(settings))
         assert failure.code == ExitCode.WRONG_DIGEST
-        assert "now deleted" in failure.error
+        assert "(deleted)" in failure.error
         assert not [
             f for f in (tmp_path / "models").rglob("model.gguf*") if f.stat().st_size > 1000
         ]
@@ -243,7 +243,7 @@ class TestRefusals:
         settings = make_settings()
         failure = failure_of(settings, open_hub(settings))
         assert failure.code == ExitCode.ACCESS_DENIED
-        assert "holds no valid token" in failure.error
+        assert "has no valid token" in failure.error
         assert "pulumi config set --secret hfToken" in failure.what_to_do
         assert "hf_expired" not in failure.error + failure.what_to_do + str(log_lines())
 
@@ -257,28 +257,28 @@ class TestRefusals:
         assert "private, gated or does not exist" in failure.error
 
     @pytest.mark.parametrize(
-        ("changes", "said"),
+        ("changes", "error"),
         [
-            ({"MODEL_REPOSITORY": "someone/else"}, "knows no repository someone/else"),
-            ({"MODEL_REVISION": "v9"}, "holds no model.gguf at revision v9"),
-            ({"MODEL_FILE": "other.gguf"}, "holds no other.gguf at revision main"),
+            ({"MODEL_REPOSITORY": "someone/else"}, "does not have the repository someone/else"),
+            ({"MODEL_REVISION": "v9"}, "does not have model.gguf at revision v9"),
+            ({"MODEL_FILE": "other.gguf"}, "does not have other.gguf at revision main"),
         ],
     )
-    def test_what_the_hub_does_not_know(
+    def test_a_repository_revision_or_file_that_the_hub_does_not_have(
         self,
         hub: FakeHub,
         make_settings: MakeSettings,
         open_hub: OpenHub,
         tmp_path: Path,
         changes: dict[str, str],
-        said: str,
+        error: str,
     ) -> None:
         hub.allowed_token = "hf_secret"
         (tmp_path / "hf_token").write_text("hf_secret")
         settings = make_settings(**changes)
         failure = failure_of(settings, open_hub(settings))
         assert failure.code == ExitCode.NOT_ON_HUB
-        assert said in failure.error
+        assert error in failure.error
         assert f"{hub.endpoint}/" in failure.what_to_do
 
     def test_refusals_are_not_repeated(
@@ -290,7 +290,7 @@ class TestRefusals:
         assert pauses == []
         assert len(hub.requests) == 1
 
-    def test_no_network_is_told_after_a_few_attempts(
+    def test_a_missing_network_is_reported_after_some_attempts(
         self, make_settings: MakeSettings, open_hub: OpenHub, pauses: list[float]
     ) -> None:
         settings = make_settings(HF_ENDPOINT="http://no-such-host.invalid")
@@ -302,7 +302,7 @@ class TestRefusals:
 
 
 class TestDisk:
-    def test_too_little_room_is_told_before_the_download(
+    def test_too_little_space_is_reported_before_the_download(
         self,
         hub: FakeHub,
         make_settings: MakeSettings,
@@ -323,7 +323,7 @@ class TestDisk:
         assert f"{old} (0.01 GB)" in failure.what_to_do, "what could be deleted is listed"
         assert hub.bytes_sent == 0
 
-    def test_a_disk_that_fills_up_during_the_download_keeps_what_has_arrived(
+    def test_the_partial_file_is_kept_when_the_disk_fills_up(
         self,
         make_settings: MakeSettings,
         open_hub: OpenHub,
@@ -357,9 +357,7 @@ class TestLocalFile:
             MODEL_PATH=str(file), MODEL_REPOSITORY=None, MODEL_FILE=None, **changes
         )
 
-    def test_it_is_served_from_where_it_is(
-        self, make_settings: MakeSettings, tmp_path: Path
-    ) -> None:
+    def test_it_is_served_from_its_path(self, make_settings: MakeSettings, tmp_path: Path) -> None:
         file = tmp_path / "own.gguf"
         file.write_bytes(MODEL)
         assert obtain_model(self.local(make_settings, file), no_hub, silent) == file
@@ -397,21 +395,21 @@ class TestLocalFile:
         assert failure.code == ExitCode.WRONG_DIGEST
 
     @pytest.mark.parametrize(
-        ("content", "said"),
+        ("content", "error"),
         [
             (b"", "not a GGUF file"),
             (b"<!doctype html>", "begins with b'<!do'"),
             (b"GGUF\x01\x00\x00\x00", "GGUF version 1"),
         ],
     )
-    def test_one_that_is_no_model(
-        self, make_settings: MakeSettings, tmp_path: Path, content: bytes, said: str
+    def test_one_that_is_not_a_model(
+        self, make_settings: MakeSettings, tmp_path: Path, content: bytes, error: str
     ) -> None:
         file = tmp_path / "own.gguf"
         file.write_bytes(content)
         failure = failure_of(self.local(make_settings, file), no_hub)
         assert failure.code == ExitCode.NOT_A_MODEL
-        assert said in failure.error
+        assert error in failure.error
 
 
 def test_the_commit_of_a_branch_is_fixed_for_the_whole_download(

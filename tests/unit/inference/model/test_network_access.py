@@ -1,4 +1,4 @@
-"""The way to the hub: by a company's proxy, and by TLS with a certificate of its own authority."""
+"""Access to the hub through a company's proxy, and with certificates of a company's authority."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from huggingface_hub import close_session, set_client_factory
 from huggingface_hub.utils._http import default_client_factory
 
-from app.inference.failure import ExitCode, Failure
+from app.inference.failure import ExitCode, StartupError
 from app.inference.model.hub import ATTEMPTS, Hub, trust_authorities
 from app.inference.model.model import obtain_model
-from app.inference.settings import Settings, read_settings
+from app.inference.settings import Settings, load_settings
 from tests.doubles.certificates import Company, company
 from tests.doubles.model_hub import FakeHub
 from tests.unit.inference.conftest import MODEL, MakeSettings
@@ -28,7 +28,7 @@ def silent(message: str) -> None:
 
 @pytest.fixture(autouse=True)
 def new_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The library keeps one client for the process, with the environment that it began with."""
+    """A new client for each test: the library keeps one, with the environment of its creation."""
     for name in (
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
@@ -54,7 +54,7 @@ def tls_hub(made: Company) -> Iterator[FakeHub]:
         yield serving
 
 
-def test_a_model_comes_by_the_proxy(
+def test_a_model_is_downloaded_through_the_proxy(
     hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", hub.endpoint)
@@ -63,7 +63,7 @@ def test_a_model_comes_by_the_proxy(
     assert "hub.invalid" in hub.proxied
 
 
-def test_a_hub_of_the_stack_is_asked_without_the_proxy(
+def test_a_hub_in_no_proxy_is_reached_directly(
     hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
@@ -73,7 +73,7 @@ def test_a_hub_of_the_stack_is_asked_without_the_proxy(
     assert hub.proxied == []
 
 
-def test_a_dead_proxy_names_the_settings_to_change(
+def test_the_error_for_an_unreachable_proxy_names_the_settings(
     make_settings: MakeSettings,
     open_hub: OpenHub,
     pauses: list[float],
@@ -81,17 +81,17 @@ def test_a_dead_proxy_names_the_settings_to_change(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
     settings = make_settings(HF_ENDPOINT="http://hub.invalid")
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(StartupError) as failed:
         obtain_model(settings, open_hub(settings), silent)
     assert failed.value.code == ExitCode.HUB_UNREACHABLE
     assert "llm-stack:modelHub and llm-stack:proxy" in failed.value.what_to_do
     assert len(pauses) == ATTEMPTS - 1
 
 
-def test_a_certificate_of_the_companys_authority_is_trusted_once_it_is_named(
+def test_a_certificate_of_the_companys_authority_is_trusted_once_it_is_set(
     tls_hub: FakeHub, made: Company, open_hub: OpenHub, pauses: list[float]
 ) -> None:
-    settings = read_settings(
+    settings = load_settings(
         {
             "MODEL_NAME": "phi",
             "MODEL_REPOSITORY": tls_hub.repository,
@@ -105,18 +105,18 @@ def test_a_certificate_of_the_companys_authority_is_trusted_once_it_is_named(
     def describe() -> int | None:
         return open_hub(settings)().describe(tls_hub.repository, tls_hub.name, "main").size_bytes
 
-    with pytest.raises(Failure) as failed:
+    with pytest.raises(StartupError) as failed:
         describe()
     assert failed.value.code == ExitCode.HUB_UNREACHABLE
     assert f"the certificate of {tls_hub.endpoint} is not trusted" in failed.value.error
     assert "llm-stack:caFile" in failed.value.what_to_do
-    assert pauses == [], "another attempt would not change it"
+    assert pauses == [], "a certificate error is not retried"
     assert settings.extra_ca_file is not None
     trust_authorities(settings.extra_ca_file)
     assert describe() == len(MODEL)
 
 
-def test_the_program_fetches_by_such_tls(
+def test_the_program_downloads_with_a_companys_certificate(
     tls_hub: FakeHub, made: Company, tmp_path: Path, free_port: int
 ) -> None:
     ended = run(
@@ -134,10 +134,10 @@ def test_the_program_fetches_by_such_tls(
     assert "the model is in place" in ended.stdout
 
 
-def test_a_file_without_authorities_ends_the_start(tmp_path: Path) -> None:
+def test_a_file_without_authorities_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("nothing")
     for file in (tmp_path / "none.pem", tmp_path / "empty.pem"):
-        with pytest.raises(Failure) as failed:
+        with pytest.raises(StartupError) as failed:
             trust_authorities(file)
         assert failed.value.code == ExitCode.BAD_SETTINGS
         assert str(file) in failed.value.error

@@ -17,7 +17,7 @@ from app.monitor.decisions.records import (
 from app.monitor.decisions.states import State, Verdict
 from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Service, Settings
-from app.restarter.server import CONNECTIONS
+from app.restarter.server import MAX_CONNECTIONS
 from tests.unit.monitor.conftest import LogLines
 
 OK = Verdict(State.OK, "ok", "HTTP 200")
@@ -228,13 +228,13 @@ async def test_simultaneous_restarts_stay_below_the_connections_of_the_restarter
         running -= 1
         return scripted.result
 
-    names = [f"phi-{number}" for number in range(3 * CONNECTIONS)]
+    names = [f"phi-{number}" for number in range(3 * MAX_CONNECTIONS)]
     services = [{"name": name, "url": "http://phi", "start_grace": 0} for name in names]
     watch = make(tmp_path, scripted, clock, services=services)
     scripted.restart = restart  # type: ignore[method-assign]
     scripted.verdicts = dict.fromkeys(names, REFUSED)
     await rounds(watch, clock, 3)
-    assert most < CONNECTIONS
+    assert most < MAX_CONNECTIONS
     assert all(record.restarts_total == 1 for record in watch.records.values())
 
 

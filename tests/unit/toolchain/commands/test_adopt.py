@@ -1,4 +1,4 @@
-"""What of a lost stack is found again, by which names, and on which engine."""
+"""Finds the resources of a lost stack by name, on the stack's engine."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def resource(type_: str, name: str, **more: str) -> dict[str, str]:
     return {"type": type_, "name": name, "id": "<PLACEHOLDER>", **more}
 
 
-def test_things_are_found_by_the_names_that_pulumi_gave_them() -> None:
+def test_resources_are_found_by_their_generated_names() -> None:
     component = {"type": "llm-stack:index:ServiceStack", "name": "chat", "component": True}
-    adopted, left = adopt(
+    adopted, missing = adopt(
         [
             component,
             resource(CONTAINER, "chatContainer", logicalName="chat"),
@@ -52,16 +52,16 @@ def test_things_are_found_by_the_names_that_pulumi_gave_them() -> None:
         ("chat-config-carrier", "c2"),
         ("phi-models", "dev-phi-models"),
     ]
-    assert left == ["gone", "twice (2 on the engine)", "chat-build"]
+    assert missing == ["gone", "twice (2 on the engine)", "chat-build"]
 
 
-def test_what_no_engine_knows_can_be_given() -> None:
-    adopted, left = adopt([resource(TUNNEL, "chat-tunnel")], "prod", {}, {"chat-tunnel": "a/t"})
+def test_ids_of_other_providers_can_be_given() -> None:
+    adopted, missing = adopt([resource(TUNNEL, "chat-tunnel")], "prod", {}, {"chat-tunnel": "a/t"})
     assert adopted[0]["id"] == "a/t"
-    assert not left
+    assert not missing
 
 
-# An engine with a container of the chat at each address, whose id is that address.
+# A fake docker: the id of its only container is the address of the engine.
 DOCKER = 'case "$1" in ps) echo "chat-0123abc=$DOCKER_HOST" ;; esac'
 
 
@@ -77,7 +77,7 @@ def file(tmp_path: Path) -> Path:
     [({}, "unix:///mine.sock"), ({"docker:host": "ssh://deploy@berlin"}, "ssh://deploy@berlin")],
     ids=["of the shell", "of the stack"],
 )
-def test_the_engine_is_the_one_that_the_stack_runs_on(
+def test_engine_of_the_stack_is_used(
     settings: dict[str, str],
     engine: str,
     project: Project,
@@ -92,10 +92,10 @@ def test_the_engine_is_the_one_that_the_stack_runs_on(
     monkeypatch.setenv("DOCKER_HOST", "unix:///mine.sock")
     main(project, ["prod", str(file)])
     assert json.loads(file.read_text())["resources"][0]["id"] == engine
-    assert "Found 1. The next update makes anew: nothing." in capsys.readouterr().out
+    assert "Found 1. The next update creates: nothing." in capsys.readouterr().out
 
 
-def test_a_stack_on_a_swarm_is_refused_before_anything_changes(
+def test_swarm_stack_is_refused_and_changes_nothing(
     project: Project, pulumi: Pulumi, program: Program, file: Path
 ) -> None:
     pulumi(**{"llm-stack:orchestrator": "swarm"})
@@ -107,7 +107,7 @@ def test_a_stack_on_a_swarm_is_refused_before_anything_changes(
     assert file.read_text() == before
 
 
-def test_an_unknown_stack_is_no_empty_one(
+def test_unknown_stack_is_an_error(
     project: Project, pulumi: Pulumi, program: Program, file: Path
 ) -> None:
     pulumi()
@@ -118,7 +118,7 @@ def test_an_unknown_stack_is_no_empty_one(
     assert file.read_text() == before
 
 
-def test_an_engine_that_does_not_answer_leaves_the_file_as_it_was(
+def test_unreachable_engine_keeps_the_file(
     project: Project, pulumi: Pulumi, program: Program, file: Path
 ) -> None:
     pulumi()
@@ -129,7 +129,7 @@ def test_an_engine_that_does_not_answer_leaves_the_file_as_it_was(
     assert file.read_text() == before
 
 
-def test_a_missing_file_is_told_with_what_makes_it(
+def test_missing_file_is_an_error_with_its_command(
     project: Project, pulumi: Pulumi, tmp_path: Path
 ) -> None:
     pulumi()
@@ -137,13 +137,13 @@ def test_a_missing_file_is_told_with_what_makes_it(
         main(project, ["prod", str(tmp_path / "import.json")])
 
 
-def test_a_checkout_without_pulumi_is_told_what_sets_it_up(project: Project, file: Path) -> None:
+def test_checkout_without_pulumi_is_an_error_with_its_command(project: Project, file: Path) -> None:
     with pytest.raises(SystemExit, match=r"\./dev install"):
         main(project, ["prod", str(file)])
 
 
 @pytest.mark.parametrize("args", [[], ["prod"], ["prod", "import.json", "chat-tunnel"]])
-def test_half_a_command_is_told_how_it_goes_on(
+def test_incomplete_command_prints_its_usage(
     args: list[str], project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:

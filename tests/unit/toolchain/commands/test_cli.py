@@ -1,37 +1,39 @@
-"""What a person types, and what `up`, `down` and the checks make of it."""
+"""The commands of `./dev`: arguments, output, exit codes."""
 
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from toolchain.commands import cli
-from toolchain.commands.checks import test_selection as selection
-from toolchain.commands.steps import Finding
+from toolchain.commands.checks import Checks
 from toolchain.project import Project
-from toolchain.stack import first_answer
+from toolchain.stack import containers, first_answer
 from toolchain.stack.containers import Container
 from toolchain.stack.first_answer import KeyNeeded, NoModel, Reply
+from toolchain.steps import Finding
 from toolchain.terminal.progress import Progress, Step
 
 
-def test_no_command_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_command_prints_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     assert "./dev" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("args", [["sideways"], ["up", "--faster"], ["doctor", "extra"]])
-def test_what_is_not_known_is_refused(args: list[str]) -> None:
+def test_unknown_arguments_are_an_error(args: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main(args)
     assert end.value.code == 2
 
 
-def test_what_root_made_is_told_with_the_way_out(
+def test_missing_permission_is_an_error_with_its_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def doctor(project: Project, progress: Progress) -> NoReturn:
@@ -40,20 +42,20 @@ def test_what_root_made_is_told_with_the_way_out(
     monkeypatch.setattr(cli, "doctor", doctor)
     monkeypatch.setattr(cli, "Progress", lambda: Progress(sys.stdout))
     assert cli.main(["doctor"]) == 1
-    told = capsys.readouterr().out
-    assert "You may not use /checkout/.state/pulumi" in told
-    assert "sudo chown -R $(id -u)" in told
+    output = capsys.readouterr().out
+    assert "no permission for /checkout/.state/pulumi" in output
+    assert "sudo chown -R $(id -u)" in output
 
 
 class Present:
-    """A step of the set-up with nothing to do."""
+    """A setup step with nothing to do."""
 
     title = "Thing"
 
     def __init__(self, project: Project) -> None: ...
 
     def find(self) -> Finding:
-        return Finding(True, "there")
+        return Finding(True, "installed")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ class Present:
         ),
     ],
 )
-def test_doctor_fails_for_problems_and_not_for_warnings(
+def test_doctor_fails_for_problems_only(
     project: Project,
     progress: Progress,
     out: io.StringIO,
@@ -84,24 +86,24 @@ def test_doctor_fails_for_problems_and_not_for_warnings(
     monkeypatch.setattr(cli, "setup_steps", lambda project: [])
     for step in ("LocalState", "Browser", "CheckingPrograms"):
         monkeypatch.setattr(cli, step, Present)
-    monkeypatch.setattr(cli.containers, "list_containers", list)
-    monkeypatch.setattr(cli, "ask_engine", lambda: info)
+    monkeypatch.setattr(containers, "list_containers", list)
+    monkeypatch.setattr(cli, "read_engine_info", lambda: info)
     assert cli.doctor(project, progress) == code
     assert line in out.getvalue()
 
 
-def test_down_where_nothing_is_up_is_no_error(
+def test_down_without_a_stack_succeeds(
     project: Project, progress: Progress, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.down(project, progress, volumes=False) == 0
 
 
 HERE = "http://127.0.0.1:8080"
-WHAT_RUNS = "docker ps --filter label=llm-stack.stack=dev"
+LIST_COMMAND = "docker ps --filter label=llm-stack.stack=dev"
 
 
-class StackThatIsUp:
-    """A dev stack on which pulumi has finished."""
+class RunningStack:
+    """A fake dev stack after a successful `pulumi up`."""
 
     urls: dict[str, str | None]
 
@@ -125,13 +127,13 @@ class StackThatIsUp:
 
 
 @pytest.fixture
-def stack(monkeypatch: pytest.MonkeyPatch) -> type[StackThatIsUp]:
+def stack(monkeypatch: pytest.MonkeyPatch) -> type[RunningStack]:
     monkeypatch.setattr(cli, "setup_steps", lambda project: [])
-    monkeypatch.setattr(cli, "DevStack", StackThatIsUp)
-    return StackThatIsUp
+    monkeypatch.setattr(cli, "DevStack", RunningStack)
+    return RunningStack
 
 
-def chat_that(monkeypatch: pytest.MonkeyPatch, outcome: Reply | type[Exception]) -> None:
+def fake_chat(monkeypatch: pytest.MonkeyPatch, outcome: Reply | type[Exception]) -> None:
     def wait(url: str, *_: object) -> Reply:
         assert url == HERE
         if isinstance(outcome, Reply):
@@ -141,109 +143,161 @@ def chat_that(monkeypatch: pytest.MonkeyPatch, outcome: Reply | type[Exception])
     monkeypatch.setattr(first_answer, "wait", wait)
 
 
-def nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_request_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     def wait(*_: object) -> NoReturn:
-        pytest.fail("there is nothing to ask")
+        pytest.fail("no request expected")
 
     monkeypatch.setattr(first_answer, "wait", wait)
 
 
-def test_up_ends_with_the_first_answer(
-    stack: type[StackThatIsUp],
+def test_up_prints_the_first_completion(
+    stack: type[RunningStack],
     project: Project,
     progress: Progress,
     out: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stack.urls = {"chat-interface": HERE, "phi-inference": None}
-    chat_that(
+    fake_chat(
         monkeypatch, Reply(model="phi", placeholder="smollm2-135m (no hub)", text="Hello", chunks=2)
     )
     assert cli.up(project, progress) == 0
     assert "      Hello\n" in out.getvalue()
-    assert "This was the demo model smollm2-135m (no hub), in place of phi." in out.getvalue()
+    assert "This is the placeholder model smollm2-135m (no hub), in place of phi." in out.getvalue()
     assert f"The chat is at {HERE} (" in out.getvalue()
 
 
-def test_up_of_the_chat_alone_tells_how_to_add_a_model(
-    stack: type[StackThatIsUp],
+def test_up_without_models_prints_how_to_add_one(
+    stack: type[RunningStack],
     project: Project,
     progress: Progress,
     out: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stack.urls = {"chat-interface": HERE}
-    chat_that(monkeypatch, NoModel)
+    fake_chat(monkeypatch, NoModel)
     assert cli.up(project, progress) == 0
-    assert "the chat runs, but no model is on" in out.getvalue()
+    assert "the chat is running without models" in out.getvalue()
     assert "pulumi config set --path 'services[1]' phi-inference && pulumi up" in out.getvalue()
     assert f"The chat is at {HERE} (" in out.getvalue()
 
 
-def test_up_of_a_chat_that_wants_a_key_asks_nothing(
-    stack: type[StackThatIsUp],
+def test_up_of_a_chat_with_api_keys_sends_no_request(
+    stack: type[RunningStack],
     project: Project,
     progress: Progress,
     out: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stack.urls = {"chat-interface": HERE, "phi-inference": None}
-    chat_that(monkeypatch, KeyNeeded)
+    fake_chat(monkeypatch, KeyNeeded)
     assert cli.up(project, progress) == 0
-    assert "it wants a key (llm-stack:apiKeys)" in out.getvalue()
+    assert "it requires an API key (llm-stack:apiKeys)" in out.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("urls", "told"),
+    ("urls", "lines"),
     [
         (
             {"phi-inference": None, "qwen-inference": "http://127.0.0.1:8081"},
             [
-                "There is no chat to ask",
-                "What runs: phi-inference, qwen-inference at http://127.0.0.1:8081.",
+                "The stack has no chat.",
+                "Running: phi-inference, qwen-inference at http://127.0.0.1:8081.",
             ],
         ),
         (
             {"chat-interface": None, "phi-inference": None},
             [
-                "chat-interface has no port on this machine (llm-stack:hostPorts.chat-interface)",
-                "What runs: chat-interface, phi-inference.",
+                "chat-interface has no host port (llm-stack:hostPorts.chat-interface)",
+                "Running: chat-interface, phi-inference.",
             ],
         ),
-        ({}, ["There is no chat to ask", "What runs: the monitor alone."]),
+        ({}, ["The stack has no chat.", "Running: only the monitor."]),
     ],
     ids=["a model alone", "a chat without a port", "no service"],
 )
-def test_up_without_a_chat_in_reach_tells_what_runs(
+def test_up_without_a_reachable_chat_lists_the_services(
     urls: dict[str, str | None],
-    told: list[str],
-    stack: type[StackThatIsUp],
+    lines: list[str],
+    stack: type[RunningStack],
     project: Project,
     progress: Progress,
     out: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stack.urls = urls
-    nobody_is_asked(monkeypatch)
+    no_request_is_sent(monkeypatch)
     assert cli.up(project, progress) == 0
-    for words in [*told, WHAT_RUNS, "The stack is up ("]:
+    for words in [*lines, LIST_COMMAND, "The stack is running ("]:
         assert words in out.getvalue()
 
 
+@pytest.mark.parametrize(
+    "command", ["up", "down", "rollback", "install", "check", "test", "doctor"]
+)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert end.value.code == 0
+    assert f"./dev {command}" in capsys.readouterr().out
+
+
 @pytest.fixture
-def tests(tmp_path: Path) -> Path:
+def checks(project: Project, progress: Progress) -> Checks:
+    """A checkout whose tools log their arguments; the tool in the variable FAIL fails."""
     for folder in ("tests/unit", "tests/integration", "tests/web"):
-        (tmp_path / folder).mkdir(parents=True)
-    return tmp_path
+        (project.root / folder).mkdir(parents=True)
+    programs = project.venv / "bin"
+    programs.mkdir(parents=True)
+    for name in ("ruff", "mypy", "lint-imports", "pytest"):
+        script = f'#!/bin/sh\necho {name} "$@" >>"$LOG"\n[ "$FAIL" != {name} ]\n'
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    return Checks(project, progress, {"LOG": str(project.root / "log"), "FAIL": "none"})
 
 
-def test_all_tests_run_the_quick_ones_first(tests: Path) -> None:
-    assert selection(["-x"], tests) == ["-x", "tests/unit", "tests/integration", "tests/web"]
+def calls(checks: Checks) -> list[str]:
+    return (checks.project.root / "log").read_text().splitlines()
 
 
-def test_named_tests_run_alone(tests: Path) -> None:
-    assert selection(["tests/unit::test_one", "-x"], tests) == ["tests/unit::test_one", "-x"]
+def test_check_runs_the_linters_and_the_unit_tests(checks: Checks) -> None:
+    assert checks.quick([]) == 0
+    *linters, pytest_call = calls(checks)
+    assert [call.split()[0] for call in linters] == ["ruff", "ruff", "mypy", "lint-imports"]
+    assert pytest_call.endswith(" tests/unit")
+    assert "--cov" in pytest_call
 
 
-def test_the_value_of_an_option_is_no_selection(tests: Path) -> None:
-    assert selection(["-k", "chat"], tests)[2:] == ["tests/unit", "tests/integration", "tests/web"]
+def test_test_runs_every_folder_with_every_marker(checks: Checks) -> None:
+    assert checks.full(["-x"]) == 0
+    assert calls(checks)[-1].startswith("pytest -m  ")
+    assert calls(checks)[-1].endswith(" tests/unit tests/integration tests/web -x")
+
+
+@pytest.mark.parametrize("command", [Checks.quick, Checks.full])
+def test_given_tests_run_alone_and_without_coverage(
+    checks: Checks, command: Callable[[Checks, list[str]], int]
+) -> None:
+    assert command(checks, ["tests/unit::test_one", "-x"]) == 0
+    assert calls(checks)[-1].endswith("tests/unit::test_one -x")
+    assert "--cov" not in calls(checks)[-1]
+
+
+def test_value_of_an_option_does_not_select_tests(checks: Checks) -> None:
+    assert checks.full(["-k", "chat"]) == 0
+    assert "tests/unit tests/integration tests/web -k chat" in calls(checks)[-1]
+
+
+def test_failed_linter_fails_after_the_tests(checks: Checks) -> None:
+    failing = Checks(checks.project, checks.progress, {**checks.environment, "FAIL": "mypy"})
+    assert failing.quick([]) == 1
+    assert calls(checks)[-1].startswith("pytest")
+
+
+def test_default_path_does_not_load_the_offline_package() -> None:
+    code = "import sys, toolchain.commands.cli; print([m for m in sys.modules if 'offline' in m])"
+    root = Path(cli.__file__).parents[2]
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Which version a rollback goes to, and what it reads that from."""
+"""The version that a rollback selects, and where it is read from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolchain.commands.rollback import (
     Rollback,
     Version,
     image_references,
-    told,
+    readable,
     version_before,
     versions_listed,
 )
@@ -25,26 +25,26 @@ ALL = [FIRST, SECOND, THIRD]
 IMAGES = ["chat", "monitor"]
 
 
-def test_the_version_before_the_one_that_serves() -> None:
+def test_previous_version_is_selected() -> None:
     assert version_before(ALL, THIRD.images, IMAGES) == SECOND
     assert version_before(ALL, SECOND.images, IMAGES) == FIRST
     assert version_before(ALL, FIRST.images, IMAGES) is None
 
 
-def test_one_image_goes_to_its_own_version_before() -> None:
+def test_previous_version_of_one_image_is_selected() -> None:
     assert version_before(ALL, THIRD.images, ["chat"]) == FIRST
 
 
-def test_what_never_served_goes_to_the_last_that_did() -> None:
+def test_version_that_never_ran_healthy_goes_to_the_last_that_did() -> None:
     assert version_before(ALL, {"chat": "broken", "monitor": "m3"}, IMAGES) == THIRD
 
 
-def test_a_part_that_is_new_is_no_way_back() -> None:
+def test_new_image_has_no_previous_version() -> None:
     with_model = {**FIRST.images, "inference": "i1"}
     assert version_before([FIRST], with_model, [*with_model]) is None
 
 
-def test_versions_are_read_from_the_engines_list() -> None:
+def test_versions_are_read_from_image_tags() -> None:
     listing = (
         "llm-stack-prod/chat served-20261102T090000Z c2\n"
         "llm-stack-prod/chat served-20261101T090000Z c1\n"
@@ -66,11 +66,11 @@ def test_references_are_read_from_the_state() -> None:
     assert image_references({"deployment": {}}) == {}
 
 
-def test_a_moment_is_told_in_words() -> None:
-    assert told(FIRST.moment) == "2026-11-01 09:00:00 UTC"
+def test_moment_is_readable() -> None:
+    assert readable(FIRST.moment) == "2026-11-01 09:00:00 UTC"
 
 
-def test_versions_are_looked_for_on_the_engine_that_the_stack_runs_on(
+def test_versions_are_listed_on_the_engine_of_the_stack(
     project: Project,
     progress: Progress,
     pulumi: Callable[..., None],
@@ -82,7 +82,7 @@ def test_versions_are_looked_for_on_the_engine_that_the_stack_runs_on(
         Rollback(project, progress, "prod").run([])
 
 
-def test_a_stack_that_keeps_no_versions_is_told_how_to(
+def test_stack_without_kept_versions_is_an_error_with_its_command(
     project: Project,
     progress: Progress,
     pulumi: Callable[..., None],

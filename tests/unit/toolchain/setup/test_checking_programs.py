@@ -1,4 +1,4 @@
-"""What the tests need beside the stack, found or fetched."""
+"""Programs for the tests: found on PATH, installed or unpacked."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_programs_on_path_are_taken(project: Project, path: Path) -> None:
+def test_programs_on_path_are_used(project: Project, path: Path) -> None:
     for name in PROGRAMS:
         program(path, name)
     assert CheckingPrograms(project).find().ready
 
 
-def test_what_is_missing_is_named(project: Project, path: Path) -> None:
+def test_missing_programs_are_listed(project: Project, path: Path) -> None:
     for name in ("jq", "zsh", "prometheus", "promtool"):
         program(path, name)
     finding = CheckingPrograms(project).find()
-    assert (finding.ready, finding.what) == (False, "getting docker-registry, shellcheck")
+    assert (finding.ready, finding.what) == (False, "installing docker-registry, shellcheck")
 
 
-def test_servers_are_unpacked_and_never_installed(
+def test_servers_are_unpacked_and_not_installed(
     project: Project, path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in INSTALLED:
@@ -69,7 +69,7 @@ def test_servers_are_unpacked_and_never_installed(
     assert CheckingPrograms(project).find().ready
 
 
-def test_a_system_without_apt_is_told_what_to_do(
+def test_system_without_apt_is_an_error_with_a_fix(
     project: Project, path: Path, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in INSTALLED:

@@ -1,4 +1,4 @@
-"""What is asked before sudo installs something."""
+"""The confirmation before an installation with sudo."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from toolchain.terminal.progress import Step
 
 
 class Terminal(io.StringIO):
-    """A terminal at which these keys are typed."""
+    """A terminal with this input."""
 
     def isatty(self) -> bool:
         return True
 
 
 @pytest.mark.parametrize("typed", ["n\n", "\n", ""], ids=["no", "Enter", "Ctrl-D"])
-def test_nothing_is_installed_without_a_yes(
+def test_nothing_is_installed_without_confirmation(
     typed: str, step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(debian, "here", lambda: True)

@@ -1,4 +1,4 @@
-"""What is done about the engine, decided from what was seen."""
+"""Docker Engine: the decision what to do, and its installation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolchain.project import Project
-from toolchain.setup import docker_engine
+from toolchain.setup import debian, docker_engine
 from toolchain.setup.docker_engine import Action, DockerEngine, Facts, decide, explain
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
@@ -35,13 +35,13 @@ INSTALLED = replace(NOTHING, client=True, daemon=True)
         (replace(NOTHING, version="28.0.0", remote="tcp://elsewhere:2376"), Action.NONE),
         (replace(INSTALLED, systemd=True), Action.START_SERVICE),
         (replace(INSTALLED, systemd=True, root=False), Action.START_SERVICE),
-        (INSTALLED, Action.START_BY_HAND),
+        (INSTALLED, Action.START_DAEMON),
         (NOTHING, Action.INSTALL),
         (replace(NOTHING, client=True), Action.INSTALL),
         (replace(NOTHING, root=False), Action.INSTALL),
     ],
 )
-def test_what_can_be_done_is_done(facts: Facts, action: Action) -> None:
+def test_action_by_facts(facts: Facts, action: Action) -> None:
     assert decide(facts) is action
 
 
@@ -55,25 +55,25 @@ def test_what_can_be_done_is_done(facts: Facts, action: Action) -> None:
         (replace(INSTALLED, remote="tcp://elsewhere:2376"), "tcp://elsewhere:2376"),
     ],
 )
-def test_a_person_is_told_what_only_a_person_can_do(facts: Facts, advice: str) -> None:
+def test_explanation_of_what_the_user_has_to_do(facts: Facts, advice: str) -> None:
     assert decide(facts) is Action.EXPLAIN
     assert advice in explain(facts)
 
 
-def test_an_engine_that_cannot_be_had_ends_the_step(project: Project, step: Step) -> None:
+def test_engine_that_cannot_be_installed_is_an_error(project: Project, step: Step) -> None:
     facts = replace(NOTHING, debian=False)
-    with pytest.raises(SetupError, match="Docker Engine is missing"):
+    with pytest.raises(SetupError, match="Docker Engine is not installed"):
         DockerEngine(project, lambda: facts).make(step)
 
 
-def test_an_engine_that_answers_is_left_alone(project: Project) -> None:
+def test_running_engine_is_not_changed(project: Project) -> None:
     finding = DockerEngine(project, lambda: replace(INSTALLED, version="28.0.0")).find()
     assert finding.ready
     assert "28.0.0" in finding.what
 
 
 class Installation:
-    """A machine on which `apt` brings an engine that systemd starts, and what is run there."""
+    """A fake machine where apt installs an engine and systemd starts it; records commands."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, version: str, data: Path) -> None:
         self.version = version
@@ -81,7 +81,7 @@ class Installation:
         self.ran: list[str] = []
         self.stores: list[str] = []
         monkeypatch.setattr(docker_engine, "ENGINE_DATA", data)
-        monkeypatch.setattr(docker_engine.debian, "install", self._install)
+        monkeypatch.setattr(debian, "install", self._install)
         monkeypatch.setattr(docker_engine, "installed_version", lambda: version)
         monkeypatch.setattr(docker_engine, "set_classic_store", self._set_classic_store)
         monkeypatch.setattr(
@@ -103,7 +103,7 @@ class Installation:
         return engine_version.startswith("29.")
 
 
-def test_an_engine_that_was_installed_just_now_gets_the_store_that_builds_need(
+def test_newly_installed_engine_gets_the_classic_store(
     project: Project, step: Step, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     machine = Installation(monkeypatch, "29.0.1", tmp_path / "none")
@@ -112,7 +112,7 @@ def test_an_engine_that_was_installed_just_now_gets_the_store_that_builds_need(
     assert machine.ran == ["systemctl restart docker"]
 
 
-def test_not_where_an_earlier_engine_left_its_images(
+def test_store_is_kept_if_an_earlier_engine_left_images(
     project: Project, step: Step, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     machine = Installation(monkeypatch, "29.0.1", tmp_path)
@@ -120,7 +120,7 @@ def test_not_where_an_earlier_engine_left_its_images(
     assert machine.stores == machine.ran == []
 
 
-def test_an_installed_engine_that_opens_local_ports_is_warned_of(
+def test_installed_engine_with_open_local_ports_is_reported(
     project: Project,
     step: Step,
     out: io.StringIO,
@@ -129,7 +129,7 @@ def test_an_installed_engine_that_opens_local_ports_is_warned_of(
 ) -> None:
     machine = Installation(monkeypatch, "20.10.24+dfsg1", tmp_path / "none")
     machine.engine(project).make(step)
-    assert machine.ran == [], "the package has started it"
+    assert machine.ran == [], "the package starts the service"
     assert "warning: Engine version: 20.10.24+dfsg1 lets other machines" in out.getvalue()
     machine = Installation(monkeypatch, "28.0.0", tmp_path / "none")
     machine.engine(project).make(step)

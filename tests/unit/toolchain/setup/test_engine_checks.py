@@ -1,4 +1,4 @@
-"""What is said about an engine, from what `docker info` prints."""
+"""The checks of an engine by the output of `docker info`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from toolchain.setup.engine_checks import (
     Check,
     Verdict,
     architecture,
-    ask_engine,
     image_store,
     limits,
     major_version,
+    read_engine_info,
     selinux,
     user_namespaces,
     version,
 )
-from toolchain.terminal.processes import Answer
+from toolchain.terminal.processes import Result
 
 GOOD: dict[str, Any] = {
     "ServerVersion": "28.5.2",
@@ -48,46 +48,46 @@ def engine(*changes: dict[str, Any]) -> dict[str, Any]:
     return info
 
 
-def test_a_good_engine_gets_no_advice() -> None:
+def test_suitable_engine_passes_every_check() -> None:
     checks = [image_store(GOOD), *engine_checks.engine_checks(GOOD, {})]
     assert [(check.title, check.what) for check in checks] == [
         ("Image store", "the classic one (overlay2)"),
         ("Engine version", "28.5.2"),
         ("SELinux", "the engine does not use it"),
         ("User namespaces", "not used"),
-        ("Resource limits", "processors and memory"),
+        ("Resource limits", "CPU and memory limits are enforced"),
         ("Architecture", "x86_64"),
     ]
     assert {check.verdict for check in checks} == {Verdict.OK}
 
 
 @pytest.mark.parametrize(
-    ("change", "way"),
+    ("change", "fix"),
     [
         (
             {},
             'put {"features": {"containerd-snapshotter": false}} into /etc/docker/daemon.json (merge '
-            "it into what is there), then run: systemctl restart docker",
+            "it with existing settings), then run: systemctl restart docker",
         ),
         (
             ROOTLESS,
             'put {"features": {"containerd-snapshotter": false}} into ~/.config/docker/daemon.json '
-            "(merge it into what is there), then run: systemctl --user restart docker",
+            "(merge it with existing settings), then run: systemctl --user restart docker",
         ),
         (DESKTOP, "turn off: Settings, General, Use containerd for pulling and storing images"),
     ],
 )
-def test_containerds_image_store_is_a_problem(change: dict[str, Any], way: str) -> None:
+def test_containerd_image_store_is_a_problem(change: dict[str, Any], fix: str) -> None:
     assert image_store(engine(CONTAINERD, change)) == Check(
         "Image store",
         Verdict.PROBLEM,
         "containerd's, in which Pulumi's Docker provider cannot build images (pulumi-docker#967); "
-        f"{way}. Images and containers of the present store are not visible after that: stop them "
+        f"{fix}. Images and containers of the present store are not visible after that: stop them "
         "first",
     )
 
 
-def test_an_engine_before_28_is_warned_of() -> None:
+def test_engine_before_28_is_a_warning() -> None:
     check = version(engine({"ServerVersion": "20.10.24+dfsg1"}))
     assert check.verdict is Verdict.WARNING
     assert check.what == (
@@ -107,21 +107,21 @@ def test_an_engine_before_28_is_warned_of() -> None:
         {"ServerVersion": "27.5.1", **DESKTOP},
     ],
 )
-def test_others_are_not(change: dict[str, Any]) -> None:
+def test_other_engines_pass_the_version_check(change: dict[str, Any]) -> None:
     assert version(engine(change)) == Check("Engine version", Verdict.OK, change["ServerVersion"])
 
 
 @pytest.mark.parametrize(
     ("text", "major"), [("20.10.24+dfsg1", 20), ("v29.0.1", 29), ("", None), ("library", None)]
 )
-def test_the_major_version(text: str, major: int | None) -> None:
+def test_major_version(text: str, major: int | None) -> None:
     assert major_version(text) == major
 
 
-def test_selinux_needs_nothing_from_a_person() -> None:
+def test_selinux_is_ok() -> None:
     check = selinux(engine({"SecurityOptions": ["name=selinux"]}))
     assert check.verdict is Verdict.OK
-    assert check.what == "the engine uses it; the restarter alone runs with label=disable"
+    assert check.what == "the engine uses it; only the restarter runs with label=disable"
 
 
 @pytest.mark.parametrize(
@@ -137,14 +137,14 @@ def test_selinux_needs_nothing_from_a_person() -> None:
             ROOTLESS,
             {"XDG_RUNTIME_DIR": "/run/user/1000"},
             Verdict.PROBLEM,
-            "rootless engine, by a context of Docker's client, which Pulumi does not read; run: "
+            "rootless engine from a Docker context, which Pulumi does not read; run: "
             "export DOCKER_HOST=unix:///run/user/1000/docker.sock",
         ),
         (
             {"SecurityOptions": ["name=userns"]},
             {},
             Verdict.OK,
-            "userns-remap; the restarter alone keeps the machine's user ids",
+            "userns-remap; only the restarter uses the host's user ids",
         ),
     ],
 )
@@ -157,34 +157,38 @@ def test_user_namespaces(
 @pytest.mark.parametrize(
     ("change", "verdict", "words"),
     [
-        ({"CpuCfsQuota": False}, Verdict.PROBLEM, "refuses containers that ask for it; enable the"),
+        (
+            {"CpuCfsQuota": False},
+            Verdict.PROBLEM,
+            "rejects containers with a CPU limit; enable the",
+        ),
         ({"CpuCfsQuota": False, **ROOTLESS}, Verdict.PROBLEM, "delegate the cgroup controllers"),
-        ({"MemoryLimit": False}, Verdict.WARNING, "limits on memory do not hold"),
-        ({"SwapLimit": False}, Verdict.WARNING, "limits on memory do not cover swap"),
+        ({"MemoryLimit": False}, Verdict.WARNING, "memory limits are not enforced"),
+        ({"SwapLimit": False}, Verdict.WARNING, "memory limits do not cover swap"),
     ],
 )
-def test_limits_that_do_not_hold(change: dict[str, Any], verdict: Verdict, words: str) -> None:
+def test_limits_that_are_not_enforced(change: dict[str, Any], verdict: Verdict, words: str) -> None:
     check = limits(engine(change))
     assert check.verdict is verdict
     assert words in check.what
 
 
-def test_an_architecture_that_nobody_has_tried() -> None:
+def test_untested_architecture_is_a_warning() -> None:
     assert architecture(engine({"Architecture": "aarch64"})).verdict is Verdict.OK
     assert architecture(engine({"Architecture": "riscv64"})).verdict is Verdict.WARNING
 
 
 @pytest.mark.parametrize(
-    ("answer", "found"),
+    ("result", "found"),
     [
-        (Answer(0, json.dumps(GOOD), ""), GOOD),
-        (Answer(1, '{"ServerErrors": ["Cannot connect"], "ServerVersion": ""}', ""), None),
-        (Answer(127, "", "no docker"), None),
-        (Answer(0, "[]", ""), None),
+        (Result(0, json.dumps(GOOD), ""), GOOD),
+        (Result(1, '{"ServerErrors": ["Cannot connect"], "ServerVersion": ""}', ""), None),
+        (Result(127, "", "no docker"), None),
+        (Result(0, "[]", ""), None),
     ],
 )
-def test_an_engine_that_does_not_answer_is_not_looked_at(
-    monkeypatch: pytest.MonkeyPatch, answer: Answer, found: dict[str, Any] | None
+def test_engine_that_does_not_respond_has_no_info(
+    monkeypatch: pytest.MonkeyPatch, result: Result, found: dict[str, Any] | None
 ) -> None:
-    monkeypatch.setattr(engine_checks, "ask", lambda *_, **__: answer)
-    assert ask_engine() == found
+    monkeypatch.setattr(engine_checks, "capture", lambda *_, **__: result)
+    assert read_engine_info() == found

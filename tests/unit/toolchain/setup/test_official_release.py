@@ -1,4 +1,4 @@
-"""Which archive is downloaded, and what it must hash to."""
+"""The official release: its archive, its checksum, its programs."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from toolchain.terminal.progress import Step
         ("darwin", "arm64", "darwin-arm64"),
     ],
 )
-def test_the_archive_is_the_one_of_this_platform(system: str, machine: str, ending: str) -> None:
+def test_archive_of_the_platform(system: str, machine: str, ending: str) -> None:
     name = official_release.archive_name(system, machine)
     assert name == f"pulumi-v{versions.PULUMI}-{ending}.tar.gz"
 
 
-def test_a_platform_without_a_release_is_named() -> None:
+def test_platform_without_a_release_is_an_error() -> None:
     with pytest.raises(SetupError, match="no release for linux on riscv64"):
         official_release.archive_name("linux", "riscv64")
 
 
-def test_the_digest_is_that_of_the_archive_and_of_no_other() -> None:
+def test_digest_of_the_archive_is_found() -> None:
     checksums = "AA11  pulumi-v3-darwin-arm64.tar.gz\nBB22  pulumi-v3-linux-x64.tar.gz\n"
     assert official_release.published_digest(checksums, "pulumi-v3-linux-x64.tar.gz") == "bb22"
 
 
-def test_an_archive_without_a_published_digest_is_refused() -> None:
-    with pytest.raises(SetupError, match="does not name pulumi-v3-linux-x64"):
+def test_archive_without_a_published_digest_is_an_error() -> None:
+    with pytest.raises(SetupError, match="does not contain pulumi-v3-linux-x64"):
         official_release.published_digest("", "pulumi-v3-linux-x64.tar.gz")
 
 
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder laid out as a release is, from which downloads come."""
+    """A folder with the files of a release, used as the download URL."""
     folder = tmp_path / "release"
     folder.mkdir()
     archive = folder / official_release.archive_name()
@@ -62,7 +62,7 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_only_the_programs_in_use_are_unpacked(release: Path, tmp_path: Path, step: Step) -> None:
+def test_only_used_programs_are_unpacked(release: Path, tmp_path: Path, step: Step) -> None:
     target = tmp_path / "bin"
     target.mkdir()
     official_release.install(target, step)
@@ -70,9 +70,7 @@ def test_only_the_programs_in_use_are_unpacked(release: Path, tmp_path: Path, st
     assert all(os.access(path, os.X_OK) for path in target.iterdir())
 
 
-def test_an_archive_that_was_tampered_with_is_not_unpacked(
-    release: Path, tmp_path: Path, step: Step
-) -> None:
+def test_modified_archive_is_not_unpacked(release: Path, tmp_path: Path, step: Step) -> None:
     with (release / official_release.archive_name()).open("ab") as archive:
         archive.write(b"more")
     target = tmp_path / "bin"
@@ -82,7 +80,7 @@ def test_an_archive_that_was_tampered_with_is_not_unpacked(
     assert not (target / "pulumi").exists()
 
 
-def test_a_release_that_goes_away_is_told(release: Path, tmp_path: Path, step: Step) -> None:
+def test_failed_download_is_an_error(release: Path, tmp_path: Path, step: Step) -> None:
     (release / official_release.archive_name()).unlink()
     with pytest.raises(SetupError, match="cannot be downloaded"):
         official_release.install(tmp_path, step)

@@ -1,4 +1,4 @@
-"""Where pulumi comes from, and that half a build is never used."""
+"""Pulumi's programs: on PATH, downloaded or built; never an incomplete build."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from toolchain import versions
 from toolchain.offline import go_modules
 from toolchain.project import Project
-from toolchain.setup import official_release
-from toolchain.setup.pulumi_programs import PulumiPrograms, cache_folder, fits
+from toolchain.setup import fallback, official_release
+from toolchain.setup.pulumi_programs import PulumiPrograms, fits, release_folder
 from toolchain.terminal.progress import Step
 
 PROGRAMS = official_release.PROGRAMS
@@ -19,7 +19,7 @@ PROGRAMS = official_release.PROGRAMS
 
 @pytest.fixture
 def modules(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A checkout with module files, on a machine without pulumi that reaches no release."""
+    """A checkout with module files, on a machine without pulumi or access to its releases."""
     folder = project.modules / "pulumi-cli"
     folder.mkdir(parents=True)
     (folder / "go.mod").write_text("module a\n")
@@ -33,14 +33,7 @@ def build(project: Project, target: Path, step: Step) -> None:
         (target / program).write_text(program)
 
 
-def test_another_module_file_means_another_build(modules: Project) -> None:
-    before = cache_folder(modules)
-    assert cache_folder(modules) == before
-    (modules.modules / "pulumi-cli" / "go.sum").write_text("a h1:b\n")
-    assert cache_folder(modules) != before
-
-
-def test_what_cannot_be_downloaded_is_built(
+def test_programs_are_built_if_they_cannot_be_downloaded(
     modules: Project, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(go_modules, "build", build)
@@ -49,10 +42,12 @@ def test_what_cannot_be_downloaded_is_built(
     assert PulumiPrograms(modules).find().ready
     assert (modules.bin / "pulumi").read_text() == "pulumi"
     assert modules.built_plugin.exists()
-    assert not (modules.bin / "pulumi-resource-docker").exists(), "it would shadow the plugin"
+    assert not (modules.bin / "pulumi-resource-docker").exists(), (
+        "pulumi would use it instead of the plugin"
+    )
 
 
-def test_a_second_checkout_uses_what_the_first_built(
+def test_second_checkout_uses_the_build_of_the_first(
     modules: Project, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(go_modules, "build", build)
@@ -60,41 +55,41 @@ def test_a_second_checkout_uses_what_the_first_built(
     monkeypatch.setattr(go_modules, "build", pytest.fail)
     second = Project(root=modules.root.with_name("second"), cache=modules.cache)
     shutil.copytree(modules.modules, second.modules)
-    assert "built before" in PulumiPrograms(second).find().what
+    assert "this machine's cache" in PulumiPrograms(second).find().what
     PulumiPrograms(second).make(step)
     assert PulumiPrograms(second).find().ready
 
 
-def test_a_build_that_was_cut_off_leaves_nothing_behind(
+def test_interrupted_build_leaves_nothing_behind(
     modules: Project, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut_off(project: Project, target: Path, step: Step) -> None:
+    def interrupted(project: Project, target: Path, step: Step) -> None:
         (target / "pulumi").write_text("half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(go_modules, "build", cut_off)
+    monkeypatch.setattr(go_modules, "build", interrupted)
     with pytest.raises(KeyboardInterrupt):
         PulumiPrograms(modules).make(step)
     assert not PulumiPrograms(modules).find().ready
-    assert list(cache_folder(modules).parent.iterdir()) == []
+    assert list(modules.programs.iterdir()) == []
 
 
-def test_an_own_pulumi_that_is_new_enough_is_used(
+def test_installed_pulumi_is_used_if_it_is_new_enough(
     modules: Project, step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = tmp_path / "own"
-    own.mkdir()
+    installed = tmp_path / "installed"
+    installed.mkdir()
     for program in PROGRAMS:
-        (own / program).write_text(f"#!/bin/sh\necho v{versions.PULUMI}\n")
-        (own / program).chmod(0o755)
-    monkeypatch.setenv("PATH", str(own))
+        (installed / program).write_text(f"#!/bin/sh\necho v{versions.PULUMI}\n")
+        (installed / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(installed))
     PulumiPrograms(modules).make(step)
-    assert (modules.bin / "pulumi").resolve() == own / "pulumi"
+    assert (modules.bin / "pulumi").resolve() == installed / "pulumi"
     assert not modules.built_plugin.exists()
 
 
 @pytest.mark.parametrize(
-    ("version", "answer"),
+    ("version", "fitting"),
     [
         (f"v{versions.PULUMI}", True),
         ("v3.999.0\n", True),
@@ -103,22 +98,23 @@ def test_an_own_pulumi_that_is_new_enough_is_used(
         ("command not found", False),
     ],
 )
-def test_an_own_pulumi_must_not_be_older_than_the_sdk(version: str, answer: bool) -> None:
-    assert fits(version) is answer
+def test_installed_pulumi_must_not_be_older_than_the_sdk(version: str, fitting: bool) -> None:
+    assert fits(version) is fitting
 
 
-def test_how_far_a_build_is_can_be_seen() -> None:
-    notes: list[str] = []
-    read = go_modules.building_note("pulumi", notes.append)
-    for line in (
-        "go: downloading example.com/a v1.0.0",
-        "example.com/a/b",
-        "# example.com/a",
-        "fmt",
-    ):
-        read(line)
-    assert notes == [
-        "pulumi: 1 modules downloaded, now example.com/a",
-        "pulumi: 1 packages compiled, now example.com/a/b",
-        "pulumi: 2 packages compiled, now fmt",
-    ]
+def test_download_does_not_load_the_offline_package(
+    modules: Project, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def install(folder: Path, step: Step) -> None:
+        for program in PROGRAMS:
+            (folder / program).write_text(program)
+
+    monkeypatch.setattr(official_release, "reachable", lambda: True)
+    monkeypatch.setattr(official_release, "install", install)
+    monkeypatch.setattr(fallback, "programs_folder", pytest.fail)
+    monkeypatch.setattr(fallback, "build_programs", pytest.fail)
+    assert "downloading" in PulumiPrograms(modules).find().what
+    PulumiPrograms(modules).make(step)
+    assert PulumiPrograms(modules).find().ready
+    assert (modules.bin / "pulumi").resolve() == release_folder(modules) / "bin" / "pulumi"
+    assert not modules.built_plugin.exists()

@@ -1,4 +1,4 @@
-"""When `.venv` is taken as it is."""
+"""The conditions to use `.venv` without changes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def make_environment(project: Project) -> None:
     python.write_text("")
 
 
-def test_an_environment_without_a_stamp_was_cut_off(locked: Project) -> None:
+def test_environment_without_a_stamp_is_incomplete(locked: Project) -> None:
     make_environment(locked)
     assert not PythonEnvironment(locked).find().ready
 
 
-def test_an_environment_is_used_while_the_lock_stays(locked: Project) -> None:
+def test_environment_is_used_until_the_lock_changes(locked: Project) -> None:
     make_environment(locked)
     lock = locked.root / "requirements.lock"
     (locked.venv / ".lock-digest").write_text(digest(lock))

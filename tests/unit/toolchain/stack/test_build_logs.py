@@ -1,18 +1,18 @@
-"""Which lines of a build a person sees, and that none is lost or shown twice."""
+"""The lines of a build log that are shown; none is lost or shown twice."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from toolchain.stack.build_logs import BuildLogTail, BuildLogThinner, LogFile
+from toolchain.stack.build_logs import BuildLogFilter, BuildLogTail, LogFile
 
 
 def shown(lines: list[tuple[float, str]]) -> list[str]:
-    thinner = BuildLogThinner("inference")
-    return [text for now, line in lines for text in thinner.choose(line, now)]
+    log_filter = BuildLogFilter("inference")
+    return [text for now, line in lines for text in log_filter.choose(line, now)]
 
 
-def test_build_steps_are_shown_and_neither_cached_ones_nor_buildkits_own_work() -> None:
+def test_cached_and_internal_steps_are_not_shown() -> None:
     assert shown(
         [
             (0, '#0 building with "default" instance using docker driver'),
@@ -28,15 +28,15 @@ def test_build_steps_are_shown_and_neither_cached_ones_nor_buildkits_own_work() 
     ) == ["[inference] #6 [builder 3/7] RUN cmake --build build"]
 
 
-def test_a_step_that_says_nothing_for_long_is_shown_all_the_same() -> None:
-    thinner = BuildLogThinner("inference")
-    assert thinner.choose("#6 [builder 3/7] RUN npm ci", 0) == []
-    assert thinner.overdue(1) == []
-    assert thinner.overdue(2) == ["[inference] #6 [builder 3/7] RUN npm ci"]
-    assert thinner.overdue(4) == []
+def test_long_step_without_output_is_shown() -> None:
+    log_filter = BuildLogFilter("inference")
+    assert log_filter.choose("#6 [builder 3/7] RUN npm ci", 0) == []
+    assert log_filter.overdue(1) == []
+    assert log_filter.overdue(2) == ["[inference] #6 [builder 3/7] RUN npm ci"]
+    assert log_filter.overdue(4) == []
 
 
-def test_a_step_that_buildkit_turns_back_to_is_announced_once() -> None:
+def test_header_of_an_interleaved_step_is_shown_once() -> None:
     assert shown(
         [
             (0, "#6 [builder 2/4] RUN apt-get update"),
@@ -56,7 +56,7 @@ def test_a_step_that_buildkit_turns_back_to_is_announced_once() -> None:
     ]
 
 
-def test_output_is_thinned_to_a_line_in_two_seconds() -> None:
+def test_output_is_limited_to_a_line_in_two_seconds() -> None:
     lines = [(second / 2, f"#5 {second / 2:.1f} [{second}/150] Building") for second in range(12)]
     assert shown(lines) == [
         "[inference] [0/150] Building",
@@ -65,7 +65,7 @@ def test_output_is_thinned_to_a_line_in_two_seconds() -> None:
     ]
 
 
-def test_an_error_is_shown_whole_whatever_came_just_before() -> None:
+def test_error_is_shown_completely() -> None:
     assert shown(
         [
             (0.0, "#5 0.0 [1/150] Building"),
@@ -86,7 +86,7 @@ def test_an_error_is_shown_whole_whatever_came_just_before() -> None:
     ]
 
 
-def test_a_line_that_is_still_being_written_waits_for_its_end(tmp_path: Path) -> None:
+def test_incomplete_line_is_held_back(tmp_path: Path) -> None:
     path = tmp_path / "chat.log"
     path.write_text("one\ntw")
     log = LogFile(path, from_end=False)
@@ -97,19 +97,19 @@ def test_a_line_that_is_still_being_written_waits_for_its_end(tmp_path: Path) ->
     assert log.new_lines() == []
 
 
-def test_a_log_begun_anew_is_read_from_its_start(tmp_path: Path) -> None:
+def test_replaced_log_is_read_from_its_start(tmp_path: Path) -> None:
     path = tmp_path / "chat.log"
     path.write_text("an earlier build\n")
     log = LogFile(path, from_end=True)
-    path.write_text("anew\n")
-    assert log.new_lines() == ["anew"]
+    path.write_text("next build\n")
+    assert log.new_lines() == ["next build"]
 
 
-def test_only_what_is_written_meanwhile_is_shown(tmp_path: Path) -> None:
+def test_only_new_lines_are_shown(tmp_path: Path) -> None:
     (tmp_path / "chat.log").write_text("#1 [1/2] FROM an earlier build\n")
-    said: list[str] = []
-    with BuildLogTail(tmp_path, said.append):
+    shown_lines: list[str] = []
+    with BuildLogTail(tmp_path, shown_lines.append):
         with (tmp_path / "chat.log").open("a") as file:
             file.write("#2 [2/2] COPY . .\n#2 DONE 0.1s\n")
         (tmp_path / "monitor.log").write_text("#1 [1/1] RUN true\n#1 DONE 0.1s\n")
-    assert sorted(said) == ["[chat] #2 [2/2] COPY . .", "[monitor] #1 [1/1] RUN true"]
+    assert sorted(shown_lines) == ["[chat] #2 [2/2] COPY . .", "[monitor] #1 [1/1] RUN true"]

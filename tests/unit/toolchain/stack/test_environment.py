@@ -1,4 +1,4 @@
-"""What pulumi is started with, by `./dev` and from a shell alike."""
+"""The environment of pulumi, the same from `./dev` and from a shell."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from toolchain.project import Project
 from toolchain.stack.environment import pulumi_environment
 
 ACTIVATE = Path(__file__).parents[4] / "toolchain" / "activate"
-SHELLS = ("bash", "dash", "zsh")
-# What shells set by themselves.
-OWN = {"_", "PWD", "SHLVL", "OLDPWD", "HOME", "LOGNAME"}
+SHELLS = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"),
+    )
+    for name in ("bash", "dash", "zsh")
+]
+# Variables that shells set.
+OF_SHELLS = {"_", "PWD", "SHLVL", "OLDPWD", "HOME", "LOGNAME"}
 BARE = {"PATH": "/usr/bin:/bin", "DOCKER_HOST": "unix:///elsewhere.sock"}
 
 
 @pytest.fixture
 def set_up(project: Project) -> Project:
-    """A checkout after `./dev up`, as far as the shell looks."""
+    """A checkout with the files that activate reads."""
     (project.root / "toolchain").mkdir()
     shutil.copy(ACTIVATE, project.root / "toolchain" / "activate")
     project.bin.mkdir(parents=True)
@@ -44,7 +50,7 @@ def sourced(shell: str, project: Project, environ: dict[str, str]) -> dict[str, 
     assert result.stderr == ""
     lines = result.stdout.split("\0")
     variables = dict(line.split("=", 1) for line in lines if "=" in line)
-    return {name: variables[name] for name in variables if name not in OWN}
+    return {name: variables[name] for name in variables if name not in OF_SHELLS}
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -58,20 +64,18 @@ def sourced(shell: str, project: Project, environ: dict[str, str]) -> dict[str, 
     ],
     ids=["nothing set", "own backend and passphrase", "own passphrase file", "own fallback"],
 )
-def test_a_shell_gets_what_dev_gives_pulumi(
-    shell: str, own: dict[str, str], set_up: Project
-) -> None:
+def test_shell_has_the_environment_of_dev(shell: str, own: dict[str, str], set_up: Project) -> None:
     assert sourced(shell, set_up, BARE | own) == pulumi_environment(set_up, BARE | own)
 
 
-def test_a_lost_salt_is_restored_from_the_state(project: Project) -> None:
+def test_lost_salt_is_read_from_the_state(project: Project) -> None:
     name = "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER"
     assert pulumi_environment(project, BARE)[name] == "true"
     assert pulumi_environment(project, BARE | {name: "false"})[name] == "false"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_nothing_is_fetched_where_the_plugin_had_to_be_built(shell: str, set_up: Project) -> None:
+def test_downloads_are_disabled_with_a_built_plugin(shell: str, set_up: Project) -> None:
     set_up.built_plugin.parent.mkdir()
     set_up.built_plugin.write_text("")
     variables = sourced(shell, set_up, BARE)
@@ -80,7 +84,7 @@ def test_nothing_is_fetched_where_the_plugin_had_to_be_built(shell: str, set_up:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_shell_is_told_where_nothing_is_set_up(shell: str, set_up: Project) -> None:
+def test_shell_without_pulumi_prints_an_error(shell: str, set_up: Project) -> None:
     (set_up.bin / "pulumi").unlink()
     result = subprocess.run(
         [shell, "-c", ". toolchain/activate; echo $PATH"],
@@ -93,7 +97,7 @@ def test_a_shell_is_told_where_nothing_is_set_up(shell: str, set_up: Project) ->
     assert result.stdout.strip() == BARE["PATH"]
 
 
-def test_no_secret_is_among_the_variables(project: Project) -> None:
+def test_passphrase_is_not_in_the_environment(project: Project) -> None:
     project.state.mkdir()
     project.passphrase.write_text("hush")
     assert "hush" not in str(pulumi_environment(project, {"PATH": os.defpath}))

@@ -1,4 +1,4 @@
-"""The question that tells whether a stack serves, asked of a small server."""
+"""The first chat completion of a stack, from a fake gateway."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from toolchain.stack.containers import Container, read_container
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
 
-DEMO = {"model": "smollm2-135m", "reason": "no hub"}
+PLACEHOLDER = {"model": "smollm2-135m", "reason": "no hub"}
 
 
 class Chat(http.server.BaseHTTPRequestHandler):
-    """A chat that streams two words, or refuses as often as it is told."""
+    """A gateway that streams two deltas, or responds with 503 for `refusals` times."""
 
     refusals = 0
     placeholder: dict[str, str] | None = None
     models: tuple[str, ...] = ("phi",)
     key_needed = False
-    events = (
+    events: tuple[str, ...] = (
         '{"choices":[{"delta":{"content":"Hel"}}]}',
         '{"choices":[{"delta":{"content":"lo"}}]}',
     )
@@ -68,43 +68,41 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[Chat]]]:
         thread.join()
 
 
-def test_a_streamed_answer_ends_the_wait(chat: tuple[str, type[Chat]], step: Step) -> None:
+def test_streamed_completion_ends_the_wait(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, _ = chat
     reply = first_answer.wait(url, step, list)
     assert reply == first_answer.Reply(model="phi", placeholder=None, text="Hello", chunks=2)
 
 
-def test_a_chat_that_is_not_ready_is_asked_again(chat: tuple[str, type[Chat]], step: Step) -> None:
+def test_request_is_repeated_until_the_chat_is_ready(
+    chat: tuple[str, type[Chat]], step: Step
+) -> None:
     url, handler = chat
     handler.refusals = 3
     assert first_answer.wait(url, step, list).text == "Hello"
 
 
-def test_a_placeholder_is_told(chat: tuple[str, type[Chat]], step: Step) -> None:
+def test_placeholder_model_is_reported(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, handler = chat
-    handler.placeholder = DEMO
+    handler.placeholder = PLACEHOLDER
     assert first_answer.wait(url, step, list).placeholder == "smollm2-135m (no hub)"
 
 
-def test_a_chat_without_a_model_is_waited_for_no_longer(
-    chat: tuple[str, type[Chat]], step: Step
-) -> None:
+def test_chat_without_models_ends_the_wait(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, handler = chat
     handler.models = ()
     with pytest.raises(first_answer.NoModel):
         first_answer.wait(url, step, list)
 
 
-def test_a_chat_that_wants_a_key_is_waited_for_no_longer(
-    chat: tuple[str, type[Chat]], step: Step
-) -> None:
+def test_chat_with_api_keys_ends_the_wait(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, handler = chat
     handler.key_needed = True
     with pytest.raises(first_answer.KeyNeeded):
         first_answer.wait(url, step, list)
 
 
-def test_the_deadline_tells_the_last_reason(
+def test_deadline_reports_the_last_error(
     chat: tuple[str, type[Chat]], step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, handler = chat
@@ -124,20 +122,16 @@ def described(**state: object) -> dict[str, object]:
     }
 
 
-def test_a_service_that_keeps_ending_ends_the_wait(
-    chat: tuple[str, type[Chat]], step: Step
-) -> None:
+def test_restart_loop_ends_the_wait(chat: tuple[str, type[Chat]], step: Step) -> None:
     url, handler = chat
     handler.refusals = 1_000_000
     looping = read_container(described(Status="restarting"))
-    with pytest.raises(
-        SetupError, match="phi-inference-1 does not come up: restarting, restarted 4"
-    ):
+    with pytest.raises(SetupError, match="phi-inference-1 does not start: restarting, restarted 4"):
         first_answer.wait(url, step, lambda: [looping])
 
 
 @pytest.mark.parametrize(
-    ("status", "health", "well"),
+    ("status", "health", "healthy"),
     [
         ("running", "healthy", True),
         ("running", None, True),
@@ -146,33 +140,33 @@ def test_a_service_that_keeps_ending_ends_the_wait(
         ("exited", None, False),
     ],
 )
-def test_a_service_is_well_when_it_runs_and_is_not_known_to_be_ill(
-    status: str, health: str | None, well: bool
+def test_running_container_is_healthy_until_a_check_fails(
+    status: str, health: str | None, healthy: bool
 ) -> None:
     started_once = described(Status=status, Health={"Status": health}) | {"RestartCount": 0}
-    assert read_container(started_once).well is well
+    assert read_container(started_once).healthy is healthy
 
 
-def test_a_service_that_is_started_over_and_over_is_not_well() -> None:
+def test_restarting_container_is_not_healthy() -> None:
     crashing = described(Status="running", Health={"Status": "starting"}) | {"RestartCount": 2}
-    assert not read_container(crashing).well
+    assert not read_container(crashing).healthy
 
 
-def test_a_container_that_only_carries_files_need_not_run() -> None:
+def test_carrier_container_does_not_have_to_run() -> None:
     carrier = Container(id="1", name="c", service=None, status="created", health=None, restarts=0)
-    assert carrier.well
+    assert carrier.healthy
 
 
-def test_the_text_of_a_log_line_is_found_in_its_json() -> None:
+def test_message_of_a_json_log_line() -> None:
     assert first_answer.message('{"level":"info","message":"fetching"}') == "fetching"
     assert first_answer.message("plain") == "plain"
 
 
-def test_the_chat_of_this_machine_is_asked_without_the_shells_proxy(
+def test_request_does_not_use_the_proxy_of_the_shell(
     chat: tuple[str, type[Chat]], step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("urllib.request._opener", None)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "example.com")
     url, _ = chat
-    assert first_answer.ask_chat(url).text == "Hello"
+    assert first_answer.request_completion(url).text == "Hello"

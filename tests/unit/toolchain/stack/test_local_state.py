@@ -1,4 +1,4 @@
-"""The passphrase, and the file of the dev stack, which git does not see."""
+"""The passphrase and the settings file of the dev stack, which git ignores."""
 
 from __future__ import annotations
 
@@ -34,40 +34,40 @@ def checkout(project: Project) -> Project:
     return project
 
 
-def test_only_its_owner_can_read_the_passphrase(tmp_path: Path) -> None:
+def test_passphrase_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "passphrase"
     write_passphrase(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(path.read_text()) >= 40
-    assert list(tmp_path.iterdir()) == [path], "nothing half-written stays"
+    assert list(tmp_path.iterdir()) == [path], "no temporary file is left"
 
 
-def test_a_passphrase_in_use_is_never_replaced(tmp_path: Path) -> None:
+def test_existing_passphrase_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "passphrase"
     path.write_text("in use")
     write_passphrase(path)
     assert path.read_text() == "in use"
 
 
-def test_a_half_written_passphrase_of_a_killed_run_is_no_obstacle(tmp_path: Path) -> None:
+def test_incomplete_passphrase_of_a_killed_run_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "passphrase.new").write_text("ha")
     write_passphrase(tmp_path / "passphrase")
     assert len((tmp_path / "passphrase").read_text()) >= 40
 
 
-def test_the_second_look_finds_all_of_it(checkout: Project, step: Step) -> None:
+def test_second_run_finds_everything(checkout: Project, step: Step) -> None:
     local = LocalState(checkout)
     assert not local.find().ready
     local.make(step)
     assert local.find().ready
 
 
-def test_the_passphrase_is_not_told(checkout: Project, step: Step) -> None:
-    told = LocalState(checkout).make(step)
-    assert checkout.passphrase.read_text() not in told
+def test_passphrase_is_not_printed(checkout: Project, step: Step) -> None:
+    description = LocalState(checkout).make(step)
+    assert checkout.passphrase.read_text() not in description
 
 
-def test_what_pulumi_writes_changes_no_tracked_file(checkout: Project, step: Step) -> None:
+def test_changes_of_pulumi_are_not_tracked(checkout: Project, step: Step) -> None:
     LocalState(checkout).make(step)
     assert checkout.stack_config.read_text() == SETTINGS
     own = "  llm-stack:placeholderModel: tiny\nencryptionsalt: v1:abc:def\n"
@@ -75,16 +75,14 @@ def test_what_pulumi_writes_changes_no_tracked_file(checkout: Project, step: Ste
     assert git(checkout, "status", "--porcelain") == ""
 
 
-def test_a_file_that_is_there_is_kept(checkout: Project, step: Step) -> None:
+def test_existing_settings_are_kept(checkout: Project, step: Step) -> None:
     LocalState(checkout).make(step)
     checkout.stack_config.write_text(f"{SETTINGS}    - phi-inference\n")
     LocalState(checkout).make(step)
     assert checkout.stack_config.read_text() == f"{SETTINGS}    - phi-inference\n"
 
 
-def test_a_file_that_an_update_of_the_checkout_took_is_made_anew(
-    checkout: Project, step: Step
-) -> None:
+def test_removed_settings_are_recreated(checkout: Project, step: Step) -> None:
     LocalState(checkout).make(step)
     passphrase = checkout.passphrase.read_text()
     checkout.stack_config.unlink()
@@ -94,7 +92,7 @@ def test_a_file_that_an_update_of_the_checkout_took_is_made_anew(
     assert checkout.passphrase.read_text() == passphrase
 
 
-def test_the_filter_of_earlier_versions_goes(checkout: Project, step: Step) -> None:
+def test_filter_of_earlier_versions_is_removed(checkout: Project, step: Step) -> None:
     LocalState(checkout).make(step)
     git(checkout, "config", "filter.llm-stack-machine.clean", "sed -e /x/d")
     assert not LocalState(checkout).find().ready
@@ -103,18 +101,16 @@ def test_the_filter_of_earlier_versions_goes(checkout: Project, step: Step) -> N
     assert "llm-stack-machine" not in git(checkout, "config", "--local", "--list")
 
 
-def test_a_salt_of_a_lost_passphrase_is_forgotten(checkout: Project, step: Step) -> None:
+def test_salt_of_a_lost_passphrase_is_removed(checkout: Project, step: Step) -> None:
     checkout.stack_config.write_text(f"{SETTINGS}encryptionsalt: v1:abc:def\n")
     LocalState(checkout).make(step)
     assert checkout.stack_config.read_text() == SETTINGS
 
 
-def test_settings_that_only_a_lost_passphrase_opens_are_not_thrown_away(
-    checkout: Project, step: Step
-) -> None:
+def test_settings_encrypted_with_a_lost_passphrase_are_kept(checkout: Project, step: Step) -> None:
     secret = "  llm-stack:hfToken:\n    secure: v1:abc\nencryptionsalt: v1:abc:def\n"
     checkout.stack_config.write_text(SETTINGS + secret)
-    with pytest.raises(SetupError, match="passphrase that opens them"):
+    with pytest.raises(SetupError, match="encrypted settings, but their passphrase"):
         LocalState(checkout).make(step)
     assert checkout.stack_config.read_text() == SETTINGS + secret
     assert not checkout.passphrase.exists()

@@ -1,13 +1,14 @@
-"""Which hub models are fetched from."""
+"""The hub that models are downloaded from."""
 
 from __future__ import annotations
 
 import pytest
 
 from toolchain.stack import model_hub
+from toolchain.terminal.errors import SetupError
 
 
-def test_the_hub_is_the_one_that_downloads_would_use() -> None:
+def test_hub_is_the_one_of_huggingface_hub() -> None:
     assert model_hub.endpoint({}) == "https://huggingface.co"
     assert (
         model_hub.endpoint({"HF_ENDPOINT": "https://hub.example.com/"}) == "https://hub.example.com"
@@ -15,7 +16,7 @@ def test_the_hub_is_the_one_that_downloads_would_use() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "here"),
+    ("url", "loopback"),
     [
         ("http://localhost:8000", True),
         ("http://127.0.0.1", True),
@@ -24,5 +25,10 @@ def test_the_hub_is_the_one_that_downloads_would_use() -> None:
         ("http://10.0.0.7:8000", False),
     ],
 )
-def test_a_hub_on_this_machine_is_recognized(url: str, here: bool) -> None:
-    assert model_hub.is_on_this_machine(url) is here
+def test_loopback_hub_is_recognized(url: str, loopback: bool) -> None:
+    assert model_hub.is_on_this_machine(url) is loopback
+
+
+def test_hub_without_a_scheme_is_an_error_with_its_command() -> None:
+    with pytest.raises(SetupError, match=r"export HF_ENDPOINT=https://hub\.example\.com"):
+        model_hub.endpoint({"HF_ENDPOINT": "hub.example.com/"})

@@ -1,4 +1,4 @@
-"""The shell's proxy as settings: what a stack can use of it, and what is said of the rest."""
+"""The proxy of the shell as settings of a stack, and notes on what it cannot use."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from toolchain.stack.proxy import notes, shell_proxy
 PROXY = "http://proxy.example.com:3128"
 
 
-def test_a_shell_without_a_proxy_sets_nothing(tmp_path: Path) -> None:
+def test_shell_without_a_proxy_sets_nothing(tmp_path: Path) -> None:
     found = shell_proxy({"NO_PROXY": "example.com", "HTTPS_PROXY": ""})
     assert found.settings == {}
     assert found.skipped == ()
     assert notes({}, tmp_path / "none") == ()
 
 
-def test_each_variable_becomes_the_setting_of_its_name() -> None:
+def test_each_variable_sets_its_setting() -> None:
     found = shell_proxy(
         {
             "HTTP_PROXY": f"{PROXY}/",
@@ -38,7 +38,7 @@ def test_each_variable_becomes_the_setting_of_its_name() -> None:
     }
 
 
-def test_what_it_sets_is_accepted_by_the_program() -> None:
+def test_settings_are_valid_for_the_program() -> None:
     found = shell_proxy({"HTTPS_PROXY": "[fd00::1]:3128", "NO_PROXY": "*.a.test,[fd00::]/8,::1"})
     hosts = [value for path, value in found.settings.items() if "noProxy" in path]
     assert hosts == ["*.a.test", "[fd00::]/8"]
@@ -47,44 +47,42 @@ def test_what_it_sets_is_accepted_by_the_program() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "reason"),
     [
-        ("http://127.0.0.1:3128", "in a container the container itself"),
-        ("localhost:3128", "in a container the container itself"),
-        ("http://[::1]:3128", "in a container the container itself"),
-        ("http://me:pass-word@proxy:3128", "holds a user name or password"),
-        ("me:pass-word@proxy:3128", "holds a user name or password"),
+        ("http://127.0.0.1:3128", "is the container itself"),
+        ("localhost:3128", "is the container itself"),
+        ("http://[::1]:3128", "is the container itself"),
+        ("http://me:pass-word@proxy:3128", "contains a user name or password"),
+        ("me:pass-word@proxy:3128", "contains a user name or password"),
         ("socks5://proxy:1080", "it is a socks5:// proxy; set http://HOST:PORT"),
         ("https://proxy:3128", "it is a https:// proxy"),
-        ("http://proxy:port", "it is not an address"),
+        ("http://proxy:port", "it is not a valid address"),
         ("http://proxy:3128/path", "it has a path"),
     ],
 )
-def test_a_proxy_that_containers_cannot_use_is_skipped_with_the_reason(
-    value: str, said: str
-) -> None:
+def test_unusable_proxy_is_skipped_with_the_reason(value: str, reason: str) -> None:
     found = shell_proxy({"HTTPS_PROXY": value, "NO_PROXY": "example.com"})
     assert found.settings == {}
     (sentence,) = found.skipped
     assert sentence.startswith("HTTPS_PROXY is not used by builds and containers: ")
-    assert said in sentence
+    assert reason in sentence
     assert "pass-word" not in sentence
     with pytest.raises(ValidationError):
         ProxySettings.model_validate({"https": value if "://" in value else f"http://{value}"})
 
 
-def test_a_usable_one_stays_beside_one_that_is_skipped() -> None:
+def test_usable_proxy_is_kept_beside_a_skipped_one() -> None:
     found = shell_proxy({"http_proxy": "http://localhost:1", "https_proxy": PROXY})
     assert found.settings == {"llm-stack:proxy.https": PROXY}
     assert [sentence.split()[0] for sentence in found.skipped] == ["http_proxy"]
 
 
-def test_doctor_says_which_setting_counts(tmp_path: Path) -> None:
+def test_notes_contain_the_setting(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"proxies": {"default": {"httpsProxy": "http://proxy:3128"}}}')
     shell, client = notes({"HTTPS_PROXY": PROXY}, config)
     assert "llm-stack:proxy" in shell
-    assert client.startswith(f"{config} names one")
+    assert client.startswith(f"{config} sets a proxy")
     assert "llm-stack:proxy" in client
     config.write_text("not JSON")
     assert notes({}, config) == ()

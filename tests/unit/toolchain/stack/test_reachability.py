@@ -1,9 +1,11 @@
-"""Whether a host answers: asked by way of the shell's proxy, as the downloads that follow are."""
+"""Reachability of a host, with the proxy of the shell and a deadline."""
 
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -13,13 +15,14 @@ from toolchain.stack import reachability
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
-    """Answers in the name of any host, and remembers which."""
+    """Responds for any host and records the requests."""
 
-    asked: list[str]
+    requested: list[str]
+    status = 401
 
     def do_HEAD(self) -> None:
-        self.asked.append(self.path)
-        self.send_response(401)
+        self.requested.append(self.path)
+        self.send_response(self.status)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
@@ -28,8 +31,8 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Proxy]]:
-    handler = type("OneProxy", (Proxy,), {"asked": []})
-    # The library keeps the opener that it made with an earlier environment.
+    handler = type("OneProxy", (Proxy,), {"requested": []})
+    # urllib keeps the opener of an earlier environment.
     monkeypatch.setattr(urllib.request, "_opener", None)
     for name in ("http_proxy", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -42,11 +45,42 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Proxy]]:
         thread.join()
 
 
-def test_a_host_is_asked_by_way_of_the_proxy(proxy: type[Proxy]) -> None:
-    assert reachability.answers("http://registry.invalid/v2/")
-    assert proxy.asked == ["http://registry.invalid/v2/"]
+def test_request_uses_the_proxy(proxy: type[Proxy]) -> None:
+    assert reachability.is_reachable("http://registry.invalid/v2/")
+    assert proxy.requested == ["http://registry.invalid/v2/"]
 
 
-def test_a_dead_proxy_is_no_answer(monkeypatch: pytest.MonkeyPatch, proxy: type[Proxy]) -> None:
+def test_unreachable_proxy_is_not_reachable(
+    monkeypatch: pytest.MonkeyPatch, proxy: type[Proxy]
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert not reachability.answers("http://registry.invalid/v2/")
+    assert not reachability.is_reachable("http://registry.invalid/v2/")
+
+
+def test_server_error_is_not_reachable(monkeypatch: pytest.MonkeyPatch, proxy: type[Proxy]) -> None:
+    monkeypatch.setattr(proxy, "status", 502)
+    assert not reachability.is_reachable("http://registry.invalid/v2/")
+
+
+def test_host_with_several_addresses_has_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout for each address would add up."""
+    ended = threading.Event()
+
+    def connect(self: socket.socket, address: object) -> None:
+        ended.wait(2)
+        raise TimeoutError
+
+    address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 5)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(reachability, "SECONDS", 0.1)
+    before = set(threading.enumerate())
+    start = time.monotonic()
+    assert not reachability.is_reachable("http://registry.invalid/v2/")
+    assert time.monotonic() - start < 1
+    ended.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join()

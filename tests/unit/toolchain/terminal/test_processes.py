@@ -1,4 +1,4 @@
-"""Other programs: what is told when they are missing, fail or take too long."""
+"""Other programs: missing, failing, too slow, interrupted."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 import pytest
 
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import ask, follow
+from toolchain.terminal.processes import capture, follow
 
 FAILING = "import sys; print('first'); print('why', file=sys.stderr); sys.exit(3)"
 
 
-def test_a_missing_program_is_an_answer() -> None:
-    assert ask(["no-such-program"]).code == 127
+def test_missing_program_has_an_exit_code() -> None:
+    assert capture(["no-such-program"]).code == 127
 
 
-def test_a_program_that_hangs_is_an_answer() -> None:
-    answer = ask([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.1)
-    assert not answer.ok
-    assert "no answer within" in answer.err
+def test_timeout_has_an_exit_code() -> None:
+    result = capture([sys.executable, "-c", "import time; time.sleep(60)"], timeout=0.1)
+    assert not result.ok
+    assert "no output within" in result.err
 
 
-def test_each_line_is_handed_on_and_kept(tmp_path: Path) -> None:
+def test_each_line_is_passed_on_and_logged(tmp_path: Path) -> None:
     lines: list[str] = []
     log = tmp_path / "logs" / "step.log"
     follow([sys.executable, "-c", "print('one'); print('two')"], log=log, on_line=lines.append)
@@ -31,7 +31,7 @@ def test_each_line_is_handed_on_and_kept(tmp_path: Path) -> None:
     assert log.read_text() == "one\ntwo\n"
 
 
-def test_a_failure_tells_the_command_its_last_lines_and_the_log(tmp_path: Path) -> None:
+def test_failure_shows_the_last_lines_and_the_log(tmp_path: Path) -> None:
     log = tmp_path / "step.log"
     with pytest.raises(SetupError) as error:
         follow([sys.executable, "-c", FAILING], log=log)
@@ -41,7 +41,7 @@ def test_a_failure_tells_the_command_its_last_lines_and_the_log(tmp_path: Path) 
     assert str(log) in text
 
 
-def test_an_interrupt_is_handed_on_to_the_program(tmp_path: Path) -> None:
+def test_interrupt_is_forwarded_to_the_program(tmp_path: Path) -> None:
     script = (
         "import signal, sys, pathlib, time\n"
         "signal.signal(signal.SIGINT, lambda *_: (print('ending', flush=True), sys.exit(0)))\n"

@@ -1,4 +1,4 @@
-"""What a person sees of a step, on a terminal and in a log."""
+"""The output of a step, with and without a terminal."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import io
 
 import pytest
 
-from toolchain.commands.steps import Finding, ensure
+from toolchain.steps import Finding, ensure
 from toolchain.terminal import progress as progress_module
 from toolchain.terminal.progress import Progress
 
 
 class Thing:
-    """A step that is there, or can be made."""
+    """A setup step that is ready, or can be made."""
 
     title = "Thing"
 
@@ -20,28 +20,28 @@ class Thing:
         self.ready = ready
 
     def find(self) -> Finding:
-        return Finding(self.ready, "is here" if self.ready else "making it")
+        return Finding(self.ready, "is installed" if self.ready else "installing it")
 
     def make(self, step: progress_module.Step) -> str:
-        return "was made"
+        return "installed now"
 
 
-def test_a_step_that_is_there_takes_one_line() -> None:
+def test_ready_step_prints_one_line() -> None:
     out = io.StringIO()
     ensure(Thing(ready=True), Progress(out, clock=lambda: 1.0))
-    assert out.getvalue() == "already there  Thing: is here (0.0 s)\n"
+    assert out.getvalue() == "      present  Thing: is installed (0.0 s)\n"
 
 
-def test_a_step_that_is_made_says_what_it_does_and_what_there_is_now() -> None:
+def test_step_prints_its_activity_and_its_result() -> None:
     out = io.StringIO()
     ensure(Thing(ready=False), Progress(out, clock=lambda: 1.0))
     assert out.getvalue().splitlines() == [
-        "  ... Thing: making it",
-        "         done  Thing: was made (0.0 s)",
+        "  ... Thing: installing it",
+        "         done  Thing: installed now (0.0 s)",
     ]
 
 
-def test_a_long_step_shows_without_a_terminal_that_it_lives(
+def test_long_step_prints_heartbeats_without_a_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress_module, "HEARTBEAT_SECONDS", 0.001)

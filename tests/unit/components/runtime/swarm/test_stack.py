@@ -227,33 +227,36 @@ def test_one_node_needs_no_registry(run_program: StackRunner) -> None:
     [
         (
             {"orchestrator": "docker", "swarm": None},
-            "llm-stack:replicas.chat-interface: one Docker engine runs each service once; found 2, "
-            "allowed: none; for several, run: pulumi config set llm-stack:orchestrator swarm",
+            "llm-stack:replicas.chat-interface: one Docker engine runs each service once; found 2; "
+            "allowed: none, or a Swarm; run: pulumi config set llm-stack:orchestrator swarm",
         ),
         (
             {"orchestrator": "docker", "replicas": {}},
-            "llm-stack:swarm: says how a stack lies on a Swarm, but orchestrator is docker",
+            "llm-stack:swarm: is set, but the orchestrator is docker",
         ),
-        ({"orchestrator": "kubernetes"}, "Input should be 'docker' or 'swarm'; found 'kubernetes'"),
+        (
+            {"orchestrator": "kubernetes"},
+            "is not a valid value; found 'kubernetes'; allowed: docker, swarm",
+        ),
         (
             {"replicas": {"chat": 2}},
-            "llm-stack:replicas.chat: this stack runs no such service; ",
+            "llm-stack:replicas.chat: is not a service of this stack; ",
         ),
         (
             {"replicas": {"chat-interface": 0}},
-            "replicas.chat-interface: Input should be greater than or equal to 1; found 0",
+            "replicas.chat-interface: is too small; found 0; allowed: at least 1",
         ),
         (
             {"swarm": {"placement": {"phi": {"gpu": "nvidia"}}}},
-            "llm-stack:swarm.placement.phi: this stack runs no such service; ",
+            "llm-stack:swarm.placement.phi: is not a service of this stack; ",
         ),
         (
             {"swarm": {"placement": {"phi-inference": {"gpu": "a b"}}}},
-            "swarm.placement.phi-inference.gpu: String should match pattern",
+            "swarm.placement.phi-inference.gpu: does not have the right form",
         ),
         (
             {"registry": None},
-            "llm-stack:registry: is missing; the nodes of a Swarm pull their images from one.",
+            "llm-stack:registry: is missing; the nodes of a Swarm pull their images from it",
         ),
         (
             {"hostPorts": {"chat-interface": 8080}},
@@ -261,7 +264,7 @@ def test_one_node_needs_no_registry(run_program: StackRunner) -> None:
         ),
         (
             {"tunnel": {"mode": "quick", "access": "public"}},
-            "llm-stack:tunnel.services.chat-interface.mode: a quick tunnel's address is read from",
+            "llm-stack:tunnel.services.chat-interface.mode: a quick tunnel's hostname is read from",
         ),
     ],
 )

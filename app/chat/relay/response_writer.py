@@ -1,0 +1,190 @@
+"""Writes the response of one request to the client, or its error.
+
+Both kinds of response send keep-alive bytes while nothing happens, because proxies close
+connections without data (Cloudflare after 100 s, error 524). The first bytes determine the status:
+
+- `EventStreamWriter` sends status 200 and a comment after the first second of waiting, then a
+  comment at least every `interval`. An error before that has its own status; later it is an event
+  `data: {"error": …}`, without `[DONE]`.
+- `DocumentWriter` sends status 200 and a space after `first_space` seconds, then one every
+  `interval`: JSON allows white space before a document. A later error is a document with OpenAI's
+  error object, although the status was 200.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+from starlette.types import Send
+
+from app.chat.openai.errors import ApiError
+from app.chat.relay import sse
+from app.chat.relay.response_assembly import ResponseAssembly
+from app.chat.settings import KeepAlive
+
+# How often a waiting client gets its position in the queue, at most.
+_POSITION_SECONDS = 1.0
+
+
+class RequestState(Protocol):
+    """State of the request that the writer needs while it waits."""
+
+    def headers(self) -> Mapping[str, str]:
+        """The response headers as of now."""
+
+    def queue_comment(self) -> str | None:
+        """The position in the queue as text; None if the request is not in a queue."""
+
+
+class ResponseWriter(ABC):
+    """Base of both kinds: sends the headers once, and keep-alive bytes."""
+
+    media_type: str
+
+    def __init__(
+        self, send: Send, state: RequestState, first_keep_alive: float, interval: float
+    ) -> None:
+        self._send = send
+        self._state = state
+        self._first_keep_alive = first_keep_alive
+        self._interval = interval
+        self._sent_comment: str | None = None
+        # Whether the last byte was passed to the server.
+        self.ended = False
+        self._started = False
+        self._starting = asyncio.Lock()
+        self._now = asyncio.get_running_loop().time
+        self._last_write = self._now()
+
+    @abstractmethod
+    async def write_events(self, events: bytes) -> None:
+        """Take complete events of the model server's response."""
+
+    @abstractmethod
+    async def finish(self, events: bytes) -> None:
+        """Take the last events of the model server's response."""
+
+    async def fail(self, error: ApiError) -> None:
+        """End the response with an error."""
+        if self._started:
+            await self._write(self._late_error(error), more=False)
+        else:
+            await self._write_document(error.body(), error.status, error.headers)
+
+    @abstractmethod
+    def _late_error(self, error: ApiError) -> bytes: ...
+
+    @abstractmethod
+    def _keep_alive_bytes(self, comment: str | None) -> bytes: ...
+
+    @contextlib.asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        """Sends keep-alive bytes whenever nothing else is sent."""
+        task = asyncio.create_task(self._keep_alive())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def _keep_alive(self) -> None:
+        await asyncio.sleep(self._first_keep_alive)
+        if not self._started:
+            await self._write_keep_alive()
+        while not self.ended:
+            comment = self._state.queue_comment()
+            due = self._last_write + self._interval - self._now()
+            if due <= 0 or comment not in (None, self._sent_comment):
+                await self._write_keep_alive()
+            else:
+                await asyncio.sleep(due if comment is None else min(due, _POSITION_SECONDS))
+
+    async def _write_keep_alive(self) -> None:
+        self._sent_comment = self._state.queue_comment()
+        await self._ensure_started()
+        if not self.ended:
+            await self._write(self._keep_alive_bytes(self._sent_comment))
+
+    async def _ensure_started(self) -> None:
+        if not self._started:
+            await self._start(200, {"content-type": self.media_type})
+
+    async def _start(self, status: int, headers: Mapping[str, str]) -> None:
+        # The task that relays the response and the keep-alive task may both start it.
+        async with self._starting:
+            if self._started:
+                return
+            fields = {**self._state.headers(), **headers}
+            raw = [(name.encode(), value.encode()) for name, value in fields.items()]
+            await self._send({"type": "http.response.start", "status": status, "headers": raw})
+            self._started = True
+
+    async def _write(self, data: bytes, *, more: bool = True) -> None:
+        self._last_write = self._now()
+        self.ended = not more
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def _write_document(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        await self._start(
+            status,
+            {**headers, "content-type": "application/json", "content-length": str(len(body))},
+        )
+        await self._write(body, more=False)
+
+
+class EventStreamWriter(ResponseWriter):
+    """Passes events to the client as they arrive, byte for byte."""
+
+    media_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive) -> None:
+        super().__init__(send, state, keep_alive.first_comment, keep_alive.interval)
+
+    async def write_events(self, events: bytes) -> None:
+        await self._ensure_started()
+        await self._write(events)
+
+    async def finish(self, events: bytes) -> None:
+        await self._ensure_started()
+        await self._write(events, more=False)
+
+    def _late_error(self, error: ApiError) -> bytes:
+        return sse.event(error.body())
+
+    def _keep_alive_bytes(self, comment: str | None) -> bytes:
+        return sse.comment(comment or "keep-alive")
+
+
+class DocumentWriter(ResponseWriter):
+    """Sends one JSON document: assembled from events, or as the model server sent it."""
+
+    media_type = "application/json"
+
+    def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive) -> None:
+        super().__init__(send, state, keep_alive.first_space, keep_alive.interval)
+        self._assembly = ResponseAssembly()
+
+    async def write_events(self, events: bytes) -> None:
+        self._assembly.feed(events)
+
+    async def finish(self, events: bytes) -> None:
+        self._assembly.feed(events)
+        await self.document(json.dumps(self._assembly.document()).encode())
+
+    async def document(self, body: bytes) -> None:
+        """Send a complete document."""
+        if self._started:
+            await self._write(body, more=False)
+        else:
+            await self._write_document(body, 200, {})
+
+    def _late_error(self, error: ApiError) -> bytes:
+        return error.body()
+
+    def _keep_alive_bytes(self, comment: str | None) -> bytes:
+        return b" "

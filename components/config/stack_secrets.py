@@ -1,0 +1,116 @@
+"""The secrets of a stack: encrypted values of `Pulumi.<stack>.yaml`, and their problems."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+from pulumi.runtime.config import is_config_secret
+
+from components.config.alerts import (
+    HEARTBEAT_KEY,
+    WEBHOOK_PREFIX,
+    Webhook,
+)
+from components.config.problems import Problem, Source, choices
+from components.config.stack_settings import PROJECT
+from components.config.tunnels import is_tunnel_token
+
+SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys", "registryPassword", HEARTBEAT_KEY)
+# Key prefix for the token of an existing tunnel: `cloudflareTunnelToken-<service>`.
+TUNNEL_TOKEN_PREFIX = "cloudflareTunnelToken-"
+CLOUDFLARE_TOKEN = "cloudflare:apiToken"
+
+
+@dataclass(frozen=True)
+class StackSecrets:
+    """Values that Pulumi keeps encrypted; None where the stack has none."""
+
+    hf_token: pulumi.Output[str] | None = None
+    gh_models_token: pulumi.Output[str] | None = None
+    api_keys: pulumi.Output[str] | None = None
+    """Content of the gateway's api_keys.json."""
+    registry_password: pulumi.Output[str] | None = None
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    """By name: who gets an alert when a service fails."""
+    heartbeat_url: pulumi.Output[str] | None = None
+    """Requested every minute while the monitor works, for a service elsewhere that misses it."""
+    tunnel_tokens: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    """By service: tokens of tunnels that were made elsewhere."""
+    cloudflare_account: bool = False
+    """Whether the Cloudflare provider has credentials."""
+
+
+def is_secret(key: str) -> bool:
+    """Whether a key of the stack must be encrypted."""
+    return key in SECRET_KEYS or key.startswith((TUNNEL_TOKEN_PREFIX, WEBHOOK_PREFIX))
+
+
+def stack_secrets(
+    keys: list[str], webhooks: Mapping[str, Webhook], everything: Mapping[str, str]
+) -> StackSecrets:
+    """The secrets of the stack.
+
+    :param keys: those of the stack that are secrets.
+    :param everything: all configuration, that of providers included.
+    """
+    config = pulumi.Config(PROJECT)
+    return StackSecrets(
+        hf_token=config.get_secret("hfToken"),
+        gh_models_token=config.get_secret("ghModelsToken"),
+        api_keys=config.get_secret("apiKeys"),
+        registry_password=config.get_secret("registryPassword"),
+        webhooks=webhooks,
+        heartbeat_url=config.get_secret(HEARTBEAT_KEY),
+        tunnel_tokens={
+            key.removeprefix(TUNNEL_TOKEN_PREFIX): config.require_secret(key)
+            for key in keys
+            if key.startswith(TUNNEL_TOKEN_PREFIX)
+        },
+        cloudflare_account=bool(
+            {"cloudflare:apiToken", "cloudflare:apiKey"} & everything.keys()
+            or {"CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"} & os.environ.keys()
+        ),
+    )
+
+
+def plain_text_problems(
+    secrets: Mapping[str, str], everything: Mapping[str, str], source: Source
+) -> Iterator[Problem]:
+    """Secrets that are not encrypted, and so have been where others can read them."""
+    text = "is stored in plain text; revoke it at its issuer"
+    for key in secrets:
+        if not is_config_secret(f"{PROJECT}:{key}"):
+            yield source.problem((key,), text, run=f"pulumi config set --secret {key}")
+    if CLOUDFLARE_TOKEN in everything and not is_config_secret(CLOUDFLARE_TOKEN):
+        cloudflare = Source(source.name, "", source.document, source.root)
+        yield cloudflare.problem(
+            (CLOUDFLARE_TOKEN,), text, run=f"pulumi config set --secret {CLOUDFLARE_TOKEN}"
+        )
+
+
+def encryption_problems(keys: set[str], source: Source) -> Iterator[Problem]:
+    """Encrypted keys that are not secrets of this project, such as a misspelled one."""
+    known = [*SECRET_KEYS, f"{TUNNEL_TOKEN_PREFIX}<service>", f"{WEBHOOK_PREFIX}<name>"]
+    for key in sorted(keys):
+        yield source.problem(
+            (key,),
+            "is encrypted, but is not a secret of this project",
+            allowed=choices(key, known),
+            run=f"pulumi config rm {key}",
+        )
+
+
+def tunnel_token_problems(secrets: Mapping[str, str], source: Source) -> Iterator[Problem]:
+    """A whole command pasted in place of its token is a common slip; the value is not shown."""
+    for key, value in secrets.items():
+        if key.startswith(TUNNEL_TOKEN_PREFIX) and not is_tunnel_token(value):
+            yield source.problem(
+                (key,),
+                "is not a valid tunnel token",
+                allowed="allowed: the text that Cloudflare shows after `--token`, beginning with "
+                "eyJ",
+                run=f"pulumi config set --secret {key}",
+            )

@@ -1,0 +1,39 @@
+"""The monitor's settings: what a stack sets reaches monitor.json."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from app.monitor.settings import Settings
+from tests.unit.components.conftest import Graph, StackRunner
+
+STACK = {"services": ["chat-interface", "phi-inference"]}
+SET = {
+    "socketGroup": 999,
+    "interval": 20,
+    "thresholds": {"failAfter": 5, "stallAfter": 300},
+    "restartPolicy": {"backoff": 60, "limit": 3},
+    "alerts": {"groupWait": 10},
+}
+
+
+def monitor(graph: Graph) -> dict[str, Any]:
+    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
+    content: dict[str, Any] = json.loads(upload["content"])
+    return content
+
+
+def test_only_what_is_set_is_written(run_program: StackRunner) -> None:
+    written = monitor(run_program({**STACK, "monitor": {"socketGroup": 999}}))
+    assert written.keys() == {"stack", "interval", "restarts", "services"}
+    assert written["restarts"].keys() == {"enabled", "url"}
+
+
+def test_every_section_can_be_set(run_program: StackRunner) -> None:
+    secret = {"alertWebhook-team": "https://hooks.example.com/team"}
+    read = Settings.model_validate(monitor(run_program({**STACK, "monitor": SET}, secret)))
+    assert read.interval == 20
+    assert (read.thresholds.fail_after, read.thresholds.stall_after) == (5, 300)
+    assert (read.restarts.backoff, read.restarts.limit) == (60, 3)
+    assert read.alerts.group_wait == 10
