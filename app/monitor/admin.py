@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.monitor.decisions.watch import Watch
+from app.monitor.watch import Watch
 
 WATCH = web.AppKey("watch", Watch)
 LONGEST_PAUSE = 30 * 86_400.0

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from app.monitor.alerting.alert_sender import AlertSender
 from app.monitor.decisions.records import is_serving
 from app.monitor.decisions.states import State
-from app.monitor.decisions.watch import Watch
+from app.monitor.watch import Watch
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from app.monitor.checks.http_client import HttpClient
-from app.monitor.decisions.watch import PARALLEL_CHECKS
+from app.monitor.watch import PARALLEL_CHECKS
 from tests.doubles.watched_service import serving
 
 

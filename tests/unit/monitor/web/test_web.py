@@ -15,9 +15,9 @@ from app.monitor.alerting.alert_sender import AlertSender
 from app.monitor.checks.http_client import HttpClient
 from app.monitor.decisions.records import Event, EventType, ServiceRecord
 from app.monitor.decisions.states import State
-from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Settings
 from app.monitor.store.history import History
+from app.monitor.watch import Watch
 from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
 

@@ -15,8 +15,8 @@ from app.monitor.decisions.records import (
     RestartResult,
 )
 from app.monitor.decisions.states import State, Verdict
-from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Service, Settings
+from app.monitor.watch import Watch
 from app.restarter.server import MAX_CONNECTIONS
 from tests.unit.monitor.conftest import LogLines
 
