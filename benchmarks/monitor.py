@@ -1,10 +1,9 @@
-"""What it costs to watch many services: `python -m benchmarks.monitor [--services 500] …`
+"""CPU time and memory of a monitor of many services: `python -m benchmarks.monitor`
 
-The real monitor runs in a process of its own, against a server in another process that answers
-for all services, each at a port of its own: as in a stack, no check finds the connection or the
-resolved name of another service's check. CPU time and memory are the monitor's alone, as Linux
-counts them in /proc, taken after every service has been checked once. Prints one row for each mix
-of services.
+The monitor runs in its own process, against a server in another process that responds for all
+services, each on its own port: as in a stack, no check can reuse the connection or the resolved
+name of another service. CPU time and memory are those of the monitor's process, from /proc, after
+every service was checked once. Prints one row for each mix of services.
 """
 
 from __future__ import annotations
@@ -36,19 +35,19 @@ SLOT = {
     "params": {f"parameter_{number}": number / 7 for number in range(60)},
     "next_token": [{"n_decoded": 12}],
 }
-ANSWERS: dict[str, Any] = {
+RESPONSES: dict[str, Any] = {
     "/health": {"status": "ok"},
     "/ready": {"status": 200, "readyConnections": 4},
     "/slots": [SLOT, SLOT],
     "/completion": {"content": "a"},
 }
-BODIES = {path: json.dumps(answer).encode() for path, answer in ANSWERS.items()}
+BODIES = {path: json.dumps(response).encode() for path, response in RESPONSES.items()}
 METRICS = "".join(f"llamacpp:some_counter_{number}_total {number}\n" for number in range(15))
 
 
 @dataclass(frozen=True)
 class Mix:
-    """A fleet: a name, and the kind of each service in turn."""
+    """A mix of services: a name, and the kinds in turn."""
 
     name: str
     kinds: tuple[str, ...]
@@ -81,7 +80,7 @@ async def _serve(ports: range) -> None:
     await asyncio.Event().wait()
 
 
-def _answer_for_all(ports: range) -> None:
+def _respond_for_all(ports: range) -> None:
     asyncio.run(_serve(ports))
 
 
@@ -137,21 +136,21 @@ def _resident_mib(pid: int) -> float:
 
 
 def _checks(port: int) -> int:
-    """Checks that the monitor has done; 0 while it does not answer yet."""
+    """Checks done so far; 0 while the monitor does not respond yet."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            checks: int = json.load(answer)["checks"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
+            checks: int = json.load(response)["checks"]
             return checks
     except OSError:
         return 0
 
 
 def measure(mix: Mix, options: argparse.Namespace, port: int) -> str:
-    """Run a mix, and give its row of the table."""
+    """Run a mix; returns its row of the table."""
     with tempfile.TemporaryDirectory() as folder:
         config = _config(mix, options.services, options.interval, port, folder)
         with _monitor(config, Path(folder)) as pid:
-            # The first checks come faster, and include a one-token test of each model.
+            # The first checks are faster, and include a one-token test of each model.
             settled = time.monotonic() + max(15.0, options.interval * options.settle)
             while _checks(port) < options.services or time.monotonic() < settled:
                 time.sleep(0.5)
@@ -176,7 +175,7 @@ def main() -> None:
     options = parser.parse_args()
     port = 20_000 + os.getpid() % 10_000
     ports = range(port + 1, port + 1 + options.services)
-    server = multiprocessing.Process(target=_answer_for_all, args=(ports,), daemon=True)
+    server = multiprocessing.Process(target=_respond_for_all, args=(ports,), daemon=True)
     server.start()
     print(f"{options.services} services, each every {options.interval:g} s")
     print(f"{'services':<32} {'checks/s':>9} {'ms/check':>9} {'% core':>9} {'RSS MiB':>8}")

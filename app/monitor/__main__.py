@@ -24,11 +24,11 @@ from app.monitor.alerting.alert_sender import AlertSender
 from app.monitor.alerting.heartbeat import send_heartbeats
 from app.monitor.checks.http_client import HttpClient
 from app.monitor.checks.prober import Prober
-from app.monitor.decisions.watch import Watch
 from app.monitor.load_settings import load_settings
 from app.monitor.restarting.restarts import RestarterClient
 from app.monitor.settings import Internal, Settings
 from app.monitor.store.history import History
+from app.monitor.watch import Watch
 from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
 from app.shared.json_log import Log, log_to

@@ -1,6 +1,6 @@
 """Pause and resume by hand, over a Unix socket inside the container.
 
-Whoever may run `docker exec` may use it; it cannot be reached over the network.
+Anyone who may run `docker exec` may use it; it cannot be reached over the network.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.monitor.decisions.watch import Watch
+from app.monitor.watch import Watch
 
 WATCH = web.AppKey("watch", Watch)
 LONGEST_PAUSE = 30 * 86_400.0

@@ -1,8 +1,8 @@
-"""A service that fails on demand: llama-server, chat, connector and webhook sink in one script.
+"""A service that fails on demand: llama-server, chat, connector and webhook receiver in one script.
 
 Environment: START_DELAY (seconds before it listens), LOADING (seconds of "Loading model"),
-BROKEN (exit with 1 at once). `POST /behave` with one of the words in `MODES` changes what it does
-until it is restarted. `fake_service.py check` is the container's own health check.
+BROKEN (exit with 1 at once). `POST /behave` with one of the words in `MODES` changes its behaviour
+until it is restarted. `scripted_service.py check` is the health check of its container.
 """
 
 import json
@@ -19,18 +19,18 @@ PORT = 8000
 PARENT = f"http://parent:{PORT}/health"
 MODES = (
     "ok",
-    "mute",  # healthy, idle, and never makes a token
+    "mute",  # healthy, idle, and never generates a token
     "stuck",  # healthy, a slot busy that never advances
     "loaded",  # all slots busy and advancing
-    "fail",  # answers 500
-    "as_parent",  # ready only while the service named "parent" answers
+    "fail",  # returns 500
+    "as_parent",  # ready only while the service named "parent" responds
     "greedy",  # takes memory until it is killed
-    "stubborn",  # answers 500, and does not end by SIGTERM
+    "stubborn",  # returns 500, and ignores SIGTERM
 )
 LOADING = {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
 
 
-class Fake:
+class ScriptedService:
     def __init__(self) -> None:
         self.mode = "ok"
         self.ready_at = 0.0
@@ -39,27 +39,27 @@ class Fake:
 
     @property
     def tokens(self) -> int:
-        """Advances with time while it is loaded, as tokens do."""
+        """Grows with time while it is loaded, as with real tokens."""
         return int(time.monotonic() * 20)
 
     def behave(self, mode: str) -> None:
         assert mode in MODES, mode
         self.mode = mode
         if mode == "greedy":
-            # Once this has been answered.
-            eating = threading.Timer(0.5, eat_memory)
-            eating.daemon = True
-            eating.start()
+            # After the response to this request.
+            timer = threading.Timer(0.5, use_up_memory)
+            timer.daemon = True
+            timer.start()
 
     def get(self, path: str) -> tuple[int, Any]:
         if time.monotonic() < self.ready_at:
             return 503, LOADING
         if self.mode in ("fail", "stubborn") and path != "/messages":
-            return 500, {"error": "told to fail"}
+            return 500, {"error": "fails on demand"}
         if path == "/health":
             return 200, {"status": "ok"}
         if path == "/ready":
-            ready = self.mode != "as_parent" or answers(PARENT)
+            ready = self.mode != "as_parent" or responds(PARENT)
             return (200 if ready else 503), {"readyConnections": 4 if ready else 0}
         if path == "/slots":
             return 200, self.slots()
@@ -90,7 +90,7 @@ class Fake:
         return 200, {"content": "a"}
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=1):
             return True
@@ -98,22 +98,22 @@ def answers(url: str) -> bool:
         return False
 
 
-def eat_memory() -> None:
-    eaten = []
+def use_up_memory() -> None:
+    used = []
     while True:
-        eaten.append(bytearray(os.urandom(1 << 20)))
+        used.append(bytearray(os.urandom(1 << 20)))
 
 
-FAKE = Fake()
+SERVICE = ScriptedService()
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.reply(*FAKE.get(self.path))
+        self.reply(*SERVICE.get(self.path))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.reply(*FAKE.post(self.path, json.loads(body)))
+        self.reply(*SERVICE.post(self.path, json.loads(body)))
 
     def reply(self, status: int, body: Any) -> None:
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
@@ -127,19 +127,19 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def terminate(number: int, frame: object) -> None:
-    if FAKE.mode != "stubborn":
+    if SERVICE.mode != "stubborn":
         os._exit(0)
 
 
 def main() -> int:
     if sys.argv[1:] == ["check"]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=3) as answer:
-            return 0 if answer.status == 200 else 1
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/health", timeout=3) as response:
+            return 0 if response.status == 200 else 1
     if os.environ.get("BROKEN"):
         return 1
     signal.signal(signal.SIGTERM, terminate)
     time.sleep(float(os.environ.get("START_DELAY", "0")))
-    FAKE.ready_at = time.monotonic() + float(os.environ.get("LOADING", "0"))
+    SERVICE.ready_at = time.monotonic() + float(os.environ.get("LOADING", "0"))
     server = ThreadingHTTPServer(("0.0.0.0", PORT), Handler)
     server.daemon_threads = True
     server.serve_forever()

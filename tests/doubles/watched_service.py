@@ -1,4 +1,4 @@
-"""A service to be checked: a real HTTP server in this process whose answers a test sets."""
+"""A service for the monitor to check: an HTTP server in this process with set responses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,49 +10,54 @@ from aiohttp import web
 
 
 @dataclass
-class FakeService:
-    """`answers` maps a path to a status and a body; `None` means it never answers."""
+class WatchedService:
+    """`responses` maps a path to status and body; `None` means that it never responds."""
 
     url: str = ""
-    answers: dict[str, tuple[int, object] | None] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    responses: dict[str, tuple[int, object] | None] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
+    """Of the requests received so far."""
     bodies: list[Any] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    """Of every response."""
+    received: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        async with self.news:
-            self.asked.append(request.path)
-            self.news.notify_all()
+        async with self.received:
+            self.paths.append(request.path)
+            self.received.notify_all()
         if request.can_read_body:
             self.bodies.append(await request.json())
-        answer = self.answers.get(request.path, (404, {"error": {"message": "File Not Found"}}))
-        if answer is None:
+        not_found = (404, {"error": {"message": "File Not Found"}})
+        response = self.responses.get(request.path, not_found)
+        if response is None:
             await asyncio.Event().wait()
             raise AssertionError("unreachable")
-        status, body = answer
+        status, body = response
         if isinstance(body, str):
             return web.Response(status=status, text=body, headers=self.headers)
         return web.json_response(body, status=status, headers=self.headers)
 
-    async def is_asked(self, path: str, times: int = 1) -> None:
-        """Wait until a path was asked for so many times."""
-        async with self.news:
-            await self.news.wait_for(lambda: self.asked.count(path) >= times)
+    async def wait_for_request(self, path: str, times: int = 1) -> None:
+        """Wait until a path was requested so many times."""
+        async with self.received:
+            await self.received.wait_for(lambda: self.paths.count(path) >= times)
 
 
 @asynccontextmanager
-async def serving(**answers: tuple[int, object] | None) -> AsyncIterator[FakeService]:
-    """Serve; keys are paths with the slash left out."""
-    fake = FakeService(answers={f"/{path}": answer for path, answer in answers.items()})
+async def serving(**responses: tuple[int, object] | None) -> AsyncIterator[WatchedService]:
+    """Serve; keys are paths without the leading slash."""
+    service = WatchedService(
+        responses={f"/{path}": response for path, response in responses.items()}
+    )
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", fake.handle)
+    app.router.add_route("*", "/{path:.*}", service.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        yield fake
+        yield service
     finally:
         await runner.cleanup()

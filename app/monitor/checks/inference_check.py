@@ -39,7 +39,7 @@ class InferenceCheck:
         self._timeout = timeout
         self._progress: dict[str, TokenProgress] = {}
 
-    def forget(self, service: Service) -> None:
+    def reset(self, service: Service) -> None:
         """Drop what earlier checks found: another process runs now."""
         self._progress.pop(service.name, None)
 
@@ -58,7 +58,7 @@ class InferenceCheck:
             health = await self._http_client.get(f"{service.base_url}/health", self._timeout)
             alive = judge_response(health, service.expect)
             if alive.state not in (State.OK, State.DEGRADED):
-                self.forget(service)
+                self.reset(service)
                 return alive
             sample = SILENT if slots is None else await self._sample_from_metrics(service)
         sample = await self._with_token_count(service, before, sample)

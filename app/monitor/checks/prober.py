@@ -36,13 +36,13 @@ class Prober:
         except NoResponse as error:
             if error.code == "refused":
                 # No process listens, so the next one has nothing to do with the slots of the last.
-                self.forget(service)
+                self.reset(service)
             return Verdict(State.DOWN, error.code, str(error), unreachable=error.unreachable)
         return judge_response(response, service.expect)
 
-    def forget(self, service: Service) -> None:
+    def reset(self, service: Service) -> None:
         """Drop what earlier checks found: another process runs now."""
-        self._inference.forget(service)
+        self._inference.reset(service)
 
     async def _get(self, url: str) -> HttpResponse:
         return await self._http_client.get(url, self._timeout)

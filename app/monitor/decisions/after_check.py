@@ -40,8 +40,8 @@ def apply_verdict(
 
 
 def _limit_waiting(step: Step, verdict: Verdict, policy: Policy) -> Verdict:
-    """Loading and draining are failures only after their limit. Failures in between do not start
-    that time anew: a service that crashes while it loads would never reach the limit."""
+    """Loading and draining are failures only after their limit. Failures in between do not reset
+    that time: a service that crashes while it loads would never reach the limit."""
     loading = verdict.state is State.LOADING
     begun = step.record.loading_since if loading else step.record.draining_since
     if begun is None:
@@ -194,7 +194,6 @@ def _decide_restart(step: Step, verdict: Verdict, policy: Policy, context: Check
         return
     step.update(
         pending=PendingRestart(
-            asked_at=step.now,
             failing_since=record.failing_since or step.now,
             known_start=record.known_start,
             second_opinion=verdict.unreachable,

@@ -75,7 +75,6 @@ class PendingRestart:
     Docker restarted it, a person, or an earlier request for this same restart.
     """
 
-    asked_at: float
     failing_since: float
     known_start: float
     second_opinion: bool
@@ -146,7 +145,7 @@ def new_record(start_grace: float, now: float) -> ServiceRecord:
 
 
 def is_serving(record: ServiceRecord) -> bool:
-    """Whether the service answers requests, as far as is known."""
+    """Whether the service responds to requests, as far as is known."""
     return record.state in SERVING and record.code != "dependency"
 
 

@@ -21,7 +21,7 @@ class State(StrEnum):
 
 
 SERVING = frozenset({State.OK, State.BUSY, State.DEGRADED})
-"""States in which the service answers requests."""
+"""States in which the service responds to requests."""
 
 FAILED = frozenset({State.STALLED, State.DOWN})
 """States that lead to an alert, and to a restart if one can help."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from app.monitor.decisions.records import is_serving
-from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Service
 from app.monitor.store.history import History, Incident
+from app.monitor.watch import Watch
 
 
 def service_json(watch: Watch, history: History, service: Service, now: float) -> dict[str, object]:

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from app.monitor.alerting.alert_sender import AlertSender
 from app.monitor.decisions.records import is_serving
 from app.monitor.decisions.states import State
-from app.monitor.decisions.watch import Watch
+from app.monitor.watch import Watch
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -38,7 +38,7 @@ class WatchCollector(Collector):
     def _services(self) -> Iterable[Metric]:
         labels = ["service", "kind"]
         up = GaugeMetricFamily(
-            "monitor_probe_up", "Whether the service answers requests.", labels=labels
+            "monitor_probe_up", "Whether the service responds to requests.", labels=labels
         )
         latency = GaugeMetricFamily(
             "monitor_probe_latency_seconds", "Response time of the last check.", labels=labels

@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.monitor.alerting.messages import duration
 from app.monitor.decisions.records import EventType
 from app.monitor.decisions.states import State
-from app.monitor.decisions.watch import Watch
 from app.monitor.store.history import History, Incident
+from app.monitor.watch import Watch
 from app.monitor.web.charts import Bars, Spark, bars, look, spark
 from app.monitor.web.formats import date_and_time, milliseconds, time_as
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Service
 from app.monitor.store.history import History
+from app.monitor.watch import Watch
 from app.monitor.web.api import incident_json, service_json
 from app.monitor.web.metrics import CONTENT_TYPE, Exposition
 from app.monitor.web.pages import FOLDER, Pages

@@ -1,4 +1,4 @@
-"""Images for the chaos tests, and the table of what each fault led to."""
+"""Images for the chaos tests, and the table of their results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS: list[tuple[str, float | None, float | None, int]] = []
 
 @pytest.fixture(scope="session")
 def images(buildkit: Callable[..., Any]) -> dict[str, str]:
-    """The two images; MONITOR_IMAGE and RESTARTER_IMAGE name ones that are already built."""
+    """The two images; MONITOR_IMAGE and RESTARTER_IMAGE name existing ones."""
     found = {}
     for name in ("monitor", "restarter"):
         found[name] = os.environ.get(f"{name.upper()}_IMAGE", f"llm-stack-test/{name}")
@@ -43,7 +43,7 @@ MakeRig = Callable[[], Rig]
 
 @pytest.fixture(scope="session")
 def patient_engine() -> Iterator[docker.DockerClient]:
-    """An engine that works on many containers at once may take minutes to start one."""
+    """A client with a long timeout: an engine with many containers may take minutes to start one."""
     client = docker.from_env(timeout=300)
     yield client
     client.close()
@@ -55,7 +55,7 @@ def make_rig(
     images: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[MakeRig]:
-    """Rigs that are taken away at the end, also after a failure."""
+    """Makes rigs that are removed at the end, also after a failure."""
     rigs: list[Rig] = []
 
     def make() -> Rig:
@@ -69,7 +69,7 @@ def make_rig(
 
 @pytest.fixture
 def row() -> Callable[..., None]:
-    """Note a row of the table: fault, seconds to detect and to recover, restarts done."""
+    """Adds a row to the table: fault, seconds to detect and to recover, restarts."""
 
     def note(
         fault: str, *, began: float, detected: float | None, recovered: float | None, restarts: int

@@ -1,4 +1,4 @@
-"""A stack of fake services with the real monitor and restarter, in containers of its own."""
+"""A stack of scripted services with the real monitor and restarter, in containers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ import docker
 from docker.models.containers import Container
 from docker.types import Mount
 
-FAKE = Path(__file__).parents[2] / "doubles" / "scripted_service.py"
+SCRIPT = Path(__file__).parents[2] / "doubles" / "scripted_service.py"
 SOCKET = "/var/run/docker.sock"
-PATIENCE = 180.0
-"""Seconds. Much more than anything takes: a busy machine is no failure."""
+WAIT_LIMIT = 180.0
+"""Seconds. Much more than anything takes: a busy machine is not a failure."""
 
 Found = TypeVar("Found")
 
@@ -57,8 +57,8 @@ RESTARTS = {
 
 
 @dataclass(frozen=True)
-class FakeSpec:
-    """A fake service, and what the monitor is told of it."""
+class ServiceSpec:
+    """A scripted service, and its entry in monitor.json."""
 
     kind: str = "inference"
     policy: str = "no"
@@ -70,7 +70,7 @@ class FakeSpec:
 
 
 class Rig:
-    """Starts and stops everything, and reads what the monitor tells."""
+    """Starts and stops everything, and reads what the monitor reports."""
 
     def __init__(
         self, engine: docker.DockerClient, images: Mapping[str, str], folder: Path
@@ -79,13 +79,13 @@ class Rig:
         self.images = images
         self.folder = folder
         self.stack = f"chaos-{secrets.token_hex(4)}"
-        self.fakes: dict[str, Container] = {}
+        self.containers: dict[str, Container] = {}
         self.labels = {"llm-stack.stack": self.stack}
         self.token = secrets.token_hex(32)
 
     def start(
         self,
-        specs: Mapping[str, FakeSpec],
+        specs: Mapping[str, ServiceSpec],
         *,
         socket: bool = True,
         sink: bool = False,
@@ -102,22 +102,22 @@ class Rig:
         self.start_restarter(socket=socket)
         for name, spec in specs.items():
             if not spec.after_monitor:
-                self.fakes[name] = self._start_fake(name, spec)
+                self.containers[name] = self._start_service(name, spec)
         if sink:
-            self.fakes["sink"] = self._start_fake("sink", FakeSpec(kind="http"))
+            self.containers["sink"] = self._start_service("sink", ServiceSpec(kind="http"))
         self.start_monitor()
         for name, spec in specs.items():
             if spec.after_monitor:
-                self.fakes[name] = self._start_fake(name, spec)
+                self.containers[name] = self._start_service(name, spec)
         return self
 
     def _write_files(
         self,
-        specs: Mapping[str, FakeSpec],
+        specs: Mapping[str, ServiceSpec],
         sink: bool,
         thresholds: Mapping[str, float] | None,
     ) -> None:
-        services = [self._told(name, spec) for name, spec in specs.items()]
+        services = [self._entry(name, spec) for name, spec in specs.items()]
         hook = {"name": "sink", "format": "generic", "url_file": "/run/secrets/hook"}
         alerts: dict[str, Any] = {"group_wait": 0.2}
         monitor = {
@@ -141,33 +141,35 @@ class Rig:
             for name, text in files.items():
                 (self.folder / folder / name).write_text(text)
 
-    def _told(self, name: str, spec: FakeSpec) -> dict[str, Any]:
+    def _entry(self, name: str, spec: ServiceSpec) -> dict[str, Any]:
         url = f"http://{name}:8000" + ("/health" if spec.kind == "http" else "")
-        told = {"name": name, "kind": spec.kind, "url": url, "start_grace": 5}
-        return told | dict(spec.config)
+        entry = {"name": name, "kind": spec.kind, "url": url, "start_grace": 5}
+        return entry | dict(spec.config)
 
-    def _start_fake(self, name: str, spec: FakeSpec) -> Container:
+    def _start_service(self, name: str, spec: ServiceSpec) -> Container:
         second = 1_000_000_000
         check = {
-            "test": ["CMD", "python3", "/fake_service.py", "check"],
+            "test": ["CMD", "python3", "/scripted_service.py", "check"],
             "interval": second,
             "timeout": 5 * second,
             "retries": 3,
         }
-        # The stubs lack the names no and unless-stopped.
-        restart: Any = {"Name": spec.policy}
         container: Container = self.engine.containers.create(
             "python:3.11-slim",
-            ["python3", "-u", "/fake_service.py"],
+            ["python3", "-u", "/scripted_service.py"],
             name=f"{self.stack}-{name}",
             labels=self.labels | {"llm-stack.service": name},
             environment=dict(spec.environment),
-            restart_policy=restart,
-            mounts=[Mount("/fake_service.py", str(FAKE), type="bind", read_only=True)],
+            mounts=[Mount("/scripted_service.py", str(SCRIPT), type="bind", read_only=True)],
             network=self.network.name,
             healthcheck=check if spec.checked_by_docker else None,
             stop_signal="SIGTERM",
-            **{"mem_limit": "64m", "memswap_limit": "64m", **spec.options},
+            **{
+                "restart_policy": {"Name": spec.policy},
+                "mem_limit": "64m",
+                "memswap_limit": "64m",
+                **spec.options,
+            },
         )
         self._join(container, name)
         container.start()
@@ -215,7 +217,7 @@ class Rig:
         return Mount(f"/run/{folder}", str(self.folder / folder), type="bind", read_only=True)
 
     def remove(self) -> None:
-        """Take everything away, whatever state it is in."""
+        """Remove everything, in whatever state it is."""
         mine: dict[str, Any] = {"label": f"llm-stack.stack={self.stack}"}
         for container in self.engine.containers.list(all=True, filters=mine):
             with contextlib.suppress(docker.errors.NotFound):
@@ -225,67 +227,67 @@ class Rig:
         for network in self.engine.networks.list(filters=mine):
             network.remove()
 
-    # What is done to the services.
+    # Faults.
 
     def behave(self, name: str, mode: str) -> float:
-        """Change what a fake service does; gives the time of it."""
-        address = self._address(self.fakes[name], self.network.name)
+        """Change the behaviour of a service; returns the time of the change."""
+        address = self.ip_address(self.containers[name], self.network.name)
         body = json.dumps({"mode": mode}).encode()
         now = time.time()
         urllib.request.urlopen(f"http://{address}:8000/behave", body, timeout=5).close()
         return now
 
     def kill_process(self, name: str) -> float:
-        """kill -9 of the main process, which Docker, unlike `docker kill`, takes for a crash."""
-        self.fakes[name].reload()
+        """kill -9 of the main process: a crash for Docker, unlike `docker kill`."""
+        self.containers[name].reload()
         now = time.time()
-        os.kill(self.fakes[name].attrs["State"]["Pid"], signal.SIGKILL)
+        os.kill(self.containers[name].attrs["State"]["Pid"], signal.SIGKILL)
         return now
 
     def cut(self, name: str) -> float:
-        self.network.disconnect(self.fakes[name])
+        self.network.disconnect(self.containers[name])
         return time.time()
 
-    def mend(self, name: str) -> float:
-        self.network.connect(self.fakes[name], aliases=[name])
+    def reconnect(self, name: str) -> float:
+        self.network.connect(self.containers[name], aliases=[name])
         return time.time()
 
-    # What is seen.
+    # Observations.
 
-    def _address(self, container: Container, network: str | None) -> str:
+    def ip_address(self, container: Container, network: str | None) -> str:
         container.reload()
         address: str = container.attrs["NetworkSettings"]["Networks"][network]["IPAddress"]
         return address
 
-    def ask(self, path: str) -> bytes:
+    def get(self, path: str) -> bytes:
         """GET a path of the monitor."""
-        address = self._address(self.monitor, self.network.name)
-        with urllib.request.urlopen(f"http://{address}:8090{path}", timeout=5) as answer:
-            body: bytes = answer.read()
+        address = self.ip_address(self.monitor, self.network.name)
+        with urllib.request.urlopen(f"http://{address}:8090{path}", timeout=5) as response:
+            body: bytes = response.read()
             return body
 
     def state(self, name: str) -> dict[str, Any]:
-        """A service as the monitor's API shows it."""
-        found: dict[str, Any] = json.loads(self.ask(f"/api/v1/services/{name}"))
+        """A service in the monitor's API."""
+        found: dict[str, Any] = json.loads(self.get(f"/api/v1/services/{name}"))
         return found
 
-    def events(self, name: str, container: Container | None = None) -> list[dict[str, Any]]:
-        """What the monitor logged of a service."""
+    def log_lines(self, name: str, container: Container | None = None) -> list[dict[str, Any]]:
+        """The lines that the monitor logged about a service."""
         return [line for line in lines(container or self.monitor) if line.get("service") == name]
 
-    def event(self, name: str, message: str, after: float = 0.0) -> dict[str, Any]:
+    def wait_for_line(self, name: str, message: str, after: float = 0.0) -> dict[str, Any]:
         """Wait for a line that the monitor logs about a service."""
 
         def find() -> dict[str, Any] | None:
-            for line in self.events(name):
+            for line in self.log_lines(name):
                 if line["message"] == message and at(line) >= after:
                     return line
             return None
 
-        return wait_for(find, lambda: f"{name}: no line {message!r}: {self.events(name)}")
+        return wait_for(find, lambda: f"{name}: no line {message!r}: {self.log_lines(name)}")
 
     def becomes(self, name: str, state: str) -> dict[str, Any]:
-        """Wait until the monitor shows a service in a state."""
+        """Wait until the monitor reports a service in a state."""
 
         def find() -> dict[str, Any] | None:
             with contextlib.suppress(OSError, KeyError):
@@ -293,18 +295,18 @@ class Rig:
                 return found if found["state"] == state else None
             return None
 
-        return wait_for(find, lambda: f"{name} is not {state}: {self.events(name)}")
+        return wait_for(find, lambda: f"{name} is not {state}: {self.log_lines(name)}")
 
     def started_at(self, name: str) -> str:
-        self.fakes[name].reload()
-        started: str = self.fakes[name].attrs["State"]["StartedAt"]
+        self.containers[name].reload()
+        started: str = self.containers[name].attrs["State"]["StartedAt"]
         return started
 
     def restarts(self, name: str, since: float = 0.0) -> int:
-        """Restarts that the restarter did."""
+        """Restarts that the restarter carried out."""
         return sum(
             line.get("outcome") == "restarted" and at(line) >= since
-            for line in self.events(name, self.restarter)
+            for line in self.log_lines(name, self.restarter)
         )
 
     def monitoring_since(self) -> float:
@@ -314,10 +316,10 @@ class Rig:
         )
 
     def alerts(self) -> list[dict[str, Any]]:
-        """What has reached the webhook."""
-        address = self._address(self.fakes["sink"], self.network.name)
-        with urllib.request.urlopen(f"http://{address}:8000/messages", timeout=5) as answer:
-            return [alert for message in json.load(answer) for alert in message["alerts"]]
+        """The alerts that the webhook has received."""
+        address = self.ip_address(self.containers["sink"], self.network.name)
+        with urllib.request.urlopen(f"http://{address}:8000/messages", timeout=5) as response:
+            return [alert for message in json.load(response) for alert in message["alerts"]]
 
 
 def lines(container: Container) -> list[dict[str, Any]]:
@@ -326,16 +328,23 @@ def lines(container: Container) -> list[dict[str, Any]]:
     return [json.loads(line) for line in found if line.startswith("{")]
 
 
+def run_in(container: Container, *words: str) -> tuple[int | None, str]:
+    """Run a command in a container; returns its exit code and its output."""
+    code, output = container.exec_run(list(words))
+    assert isinstance(output, bytes)
+    return code, output.decode()
+
+
 def at(line: Mapping[str, Any]) -> float:
     """When a line was logged, in seconds since the epoch."""
     return datetime.fromisoformat(line["time"]).timestamp()
 
 
 def wait_for(
-    find: Callable[[], Found | None], complaint: Callable[[], str], patience: float = PATIENCE
+    find: Callable[[], Found | None], complaint: Callable[[], str], limit: float = WAIT_LIMIT
 ) -> Found:
-    """Ask until there is an answer."""
-    deadline = time.monotonic() + patience
+    """Poll until there is a result."""
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         if (found := find()) is not None:
             return found

@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.conftest import free_port
 from tests.integration.monitor.conftest import MakeRig
-from tests.integration.monitor.rig import FakeSpec, Rig, wait_for
+from tests.integration.monitor.rig import Rig, ServiceSpec, wait_for
 
 FOLDER = Path(__file__).parents[3] / "docs" / "monitoring"
 RULES = FOLDER / "alerts.rules.yml"
@@ -44,17 +44,17 @@ def names_in(text: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def rig(make_rig: MakeRig) -> Rig:
-    rig = make_rig().start({"phi": FakeSpec()}, sink=True)
+    rig = make_rig().start({"phi": ServiceSpec()}, sink=True)
     rig.becomes("phi", "ok")
     began = rig.behave("phi", "fail")
-    rig.event("phi", "service recovered", began)
+    rig.wait_for_line("phi", "service recovered", began)
     wait_for(lambda: rig.alerts() or None, lambda: "no alert was delivered")
     return rig
 
 
 @pytest.fixture(scope="module")
 def exposition(rig: Rig) -> str:
-    return rig.ask("/metrics").decode()
+    return rig.get("/metrics").decode()
 
 
 def test_rules_and_configuration_are_valid() -> None:
@@ -62,7 +62,7 @@ def test_rules_and_configuration_are_valid() -> None:
     promtool("check", "config", "prometheus.yml")
 
 
-def test_rules_fire_and_stay_silent_as_told_in_their_test_file() -> None:
+def test_rules_fire_and_stay_silent_as_their_test_file_expects() -> None:
     promtool("test", "rules", "alerts.test.yml")
 
 
@@ -129,25 +129,25 @@ def prometheus(folder: Path, target: str) -> Iterator[str]:
 def query(url: str, expression: str) -> list[Any]:
     text = urllib.parse.urlencode({"query": expression})
     try:
-        with urllib.request.urlopen(f"{url}/api/v1/query?{text}", timeout=5) as answer:
-            found: list[Any] = json.load(answer)["data"]["result"]
+        with urllib.request.urlopen(f"{url}/api/v1/query?{text}", timeout=5) as response:
+            found: list[Any] = json.load(response)["data"]["result"]
             return found
     except OSError:
         return []
 
 
-def test_a_real_prometheus_scrapes_the_monitor_and_answers_the_dashboard(
+def test_a_real_prometheus_scrapes_the_monitor_and_has_data_for_the_dashboard(
     rig: Rig, tmp_path: Path
 ) -> None:
-    target = rig._address(rig.monitor, rig.network.name) + ":8090"
+    target = rig.ip_address(rig.monitor, rig.network.name) + ":8090"
     with prometheus(tmp_path, target) as url:
         wait_for(lambda: query(url, "up == 1") or None, lambda: "the monitor was not scraped")
         (up,) = query(url, 'monitor_probe_up{service="phi"}')
         assert up["value"][1] == "1"
         (restarts,) = query(url, 'monitor_restarts_total{service="phi"}')
         assert restarts["value"][1] == "1"
-        with urllib.request.urlopen(f"{url}/api/v1/rules", timeout=5) as answer:
-            groups = json.load(answer)["data"]["groups"]
+        with urllib.request.urlopen(f"{url}/api/v1/rules", timeout=5) as response:
+            groups = json.load(response)["data"]["groups"]
         assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
         wait_for(
             lambda: query(url, "rate(monitor_checks_total[10s]) > 0") or None,

@@ -52,8 +52,8 @@ async def test_external_requests_use_the_proxy(
 ) -> None:
     async with serving(hook=(200, {})) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        answer = await http_clients(external=True).post("http://hooks.invalid/hook", 5, json={})
-        assert (answer.status, proxy.asked) == (200, ["/hook"])
+        response = await http_clients(external=True).post("http://hooks.invalid/hook", 5, json={})
+        assert (response.status, proxy.paths) == (200, ["/hook"])
 
 
 async def test_a_webhook_in_no_proxy_is_reached_directly(
@@ -152,9 +152,9 @@ async def test_the_program_checks_directly_and_sends_alerts_through_the_proxy(
         )
         running = asyncio.create_task(program.run(settings))
         try:
-            await asyncio.wait_for(proxy.is_asked("/beat"), 10)
-            await asyncio.wait_for(proxy.is_asked("/hook"), 10)
-            assert "/health" not in proxy.asked
+            await asyncio.wait_for(proxy.wait_for_request("/beat"), 10)
+            await asyncio.wait_for(proxy.wait_for_request("/hook"), 10)
+            assert "/health" not in proxy.paths
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

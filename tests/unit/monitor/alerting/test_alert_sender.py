@@ -13,7 +13,7 @@ from app.monitor.alerting.messages import Alert, duration, render
 from app.monitor.checks.http_client import HttpClient
 from app.monitor.decisions.records import Event, EventType
 from app.monitor.settings import AlertSettings, Service, WebhookFormat
-from tests.doubles.watched_service import FakeService, serving
+from tests.doubles.watched_service import WatchedService, serving
 from tests.unit.monitor.conftest import LogLines
 
 PHI = Service.model_validate({"name": "phi", "url": "http://phi"})
@@ -28,15 +28,15 @@ class Clock:
 
 
 class Mail:
-    """An alert_sender whose webhooks are paths of a fake service."""
+    """An alert_sender whose webhooks are paths of a service service."""
 
     def __init__(
-        self, folder: Path, fake: FakeService, http_client: HttpClient, **rules: object
+        self, folder: Path, service: WatchedService, http_client: HttpClient, **rules: object
     ) -> None:
-        self.folder, self.fake, self.http_client = folder, fake, http_client
+        self.folder, self.service, self.http_client = folder, service, http_client
         self.clock = Clock()
         self.file = folder / "hook"
-        self.file.write_text(f"{fake.url}/hook/secret-part\n")
+        self.file.write_text(f"{service.url}/hook/secret-part\n")
         hooks = [{"name": "ops", "format": "generic", "url_file": self.file}]
         self.rules = AlertSettings.model_validate(
             {"webhooks": hooks, "remind_every": 4 * HOUR} | rules
@@ -68,14 +68,14 @@ class Mail:
 
     @property
     def got(self) -> list[Any]:
-        return [alert for body in self.fake.bodies for alert in body["alerts"]]
+        return [alert for body in self.service.bodies for alert in body["alerts"]]
 
 
 @pytest.fixture
 async def mail(tmp_path: Path) -> AsyncIterator[Mail]:
     http_client = HttpClient.create()
-    async with serving(**{"hook/secret-part": (200, {})}) as fake:
-        yield Mail(tmp_path, fake, http_client)
+    async with serving(**{"hook/secret-part": (200, {})}) as service:
+        yield Mail(tmp_path, service, http_client)
     await http_client.close()
 
 
@@ -97,7 +97,7 @@ async def test_alerts_that_come_together_share_a_message(mail: Mail) -> None:
     for _ in range(5):
         mail.send(EventType.FAILED)
     await mail.alert_sender.process()
-    assert [len(body["alerts"]) for body in mail.fake.bodies] == [5]
+    assert [len(body["alerts"]) for body in mail.service.bodies] == [5]
 
 
 async def test_a_recovery_has_the_duration_of_the_failure(mail: Mail) -> None:
@@ -165,28 +165,28 @@ async def test_giving_up_keeps_the_start_of_the_problem(mail: Mail) -> None:
 
 
 async def test_a_failed_delivery_is_retried_with_a_growing_delay(mail: Mail) -> None:
-    mail.fake.answers["/hook/secret-part"] = (500, {})
+    mail.service.responses["/hook/secret-part"] = (500, {})
     mail.send(EventType.FAILED)
     await mail.pass_time(600, step=1)
-    attempts = len(mail.fake.bodies)
+    attempts = len(mail.service.bodies)
     assert 6 <= attempts <= 10, "after 2, 4, 8, ... seconds"
-    mail.fake.answers["/hook/secret-part"] = (200, {})
+    mail.service.responses["/hook/secret-part"] = (200, {})
     await mail.pass_time(1200, step=60)
-    assert len(mail.fake.bodies) == attempts + 1
+    assert len(mail.service.bodies) == attempts + 1
     assert mail.alert_sender.waiting == 0
     assert mail.alert_sender.sent == {("ops", "failed"): attempts, ("ops", "delivered"): 1}
 
 
 async def test_the_header_retry_after_is_respected(mail: Mail) -> None:
-    mail.fake.answers["/hook/secret-part"] = (429, {})
-    mail.fake.headers["Retry-After"] = "300"
+    mail.service.responses["/hook/secret-part"] = (429, {})
+    mail.service.headers["Retry-After"] = "300"
     mail.send(EventType.FAILED)
     await mail.pass_time(299, step=1)
-    assert len(mail.fake.bodies) == 1
+    assert len(mail.service.bodies) == 1
 
 
 async def test_a_message_that_cannot_be_delivered_for_a_day_is_dropped(mail: Mail) -> None:
-    mail.fake.answers["/hook/secret-part"] = (404, {})
+    mail.service.responses["/hook/secret-part"] = (404, {})
     mail.send(EventType.SETTLED)
     await mail.pass_time(25 * HOUR, step=300)
     assert mail.alert_sender.waiting == 0
@@ -194,11 +194,11 @@ async def test_a_message_that_cannot_be_delivered_for_a_day_is_dropped(mail: Mai
 
 
 async def test_the_outbox_survives_the_monitor(mail: Mail) -> None:
-    mail.fake.answers["/hook/secret-part"] = None
+    mail.service.responses["/hook/secret-part"] = None
     mail.alert_sender._http_client = _Broken()  # type: ignore[assignment]
     mail.send(EventType.FAILED)
     await mail.alert_sender.process()
-    mail.fake.answers["/hook/secret-part"] = (200, {})
+    mail.service.responses["/hook/secret-part"] = (200, {})
     mail.alert_sender = mail.make()
     await mail.pass_time(60)
     assert len(mail.got) == 1
@@ -213,7 +213,7 @@ class _Broken:
 
 
 async def test_the_outbox_is_bounded(mail: Mail) -> None:
-    mail.fake.answers["/hook/secret-part"] = (500, {})
+    mail.service.responses["/hook/secret-part"] = (500, {})
     for _ in range(OUTBOX_LIMIT + 50):
         mail.send(EventType.SETTLED)
         mail.alert_sender._queue_messages()

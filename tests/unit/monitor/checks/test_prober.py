@@ -9,7 +9,7 @@ from app.monitor.checks.http_client import RESPONSE_LIMIT, HttpClient
 from app.monitor.checks.prober import Prober
 from app.monitor.decisions.states import State, Verdict
 from app.monitor.settings import Expectation, Kind, Service, Thresholds
-from tests.doubles.watched_service import FakeService, serving
+from tests.doubles.watched_service import WatchedService, serving
 
 OK = (200, {"status": "ok"})
 LOADING = (503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}})
@@ -54,14 +54,14 @@ def prober(make_prober: MakeProber) -> Prober:
 
 
 async def check(
-    prober: Prober, fake: FakeService, kind: Kind, now: float = 0.0, url: str | None = None
+    prober: Prober, service: WatchedService, kind: Kind, now: float = 0.0, url: str | None = None
 ) -> Verdict:
-    data = {"name": "a", "kind": kind, "url": url or fake.url}
+    data = {"name": "a", "kind": kind, "url": url or service.url}
     return await prober.check(Service.model_validate(data), now)
 
 
 @pytest.mark.parametrize(
-    ("answer", "expect", "state", "reason"),
+    ("response", "expect", "state", "reason"),
     [
         (OK, Expectation(), State.OK, "HTTP 200"),
         ((204, ""), Expectation(status=(200, 204)), State.OK, "HTTP 204"),
@@ -86,10 +86,10 @@ async def check(
     ],
 )
 async def test_a_response_is_judged_by_status_body_and_time(
-    prober: Prober, answer: tuple[int, object], expect: Expectation, state: State, reason: str
+    prober: Prober, response: tuple[int, object], expect: Expectation, state: State, reason: str
 ) -> None:
-    async with serving(health=answer) as fake:
-        data = {"name": "a", "url": f"{fake.url}/health", "expect": expect}
+    async with serving(health=response) as service:
+        data = {"name": "a", "url": f"{service.url}/health", "expect": expect}
         verdict = await prober.check(Service.model_validate(data), 0.0)
     assert (verdict.state, reason in verdict.reason) == (state, True), verdict
 
@@ -97,10 +97,10 @@ async def test_a_response_is_judged_by_status_body_and_time(
 async def test_failures_of_the_network_have_different_codes(
     prober: Prober, make_prober: MakeProber
 ) -> None:
-    async with serving(health=None) as fake:
-        hang = await check(make_prober(0.2), fake, Kind.CHAT)
-    refused = await check(prober, fake, Kind.CHAT)
-    unknown = await check(prober, FakeService("http://nowhere.invalid"), Kind.CHAT)
+    async with serving(health=None) as service:
+        hang = await check(make_prober(0.2), service, Kind.CHAT)
+    refused = await check(prober, service, Kind.CHAT)
+    unknown = await check(prober, WatchedService("http://nowhere.invalid"), Kind.CHAT)
     assert [(found.code, found.unreachable) for found in (hang, refused, unknown)] == [
         ("timeout", True),
         ("refused", False),
@@ -109,67 +109,69 @@ async def test_failures_of_the_network_have_different_codes(
 
 
 async def test_an_endless_response_is_read_up_to_a_limit(prober: Prober) -> None:
-    async with serving(health=(200, "x" * (4 * RESPONSE_LIMIT))) as fake:
-        assert (await check(prober, fake, Kind.HTTP, url=f"{fake.url}/health")).state is State.OK
+    async with serving(health=(200, "x" * (4 * RESPONSE_LIMIT))) as service:
+        assert (
+            await check(prober, service, Kind.HTTP, url=f"{service.url}/health")
+        ).state is State.OK
 
 
 async def test_a_chat_is_down_by_itself_or_not_ready_because_of_others(prober: Prober) -> None:
-    async with serving(health=(500, "")) as fake:
-        assert not (await check(prober, fake, Kind.CHAT)).excusable
-    async with serving(health=OK, ready=(503, {"reason": "no model answers"})) as fake:
-        verdict = await check(prober, fake, Kind.CHAT)
+    async with serving(health=(500, "")) as service:
+        assert not (await check(prober, service, Kind.CHAT)).excusable
+    async with serving(health=OK, ready=(503, {"reason": "no model answers"})) as service:
+        verdict = await check(prober, service, Kind.CHAT)
         assert (verdict.state, verdict.excusable) == (State.DOWN, True)
         assert "no model answers" in verdict.reason
-        fake.answers["/ready"] = OK
-        assert (await check(prober, fake, Kind.CHAT)).state is State.OK
+        service.responses["/ready"] = OK
+        assert (await check(prober, service, Kind.CHAT)).state is State.OK
 
 
 @pytest.mark.parametrize(
-    ("answer", "state", "code"),
+    ("response", "state", "code"),
     [
         ((200, {"status": 200, "readyConnections": 4}), State.OK, "ok"),
         ((503, {"status": 503, "readyConnections": 0}), State.DOWN, "no_edge"),
         ((404, "not found"), State.DOWN, "http_404"),
     ],
 )
-async def test_a_connector_is_asked_for_its_edge_connections(
-    prober: Prober, answer: tuple[int, object], state: State, code: str
+async def test_a_connector_is_checked_by_its_edge_connections(
+    prober: Prober, response: tuple[int, object], state: State, code: str
 ) -> None:
-    async with serving(ready=answer) as fake:
-        verdict = await check(prober, fake, Kind.CONNECTOR)
+    async with serving(ready=response) as service:
+        verdict = await check(prober, service, Kind.CONNECTOR)
     assert (verdict.state, verdict.code) == (state, code)
 
 
 async def test_an_idle_model_is_tested_with_one_token_at_the_set_rate(prober: Prober) -> None:
-    async with serving(health=OK, slots=slots(False), metrics=metrics(5)) as fake:
-        fake.answers["/completion"] = (200, {"content": "a"})
+    async with serving(health=OK, slots=slots(False), metrics=metrics(5)) as service:
+        service.responses["/completion"] = (200, {"content": "a"})
         for now in range(0, 1900, 30):
-            assert (await check(prober, fake, Kind.INFERENCE, float(now))).state is State.OK
-        assert fake.asked.count("/completion") == 4, "at 0, 600, 1200 and 1800 s"
+            assert (await check(prober, service, Kind.INFERENCE, float(now))).state is State.OK
+        assert service.paths.count("/completion") == 4, "at 0, 600, 1200 and 1800 s"
 
 
 async def test_real_use_makes_the_test_unnecessary(prober: Prober) -> None:
-    async with serving(health=OK, slots=slots(False), metrics=metrics(0)) as fake:
-        fake.answers["/completion"] = (200, {"content": "a"})
+    async with serving(health=OK, slots=slots(False), metrics=metrics(0)) as service:
+        service.responses["/completion"] = (200, {"content": "a"})
         for now in range(0, 1900, 30):
-            fake.answers["/metrics"] = metrics(now)
-            await check(prober, fake, Kind.INFERENCE, float(now))
-        assert fake.asked.count("/completion") == 1
+            service.responses["/metrics"] = metrics(now)
+            await check(prober, service, Kind.INFERENCE, float(now))
+        assert service.paths.count("/completion") == 1
 
 
-@pytest.mark.parametrize("answer", [None, (500, {"error": {"message": "decode failed"}})])
+@pytest.mark.parametrize("response", [None, (500, {"error": {"message": "decode failed"}})])
 async def test_health_200_without_tokens_is_stalled(
-    make_prober: MakeProber, answer: tuple[int, object] | None
+    make_prober: MakeProber, response: tuple[int, object] | None
 ) -> None:
     prober = make_prober(1)
-    async with serving(health=OK, slots=slots(False), completion=answer) as fake:
-        verdict = await check(prober, fake, Kind.INFERENCE)
+    async with serving(health=OK, slots=slots(False), completion=response) as service:
+        verdict = await check(prober, service, Kind.INFERENCE)
     assert (verdict.state, verdict.code) == (State.STALLED, "no_token")
 
 
 async def test_a_test_that_waits_behind_real_work_is_not_a_failure(prober: Prober) -> None:
-    async with serving(health=OK, slots=slots(False), completion=(503, {})) as fake:
-        assert (await check(prober, fake, Kind.INFERENCE)).state is State.BUSY
+    async with serving(health=OK, slots=slots(False), completion=(503, {})) as service:
+        assert (await check(prober, service, Kind.INFERENCE)).state is State.BUSY
 
 
 @pytest.mark.parametrize(
@@ -187,10 +189,12 @@ async def test_a_test_without_response_is_not_excused_by_its_own_slot(
     make_prober: MakeProber, work: list[object], counted: int, state: State
 ) -> None:
     prober = make_prober(0.5)
-    async with serving(health=OK, slots=slots(False), metrics=metrics(5), completion=None) as fake:
-        checking = asyncio.create_task(check(prober, fake, Kind.INFERENCE))
-        await fake.is_asked("/completion")
-        fake.answers |= {"/slots": (200, work), "/metrics": metrics(counted)}
+    async with serving(
+        health=OK, slots=slots(False), metrics=metrics(5), completion=None
+    ) as service:
+        checking = asyncio.create_task(check(prober, service, Kind.INFERENCE))
+        await service.wait_for_request("/completion")
+        service.responses |= {"/slots": (200, work), "/metrics": metrics(counted)}
         assert (await checking).state is state
 
 
@@ -198,70 +202,70 @@ async def test_a_test_without_response_is_not_excused_by_its_own_slot(
 async def test_if_tasks_change_without_work_the_counter_decides(
     prober: Prober, grows: bool, last: State
 ) -> None:
-    async with serving(health=OK) as fake:
+    async with serving(health=OK) as service:
         for now in range(0, 300, 30):
-            fake.answers["/slots"] = slots(True, task=now)
-            fake.answers["/metrics"] = metrics(5 + now * grows)
-            verdict = await check(prober, fake, Kind.INFERENCE, float(now))
+            service.responses["/slots"] = slots(True, task=now)
+            service.responses["/metrics"] = metrics(5 + now * grows)
+            verdict = await check(prober, service, Kind.INFERENCE, float(now))
     assert verdict.state is last
 
 
 async def test_a_model_that_was_gone_has_its_full_time_again(prober: Prober) -> None:
-    async with serving(health=OK, slots=slots(True)) as fake:
-        await check(prober, fake, Kind.INFERENCE)
-    assert (await check(prober, fake, Kind.INFERENCE, 150.0)).code == "refused"
-    async with serving(health=OK, slots=slots(True, task=2)) as fake:
-        assert (await check(prober, fake, Kind.INFERENCE, 300.0)).state is State.BUSY
+    async with serving(health=OK, slots=slots(True)) as service:
+        await check(prober, service, Kind.INFERENCE)
+    assert (await check(prober, service, Kind.INFERENCE, 150.0)).code == "refused"
+    async with serving(health=OK, slots=slots(True, task=2)) as service:
+        assert (await check(prober, service, Kind.INFERENCE, 300.0)).state is State.BUSY
 
 
 async def test_a_busy_model_is_never_tested(prober: Prober) -> None:
-    async with serving(health=OK, slots=slots(True), metrics=metrics(1)) as fake:
+    async with serving(health=OK, slots=slots(True), metrics=metrics(1)) as service:
         for now in range(0, 100, 30):
-            fake.answers["/slots"] = slots(True, decoded=now)
-            assert (await check(prober, fake, Kind.INFERENCE, float(now))).state is State.BUSY
-        assert set(fake.asked) == {"/slots"}
+            service.responses["/slots"] = slots(True, decoded=now)
+            assert (await check(prober, service, Kind.INFERENCE, float(now))).state is State.BUSY
+        assert set(service.paths) == {"/slots"}
 
 
 async def test_a_busy_model_without_progress_is_stalled(prober: Prober) -> None:
-    async with serving(health=OK, slots=slots(True, 3), metrics=metrics(9)) as fake:
+    async with serving(health=OK, slots=slots(True, 3), metrics=metrics(9)) as service:
         states = [
-            (await check(prober, fake, Kind.INFERENCE, float(now))).state for now in (0, 60, 121)
+            (await check(prober, service, Kind.INFERENCE, float(now))).state for now in (0, 60, 121)
         ]
     assert states == [State.BUSY, State.BUSY, State.STALLED]
 
 
 async def test_a_hung_work_loop_is_found_behind_a_healthy_response(make_prober: MakeProber) -> None:
     prober = make_prober(1)
-    async with serving(health=OK, slots=None, metrics=None) as fake:
-        found = [await check(prober, fake, Kind.INFERENCE, float(now)) for now in (0, 121)]
+    async with serving(health=OK, slots=None, metrics=None) as service:
+        found = [await check(prober, service, Kind.INFERENCE, float(now)) for now in (0, 121)]
     assert [verdict.state for verdict in found] == [State.BUSY, State.STALLED]
 
 
 async def test_a_server_without_slots_is_judged_by_its_counters(prober: Prober) -> None:
     text = "llamacpp:requests_processing 1\nllamacpp:n_decode_total 7\n"
-    async with serving(health=OK, slots=(501, {}), metrics=(200, text)) as fake:
-        found = [await check(prober, fake, Kind.INFERENCE, float(now)) for now in (0, 60, 121)]
+    async with serving(health=OK, slots=(501, {}), metrics=(200, text)) as service:
+        found = [await check(prober, service, Kind.INFERENCE, float(now)) for now in (0, 60, 121)]
     assert [verdict.state for verdict in found] == [State.BUSY, State.BUSY, State.STALLED]
 
 
 @pytest.mark.parametrize("number", ["four", "NaN"])
 async def test_malformed_counters_do_not_break_the_check(prober: Prober, number: str) -> None:
     text = f"llamacpp:requests_processing {number}\nllamacpp:n_decode_total {number}\n"
-    async with serving(health=OK, slots=(501, {}), metrics=(200, text)) as fake:
-        fake.answers["/completion"] = (200, {"content": "a"})
-        assert (await check(prober, fake, Kind.INFERENCE)).state is State.OK
+    async with serving(health=OK, slots=(501, {}), metrics=(200, text)) as service:
+        service.responses["/completion"] = (200, {"content": "a"})
+        assert (await check(prober, service, Kind.INFERENCE)).state is State.OK
 
 
 async def test_loading_a_model_is_not_a_failure_and_sends_no_more_requests(prober: Prober) -> None:
-    async with serving(health=LOADING, slots=LOADING) as fake:
-        assert (await check(prober, fake, Kind.INFERENCE)).state is State.LOADING
-        assert fake.asked == ["/slots", "/health"]
+    async with serving(health=LOADING, slots=LOADING) as service:
+        assert (await check(prober, service, Kind.INFERENCE)).state is State.LOADING
+        assert service.paths == ["/slots", "/health"]
 
 
 async def test_a_port_that_accepts_connections_is_ok(prober: Prober) -> None:
-    async with serving() as fake:
-        address = fake.url.replace("http:", "tcp:")
-        verdict = await check(prober, fake, Kind.TCP, url=address)
+    async with serving() as service:
+        address = service.url.replace("http:", "tcp:")
+        verdict = await check(prober, service, Kind.TCP, url=address)
         assert (verdict.state, verdict.code) == (State.OK, "ok")
-    verdict = await check(prober, fake, Kind.TCP, url=address)
+    verdict = await check(prober, service, Kind.TCP, url=address)
     assert (verdict.state, verdict.code) == (State.DOWN, "refused")

@@ -160,7 +160,7 @@ def test_a_malformed_counter_is_none(number: str) -> None:
     assert read_counter(text, ("n_decode_total", "prompt_tokens_total")) == 3
 
 
-@pytest.mark.parametrize("answer", [{}, None, "busy", [1]])
-def test_a_response_without_a_list_of_slots_is_refused(answer: object) -> None:
+@pytest.mark.parametrize("response", [{}, None, "busy", [1]])
+def test_a_response_without_a_list_of_slots_is_refused(response: object) -> None:
     with pytest.raises(ValueError, match="list of slots"):
-        read_slots(answer)
+        read_slots(response)

@@ -41,7 +41,7 @@ def test_the_backoff_doubles_up_to_its_maximum_with_jitter_to_both_sides() -> No
         (0, 0.0, 24),
         (0, 1.0, 36),
     ]:
-        pending = PendingRestart(0, 0, 0, False, "refused", "connection refused")
+        pending = PendingRestart(0, 0, False, "refused", "connection refused")
         record = replace(healthy().record, pending=pending, streak=streak)
         step = apply_restart_result(
             record, "phi", RestartResult(RestartOutcome.RESTARTED), policy, 500.0, random_number
@@ -78,11 +78,9 @@ def test_each_outcome_has_its_delay_and_its_reason(
 
 
 def late_result(outcome: RestartOutcome) -> tuple[Scenario, ServiceRecord]:
-    """The answer comes when the service has recovered."""
+    """The result comes when the service has recovered."""
     scenario = healthy()
-    pending = PendingRestart(
-        scenario.now, scenario.now, scenario.now, False, "refused", "connection refused"
-    )
+    pending = PendingRestart(scenario.now, scenario.now, False, "refused", "connection refused")
     scenario.record = replace(scenario.record, pending=pending)
     before = scenario.record
     scenario.outcome = outcome
@@ -150,7 +148,7 @@ def test_each_kind_of_failed_restart_is_alerted_once_even_if_its_text_changes() 
     scenario = broken(outcome=RestartOutcome.WAIT)
     for number in range(24 * 120):
         outcome = FAILING[number % 3]
-        pending = PendingRestart(0, 0, 0, False, "refused", "connection refused")
+        pending = PendingRestart(0, 0, False, "refused", "connection refused")
         record = replace(scenario.record, pending=pending)
         result = RestartResult(outcome, f"error {number}")
         step = apply_restart_result(record, "phi", result, POLICY, scenario.now, 0.5)
@@ -171,7 +169,7 @@ def test_each_kind_of_failed_restart_is_alerted_once_even_if_its_text_changes() 
 )
 def test_a_result_in_a_pause_is_alerted_after_it(outcome: RestartOutcome, alert: EventType) -> None:
     scenario = broken()
-    pending = PendingRestart(0, 0, 0, False, "refused", "connection refused")
+    pending = PendingRestart(0, 0, False, "refused", "connection refused")
     record = replace(scenario.record, pending=pending, not_before=0.0)
     step = apply_restart_result(
         record, "phi", RestartResult(outcome), POLICY, scenario.now, 0.5, paused=True

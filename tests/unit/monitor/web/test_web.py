@@ -15,9 +15,9 @@ from app.monitor.alerting.alert_sender import AlertSender
 from app.monitor.checks.http_client import HttpClient
 from app.monitor.decisions.records import Event, EventType, ServiceRecord
 from app.monitor.decisions.states import State
-from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Settings
 from app.monitor.store.history import History
+from app.monitor.watch import Watch
 from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
 
@@ -59,9 +59,9 @@ class Site:
             self.history.on_check(service, self.watch.records[name])
 
     async def text(self, path: str) -> str:
-        answer = await self.client.get(path)
-        assert answer.status == 200, path
-        return await answer.text()
+        response = await self.client.get(path)
+        assert response.status == 200, path
+        return await response.text()
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ async def test_a_healthy_stack_has_a_summary_of_one_sentence(site: Site) -> None
 
 
 async def test_the_page_has_no_script_and_allows_none(site: Site) -> None:
-    answer = await site.client.get("/")
-    assert "script" not in Text(await answer.text()).tags
-    policy = answer.headers["Content-Security-Policy"]
+    response = await site.client.get("/")
+    assert "script" not in Text(await response.text()).tags
+    policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 
@@ -194,9 +194,9 @@ async def test_metrics_can_be_parsed_and_have_states_and_restarts(site: Site) ->
 async def test_health_is_about_the_monitor_itself(site: Site) -> None:
     assert (await site.client.get("/health")).status == 200
     site.watch.state_writable = False
-    answer = await site.client.get("/health")
-    assert answer.status == 503
-    assert (await answer.json())["faults"] == ["its state cannot be saved"]
+    response = await site.client.get("/health")
+    assert response.status == 503
+    assert (await response.json())["faults"] == ["its state cannot be saved"]
     site.watch.state_writable = True
     site.watch.last_check_at -= 1000
     assert (await site.client.get("/health")).status == 503

@@ -15,8 +15,8 @@ from app.monitor.decisions.records import (
     RestartResult,
 )
 from app.monitor.decisions.states import State, Verdict
-from app.monitor.decisions.watch import Watch
 from app.monitor.settings import Service, Settings
+from app.monitor.watch import Watch
 from app.restarter.server import MAX_CONNECTIONS
 from tests.unit.monitor.conftest import LogLines
 
@@ -35,7 +35,7 @@ class Scripted:
         self.before_result: Callable[[], None] = lambda: None
         self.result = RestartResult(RestartOutcome.RESTARTED)
         self.checked: asyncio.Queue[str] = asyncio.Queue()
-        self.forgotten: list[str] = []
+        self.was_reset: list[str] = []
 
     async def check(self, service: Service, now: float) -> Verdict:
         self.checked.put_nowait(service.name)
@@ -44,8 +44,8 @@ class Scripted:
             raise verdict
         return verdict
 
-    def forget(self, service: Service) -> None:
-        self.forgotten.append(service.name)
+    def reset(self, service: Service) -> None:
+        self.was_reset.append(service.name)
 
     async def checks(self, name: str) -> None:
         """Wait until a service is checked."""
@@ -127,7 +127,7 @@ async def test_earlier_checks_are_dropped_after_a_restart(tmp_path: Path) -> Non
     watch = make(tmp_path, scripted, clock)
     scripted.verdicts["phi"] = REFUSED
     await rounds(watch, clock, 3)
-    assert scripted.forgotten == ["phi"]
+    assert scripted.was_reset == ["phi"]
 
 
 async def test_a_decision_is_saved_before_the_restart_is_requested(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 
 from app.monitor.decisions.after_check import apply_verdict
 from app.monitor.decisions.after_restart import apply_restart_result
-from app.monitor.decisions.event_log import log_check, log_event
 from app.monitor.decisions.pace import Pace, next_check_at
 from app.monitor.decisions.pauses import pause, resume
 from app.monitor.decisions.records import (
@@ -33,6 +32,7 @@ from app.monitor.decisions.records import (
     new_record,
 )
 from app.monitor.decisions.states import FAILED, State, Verdict
+from app.monitor.event_log import log_check, log_event
 from app.monitor.settings import Service, Settings
 from app.monitor.store.state_file import StateFile
 from app.shared.json_log import Log
@@ -58,7 +58,7 @@ class Checker(Protocol):
     async def check(self, service: Service, now: float) -> Verdict:
         """The verdict; raises nothing because of the service."""
 
-    def forget(self, service: Service) -> None:
+    def reset(self, service: Service) -> None:
         """Drop what earlier checks found: another process runs now."""
 
 
@@ -85,7 +85,7 @@ class CheckCounts:
 
 
 class Watch:
-    """Holds the record of every service, and changes it only by the rules of this package.
+    """Holds the record of every service, and changes it only by the rules in `decisions`.
 
     :param random_number: returns one from 0 to 1.
     :param listeners: called with each event.
@@ -265,7 +265,7 @@ class Watch:
                     paused=self.is_paused(service),
                 )
                 if result.outcome in (RestartOutcome.RESTARTED, RestartOutcome.FRESH):
-                    self._checker.forget(service)
+                    self._checker.reset(service)
                 self._apply(service, step)
             else:
                 self.records[service.name] = replace(record, pending=None)
