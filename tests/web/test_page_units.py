@@ -17,6 +17,10 @@ def test_the_types_fit(dist: Path) -> None:
     page_build.npm("run", "check")
 
 
+def test_format_and_lint_are_clean(dist: Path) -> None:
+    page_build.npm("run", "lint")
+
+
 def test_the_lock_file_pins_content_and_names_no_registry() -> None:
     lock = json.loads((page_build.WEB / "package-lock.json").read_text())
     packages = {name: entry for name, entry in lock["packages"].items() if name}

@@ -87,7 +87,7 @@ def test_runs_on_one_stack_are_serialized_and_not_cancelled() -> None:
         contents(PROJECT_ROOT / ".github" / "workflows" / f"{name}.yaml")["jobs"][job][
             "concurrency"
         ]
-        for name, job in (("deploy", "up"), ("drift", "look"))
+        for name, job in (("deploy", "up"), ("drift", "compare"))
     ]
     assert (
         locks[0]
@@ -97,3 +97,33 @@ def test_runs_on_one_stack_are_serialized_and_not_cancelled() -> None:
             "cancel-in-progress": False,
         }
     )
+
+
+def test_full_tests_wait_for_the_fast_checks() -> None:
+    jobs = contents(PROJECT_ROOT / ".github" / "workflows" / "test.yaml")["jobs"]
+    assert jobs["check"]["steps"][-1]["run"] == "./dev check"
+    assert jobs["everything"]["needs"] == "check"
+
+
+MANIFESTS = {
+    "pip": "*requirements*.in",
+    "npm": "package.json",
+    "docker": "*Dockerfile",
+    "gomod": "go.mod",
+}
+
+
+@pytest.mark.parametrize("ecosystem", MANIFESTS)
+def test_dependabot_updates_every_folder(ecosystem: str) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "--", f":(glob)**/{MANIFESTS[ecosystem]}"],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    folders = {f"/{Path(file).parent}".removesuffix("/.") or "/" for file in tracked}
+    updates = contents(PROJECT_ROOT / ".github" / "dependabot.yml")["updates"]
+    (update,) = [one for one in updates if one["package-ecosystem"] == ecosystem]
+    assert folders
+    assert folders <= set(update.get("directories") or [update["directory"]])

@@ -4,7 +4,8 @@ import type { ChatRequest } from "../src/domain/prompt";
 import { ChatError, type ChatEvent, streamChat } from "../src/gateway/chat";
 
 const REQUEST = { model: "m", messages: [], stream: true, stream_options: { include_usage: true } } as ChatRequest;
-const delta = (content: string): string => `data: ${JSON.stringify({ model: "m", choices: [{ delta: { content } }] })}\n\n`;
+const delta = (content: string): string =>
+  `data: ${JSON.stringify({ model: "m", choices: [{ delta: { content } }] })}\n\n`;
 const FINISH = 'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n';
 
 afterEach(() => vi.unstubAllGlobals());
@@ -41,7 +42,8 @@ test("a stream that just ends was lost", async () => {
 test("a server that falls silent was lost, and is told so", async () => {
   vi.useFakeTimers();
   const cancelled = vi.fn();
-  const start = (controller: ReadableStreamDefaultController): void => controller.enqueue(new TextEncoder().encode(delta("Hi")));
+  const start = (controller: ReadableStreamDefaultController): void =>
+    controller.enqueue(new TextEncoder().encode(delta("Hi")));
   const failure = failureOf(new Response(new ReadableStream({ start, cancel: cancelled })));
   await vi.advanceTimersByTimeAsync(60_000);
   expect(await failure).toMatchObject({ kind: "lost" });

@@ -20,7 +20,12 @@ import { messagesFor, requestFor } from "../src/domain/prompt";
 const empty = (): Conversation => newConversation(["a"], { system: "", sampling: DEFAULT_SAMPLING });
 
 /** Asks and has every model answer at once. */
-function talk(before: Conversation, text: string, models = ["a"], parent = path(before).at(-1)?.id ?? null): Conversation {
+function talk(
+  before: Conversation,
+  text: string,
+  models = ["a"],
+  parent = path(before).at(-1)?.id ?? null,
+): Conversation {
   const { conversation, turn } = ask(before, parent, text, models);
   return turn.lanes.reduce(
     (now, lane) => changeAnswer(now, lane.answers[0]!.id, { state: "done", text: `${lane.model} on ${text}` }),

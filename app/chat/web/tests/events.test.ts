@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import { EventParser, type ServerEvent } from "../src/gateway/events";
 
-const STREAM = ': queue {"position":1}\n\ndata: {"a":1}\n\ndata:two\ndata: lines\r\n\r\nid: 7\nevent: x\n\ndata: ä€😀\r\rdata: [DONE]\n\n';
+const STREAM =
+  ': queue {"position":1}\n\ndata: {"a":1}\n\ndata:two\ndata: lines\r\n\r\nid: 7\nevent: x\n\ndata: ä€😀\r\rdata: [DONE]\n\n';
 const EVENTS: ServerEvent[] = [
   { type: "comment", text: 'queue {"position":1}' },
   { type: "data", data: '{"a":1}' },

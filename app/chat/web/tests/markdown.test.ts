@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 import { blocksOf, parser } from "../src/markdown/parser";
 
 const html = (text: string): string =>
-  blocksOf(text, {}).map(({ tokens }) => parser.renderer.render(tokens, parser.options, {})).join("");
+  blocksOf(text, {})
+    .map(({ tokens }) => parser.renderer.render(tokens, parser.options, {}))
+    .join("");
 
 test.each([
   ["$x$", '<p><span class="math">x</span></p>\n'],
@@ -23,8 +25,9 @@ test("an image is a link to it", () => {
   expect(found).toContain('href="https://example.org/c.png"');
 });
 
-test.each(["javascript:x", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "//example.org"])("%j is no link", (address) =>
-  expect(html(`[x](${address})`)).not.toContain("<a"),
+test.each(["javascript:x", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "//example.org"])(
+  "%j is no link",
+  (address) => expect(html(`[x](${address})`)).not.toContain("<a"),
 );
 
 test("raw markup is text", () => expect(html("<b onclick=x>")).toBe("<p>&lt;b onclick=x&gt;</p>\n"));

@@ -4,7 +4,12 @@ import { type Conversation, DEFAULT_SAMPLING, ask, changeAnswer, newConversation
 import { match } from "../src/domain/search";
 
 function about(question: string, answer: string): Conversation {
-  const { conversation, turn } = ask(newConversation(["a"], { system: "", sampling: DEFAULT_SAMPLING }), null, question, ["a"]);
+  const { conversation, turn } = ask(
+    newConversation(["a"], { system: "", sampling: DEFAULT_SAMPLING }),
+    null,
+    question,
+    ["a"],
+  );
   return changeAnswer(conversation, turn.lanes[0]!.answers[0]!.id, { state: "done", text: answer });
 }
 

@@ -4,7 +4,9 @@ import { type Conversation, DEFAULT_SAMPLING, ask, changeAnswer, newConversation
 import { exportFile, importFile } from "../src/domain/transfer";
 
 function sample(): Conversation {
-  const { conversation, turn } = ask(newConversation(["a"], { system: "s", sampling: DEFAULT_SAMPLING }), null, "Hi", ["a"]);
+  const { conversation, turn } = ask(newConversation(["a"], { system: "s", sampling: DEFAULT_SAMPLING }), null, "Hi", [
+    "a",
+  ]);
   return changeAnswer(conversation, turn.lanes[0]!.answers[0]!.id, { state: "done", text: "Hello" });
 }
 
@@ -21,9 +23,17 @@ test.each<[string, (file: any) => unknown, string]>([
   ["a newer version", (file) => ({ ...file, version: 2 }), "version 2"],
   ["a wrong type", (file) => ((file.conversations[0].title = 1), file), "conversations.0.title"],
   ["a hostile id", (file) => ((file.conversations[0].id = "../../x"), file), "conversations.0.id"],
-  ["no answers", (file) => ((file.conversations[0].turns[0].lanes[0].answers = []), file), "conversations.0.turns.0.lanes.0.answers"],
+  [
+    "no answers",
+    (file) => ((file.conversations[0].turns[0].lanes[0].answers = []), file),
+    "conversations.0.turns.0.lanes.0.answers",
+  ],
   ["an orphan", (file) => ((file.conversations[0].turns[0].parent = "x"), file), "conversations.0.turns.0.parent"],
-  ["too hot", (file) => ((file.conversations[0].sampling.temperature = 9), file), "conversations.0.sampling.temperature"],
+  [
+    "too hot",
+    (file) => ((file.conversations[0].sampling.temperature = 9), file),
+    "conversations.0.sampling.temperature",
+  ],
 ])("%s is refused", (_name, spoil, words) => {
   const source = JSON.stringify(spoil(JSON.parse(exportFile([sample()])))) ?? "{";
   expect(() => importFile(source)).toThrow(words);

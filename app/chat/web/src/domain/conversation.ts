@@ -154,8 +154,7 @@ export function allAnswers(conversation: Conversation): Answer[] {
   return conversation.turns.flatMap((turn) => turn.lanes.flatMap((lane) => lane.answers));
 }
 
-export const isRunning = (answer: Answer): boolean =>
-  answer.state === "waiting" || answer.state === "streaming";
+export const isRunning = (answer: Answer): boolean => answer.state === "waiting" || answer.state === "streaming";
 
 const TITLE_LENGTH = 60;
 
@@ -219,18 +218,17 @@ export function askAgain(
     answers: [...lane.answers, answer],
     shown: lane.answers.length,
   });
-  return { answer, conversation: touched(mapTurn(conversation, turnId, (turn) => mapLane(turn, model, add)), {}) };
+  return {
+    answer,
+    conversation: touched(
+      mapTurn(conversation, turnId, (turn) => mapLane(turn, model, add)),
+      {},
+    ),
+  };
 }
 
-export function showAnswer(
-  conversation: Conversation,
-  turnId: string,
-  model: string,
-  index: number,
-): Conversation {
-  return mapTurn(conversation, turnId, (turn) =>
-    mapLane(turn, model, (lane) => ({ ...lane, shown: index })),
-  );
+export function showAnswer(conversation: Conversation, turnId: string, model: string, index: number): Conversation {
+  return mapTurn(conversation, turnId, (turn) => mapLane(turn, model, (lane) => ({ ...lane, shown: index })));
 }
 
 export function showTurn(conversation: Conversation, turn: Turn): Conversation {
@@ -241,18 +239,12 @@ export function vote(conversation: Conversation, turnId: string, choice: string)
   return mapTurn(conversation, turnId, (turn) => ({ ...turn, vote: choice }));
 }
 
-export function changeAnswer(
-  conversation: Conversation,
-  answerId: string,
-  change: Partial<Answer>,
-): Conversation {
+export function changeAnswer(conversation: Conversation, answerId: string, change: Partial<Answer>): Conversation {
   const inLane = (lane: Lane): Lane =>
     lane.answers.some((answer) => answer.id === answerId)
       ? {
           ...lane,
-          answers: lane.answers.map((answer) =>
-            answer.id === answerId ? { ...answer, ...change } : answer,
-          ),
+          answers: lane.answers.map((answer) => (answer.id === answerId ? { ...answer, ...change } : answer)),
         }
       : lane;
   return touched(conversation, {

@@ -30,12 +30,7 @@ function remembered(turn: Turn, model: string): string {
  * The messages up to and including the question `turnId`. `partial` is what a cut answer already
  * said: as a last message of the assistant, llama-server goes on from it.
  */
-export function messagesFor(
-  conversation: Conversation,
-  turnId: string,
-  model: string,
-  partial = "",
-): Message[] {
+export function messagesFor(conversation: Conversation, turnId: string, model: string, partial = ""): Message[] {
   const messages: Message[] = [];
   if (conversation.system.trim()) messages.push({ role: "system", content: conversation.system });
   for (const turn of path(conversation)) {
@@ -48,12 +43,7 @@ export function messagesFor(
   return messages;
 }
 
-export function requestFor(
-  conversation: Conversation,
-  turnId: string,
-  model: string,
-  partial = "",
-): ChatRequest {
+export function requestFor(conversation: Conversation, turnId: string, model: string, partial = ""): ChatRequest {
   const { temperature, topP, maxTokens, seed } = conversation.sampling;
   return {
     model,

@@ -29,5 +29,4 @@ export function splitThinking(text: string, reasoning = ""): Parts {
   return { thinking: reasoning.trim(), answer: text, closed: text !== "" || reasoning === "" };
 }
 
-const join = (first: string, second: string): string =>
-  [first.trim(), second.trim()].filter(Boolean).join("\n\n");
+const join = (first: string, second: string): string => [first.trim(), second.trim()].filter(Boolean).join("\n\n");

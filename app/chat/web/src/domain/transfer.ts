@@ -107,9 +107,7 @@ function parseJson(source: string): unknown {
     throw new ImportError(`This is not an export of this page: its "format" is not "${FORMAT}".`);
   }
   if (found.version !== VERSION) {
-    throw new ImportError(
-      `The file has version ${JSON.stringify(found.version)}; this page reads version ${VERSION}.`,
-    );
+    throw new ImportError(`The file has version ${JSON.stringify(found.version)}; this page reads version ${VERSION}.`);
   }
   return value;
 }

@@ -31,8 +31,7 @@ interface Chunk {
 }
 
 /** Headers that prove who asks; none without a key. */
-export const authorization = (key: string): Record<string, string> =>
-  key ? { Authorization: `Bearer ${key}` } : {};
+export const authorization = (key: string): Record<string, string> => (key ? { Authorization: `Bearer ${key}` } : {});
 
 /**
  * Streams an answer. Ends normally only when the server said that the answer is complete; throws

@@ -46,10 +46,7 @@ export class EventParser {
  * The events of a response. A server that lives sends at least a comment every few seconds; when it says
  * nothing at all for `silenceMs`, this throws.
  */
-export async function* serverEvents(
-  body: ReadableStream<Uint8Array>,
-  silenceMs: number,
-): AsyncGenerator<ServerEvent> {
+export async function* serverEvents(body: ReadableStream<Uint8Array>, silenceMs: number): AsyncGenerator<ServerEvent> {
   const parser = new EventParser();
   const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
   try {

@@ -12,10 +12,8 @@ export function mathPlugin(md: MarkdownIt): void {
     alt: ["paragraph", "reference", "blockquote", "list"],
   });
   const { escapeHtml } = md.utils;
-  md.renderer.rules["math_inline"] = (tokens, at) =>
-    `<span class="math">${escapeHtml(tokens[at]!.content)}</span>`;
-  md.renderer.rules["math_block"] = (tokens, at) =>
-    `<div class="math">${escapeHtml(tokens[at]!.content)}</div>\n`;
+  md.renderer.rules["math_inline"] = (tokens, at) => `<span class="math">${escapeHtml(tokens[at]!.content)}</span>`;
+  md.renderer.rules["math_block"] = (tokens, at) => `<div class="math">${escapeHtml(tokens[at]!.content)}</div>\n`;
 }
 
 function inlineRule(state: StateInline, silent: boolean): boolean {
@@ -62,8 +60,7 @@ function dollarEnd(src: string, pos: number): Span | null {
 }
 
 function blockRule(state: StateBlock, startLine: number, endLine: number, silent: boolean): boolean {
-  const line = (at: number): string =>
-    state.src.slice(state.bMarks[at]! + state.tShift[at]!, state.eMarks[at]!);
+  const line = (at: number): string => state.src.slice(state.bMarks[at]! + state.tShift[at]!, state.eMarks[at]!);
   if (state.sCount[startLine]! - state.blkIndent >= 4) return false;
   const first = line(startLine);
   const marks = BLOCKS.find(([open]) => first.startsWith(open));

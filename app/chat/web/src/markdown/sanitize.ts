@@ -2,8 +2,31 @@
 import createPurify from "dompurify";
 
 const TAGS = [
-  "a", "blockquote", "br", "code", "del", "div", "em", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
-  "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+  "a",
+  "blockquote",
+  "br",
+  "code",
+  "del",
+  "div",
+  "em",
+  "h4",
+  "h5",
+  "h6",
+  "hr",
+  "li",
+  "ol",
+  "p",
+  "pre",
+  "s",
+  "span",
+  "strong",
+  "table",
+  "tbody",
+  "td",
+  "th",
+  "thead",
+  "tr",
+  "ul",
 ];
 const PLAIN_ATTRIBUTES = ["class", "data-language", "rel", "start", "tabindex", "target"];
 const LINK = /^(?:https?:|mailto:)/i;

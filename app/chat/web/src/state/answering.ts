@@ -68,8 +68,7 @@ export class Arriving {
     else if (event.kind === "usage") {
       this.usage = event.tokens;
       this.serverRate = event.tokensPerSecond;
-    }
-    else {
+    } else {
       this.lastAt = performance.now();
       this.firstAt ??= this.lastAt;
       this.chunks += 1;
@@ -170,7 +169,10 @@ async function receive(one: Arriving, request: ReturnType<typeof requestFor>): P
     if (abort.aborted) return { state: "stopped", failure: null };
     if (!(error instanceof ChatError)) {
       console.error(error);
-      return { state: "failed", failure: { kind: "lost", message: "The page failed to read the answer.", retryAfter: null } };
+      return {
+        state: "failed",
+        failure: { kind: "lost", message: "The page failed to read the answer.", retryAfter: null },
+      };
     }
     if (error.failure.kind === "unauthorized") keyWanted.value = true;
     return { state: "failed", failure: error.failure };
@@ -234,7 +236,12 @@ export function resend(turn: Turn, text: string): void {
 export function regenerate(turn: Turn, model: string): void {
   const { id } = current.peek();
   if (path(current.peek()).at(-1)?.id !== turn.id) {
-    sendAfter(id, turn.parent, turn.text, turn.lanes.map((lane) => lane.model));
+    sendAfter(
+      id,
+      turn.parent,
+      turn.text,
+      turn.lanes.map((lane) => lane.model),
+    );
     return;
   }
   let again: Answer | null = null;

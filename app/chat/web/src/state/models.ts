@@ -72,7 +72,8 @@ export function conditionNamed(id: string): Condition {
 function autoCondition(): Condition {
   const lights = models.value.map((model) => conditionOf(model).light);
   const light = (["ready", "busy", "loading"] as const).find((one) => lights.includes(one)) ?? "down";
-  const label = light === "ready" ? "Ready" : light === "busy" ? "Busy" : light === "loading" ? "Loading" : "No model is up";
+  const label =
+    light === "ready" ? "Ready" : light === "busy" ? "Busy" : light === "loading" ? "Loading" : "No model is up";
   return { light, label, reason: null, advice: light === "down" ? "Try again later." : null };
 }
 

@@ -12,7 +12,14 @@ export const hrefOf = (id: string): string => `#/c/${id}`;
 /** The models named in the address, if any. */
 function modelsInAddress(): string[] | null {
   const value = new URLSearchParams(location.search).get("models");
-  const names = [...new Set((value ?? "").split(",").map((name) => name.trim()).filter(Boolean))];
+  const names = [
+    ...new Set(
+      (value ?? "")
+        .split(",")
+        .map((name) => name.trim())
+        .filter(Boolean),
+    ),
+  ];
   return names.length > 0 ? names.slice(0, MAX_MODELS) : null;
 }
 

@@ -1,6 +1,14 @@
 // One model's answer: thinking, text, what went wrong, figures, and what can be done with it.
 import { type ReadonlySignal, signal } from "@preact/signals";
-import { type Answer, type Failure, type Lane, type Turn, isRunning, showAnswer, shownAnswer } from "../domain/conversation";
+import {
+  type Answer,
+  type Failure,
+  type Lane,
+  type Turn,
+  isRunning,
+  showAnswer,
+  shownAnswer,
+} from "../domain/conversation";
 import { splitThinking } from "../domain/thinking";
 import { type Arriving, answering, arriving, continueAnswer, regenerate, stop } from "../state/answering";
 import { change, currentId } from "../state/chats";
@@ -29,7 +37,11 @@ export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) 
   const live = arriving.value.get(answer.id);
   const running = live !== undefined;
   return (
-    <article class={turn.vote === lane.model ? "answer preferred" : "answer"} aria-label={`Answer of ${name}`} aria-busy={running}>
+    <article
+      class={turn.vote === lane.model ? "answer preferred" : "answer"}
+      aria-label={`Answer of ${name}`}
+      aria-busy={running}
+    >
       <header class="answer-head">
         <h3>{name}</h3>
         {answer.servedBy && !hidden && answer.servedBy !== lane.model && (
@@ -66,11 +78,7 @@ function Body({ answer, live }: { answer: Answer; live: Arriving | undefined }) 
 function Waiting({ live }: { live: Arriving }) {
   const place = live.queue.value;
   const text =
-    place === null
-      ? "Reading your message"
-      : place === 1
-        ? "Next in the queue"
-        : `Number ${place} in the queue`;
+    place === null ? "Reading your message" : place === 1 ? "Next in the queue" : `Number ${place} in the queue`;
   return (
     <p class="waiting" role="status">
       <span class="pulse" aria-hidden="true" />

@@ -104,7 +104,8 @@ function Obstacle() {
   if (placeholders.length === 0) return null;
   return (
     <Note tone="info">
-      <strong>{placeholders.map(nameOf).join(", ")}: demo model.</strong> {placeholderText(placeholderFor(placeholders[0]!)!)}
+      <strong>{placeholders.map(nameOf).join(", ")}: demo model.</strong>{" "}
+      {placeholderText(placeholderFor(placeholders[0]!)!)}
     </Note>
   );
 }

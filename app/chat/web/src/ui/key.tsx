@@ -25,7 +25,14 @@ export function KeyPanel() {
         </p>
         <label class="field">
           <span class="field-name">Key</span>
-          <input ref={field} autofocus type="password" autocomplete="off" spellcheck={false} defaultValue={apiKey.value} />
+          <input
+            ref={field}
+            autofocus
+            type="password"
+            autocomplete="off"
+            spellcheck={false}
+            defaultValue={apiKey.value}
+          />
         </label>
         <label class="switch">
           <input ref={remember} type="checkbox" role="switch" defaultChecked={keyRemembered.value} />

@@ -48,7 +48,16 @@ export function MenuButton({ label, actions }: { label: string; actions: Action[
       <span ref={button} class="menu-anchor">
         <IconButton icon="more" label={label} popoverTarget={id} aria-haspopup="menu" />
       </span>
-      <div id={id} ref={menu} popover="auto" role="menu" aria-label={label} class="menu" onToggle={place} onKeyDown={move}>
+      <div
+        id={id}
+        ref={menu}
+        popover="auto"
+        role="menu"
+        aria-label={label}
+        class="menu"
+        onToggle={place}
+        onKeyDown={move}
+      >
         {actions.map((action) => (
           <button key={action.label} type="button" role="menuitem" onClick={() => choose(action)}>
             <Icon name={action.icon} />

@@ -84,7 +84,11 @@ export function ModelsPanel() {
 }
 
 function describe({ description, context, external }: ModelStatus): string {
-  const parts = [description, external ? "answers from outside this installation" : "", context ? `${context.toLocaleString("en")} tokens of context` : ""];
+  const parts = [
+    description,
+    external ? "answers from outside this installation" : "",
+    context ? `${context.toLocaleString("en")} tokens of context` : "",
+  ];
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -125,7 +129,9 @@ function Row({ id, description, condition, chosen, comparable, placeholder }: Ro
           class="compare-toggle"
           aria-pressed={picked && chosen.length > 1}
           aria-label={picked ? `Remove ${id} from the comparison` : `Compare with ${id}`}
-          title={full ? `At most ${MAX_MODELS} models` : picked ? "Remove from the comparison" : "Add to the comparison"}
+          title={
+            full ? `At most ${MAX_MODELS} models` : picked ? "Remove from the comparison" : "Add to the comparison"
+          }
           disabled={full || (picked && chosen.length === 1)}
           onClick={() => chooseModels(picked ? others : [...others, id])}
         >

@@ -14,11 +14,21 @@ export function Pager({ label, at, count, disabled = false, show }: Props) {
   if (count < 2) return null;
   return (
     <span class="pager" role="group" aria-label={`Versions: ${label}`}>
-      <IconButton icon="previous" label="Earlier version" disabled={disabled || at === 0} onClick={() => show(at - 1)} />
+      <IconButton
+        icon="previous"
+        label="Earlier version"
+        disabled={disabled || at === 0}
+        onClick={() => show(at - 1)}
+      />
       <span>
         {at + 1} / {count}
       </span>
-      <IconButton icon="next" label="Later version" disabled={disabled || at === count - 1} onClick={() => show(at + 1)} />
+      <IconButton
+        icon="next"
+        label="Later version"
+        disabled={disabled || at === count - 1}
+        onClick={() => show(at + 1)}
+      />
     </span>
   );
 }

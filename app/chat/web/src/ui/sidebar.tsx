@@ -38,7 +38,9 @@ export function Sidebar() {
         New chat
       </button>
       <nav class="conversations" aria-label="Conversations">
-        {headings.value.length === 0 && <p class="quiet">Your conversations will be kept here, in this browser only.</p>}
+        {headings.value.length === 0 && (
+          <p class="quiet">Your conversations will be kept here, in this browser only.</p>
+        )}
         {grouped(headings.value).map(([label, group]) => (
           <section key={label}>
             <h2>{label}</h2>
@@ -71,7 +73,10 @@ async function exportAll(): Promise<void> {
 }
 
 async function exportOne({ id, title }: Heading): Promise<void> {
-  const name = title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40);
+  const name = title
+    .replace(/[^\p{L}\p{N}]+/gu, "-")
+    .replace(/^-|-$/g, "")
+    .slice(0, 40);
   saveFile(`${name || "conversation"}.json`, await exportText(id));
 }
 

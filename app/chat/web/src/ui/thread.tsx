@@ -49,9 +49,11 @@ export function Thread() {
     <div class="thread-frame">
       <div ref={scroller} class="thread" tabIndex={-1}>
         <div ref={content} class="thread-content">
-          {turns.length === 0 ? <EmptyState /> : turns.map((turn, index) => (
-            <TurnView key={turn.id} turn={turn} last={index === turns.length - 1} />
-          ))}
+          {turns.length === 0 ? (
+            <EmptyState />
+          ) : (
+            turns.map((turn, index) => <TurnView key={turn.id} turn={turn} last={index === turns.length - 1} />)
+          )}
         </div>
       </div>
       {!following.value && (

@@ -32,7 +32,9 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
       </div>
       {hidden && <Ballot turn={turn} lanes={lanes} />}
       {compared && turn.vote !== null && (
-        <p class="quiet verdict">{turn.vote === TIE ? "You found them equally good." : `You preferred ${nameOf(turn.vote)}.`}</p>
+        <p class="quiet verdict">
+          {turn.vote === TIE ? "You found them equally good." : `You preferred ${nameOf(turn.vote)}.`}
+        </p>
       )}
     </section>
   );
@@ -79,7 +81,12 @@ function Question({ turn }: { turn: Turn }) {
           disabled={answering.value}
           show={(index) => change(current.peek().id, (now) => showTurn(now, all[index]!))}
         />
-        <IconButton icon="edit" label="Edit and resend" disabled={answering.value} onClick={() => (editing.value = turn.id)} />
+        <IconButton
+          icon="edit"
+          label="Edit and resend"
+          disabled={answering.value}
+          onClick={() => (editing.value = turn.id)}
+        />
       </div>
     </div>
   );
