@@ -18,8 +18,8 @@ from pydantic import TypeAdapter
 from app.monitor.alerting.messages import Alert, render
 from app.monitor.checks.http_client import HttpClient, NoResponse
 from app.monitor.decisions.records import Event, EventType
+from app.monitor.renamed_fields import formerly
 from app.monitor.settings import AlertSettings, Service, Webhook
-from app.monitor.store.renamed import formerly
 from app.monitor.store.state_file import StateFile
 from app.shared.json_log import Log
 

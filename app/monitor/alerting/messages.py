@@ -14,8 +14,8 @@ from typing import Annotated
 from pydantic import HttpUrl
 
 from app.monitor.decisions.records import EventType
+from app.monitor.renamed_fields import formerly
 from app.monitor.settings import WebhookFormat
-from app.monitor.store.renamed import formerly
 
 DISCORD_LIMIT = 2000
 SLACK_LIMIT = 4000

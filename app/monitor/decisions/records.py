@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Annotated
 
 from app.monitor.decisions.states import SERVING, State
+from app.monitor.renamed_fields import formerly
 from app.monitor.settings import RestartSettings, Thresholds
-from app.monitor.store.renamed import formerly
 
 JITTER = 0.2
 """Random share of a backoff, in both directions."""

@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 
 from app.monitor.decisions.records import Event, EventType, ServiceRecord, is_serving
 from app.monitor.decisions.states import State
+from app.monitor.renamed_fields import formerly
 from app.monitor.settings import Service
-from app.monitor.store.renamed import formerly
 from app.monitor.store.ring import DAY, DAYS, QUARTER, QUARTERS, RANK, Ring
 from app.monitor.store.state_file import Content, StateFile
 from app.shared.json_log import Log
