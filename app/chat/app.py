@@ -18,10 +18,10 @@ from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
 from app.chat.fleet.fleet import build_fleet
 from app.chat.fleet.health_watch import watch_health
+from app.chat.fleet.upstream import UpstreamClient
 from app.chat.middleware.browser_guard import BrowserGuard
 from app.chat.middleware.request_log import RequestLog
 from app.chat.openai.errors import install_error_handlers
-from app.chat.relay.upstream import UpstreamClient
 from app.chat.server.metrics import Metrics
 from app.chat.settings import GatewaySettings, Secrets
 

@@ -8,12 +8,7 @@ from typing import Any
 
 from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 
-from components.config.alerts import (
-    HEARTBEAT_KEY,
-    WEBHOOK_PREFIX,
-    alert_problems,
-    make_webhooks,
-)
+from components.config.alerts import HEARTBEAT_KEY, WEBHOOK_PREFIX, alert_problems, make_webhooks
 from components.config.files import stack_source
 from components.config.problems import Problem, Source
 from components.config.schema import Reading, read

@@ -9,11 +9,7 @@ from dataclasses import dataclass, field
 import pulumi
 from pulumi.runtime.config import is_config_secret
 
-from components.config.alerts import (
-    HEARTBEAT_KEY,
-    WEBHOOK_PREFIX,
-    Webhook,
-)
+from components.config.alerts import HEARTBEAT_KEY, WEBHOOK_PREFIX, Webhook
 from components.config.problems import Problem, Source, choices
 from components.config.stack_settings import PROJECT
 from components.config.tunnels import is_tunnel_token

@@ -10,9 +10,7 @@ from ipaddress import IPv4Network
 from components.config.model import Model
 from components.config.names import CARRIER, CONNECTOR, MONITOR, RESTARTER
 from components.config.network_access import NetworkAccess
-from components.config.orchestrator import (
-    OrchestratorKind,
-)
+from components.config.orchestrator import OrchestratorKind
 from components.config.problems import Source
 from components.config.stack_secrets import StackSecrets
 from components.config.stack_settings import PROJECT, StackSettings

@@ -7,12 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from components.config.orchestrator import not_running_problems
 from components.config.problems import Problem, Source, choices
-from components.config.tunnels import (
-    Access,
-    People,
-    TunnelMode,
-    TunnelSettings,
-)
+from components.config.tunnels import Access, People, TunnelMode, TunnelSettings
 from components.kinds.service import Service
 from components.plan.tunnels import TunnelWish, tunnel_wishes
 

@@ -13,11 +13,11 @@ from app.chat.access.keys import Caller, KeyRing
 from app.chat.api.model_status import describe, status
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
-from app.chat.middleware.request_record import RequestRecord, record_of
+from app.chat.fleet.upstream import UpstreamClient
 from app.chat.openai.errors import ApiError
-from app.chat.openai.generation_request import Task, read_request
 from app.chat.relay.exchange import Exchange
-from app.chat.relay.upstream import UpstreamClient
+from app.chat.relay.generation_request import Task, read_request
+from app.chat.request_record import RequestRecord, record_of
 from app.chat.server.metrics import CONTENT_TYPE, Metrics
 from app.chat.settings import GatewaySettings
 

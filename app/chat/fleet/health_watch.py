@@ -9,7 +9,7 @@ from app.chat.fleet.discovery import Watcher, watch_endpoint
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.replica import Health, Replica, State
-from app.chat.relay.upstream import UpstreamClient
+from app.chat.fleet.upstream import UpstreamClient
 from app.chat.settings import HealthChecks
 from app.shared.json_log import Log
 

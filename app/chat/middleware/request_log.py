@@ -7,7 +7,7 @@ import re
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.chat.middleware.request_record import RequestRecord, attach_record
+from app.chat.request_record import RequestRecord, attach_record
 from app.shared.json_log import Log
 
 _ID_HEADER = "x-request-id"

@@ -12,13 +12,7 @@ from starlette.types import Receive, Send
 
 from app.chat.fleet.pool import ModelPool, Ticket
 from app.chat.fleet.replica import Replica
-from app.chat.middleware.request_record import RequestRecord
-from app.chat.openai.errors import ApiError
-from app.chat.openai.generation_request import Task
-from app.chat.relay import sse
-from app.chat.relay.response_writer import DocumentWriter, EventStreamWriter, ResponseWriter
-from app.chat.relay.token_count import TokenCount
-from app.chat.relay.upstream import (
+from app.chat.fleet.upstream import (
     Retry,
     UpstreamClient,
     UpstreamFailure,
@@ -26,6 +20,12 @@ from app.chat.relay.upstream import (
     reported_error,
     unreachable,
 )
+from app.chat.openai import sse
+from app.chat.openai.errors import ApiError
+from app.chat.relay.generation_request import Task
+from app.chat.relay.response_writer import DocumentWriter, EventStreamWriter, ResponseWriter
+from app.chat.relay.token_count import TokenCount
+from app.chat.request_record import RequestRecord
 from app.chat.settings import GatewaySettings
 from app.shared.json_log import Log
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.chat.relay import sse
-from app.chat.relay.upstream import lost_upstream
+from app.chat.fleet.upstream import lost_upstream
+from app.chat.openai import sse
 
 _DOCUMENT_TYPES = {"chat.completion.chunk": "chat.completion"}
 

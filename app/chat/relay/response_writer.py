@@ -22,8 +22,8 @@ from typing import Protocol
 
 from starlette.types import Send
 
+from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
-from app.chat.relay import sse
 from app.chat.relay.response_assembly import ResponseAssembly
 from app.chat.settings import KeepAlive
 

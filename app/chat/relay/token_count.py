@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from app.chat.middleware.request_record import RequestRecord
-from app.chat.relay import sse
+from app.chat.openai import sse
+from app.chat.request_record import RequestRecord
 
 
 class TokenCount:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from app.chat.fleet.circuit_breaker import BreakerState
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.replica import State
-from app.chat.middleware.request_record import RequestRecord
+from app.chat.request_record import RequestRecord
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

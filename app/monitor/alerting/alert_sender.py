@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import TypeAdapter
 
 from app.monitor.alerting.messages import Alert, render
 from app.monitor.checks.http_client import HttpClient, NoResponse
 from app.monitor.decisions.records import Event, EventType
+from app.monitor.renamed_fields import formerly
 from app.monitor.settings import AlertSettings, Service, Webhook
 from app.monitor.store.state_file import StateFile
 from app.shared.json_log import Log
@@ -61,7 +63,9 @@ class AlertState:
 
     outbox: list[Message] = field(default_factory=list)
     open: dict[str, Alert] = field(default_factory=dict)
-    alerted_at: dict[str, float] = field(default_factory=dict)
+    alerted_at: Annotated[dict[str, float], formerly("alerted_at", "told_at")] = field(
+        default_factory=dict
+    )
 
 
 class AlertSender:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
 
 from pydantic import HttpUrl
 
 from app.monitor.decisions.records import EventType
+from app.monitor.renamed_fields import formerly
 from app.monitor.settings import WebhookFormat
 
 DISCORD_LIMIT = 2000
@@ -43,7 +45,7 @@ WORDS = {
 class Alert:
     """One alert. `opened_at`: start of the problem that a reminder or a recovery is about."""
 
-    type: EventType
+    type: Annotated[EventType, formerly("type", "happening")]
     service: str
     reason: str
     at: float

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Annotated
 
 from app.monitor.decisions.states import SERVING, State
+from app.monitor.renamed_fields import formerly
 from app.monitor.settings import RestartSettings, Thresholds
 
 JITTER = 0.2
@@ -117,7 +119,7 @@ class ServiceRecord:
     failures: int = 0
     successes: int = 0
     failing_since: float | None = None
-    loading_since: float | None = None
+    loading_since: Annotated[float | None, formerly("loading_since", "patient_since")] = None
     draining_since: float | None = None
     grace_until: float = 0.0
     changes: tuple[float, ...] = ()
@@ -129,7 +131,7 @@ class ServiceRecord:
     streak: int = 0
     not_before: float = 0.0
     attempts: int = 0
-    reported: tuple[RestartOutcome, ...] = ()
+    reported: Annotated[tuple[RestartOutcome, ...], formerly("reported", "told")] = ()
     pending: PendingRestart | None = None
     last_restart_at: float | None = None
     last_restart_code: str = ""

@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import TypeAdapter
 
 from app.monitor.decisions.records import Event, EventType, ServiceRecord, is_serving
 from app.monitor.decisions.states import State
+from app.monitor.renamed_fields import formerly
 from app.monitor.settings import Service
 from app.monitor.store.ring import DAY, DAYS, QUARTER, QUARTERS, RANK, Ring
 from app.monitor.store.state_file import Content, StateFile
@@ -38,7 +40,7 @@ class Note:
     """An event during an incident."""
 
     at: float
-    type: EventType
+    type: Annotated[EventType, formerly("type", "happening")]
     reason: str
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from app.chat.fleet.replica import Replica
-from app.chat.relay.upstream import UpstreamClient, UpstreamFailure, external_tls
+from app.chat.fleet.upstream import UpstreamClient, UpstreamFailure, external_tls
 from app.chat.settings import Secrets
 from tests.doubles.certificates import Company, company
 from tests.doubles.model_server import ModelServer

@@ -8,13 +8,7 @@ import re
 import pytest
 
 from toolchain.project import Project
-from toolchain.stack.machine_settings import (
-    ENGINE_REGISTRY,
-    MachineSettings,
-    Reached,
-    look,
-    scalar,
-)
+from toolchain.stack.machine_settings import ENGINE_REGISTRY, MachineSettings, Reached, look, scalar
 from toolchain.terminal.progress import Step
 
 HUB = "https://huggingface.co"

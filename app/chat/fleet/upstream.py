@@ -19,8 +19,8 @@ from typing import Any
 import aiohttp
 
 from app.chat.fleet.replica import UNKNOWN_HOST, Health, Replica, State
+from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
-from app.chat.relay import sse
 
 # llama-server closes idle connections after 5 s: do not reuse one shortly before.
 _KEEP_IDLE_SECONDS = 4.0
