@@ -1,4 +1,4 @@
-"""Every checkout has the same bytes, whatever `core.autocrlf` the git of its machine has."""
+"""Every checkout has the same bytes, independent of `core.autocrlf`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def git(*args: str, folder: Path = PROJECT_ROOT) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_no_tracked_text_file_has_the_line_ends_of_windows() -> None:
+def test_no_tracked_text_file_has_crlf() -> None:
     files = git("ls-files", "--eol").splitlines()
     assert len(files) > 100
     assert [file for file in files if file.startswith(("i/crlf", "i/mixed"))] == []
 
 
-def test_a_checkout_with_autocrlf_has_the_line_ends_of_linux(tmp_path: Path) -> None:
+def test_checkout_with_autocrlf_has_lf(tmp_path: Path) -> None:
     (tmp_path / ".gitattributes").write_bytes((PROJECT_ROOT / ".gitattributes").read_bytes())
     (tmp_path / "dev").write_bytes(b"#!/bin/sh\nexec true\n")
     (tmp_path / "page.png").write_bytes(b"\x89PNG\r\n\x1a\n\x00")

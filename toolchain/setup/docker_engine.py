@@ -92,24 +92,24 @@ class DockerEngine:
     def __init__(
         self,
         project: Project,
-        look: Callable[[], Facts] | None = None,
+        read_facts: Callable[[], Facts] | None = None,
         read_engine_info: ReadInfo = read_engine_info,
     ) -> None:
         self._log = project.step_logs / "docker-engine.log"
         # Not in the checkout: the engine is shared by all checkouts.
         self._daemon_log = Path("/var/log/dockerd-of-llm-stack.log")
-        self._look = look or observe
+        self._read_facts = read_facts or read_facts_of_machine
         self._read_engine_info = read_engine_info
 
     def find(self) -> Finding:
-        facts = self._look()
+        facts = self._read_facts()
         action = decide(facts)
         if action is Action.NONE:
             return Finding(True, f"version {facts.version} is running")
         return Finding(False, explain(facts) if action is Action.EXPLAIN else action.value)
 
     def make(self, step: Step) -> str:
-        facts = self._look()
+        facts = self._read_facts()
         action = decide(facts)
         if action is Action.EXPLAIN:
             raise SetupError(explain(facts))
@@ -117,7 +117,7 @@ class DockerEngine:
             self._install(facts, step)
             # With systemd, the package starts the service.
             action = Action.START_SERVICE if facts.systemd else Action.START_DAEMON
-            if self._look().version:
+            if self._read_facts().version:
                 action = Action.NONE
         if action is Action.START_SERVICE:
             self._systemctl("start", facts)
@@ -126,7 +126,7 @@ class DockerEngine:
             self._wait(step, daemon=self._start_daemon())
         if decide(facts) is Action.INSTALL:
             self._warn_of_the_version(step)
-        return f"version {self._look().version} is running"
+        return f"version {self._read_facts().version} is running"
 
     def _install(self, facts: Facts, step: Step) -> None:
         """Install the distribution's package, with the classic image store."""
@@ -166,7 +166,7 @@ class DockerEngine:
     def _wait(self, step: Step, daemon: subprocess.Popen[bytes] | None) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._look().version:
+            if self._read_facts().version:
                 return
             if daemon and daemon.poll() is not None:
                 raise SetupError(f"dockerd exited:\n{self._daemon_tail()}")
@@ -183,7 +183,7 @@ class DockerEngine:
         return f"{shown}The full output is in {self._daemon_log}."
 
 
-def observe() -> Facts:
+def read_facts_of_machine() -> Facts:
     """Read the state of this machine."""
     result = capture(["docker", "version", "--format", "{{.Server.Version}}"], timeout=20)
     host = os.environ.get("DOCKER_HOST", "")

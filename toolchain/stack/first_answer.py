@@ -45,7 +45,7 @@ class KeyNeeded(Exception):
     """The gateway requires an API key."""
 
 
-def wait(chat_url: str, step: Step, look: Callable[[], list[Container]]) -> Reply:
+def wait(chat_url: str, step: Step, list_containers: Callable[[], list[Container]]) -> Reply:
     """Retry until a completion streams; raises `SetupError` at the deadline or on a restart loop.
 
     Raises `NoModel` or `KeyNeeded` at once, since waiting changes neither.
@@ -58,7 +58,7 @@ def wait(chat_url: str, step: Step, look: Callable[[], list[Container]]) -> Repl
             return request_completion(chat_url)
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = explain(error)
-        present = look()
+        present = list_containers()
         failing = [one for one in present if one.restarts >= MAX_RESTARTS and not one.healthy]
         if failing:
             raise SetupError(f"{failing[0].name} does not start: {failing[0].condition}.")

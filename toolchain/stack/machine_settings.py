@@ -45,7 +45,7 @@ class MachineSetting:
         return f"{NAME}:{self.name}"
 
 
-def look(hub: str, probe: reachability.Probe = reachability.is_reachable) -> Reached:
+def probe_hosts(hub: str, probe: reachability.Probe = reachability.is_reachable) -> Reached:
     """Probe the hub and the registry in parallel: each may take seconds."""
     with ThreadPoolExecutor(2) as threads:
         results = threads.map(probe, (hub, ENGINE_REGISTRY))

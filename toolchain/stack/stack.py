@@ -13,7 +13,7 @@ from typing import Any
 from toolchain.project import DEV_STACK, NAME, Project
 from toolchain.stack import containers, model_hub
 from toolchain.stack.build_logs import BuildLogTail
-from toolchain.stack.machine_settings import MachineSettings, look
+from toolchain.stack.machine_settings import MachineSettings, probe_hosts
 from toolchain.stack.pulumi_command import PulumiCommand
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Progress, Step
@@ -121,7 +121,7 @@ class DevStack:
         step.note(f"checking {hub} and ghcr.io")
         if self._created:
             settings.use_proxy_of_shell(step)
-        settings.adapt(look(hub), hub, step)
+        settings.adapt(probe_hosts(hub), hub, step)
         step.already("up to date")
 
     def up(self) -> None:

@@ -116,9 +116,11 @@ def _verdict(preview: Preview) -> Iterator[str]:
     interrupted = preview.names("Container", "delete-replaced", "delete")
     if interrupted:
         yield f"- **Stops before its replacement starts:** {_list(interrupted)}"
-    beside = [n for n in preview.names("Container", "create-replacement") if "carrier" not in n]
-    if beside:
-        yield f"- Replaced while it keeps serving: {_list(beside)}"
+    uninterrupted = [
+        n for n in preview.names("Container", "create-replacement") if "carrier" not in n
+    ]
+    if uninterrupted:
+        yield f"- Replaced while it keeps serving: {_list(uninterrupted)}"
     new = [name for name in preview.names("Container", "create") if "carrier" not in name]
     if new:
         yield f"- New: {_list(new)}"

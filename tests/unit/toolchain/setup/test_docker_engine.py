@@ -89,9 +89,9 @@ class Installation:
         )
 
     def engine(self, project: Project) -> DockerEngine:
-        return DockerEngine(project, self._look, lambda: {"ServerVersion": self.version})
+        return DockerEngine(project, self._read_facts, lambda: {"ServerVersion": self.version})
 
-    def _look(self) -> Facts:
+    def _read_facts(self) -> Facts:
         facts = replace(NOTHING, systemd=True)
         return replace(facts, version=self.version) if self.installed else facts
 

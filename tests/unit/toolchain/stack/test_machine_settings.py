@@ -8,7 +8,13 @@ import re
 import pytest
 
 from toolchain.project import Project
-from toolchain.stack.machine_settings import ENGINE_REGISTRY, MachineSettings, Reached, look, scalar
+from toolchain.stack.machine_settings import (
+    ENGINE_REGISTRY,
+    MachineSettings,
+    Reached,
+    probe_hosts,
+    scalar,
+)
 from toolchain.terminal.progress import Step
 
 HUB = "https://huggingface.co"
@@ -128,8 +134,12 @@ def test_setting_of_an_earlier_version_is_removed(
 
 
 def test_hub_and_registry_are_both_probed() -> None:
-    assert look(HUB, lambda url: url == HUB) == Reached(model_hub=True, engine_registry=False)
-    assert look(HUB, lambda url: url == ENGINE_REGISTRY) == Reached(False, engine_registry=True)
+    assert probe_hosts(HUB, lambda url: url == HUB) == Reached(
+        model_hub=True, engine_registry=False
+    )
+    assert probe_hosts(HUB, lambda url: url == ENGINE_REGISTRY) == Reached(
+        False, engine_registry=True
+    )
 
 
 @pytest.mark.parametrize("line", ["mine  # a comment", "'mine'", '"mine" # a comment', "mine "])

@@ -111,11 +111,11 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The hubs that were probed; all hosts are reachable."""
     hubs: list[str] = []
 
-    def look(hub: str) -> Reached:
+    def probe_hosts(hub: str) -> Reached:
         hubs.append(hub)
         return Reached(model_hub=True, engine_registry=True)
 
-    monkeypatch.setattr(stack_module, "look", look)
+    monkeypatch.setattr(stack_module, "probe_hosts", probe_hosts)
     monkeypatch.setenv("HF_ENDPOINT", "https://hub-of-the-shell.example.com")
     return hubs
 
