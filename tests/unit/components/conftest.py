@@ -108,12 +108,12 @@ class RecordingMocks(Mocks):
             outputs |= {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
         return f"{args.name}-id", outputs
 
-    def call(self, args: MockCallArgs) -> dict[str, Any]:
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         if args.token.endswith(":getZeroTrustTunnelCloudflaredToken"):
-            return {**args.args, "token": TUNNEL_TOKEN}
+            return {**args.args, "token": TUNNEL_TOKEN}, []
         if args.token.endswith(":getLogs"):
-            return {**args.args, "logsListStrings": QUICK_LOG}
-        return {}
+            return {**args.args, "logsListStrings": QUICK_LOG}, []
+        return {}, []
 
 
 class RecordingMonitor(MockMonitor):
@@ -125,7 +125,7 @@ class RecordingMonitor(MockMonitor):
         self.graph = Graph()
 
     def RegisterResource(self, request: Any) -> Any:
-        response = super().RegisterResource(request)
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]  # of the SDK
         if request.type != "pulumi:pulumi:Stack":
             self.graph.resources.append(
                 Registration(
@@ -221,7 +221,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
             runpy.run_path("__main__.py")
             return pulumi.Output.from_input(_settled(exports, monitor.graph))
 
-        pulumi.runtime.test(program)()
+        pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]  # of the SDK
         return monitor.graph
 
     # The exit code would say less than the text.

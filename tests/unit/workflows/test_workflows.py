@@ -101,7 +101,7 @@ def test_runs_on_one_stack_are_serialized_and_not_cancelled() -> None:
 
 def test_full_tests_wait_for_the_fast_checks() -> None:
     jobs = contents(PROJECT_ROOT / ".github" / "workflows" / "test.yaml")["jobs"]
-    assert jobs["check"]["steps"][-1]["run"] == "./dev check"
+    assert jobs["check"]["steps"][-1]["run"] == "./dev check --cov"
     assert jobs["everything"]["needs"] == "check"
 
 

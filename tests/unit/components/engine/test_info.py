@@ -141,7 +141,7 @@ class Ssh:
 
 def test_over_ssh_the_client_there_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     ssh = Ssh(subprocess.CompletedProcess([], 0, json.dumps(DEBIAN).encode()))
-    monkeypatch.setattr(engine_info.subprocess, "run", ssh)
+    monkeypatch.setattr(subprocess, "run", ssh)
     monkeypatch.setattr(engine_info, "query", no_client)
     assert ask_engine("ssh://deploy@berlin:2222") == read_info(DEBIAN)
     ((*options, host, remote),) = ssh.commands
@@ -161,7 +161,7 @@ def test_over_ssh_the_client_there_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_machine_that_cannot_be_reached_is_left_to_the_provider(
     monkeypatch: pytest.MonkeyPatch, outcome: Any
 ) -> None:
-    monkeypatch.setattr(engine_info.subprocess, "run", Ssh(outcome))
+    monkeypatch.setattr(subprocess, "run", Ssh(outcome))
     assert ask_engine("ssh://deploy@berlin") is None
 
 

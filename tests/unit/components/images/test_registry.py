@@ -48,7 +48,7 @@ def test_containers_run_what_the_registry_holds_by_digest(pushed: Graph) -> None
 
 
 def test_another_platform_can_be_built_for(run_program: StackRunner) -> None:
-    registry = {**STACK["registry"], "platforms": ["linux/arm64"]}
+    registry = {**REGISTRY, "username": "robot", "platforms": ["linux/arm64"]}
     build = run_program({**STACK, "registry": registry}, secrets=PASSWORD).of("RemoteImage")
     assert build["chat-build"].inputs["build"]["platform"] == "linux/arm64"
     assert build["chat-build"].inputs["name"].endswith("-arm64")

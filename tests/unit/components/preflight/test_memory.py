@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.config.field_types import GIBIBYTE
 from components.config.loading import LoadedSettings
 from components.config.problems import Source
 from components.config.schema import read
@@ -17,7 +18,7 @@ from components.engine.info import EngineInfo
 from components.kinds.catalogue import load_catalogue
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
-from components.preflight.memory import GIBIBYTE, memory_warning, warn_of_memory
+from components.preflight.memory import memory_warning, warn_of_memory
 from tests.unit.components.conftest import PROJECT_ROOT
 
 
@@ -25,8 +26,8 @@ def plan(**settings: Any) -> Plan:
     values = {"services": ["chat-interface", "phi-inference", "qwen-inference"], **settings}
     catalogue = load_catalogue(Path(PROJECT_ROOT / "services.yaml"))
     source = Source("Pulumi.dev.yaml", "llm-stack:")
-    settings = read(StackSettings, values, source)
-    loaded = LoadedSettings(source, settings, StackSecrets(), settings.problems)
+    reading = read(StackSettings, values, source)
+    loaded = LoadedSettings(source, reading, StackSecrets(), reading.problems)
     return make_plan("dev", loaded, catalogue)
 
 

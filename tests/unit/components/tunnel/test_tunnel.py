@@ -35,7 +35,7 @@ NAMED = {
 SERVICES = ["chat-interface", "phi-inference", "qwen-inference"]
 
 
-class CutShort(grpc.RpcError):
+class CutShort(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
     """What the SDK meets when the engine ends a function of a provider."""
 
     def code(self) -> grpc.StatusCode:

@@ -264,14 +264,13 @@ def test_check_runs_the_linters_and_the_unit_tests(checks: Checks) -> None:
     assert checks.quick([]) == 0
     *linters, pytest_call = calls(checks)
     assert [call.split()[0] for call in linters] == ["ruff", "ruff", "mypy", "lint-imports"]
-    assert pytest_call.endswith(" tests/unit")
-    assert "--cov" in pytest_call
+    assert pytest_call == "pytest -n auto tests/unit"
 
 
 def test_test_runs_every_folder_with_every_marker(checks: Checks) -> None:
     assert checks.full(["-x"]) == 0
     assert calls(checks)[-1].startswith("pytest -m  ")
-    assert calls(checks)[-1].endswith(" tests/unit tests/integration tests/web -x")
+    assert calls(checks)[-1].endswith(" --cov tests/unit tests/integration tests/web -x")
 
 
 @pytest.mark.parametrize("command", [Checks.quick, Checks.full])
