@@ -116,9 +116,9 @@ def test_only_what_is_sent_counts(context: Path, tmp_path: Path) -> None:
 def test_an_image_gets_no_modes_of_the_checkout(
     image: str, tmp_path: Path, buildkit: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    context = tmp_path / image
+    context = tmp_path / "app"
     ignored = shutil.ignore_patterns("node_modules", "__pycache__")
-    shutil.copytree(PROJECT_ROOT / "app" / image, context, ignore=ignored)
+    shutil.copytree(PROJECT_ROOT / "app", context, ignore=ignored)
     for path in context.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
     text = (PROJECT_ROOT / f"docker/{image}.Dockerfile").read_text(encoding="utf-8")
