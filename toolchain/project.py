@@ -9,6 +9,8 @@ from pathlib import Path
 
 NAME = "llm-stack"
 DEV_STACK = "dev"
+# Label of a base image that was built on this machine in place of the published one.
+SUBSTITUTE_LABEL = f"{NAME}.stand-in"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from toolchain.project import SUBSTITUTE_LABEL
 from toolchain.setup import debian
-from toolchain.setup.base_images import SUBSTITUTE_LABEL
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from toolchain.project import Project
+from toolchain.project import SUBSTITUTE_LABEL, Project
 from toolchain.setup import fallback
 from toolchain.stack import reachability
 from toolchain.steps import Finding
@@ -13,8 +13,6 @@ from toolchain.terminal.processes import capture, follow
 from toolchain.terminal.progress import Step
 
 REGISTRY = "https://registry-1.docker.io/v2/"
-# Label of an image that was built here in place of the published one.
-SUBSTITUTE_LABEL = "llm-stack.stand-in"
 
 
 class BaseImage:
