@@ -190,9 +190,12 @@ def test_a_bad_setting_is_refused_without_touching_the_stack(dev: StackUnderTest
     assert refused.returncode != 0
     told = refused.stdout + refused.stderr
     assert re.search(
-        r"llm-stack:services\.1: .* found 'fi-inference', did you mean 'phi-inference'", told
+        rf"Pulumi\.{dev.name}\.yaml:\d+: llm-stack:services\.1: .*; found 'fi-inference'; "
+        "did you mean 'phi-inference'",
+        told,
     )
     assert "Traceback" not in told
+    assert "an unhandled error occurred" not in told
     assert {name: container.id for name, container in dev.containers().items()} == before
 
 

@@ -36,10 +36,10 @@ def chat(kept: StackUnderTest) -> Iterator[httpx.Client]:
 
 def edit(stack: StackUnderTest, version: str) -> None:
     """Change one line of the chat's program, so that its answers tell its version."""
-    source = PROJECT_ROOT / "app" / "chat" / "routes.py"
+    source = PROJECT_ROOT / "app/chat/api/routes.py"
     text = source.read_text(encoding="utf-8")
     assert SAID in text
-    target = stack.project / "app" / "chat" / "routes.py"
+    target = stack.project / "app/chat/api/routes.py"
     target.write_text(text.replace(SAID, f'{{"status": "{version}"}}'), encoding="utf-8")
 
 
