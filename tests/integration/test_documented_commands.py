@@ -26,6 +26,7 @@ ELSEWHERE = {
     "./dev down": "would take this machine's own dev stack down",
     "./dev down --volumes": "would remove this machine's own models",
     "./dev test": "runs this very test",
+    "./dev check": "tests/unit/toolchain/commands/test_cli.py; it needs no engine",
     "./dev install": "has to be run before any test",
     "./dev rollback": "test_rollback.py",
     "./dev rollback --stack prod chat": "test_rollback.py",
