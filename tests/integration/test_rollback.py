@@ -59,7 +59,7 @@ def versions(stack: StackUnderTest) -> set[str]:
 def test_there_is_no_way_back_from_the_first_version(kept: StackUnderTest) -> None:
     refused = rollback(kept, check=False)
     assert refused.returncode == 1
-    assert "No earlier version of these images is kept" in refused.stdout
+    assert "No previous version of these images is kept" in refused.stdout
 
 
 def test_one_command_brings_the_version_before_back(
