@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
-from tests.web.conftest import TIMEOUT_MS, GatewayFactory, served, collect_faults
+from tests.web.conftest import TIMEOUT_MS, GatewayFactory, collect_faults, served
 from tests.web.page_build import WEB
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
