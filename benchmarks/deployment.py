@@ -1,13 +1,12 @@
-"""What deploying costs: `python -m benchmarks.deployment [--services 1 5 20 100]`.
+"""Duration and memory of deployments: `python -m benchmarks.deployment [--services 1 5 20 100]`.
 
 For each number of services, in one run on this machine's engine: preview, first update, preview and
-update without a change, and destroy. Beside it stand a program without a resource (what Pulumi
-itself takes), a program that declares the same Docker resources and knows nothing else (what it and
-the provider take together), and Docker Compose with the same containers, made from what the engine
-says of ours.
-Every service answers with the tiny model; images are built before the clock starts. Prints Markdown
-tables and removes what it made. Needs `. toolchain/activate`, and for the comparison Docker Compose
-or the program that --compose names.
+update without a change, and destroy. Compared with a program without resources (Pulumi alone), a
+program that only declares the same Docker resources (Pulumi and the provider), and Docker Compose
+with the same containers, generated from `docker inspect`.
+Every service uses the tiny model; images are built before the measurement. Prints a Markdown table
+and removes its resources. Needs `. toolchain/activate`; the comparison needs Docker Compose or the
+program given by --compose.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("__main__.py", "Pulumi.yaml", "components", "app", "docker", "logs")
 PROGRAM = "pulumi-language-python-exec"
 UP = ("up", "--yes", "--skip-preview")
-# Set on some machines, and seldom on a user's: every run would compile every module anew.
+# Unset: with it, every run would compile every Python module again.
 UNCACHED = "PYTHONDONTWRITEBYTECODE"
 REPEATS = 5
 SAMPLE_SECONDS = 0.02
@@ -81,11 +80,11 @@ MODEL = {
 
 @dataclass
 class Timing:
-    """What one command took."""
+    """Duration of one command and memory of its program."""
 
     seconds: float
     program_bytes: int
-    """Most memory that the Python program held."""
+    """Peak memory of the Python program, in bytes."""
 
 
 @dataclass
@@ -106,7 +105,7 @@ class Row:
 
 
 class Project:
-    """A Pulumi project of the benchmark's own, with its state beside it."""
+    """A Pulumi project for the benchmark, with local state."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -126,7 +125,7 @@ class Project:
         (self.program / ".venv").symlink_to(ROOT / ".venv")
 
     def run(self, *command: str) -> Timing:
-        """Run pulumi, and look how much memory the program takes meanwhile."""
+        """Run pulumi and measure the peak memory of the program."""
         arguments = ["pulumi", *command, "--stack", self.stack, "--non-interactive"]
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -151,7 +150,7 @@ class Project:
         return self.program / f"Pulumi.{self.stack}.yaml"
 
     def export(self) -> dict[str, Any]:
-        """The deployment; secrets are readable in it."""
+        """The exported deployment, with secrets in plain text."""
         exported: dict[str, Any] = json.loads(
             subprocess.check_output(
                 ["pulumi", "stack", "export", "--show-secrets", "--stack", self.stack],
@@ -164,14 +163,14 @@ class Project:
 
 @contextlib.contextmanager
 def _memory_of_program(directory: Path) -> Iterator[Callable[[], int]]:
-    """The most memory of the Python process that runs the program of a project."""
+    """Measures the peak memory of the Python process that runs a project's program."""
     done = threading.Event()
     most = 0
 
     def look() -> None:
         nonlocal most
         program = None
-        # A look at all processes costs the more the more containers run: once found, it is enough.
+        # Listing all processes is slow with many containers: search until found, then reuse it.
         while not done.wait(SAMPLE_SECONDS):
             program = program or _program_in(directory)
             if program:
@@ -188,7 +187,7 @@ def _memory_of_program(directory: Path) -> Iterator[Callable[[], int]]:
 
 def _program_in(directory: Path) -> Path | None:
     for process in Path("/proc").iterdir():
-        # Processes end while they are looked at.
+        # Processes may end while they are read.
         with contextlib.suppress(OSError):
             if (
                 process.name.isdigit()
@@ -209,7 +208,7 @@ def _peak(process: Path) -> int:
 
 
 def catalogue(services: int) -> dict[str, Any]:
-    """A chat and as many models as make up the number."""
+    """A catalogue with one chat and inference services up to the number."""
     models = {f"model-{number:03}": MODEL for number in range(1, services)}
     inference = {
         f"{model}-inference": {
@@ -240,7 +239,7 @@ def our_project(directory: Path) -> Project:
         "llm-stack:engineSource": (
             "published" if reachability.is_reachable(ENGINE_REGISTRY) else "compiled"
         ),
-        # The restarter's right is a socket, which a comparison had better not hand around.
+        # The restarter needs the Docker socket, which the compared containers should not mount.
         "llm-stack:monitor": {"restarts": False},
     }
     project.init()
@@ -250,7 +249,7 @@ def our_project(directory: Path) -> Project:
 
 
 def plain_project(directory: Path, ours: Project) -> Project:
-    """The Docker resources of a stack that is up, declared without components, gates or names of
+    """The Docker resources of a deployed stack, declared without components, gates or names of
     ours, in a program of their own. It is given a copy of the state, and makes nothing itself.
     """
     project = Project(directory)
@@ -283,15 +282,15 @@ def plain_project(directory: Path, ours: Project) -> Project:
     state = directory / "copied.json"
     state.write_text(json.dumps(exported), encoding="utf-8")
     project.run("stack", "import", "--file", str(state))
-    # Seen before it is done: the containers are those of the other stack.
+    # Check before updating: the containers belong to the other stack.
     project.run("preview", "--expect-no-changes")
-    # Notes where the program declares what; nothing else is another.
+    # Stores source positions; nothing else changes.
     project.run(*UP, "--expect-no-changes")
     return project
 
 
 def again(*compared: tuple[Project, Row]) -> None:
-    """Preview and update without a change, by turns: what else the machine does meets all alike."""
+    """Preview and update without a change, in turns, so that other load affects all alike."""
     for label, command in {"preview again": ("preview",), "up again": UP}.items():
         for _ in range(REPEATS):
             for project, row in compared:
@@ -310,7 +309,7 @@ Beside = Callable[[Row], Sequence[tuple[Project, Row]]]
 
 
 def life(project: Project, name: str, beside: Beside = lambda row: ()) -> Row:
-    """A stack from its first preview to its end; `beside` names what is compared while it is up."""
+    """Measure a stack from preview to destroy; `beside` returns what to compare while it is up."""
     row = Row(name)
 
     def timed(label: str, *command: str) -> None:
@@ -327,14 +326,14 @@ def life(project: Project, name: str, beside: Beside = lambda row: ()) -> Row:
 
 @dataclass(frozen=True)
 class ComposeService:
-    """One of our containers, as Docker Compose would declare it."""
+    """One container of the stack as a Compose service."""
 
     name: str
     definition: dict[str, Any]
 
 
 def as_compose(container: Container, folder: Path) -> ComposeService:
-    """The same image, limits, hardening, settings and files."""
+    """A Compose service with the same image, limits, hardening, settings and files."""
     name = container.labels["llm-stack.service"]
     config, host = container.attrs["Config"], container.attrs["HostConfig"]
     volumes = []
@@ -413,7 +412,7 @@ class Compose:
 
 
 def compose_program(named: str | None) -> list[str] | None:
-    """Docker Compose, where there is one."""
+    """The command of Docker Compose, or None if it is not installed."""
     for program in ([named],) if named else (["docker", "compose"], ["docker-compose"]):
         if not shutil.which(program[0]):
             continue
@@ -421,25 +420,25 @@ def compose_program(named: str | None) -> list[str] | None:
         if asked.returncode == 0:
             print(f"Compared with: {asked.stdout.strip().splitlines()[0]}", flush=True)
             return list(program)
-    print("No Docker Compose here: nothing to compare with.", flush=True)
+    print("Docker Compose is not installed: no comparison.", flush=True)
     return None
 
 
 def stack_containers(engine: docker.DockerClient, stack: str) -> list[Container]:
-    # One that goes between listing and reading is no error.
+    # Ignore containers that are removed between listing and reading.
     label: dict[str, Any] = {"label": f"llm-stack.stack={stack}"}
     found = engine.containers.list(filters=label, ignore_removed=True)
     return [container for container in found if "llm-stack.service" in container.labels]
 
 
 def remove_volumes(engine: docker.DockerClient, stack: str) -> None:
-    """Model volumes outlive their stack."""
+    """Remove the model volumes, which destroy keeps."""
     for volume in engine.volumes.list(filters={"label": f"llm-stack.stack={stack}"}):
         volume.remove(force=True)
 
 
 def measure(sizes: Sequence[int], compose: Sequence[str] | None, directory: Path) -> Iterator[Row]:
-    """The floor, then each size with what is compared to it, on the same containers."""
+    """Measure each size, with its comparisons on the same containers."""
     engine = docker.from_env()
     (directory / "empty").mkdir()
     empty = Project(directory / "empty")
@@ -465,7 +464,7 @@ def measure(sizes: Sequence[int], compose: Sequence[str] | None, directory: Path
         kept = f"llm-stack-kept-{ours.stack}"
         for image in engine.images.list(name=kept):
             for tag in image.tags:
-                # The same image may have names of other stacks.
+                # The image may also have tags of other stacks.
                 if tag.startswith(f"{kept}:"):
                     engine.images.remove(tag)
 
@@ -478,9 +477,9 @@ def one_size(
     folder: Path,
     engine: docker.DockerClient,
 ) -> list[Row]:
-    """Ours, beside it what Pulumi takes by itself and with the provider alone; then Compose."""
-    floor = Row(f"empty program, beside {size}")
-    plainly = Row(f"same resources, plainly, {size}")
+    """Measure the project, an empty program, the same resources without components, and Compose."""
+    floor = Row(f"empty program, with {size} running")
+    plainly = Row(f"same resources, no components, {size}")
     made: list[Compose] = []
 
     def beside(row: Row) -> Sequence[tuple[Project, Row]]:
@@ -502,7 +501,7 @@ def one_size(
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Seconds, the program's memory, and the share of what Pulumi takes by itself."""
+    """A Markdown table of seconds and memory."""
     commands = ("preview", "up", "preview again", "up again", "destroy")
     lines = [
         f"| stack | containers | resources | {' | '.join(commands)} | program MB |",
@@ -523,12 +522,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--services", type=int, nargs="+", default=[1, 5, 20, 100])
-    parser.add_argument("--compose", help="the program of Docker Compose, if not on PATH")
+    parser.add_argument("--compose", help="command of Docker Compose, if not on PATH")
     options = parser.parse_args()
     compose = compose_program(options.compose)
     with tempfile.TemporaryDirectory(prefix="llm-stack-bench-") as directory:
         rows = list(measure(options.services, compose, Path(directory)))
-    print(f"\nSeconds; of what is done again, the median of {REPEATS}.\n")
+    print(f"\nSeconds; the median of {REPEATS} for repeated commands.\n")
     print(table(rows))
 
 

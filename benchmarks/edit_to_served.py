@@ -1,10 +1,10 @@
 """From a saved edit to a chat that serves it: `python -m benchmarks.edit_to_served [--compose …]`.
 
-A line of the chat's program is changed, so that its health check answers with other words; then the
-stack is updated, by `pulumi up` and by `docker compose up --build` of the same container. "served"
-is when a client first reads the new words, "done" when the command has ended. The client asks every
-20 ms: "silent" is the longest time in which nobody answered. Prints a Markdown table and removes
-what it made. Needs `. toolchain/activate`.
+Changes a line of the chat's program, so that its health endpoint returns another text; then updates
+the stack, with `pulumi up` and with `docker compose up --build` of the same container. "served" is
+the time until a client first receives the new text, "done" until the command has ended. The client
+sends a request every 20 ms: "silent" is the longest time without a response. Prints a Markdown
+table and removes its resources. Needs `. toolchain/activate`.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from benchmarks.deployment import (
 
 CHAT = "chat-interface"
 SOURCE = Path("app/chat/api/routes.py")
-SAID = '{"status": "ok"}'
+HEALTH_BODY = '{"status": "ok"}'
 EDITS = 5
 ASK_SECONDS = 0.02
-PATIENCE = 120
+TIMEOUT_SECONDS = 120
 
 Urls = Callable[[], list[str]]
 
 
 @dataclass
 class Edit:
-    """Seconds until an edit was served, until the command had ended, and without an answer."""
+    """Seconds until an edit was served, until the command ended, and without a response."""
 
     served: float
     done: float
@@ -57,14 +57,14 @@ class Edit:
 
 @dataclass
 class Client:
-    """Asks the chat's health check over and over, and notes when it said what."""
+    """Polls the chat's health endpoint and records the responses."""
 
     urls: Urls
-    """Where the chat answers just now; one after the other is tried."""
-    heard: list[tuple[float, str]] = field(default_factory=list)
+    """Returns the current URLs of the chat; all are polled in turn."""
+    responses: list[tuple[float, str]] = field(default_factory=list)
 
     @contextlib.contextmanager
-    def asking(self) -> Iterator[None]:
+    def polling(self) -> Iterator[None]:
         done = threading.Event()
         thread = threading.Thread(target=self._ask, args=(done,))
         thread.start()
@@ -77,53 +77,53 @@ class Client:
     def _ask(self, done: threading.Event) -> None:
         while not done.wait(ASK_SECONDS):
             for url in self.urls():
-                # An address that has just gone is silent, and must not hold up the next one.
+                # A container that was just removed does not respond: use a short timeout.
                 with (
                     contextlib.suppress(OSError),
                     urllib.request.urlopen(url, timeout=0.2) as answer,
                 ):
-                    self.heard.append((time.perf_counter(), answer.read().decode()))
+                    self.responses.append((time.perf_counter(), answer.read().decode()))
 
-    def first(self, words: str) -> float:
-        """When the words were first heard; waits for them."""
-        deadline = time.monotonic() + PATIENCE
+    def first(self, text: str) -> float:
+        """Wait for a response with this text; return the time of the first one."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            for at, said in self.heard:
-                if words in said:
+            for at, body in self.responses:
+                if text in body:
                     return at
             time.sleep(ASK_SECONDS)
-        raise SystemExit(f"the chat did not say {words} within {PATIENCE} s")
+        raise SystemExit(f"the chat did not return {text} within {TIMEOUT_SECONDS} s")
 
     def silence(self) -> float:
-        """The longest time between two answers."""
-        times = [at for at, _ in self.heard]
+        """The longest time between two responses."""
+        times = [at for at, _ in self.responses]
         return max(after - before for before, after in itertools.pairwise(times))
 
 
 def change(program: Path) -> str:
-    """Change one line of the chat's program; gives the words that it will say."""
-    words = f"edit-{secrets.token_hex(4)}"
+    """Change one line of the chat's program; return the text of its next health responses."""
+    status = f"edit-{secrets.token_hex(4)}"
     text = SOURCE.read_text(encoding="utf-8")
-    assert SAID in text
-    edited = text.replace(SAID, f'{{"status": "{words}"}}')
+    assert HEALTH_BODY in text
+    edited = text.replace(HEALTH_BODY, f'{{"status": "{status}"}}')
     (program / SOURCE).write_text(edited, encoding="utf-8")
-    return words
+    return status
 
 
 def edit(program: Path, urls: Urls, update: Callable[[], object]) -> Edit:
-    """Change the line, update, and see what a client gets."""
+    """Change the line, update, and measure with a client."""
     client = Client(urls)
-    with client.asking():
-        words = change(program)
+    with client.polling():
+        status = change(program)
         saved = time.perf_counter()
         update()
         done = time.perf_counter()
-        served = client.first(words)
+        served = client.first(status)
     return Edit(served - saved, done - saved, client.silence())
 
 
 def measure(name: str, program: Path, urls: Urls, update: Callable[[], object]) -> str:
-    """A row of the table: medians over some edits."""
+    """A row of the table: medians over the edits."""
     edits = []
     for number in range(1, EDITS + 1):
         edits.append(edit(program, urls, update))
@@ -139,8 +139,8 @@ def free_port() -> int:
         return port
 
 
-def addresses(engine: docker.DockerClient, stack: str) -> list[str]:
-    """Of every chat that runs, as the network's name of the service leads to each."""
+def chat_urls(engine: docker.DockerClient, stack: str) -> list[str]:
+    """The health URL of every running chat container."""
     return [
         f"http://{network['IPAddress']}:8080/health"
         for container in stack_containers(engine, stack)
@@ -151,7 +151,7 @@ def addresses(engine: docker.DockerClient, stack: str) -> list[str]:
 
 
 def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
-    """This project without and with a port on the host, and Compose with one."""
+    """This project without and with a host port, and Compose with one."""
     engine = docker.from_env()
     project = our_project(directory)
     write_catalogue(project, 1)
@@ -161,15 +161,15 @@ def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
     try:
         project.run(*UP)
         yield measure(
-            "this project, old and new side by side",
+            "this project, old and new version in parallel",
             project.program,
-            lambda: addresses(engine, stack),
+            lambda: chat_urls(engine, stack),
             lambda: project.run(*UP),
         )
         project.run("config", "set", "--path", f"llm-stack:hostPorts.{CHAT}", str(port))
         project.run(*UP)
         yield measure(
-            "this project, port on the host",
+            "this project, with a host port",
             project.program,
             lambda: on_host,
             lambda: project.run(*UP),
@@ -200,7 +200,7 @@ def rows(directory: Path, compose: list[str] | None) -> Iterator[str]:
 
         try:
             update()
-            yield measure("compose, port on the host", project.program, lambda: on_host, update)
+            yield measure("compose, with a host port", project.program, lambda: on_host, update)
         finally:
             beside.run("down", "--volumes")
             for one in built:
@@ -214,14 +214,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--compose", help="the program of Docker Compose, if not on PATH")
+    parser.add_argument("--compose", help="command of Docker Compose, if not on PATH")
     options = parser.parse_args()
     os.environ["DOCKER_BUILDKIT"] = "1"
     compose = compose_program(options.compose)
     with tempfile.TemporaryDirectory(prefix="llm-stack-bench-") as directory:
         table = list(rows(Path(directory), compose))
     print(f"\nSeconds, the median of {EDITS} edits.\n")
-    print("| way | served | done | silent |\n|---|---:|---:|---:|")
+    print("| method | served | done | silent |\n|---|---:|---:|---:|")
     print("\n".join(table))
 
 

@@ -1,8 +1,8 @@
-"""What the gateway costs, beside no gateway and LiteLLM proxy: `python -m benchmarks.gateway`.
+"""Overhead of the gateway, compared with LiteLLM proxy: `python -m benchmarks.gateway`.
 
-A fast fake model server (a process of its own) streams tokens at the pace of a model; the same
-clients read them directly, through the gateway, and through LiteLLM proxy, which is installed for
-this into an environment of its own. Prints a Markdown table and writes a plot and the raw figures
+A fast fake model server (a separate process) streams tokens at the speed of a model; the same
+clients read them directly, through the gateway, and through LiteLLM proxy, which is installed into
+a temporary virtual environment. Prints a Markdown table and writes a plot and the raw figures
 to benchmarks/results/. Needs Linux (/proc), and matplotlib for the plot.
 """
 
@@ -51,7 +51,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Target:
-    """Something that the clients can be pointed at; no process of its own for the direct way."""
+    """A server that the clients measure; `process` is None for direct requests."""
 
     name: str
     port: int
@@ -70,7 +70,7 @@ def main() -> None:
         if not options.without_litellm:
             targets.append(stack.enter_context(_litellm(server, options.litellm)))
         for target in targets:
-            # The first requests of a process load what it needs only then.
+            # Warm up: the first requests load modules.
             _load(target, streams=4, tokens=20, seconds=2.0, spread=0.5)
         measured = [
             _measure(target, streams, options) for streams in options.streams for target in targets
@@ -85,16 +85,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="per target and stream count")
     parser.add_argument("--pace", type=float, default=50.0, help="tokens/s per stream; 0: no limit")
     parser.add_argument(
-        "--server", type=int, help="port of a llama-server, instead of the fake one"
+        "--server", type=int, help="port of a llama-server to use instead of the fake one"
     )
     parser.add_argument("--tokens", type=int, default=100, help="per answer")
     parser.add_argument("--without-litellm", action="store_true")
-    parser.add_argument("--litellm", type=Path, help="a litellm command that is installed already")
+    parser.add_argument("--litellm", type=Path, help="an installed litellm command")
     return parser.parse_args()
 
 
 def _measure(target: Target, streams: int, options: argparse.Namespace) -> Measured:
-    # Answers start at different times, as those of people do.
+    # Spread the starts of the answers, as in real use.
     spread = options.tokens / options.pace if options.pace else 0.0
     before = _cpu_seconds(target.process)
     result = _load(target, streams, options.tokens, options.seconds, spread)
@@ -140,9 +140,9 @@ def fake_server(interval: float) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def gateway(address: str) -> Iterator[Target]:
-    """The gateway in front of the model server at `address`, as a process of its own."""
-    config = {"models": [{"id": "bench", "slots": 1024, "replicas": [address]}]}
+def gateway(url: str) -> Iterator[Target]:
+    """The gateway in front of the model server at `url`, as a separate process."""
+    config = {"models": [{"id": "bench", "slots": 1024, "replicas": [url]}]}
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "gateway.json")
@@ -164,14 +164,14 @@ def _litellm(server: int, installed: Path | None) -> Iterator[Target]:
             "api_key": "sk-bench",
         }
         config = Path(folder, "litellm.yaml")
-        # JSON is YAML.
+        # JSON is valid YAML.
         models = [{"model_name": "bench", "litellm_params": parameters}]
         config.write_text(json.dumps({"model_list": models}))
         environment = {
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_LOG": "ERROR",
             "LITELLM_MODE": "PRODUCTION",
-            # Neither way checks keys here; LiteLLM wants to be told that this is meant.
+            # Neither proxy checks API keys here; LiteLLM needs this setting for that.
             "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         }
         arguments = [str(command), "--config", str(config), "--host", "127.0.0.1"]
@@ -194,7 +194,7 @@ def _install_litellm(folder: Path) -> Path:
 def _process(
     command: Sequence[str], environment: dict[str, str], port: int, ready: str, log: Path
 ) -> Iterator[int]:
-    """A server that runs until the block ends; its output is shown only when it does not start."""
+    """Run a server until the block ends; show its output only when it does not start."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -244,7 +244,7 @@ def _free_port() -> int:
 
 
 def _family(process: int) -> list[int]:
-    """The process and everything that it started."""
+    """The process and all of its descendants."""
     found = [process]
     for children in Path(f"/proc/{process}/task").glob("*/children"):
         for child in children.read_text().split():
@@ -275,13 +275,13 @@ def _memory_mib(process: int | None) -> float:
 
 
 def _table(measured: Sequence[Measured], options: argparse.Namespace) -> str:
-    pace = f"{options.pace:g} tokens/s per stream" if options.pace else "no limit of pace"
+    pace = f"{options.pace:g} tokens/s per stream" if options.pace else "unlimited speed"
     direct = {result.streams: result for result in measured if result.target == "direct"}
     lines = [
         f"{pace}, {options.tokens} tokens per answer, {options.seconds:g} s each; "
         f"{os.cpu_count()} cores shared by clients, gateway and fake server",
         "",
-        "| streams | way | first token ms, median (added) | p99 (added) | tokens/s (of direct) "
+        "| streams | target | first token ms, median (added) | p99 (added) | tokens/s (of direct) "
         "| CPU ms per 1000 chunks | RSS MiB | answers | failures |",
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|",
     ]

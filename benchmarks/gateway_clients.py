@@ -1,6 +1,6 @@
-"""What reading streams costs with aiohttp and with httpx: `python -m benchmarks.gateway_clients`.
+"""CPU time of reading streams with aiohttp and with httpx: `python -m benchmarks.gateway_clients`.
 
-The choice of the gateway's client towards the model servers rests on this. Prints a Markdown table.
+The gateway's HTTP client for model servers was chosen by this benchmark. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ async def _with_httpx(url: str, streams: int, rounds: int) -> float:
 
 
 async def _cost(read: Read, url: str, streams: int, rounds: int) -> float:
-    """Processor milliseconds of this process per thousand chunks."""
+    """CPU milliseconds of this process per thousand chunks."""
     await asyncio.gather(*(read(url) for _ in range(streams)))
     before = time.process_time()
     chunks = 0

@@ -1,6 +1,6 @@
-"""Clients that read streams as cheaply as possible, so that they measure the server alone.
+"""Load clients that read streams with little CPU time, so that they measure the server.
 
-Runs as a process of its own (`python -m benchmarks.gateway_load`) and prints one JSON object.
+Runs as a separate process (`python -m benchmarks.gateway_load`) and prints one JSON object.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 60.0
 
 @dataclass
 class Tally:
-    """What all clients of one run saw."""
+    """Results of all clients of one run."""
 
     first_token_ms: list[float] = field(default_factory=list)
     chunks: int = 0
@@ -32,7 +32,7 @@ class Tally:
 
 
 class _Client(asyncio.Protocol):
-    """One connection that is used for one request after another."""
+    """One connection, reused for sequential requests."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
@@ -40,7 +40,7 @@ class _Client(asyncio.Protocol):
         self._done: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports have asyncio's methods, but not its class.
+        # uvloop's transports do not subclass asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
 
     async def ask(self, request: bytes) -> None:

@@ -1,8 +1,8 @@
-"""How soon a slot is free after its client left: `python -m benchmarks.gateway_stop ADDRESS`.
+"""How soon a slot is free after a disconnect: `python -m benchmarks.gateway_stop ADDRESS`.
 
 ADDRESS is a llama-server with `/slots`, for example http://127.0.0.1:8000. The gateway runs in
-front of it as a process of its own; clients leave while an answer streams, while one is awaited
-whole, and while a long prompt is read. Prints a Markdown table.
+front of it as a separate process; clients disconnect during a streamed answer, during an answer
+without streaming, and while a long prompt is processed. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Departure:
-    """A kind of client that leaves: what it asked for, and how long it stayed."""
+    """A disconnecting client: its request, and when it disconnects."""
 
     name: str
     streams: bool
@@ -34,8 +34,8 @@ class Departure:
 
 DEPARTURES = (
     Departure("a stream, after its first token", True, 5, True),
-    Departure("a whole answer", False, 5, False),
-    Departure("a stream, while its prompt is read", True, 300, False),
+    Departure("an answer without streaming", False, 5, False),
+    Departure("a stream, while its prompt is processed", True, 300, False),
 )
 
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 async def _measure(server: str, through: str, times: int) -> None:
-    print("| who leaves | slot free after, ms: median | longest |\n|---|---:|---:|")
+    print("| client disconnects from | slot free after, ms: median | max |\n|---|---:|---:|")
     async with aiohttp.ClientSession() as session:
         for departure in DEPARTURES:
             waits = [
@@ -67,7 +67,7 @@ async def _leave(
         words = "word " * departure.prompt_words
         body: dict[str, Any] = {
             "model": "bench",
-            # The number keeps the prompt cache from knowing the prompt.
+            # The number makes the prompt unique, so that the prompt cache is not used.
             "messages": [{"role": "user", "content": f"{number} {words}"}],
             "stream": departure.streams,
             "ignore_eos": True,

@@ -1,7 +1,7 @@
-"""A model server that costs almost nothing: it streams made-up tokens at a set pace.
+"""A fake model server with little CPU time: streams fixed tokens at a set rate.
 
-Runs as a process of its own (`python -m benchmarks.gateway_upstream`), prints its port, and ends
-with its standard input. The HTTP it speaks is just enough for well-behaved clients on loopback.
+Runs as a separate process (`python -m benchmarks.gateway_upstream`), prints its port, and exits
+when its standard input closes. It implements only the HTTP that the benchmark's clients use.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports have asyncio's methods, but not its class.
+        # uvloop's transports do not subclass asyncio.Transport.
         self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
 

@@ -1,9 +1,9 @@
-"""Speed of a stack's model server beside the bare one: `python -m benchmarks.generation`.
+"""Speed of a stack's model server and plain llama-server: `python -m benchmarks.generation`.
 
 Both are the same binary with the same model, SmolLM2-135M-Instruct: once as a stack runs it (the
-image's own start, a CPU limit, the hardening), once alone with llama-server's own defaults. They
-answer in turns, first on a quiet machine, then beside two busy loops. Prints a Markdown table of
-tokens per second, the median of the rounds.
+image's entrypoint, a CPU limit, the hardening), once with llama-server's defaults. They answer in
+turns, first on an idle machine, then with two busy loops. Prints a Markdown table of tokens per
+second, the median of the rounds.
 
 `--variant NAME:VARIABLE=VALUE[,…]` adds the stack's container with other environment variables.
 """
@@ -53,7 +53,7 @@ def main() -> None:
     options = _options()
     client = docker.from_env()
     image = options.image or _demo_image(client)
-    variants = [Variant("bare llama-server", {}, bare=True), Variant("stack's container", {})]
+    variants = [Variant("plain llama-server", {}, bare=True), Variant("stack's container", {})]
     variants += options.variant
     with contextlib.ExitStack() as stack:
         containers = [
@@ -72,11 +72,13 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generation", description=__doc__)
-    parser.add_argument("--image", help="an inference image that holds smollm2-135m")
-    parser.add_argument("--cpus", type=float, default=os.cpu_count(), help="limit of a container")
+    parser.add_argument("--image", help="an inference image that contains smollm2-135m")
+    parser.add_argument(
+        "--cpus", type=float, default=os.cpu_count(), help="CPU limit of a container"
+    )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--tokens", type=int, default=128, help="of each answer")
-    parser.add_argument("--loops", type=int, default=2, help="busy loops of the second half")
+    parser.add_argument("--tokens", type=int, default=128, help="tokens per answer")
+    parser.add_argument("--loops", type=int, default=2, help="busy loops in the second half")
     parser.add_argument("--variant", type=_variant, action="append", default=[])
     return parser.parse_args()
 
@@ -87,10 +89,10 @@ def _variant(text: str) -> Variant:
 
 
 def _demo_image(client: docker.DockerClient) -> str:
-    """The newest image of the dev stack that holds the model."""
+    """The newest image of the dev stack that contains the model."""
     images = client.images.list("llm-stack-dev/inference-smollm2-135m")
     if not images:
-        raise SystemExit("error: no image holds smollm2-135m; run ./dev up, or give --image")
+        raise SystemExit("error: no image contains smollm2-135m; run ./dev up or pass --image")
     return str(max(images, key=lambda image: image.attrs["Created"]).id)
 
 
@@ -98,10 +100,10 @@ def _demo_image(client: docker.DockerClient) -> str:
 def _server(
     client: docker.DockerClient, image: str, variant: Variant, cpus: float
 ) -> Iterator[Container]:
-    """A running container; gone afterwards."""
+    """Run a container until the block ends."""
     options: dict[str, Any] = {"ports": {f"{PORT}/tcp": ("127.0.0.1", None)}, "detach": True}
     if variant.bare:
-        # Without the image's own environment, which is part of what is compared.
+        # Without the image's environment, which is part of the comparison.
         options |= {"entrypoint": ["/usr/bin/env", "-i", "/opt/llama/llama-server"]}
         options |= {"command": ["--model", MODEL_FILE, "--host", "0.0.0.0", "--port", str(PORT)]}
     else:
@@ -148,7 +150,7 @@ def _wait(url: str) -> None:
 
 
 def _ask(url: str, tokens: int) -> Speed:
-    """One answer of exactly so many tokens; the prompt is read anew each time."""
+    """Request an answer of exactly `tokens` tokens, without the prompt cache."""
     body = {
         "prompt": f"{time.monotonic_ns()} {PROMPT}",
         "n_predict": tokens,
@@ -167,7 +169,7 @@ def _ask(url: str, tokens: int) -> Speed:
 
 
 def _rounds(urls: Sequence[str], options: argparse.Namespace) -> list[Speed]:
-    """The median speed of each server, all asked in turns so that each meets the same machine."""
+    """The median speed of each server, measured in turns so that other load affects all alike."""
     answers: list[list[Speed]] = [[] for _ in urls]
     for _ in range(options.rounds):
         for url, found in zip(urls, answers, strict=True):
@@ -205,7 +207,7 @@ def _table(
         f"Tokens/s, {options.cpus:g} CPUs, median of {options.rounds}, {options.loops} busy loops\n"
     )
     lines = [
-        "| server | prompt | generation | of bare | prompt, busy | generation, busy |",
+        "| server | prompt | generation | of plain | prompt, busy | generation, busy |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, alone, beside in zip(names, quiet, busy, strict=True):

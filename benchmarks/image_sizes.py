@@ -1,7 +1,7 @@
-"""Image sizes of a stack beside the targets of the design: `python -m benchmarks.image_sizes`.
+"""Image sizes of a stack compared with their targets: `python -m benchmarks.image_sizes`.
 
-Compressed as a registry would keep them: each layer by itself, with gzip at its usual level 6.
-The base column is what the image shares with the image it is built on.
+Compressed as in a registry: each layer separately, with gzip level 6. The base column is the size
+of the layers shared with the base image.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import docker
 from docker.models.images import Image
 
 MEGABYTE = 1_000_000
-# Targets of the source design, compressed, in megabytes; None where it names none.
+# Targets, compressed, in megabytes; None without a target.
 TARGETS = {
     "chat": 120,
     "inference": 380,
-    # The same with the demo model in a layer of its own.
+    # The same image with the placeholder model in a separate layer.
     "inference-smollm2-135m": 380,
     "monitor": 30,
     "restarter": 30,
     "cloudflared": 30,
 }
-# The design gives its sidecars' sizes without the base image that they share.
+# The targets of sidecars do not include the base image that they share.
 WITHOUT_BASE = {"monitor", "restarter", "cloudflared"}
 BASES = ("python:3.11-slim", "ubuntu:24.04")
 
@@ -42,11 +42,11 @@ class Size:
     name: str
     own: int
     base: int
-    stand_in_base: bool
+    substitute_base: bool
 
 
 class _Counter:
-    """A file that forgets everything but its length."""
+    """A file object that only counts the bytes written."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -84,7 +84,7 @@ def layer_sizes(image: Image) -> Iterator[tuple[str, int]]:
 
 
 def _target(saved: tarfile.TarFile, name: str) -> str:
-    """A layer that another image has too is saved as a link to that one."""
+    """Resolve the link by which `docker save` stores a layer that another image has too."""
     member = saved.getmember(name)
     return str(Path(name).parent.joinpath(member.linkname)) if member.issym() else name
 
@@ -103,8 +103,8 @@ def measure(engine: docker.DockerClient, stack: str) -> Iterator[Size]:
         shared = [layer for layer in sizes if layer in bases]
         base_bytes = sum(sizes[layer] for layer in shared)
         labels = [bases[layer].labels or {} for layer in shared]
-        stand_in = any(label.get("llm-stack.stand-in") for label in labels)
-        yield Size(name, sum(sizes.values()) - base_bytes, base_bytes, stand_in)
+        substitute = any(label.get("llm-stack.stand-in") for label in labels)
+        yield Size(name, sum(sizes.values()) - base_bytes, base_bytes, substitute)
 
 
 def table(sizes: list[Size]) -> str:
@@ -118,7 +118,7 @@ def table(sizes: list[Size]) -> str:
         counted = size.own if size.name in WITHOUT_BASE else size.own + size.base
         verdict = "" if target is None else "yes" if counted <= target * MEGABYTE else "no"
         basis = "own" if size.name in WITHOUT_BASE else "total"
-        mark = " (stand-in)" if size.stand_in_base else ""
+        mark = " (substitute)" if size.substitute_base else ""
         lines.append(
             f"| {size.name} | {size.own / MEGABYTE:.1f} | {size.base / MEGABYTE:.1f}{mark} "
             f"| {(size.own + size.base) / MEGABYTE:.1f} | {target or '-'} | {basis} | {verdict} |"
@@ -128,7 +128,9 @@ def table(sizes: list[Size]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stack", nargs="?", default="dev", help="whose images (default: dev)")
+    parser.add_argument(
+        "stack", nargs="?", default="dev", help="stack whose images are measured (default: dev)"
+    )
     stack = parser.parse_args().stack
     sizes = list(measure(docker.from_env(), stack))
     if not sizes:

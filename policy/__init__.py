@@ -1,1 +1,1 @@
-"""What a stack must never contain, whoever changed it."""
+"""Pulumi policy pack: security rules for every resource of a stack."""

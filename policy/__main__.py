@@ -1,4 +1,4 @@
-"""The rules as a policy pack: pulumi preview --policy-pack policy."""
+"""Registers the rules as a policy pack: pulumi preview --policy-pack policy."""
 
 from pulumi_policy import (
     EnforcementLevel,
@@ -11,7 +11,7 @@ from rules import RULES, Resource, Rule
 
 
 def policy(rule: Rule) -> ResourceValidationPolicy:
-    """A rule as a policy of Pulumi."""
+    """Wrap a rule as a Pulumi resource policy."""
 
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         # urn:pulumi:<stack>::<project>::<types>::<name>

@@ -47,7 +47,7 @@ def test_a_port_on_the_host_is_stopped_before_anything_exists(
     stack.configure(services=["chat-interface"], hostPorts={"chat-interface": 8080})
     refused = stack.pulumi("up", "--yes", "--policy-pack", str(pack), check=False)
     assert refused.returncode != 0
-    assert "chat-interface opens port 8080 on the host" in refused.stdout
+    assert "chat-interface publishes port 8080 on the host" in refused.stdout
     assert stack.containers(running=False) == {}
 
 
@@ -59,7 +59,9 @@ def test_report_of_a_pull_request_shows_the_violation_first(
     refused = preview(stack, pack, tmp_path)
     assert refused.returncode != 0
     first = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()[3]
-    assert first.startswith("- **Policy violation:** no-host-port: chat-interface opens port 8080")
+    assert first.startswith(
+        "- **Policy violation:** no-host-port: chat-interface publishes port 8080"
+    )
     stack.configure(services=["chat-interface"])
     assert preview(stack, pack, tmp_path).returncode == 0
     report = (tmp_path / "report.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The chat page as a person meets it: what can be seen on it and done with it."""
+"""Page object of the chat page, for Playwright."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from playwright.async_api import Locator, Page, expect
 
 
 class ChatPage:
-    """Finds things by the names that screen readers read out."""
+    """Finds elements by their accessible names."""
 
-    def __init__(self, page: Page, address: str) -> None:
+    def __init__(self, page: Page, url: str) -> None:
         self.page = page
-        self.address = address
+        self.url = url
 
     async def open(self, query: str = "") -> None:
-        await self.page.goto(f"{self.address}/{query}")
+        await self.page.goto(f"{self.url}/{query}")
         await expect(self.message).to_be_visible()
         await expect(self.picker).not_to_contain_text("Choose a model")
 

@@ -1,4 +1,4 @@
-"""Fixtures of the page's tests: the built page, models, the real gateway, and Chromium."""
+"""Fixtures of the page's tests: the built page, model servers, the gateway, Chromium."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# A step that waits for the page gives up after this many milliseconds.
-PATIENCE = 15_000
-expect.set_options(timeout=PATIENCE)
+# Playwright's timeout, in milliseconds.
+TIMEOUT_MS = 15_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ GatewayFactory = Callable[..., contextlib.AbstractAsyncContextManager[str]]
 
 @pytest.fixture
 def gateway_with(dist: Path) -> GatewayFactory:
-    """Runs the gateway for the given models; gives its address."""
+    """Runs the gateway with the given models; yields its URL."""
 
     def start(
         *models: dict[str, Any], secrets: Secrets | None = None, **more: Any
@@ -99,7 +99,7 @@ def gateway_with(dist: Path) -> GatewayFactory:
 
 
 def served(model: ScriptedModel, **more: Any) -> dict[str, Any]:
-    """How gateway.json describes the model."""
+    """The entry of the model in gateway.json."""
     return {"id": model.name, "slots": 2, "replicas": [model.server.url], **more}
 
 
@@ -107,42 +107,42 @@ def served(model: ScriptedModel, **more: Any) -> dict[str, Any]:
 async def gateway(
     gateway_with: GatewayFactory, alpha: ScriptedModel, beta: ScriptedModel
 ) -> AsyncIterator[str]:
-    """The address of a gateway with two models."""
+    """The URL of a gateway with two models."""
     described = [
         served(alpha, description="A small general model", context=4096),
         served(beta, description="A coding model", context=8192),
     ]
-    async with gateway_with(*described) as address:
-        yield address
+    async with gateway_with(*described) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A browser profile of its own for each test, which must not meet an error or call elsewhere."""
+    """A new browser profile; the test fails on page errors and on requests to other hosts."""
     opened = await browser.new_context(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(PATIENCE)
-    wrongs = watch_for_wrongs(opened)
+    opened.set_default_timeout(TIMEOUT_MS)
+    faults = collect_faults(opened)
     yield opened
     await opened.close()
-    assert wrongs == []
+    assert faults == []
 
 
-def watch_for_wrongs(context: BrowserContext) -> list[str]:
-    """What no page may do: throw, break its own policy, or ask anyone but its gateway."""
-    wrongs: list[str] = []
-    context.on("weberror", lambda error: wrongs.append(f"thrown: {error.error}"))
+def collect_faults(context: BrowserContext) -> list[str]:
+    """Collect uncaught errors, policy violations and requests to other hosts."""
+    faults: list[str] = []
+    context.on("weberror", lambda error: faults.append(f"thrown: {error.error}"))
 
     def on_console(message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text or "TrustedHTML" in message.text:
-            wrongs.append(f"policy: {message.text}")
+            faults.append(f"policy: {message.text}")
 
     def on_request(request: Request) -> None:
         if urlsplit(request.url).hostname not in ("127.0.0.1", None):
-            wrongs.append(f"asked elsewhere: {request.url}")
+            faults.append(f"request to another host: {request.url}")
 
     context.on("console", on_console)
     context.on("request", on_request)
-    return wrongs
+    return faults
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -152,7 +152,7 @@ async def page(context: BrowserContext) -> Page:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def chat(page: Page, gateway: str) -> ChatPage:
-    """The page, open and ready for a message."""
+    """The page, loaded and ready for a message."""
     chat = ChatPage(page, gateway)
     await chat.open()
     return chat

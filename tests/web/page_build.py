@@ -13,7 +13,7 @@ _BUILT = WEB / "node_modules" / ".built-sources"
 
 
 def install() -> None:
-    """Install exactly what the lock file says."""
+    """Install the versions in the lock file."""
     digest = _digest([WEB / "package.json", WEB / "package-lock.json"])
     if not _stamped(_INSTALLED, digest):
         npm("ci", "--no-audit", "--no-fund")
@@ -21,7 +21,7 @@ def install() -> None:
 
 
 def build() -> Path:
-    """The folder of the built page."""
+    """Build the page if its sources have changed; return the folder."""
     install()
     dist = WEB / "dist"
     sources = [
@@ -36,7 +36,7 @@ def build() -> Path:
 
 
 def npm(*arguments: str) -> str:
-    """Run npm in the page's folder; its output is the message when it fails."""
+    """Run npm in the page's folder; raise an error with its output when it fails."""
     result = subprocess.run(
         ("npm", *arguments), cwd=WEB, capture_output=True, text=True, timeout=600, check=False
     )

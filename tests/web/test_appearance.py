@@ -1,4 +1,4 @@
-"""Width, themes, motion, and what axe-core says about every view."""
+"""Width, themes, motion, and axe-core's checks of every view."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
-from tests.web.conftest import PATIENCE, GatewayFactory, served, watch_for_wrongs
+from tests.web.conftest import TIMEOUT_MS, GatewayFactory, collect_faults, served
 from tests.web.page_build import WEB
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -38,19 +38,19 @@ def very_long_name_of_a_function(argument_one, argument_two, argument_three, arg
 """
 
 
-async def test_a_phone_shows_everything_within_its_width(
+async def test_everything_fits_the_width_of_a_phone(
     browser: Browser, gateway: str, alpha: ScriptedModel, beta: ScriptedModel
 ) -> None:
     alpha.always_say(ANSWER)
     beta.always_say(ANSWER, "x" * 400)
     context = await browser.new_context(viewport=PHONE, is_mobile=True, has_touch=True)
-    context.set_default_timeout(PATIENCE)
-    wrongs = watch_for_wrongs(context)
+    context.set_default_timeout(TIMEOUT_MS)
+    faults = collect_faults(context)
     chat = ChatPage(await context.new_page(), gateway)
     await chat.open("?models=alpha,beta")
     await _fits(chat.page)
     await chat.message.fill("A question with averyveryverylongword" + "o" * 60)
-    # The keyboard of a phone has no Shift + Enter: there Enter starts a new line.
+    # A phone's keyboard does not have Shift + Enter: there, Enter starts a new line.
     await chat.message.press("Enter")
     await chat.button("Send").tap()
     await expect(chat.button("Send")).to_be_visible()
@@ -72,7 +72,7 @@ async def test_a_phone_shows_everything_within_its_width(
     await expect(chat.answers).to_have_count(0)
     await expect(chat.message).to_be_in_viewport()
     await context.close()
-    assert wrongs == []
+    assert faults == []
 
 
 async def _fits(page: Page) -> None:
@@ -80,7 +80,7 @@ async def _fits(page: Page) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_the_theme_follows_the_system_until_the_reader_chooses(
+async def test_the_theme_follows_the_system_until_the_user_chooses(
     chat: ChatPage, theme: Theme
 ) -> None:
     shades = {"light": "rgb(251, 250, 248)", "dark": "rgb(23, 22, 20)"}
@@ -96,7 +96,7 @@ async def test_the_theme_follows_the_system_until_the_reader_chooses(
     await expect(root).to_have_css("background-color", shades[theme])
 
 
-async def test_reduced_motion_stands_still(chat: ChatPage, alpha: ScriptedModel) -> None:
+async def test_reduced_motion_disables_animations(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.page.emulate_media(reduced_motion="reduce")
     await chat.ask("Wait")
     answer = await alpha.next_answer()
@@ -183,7 +183,7 @@ VIEWS: list[View] = [
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__.strip("_"))
-async def test_axe_finds_no_serious_fault(
+async def test_axe_finds_no_serious_violation(
     page: Page,
     gateway_with: GatewayFactory,
     alpha: ScriptedModel,
@@ -198,16 +198,16 @@ async def test_axe_finds_no_serious_fault(
         served(beta, placeholder={"model": "tiny", "reason": "no hub could be reached"}),
         {"id": "gone", "replicas": ["http://127.0.0.1:9"]},
     ]
-    async with gateway_with(*models) as address:
-        chat = ChatPage(page, address)
+    async with gateway_with(*models) as url:
+        chat = ChatPage(page, url)
         await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         await chat.open()
         await view(chat)
-        assert await _faults(page) == []
+        assert await _violations(page) == []
 
 
-async def _faults(page: Page) -> list[str]:
-    """Serious and critical violations, each with the places where it was found."""
+async def _violations(page: Page) -> list[str]:
+    """Serious and critical violations, each with the elements concerned."""
     await page.evaluate(AXE.read_text())
     report = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [

@@ -1,4 +1,4 @@
-"""Several models side by side on the same question."""
+"""Several models answer the same question side by side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.web.chat_page import ChatPage
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_two_models_answer_side_by_side_and_stop_one_by_one(
+async def test_two_models_answer_side_by_side_and_can_be_stopped_separately(
     chat: ChatPage, alpha: ScriptedModel, beta: ScriptedModel
 ) -> None:
     await chat.picker.click()
@@ -44,7 +44,7 @@ async def test_two_models_answer_side_by_side_and_stop_one_by_one(
     await expect(speed).to_contain_text("3 tokens")
 
 
-async def test_the_address_names_the_models(
+async def test_the_url_selects_the_models(
     chat: ChatPage, alpha: ScriptedModel, beta: ScriptedModel
 ) -> None:
     alpha.always_say("From alpha.")
@@ -55,7 +55,7 @@ async def test_the_address_names_the_models(
     await expect(chat.answers.nth(1)).to_contain_text("From alpha.")
 
 
-async def test_each_model_remembers_its_own_words(
+async def test_each_model_receives_its_own_answers(
     chat: ChatPage, alpha: ScriptedModel, beta: ScriptedModel
 ) -> None:
     await chat.open("?models=alpha,beta")
@@ -70,7 +70,7 @@ async def test_each_model_remembers_its_own_words(
         await answer.finish("So.")
 
 
-async def test_a_blind_comparison_tells_names_and_speeds_after_the_vote(
+async def test_a_blind_comparison_shows_names_and_speeds_after_the_vote(
     chat: ChatPage, alpha: ScriptedModel, beta: ScriptedModel
 ) -> None:
     alpha.always_say("From one.")
@@ -92,7 +92,7 @@ async def test_a_blind_comparison_tells_names_and_speeds_after_the_vote(
     await expect(chat.answer_of("alpha")).to_contain_text("to first token")
 
 
-async def test_automatic_lets_the_gateway_choose_and_tells_who_answered(
+async def test_automatic_lets_the_gateway_choose_and_shows_which_model_answered(
     chat: ChatPage, alpha: ScriptedModel, beta: ScriptedModel
 ) -> None:
     alpha.always_say("Here.")

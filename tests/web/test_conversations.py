@@ -1,4 +1,4 @@
-"""Conversations that the browser keeps: reload, search, rename, delete, export, import."""
+"""Stored conversations: reload, search, rename, delete, export, import."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_reload_keeps_the_conversation(chat: ChatPage, alpha: ScriptedMo
     ]
 
 
-async def test_a_reload_in_mid_answer_keeps_what_had_come(
+async def test_a_reload_during_an_answer_keeps_the_text_received_so_far(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     await chat.ask("A slow story")
@@ -47,7 +47,7 @@ async def test_a_reload_in_mid_answer_keeps_what_had_come(
 
 
 async def _until_stored(page: Page, text: str) -> None:
-    """Wait until the text of an answer under way is in the browser's database."""
+    """Wait until the text of a streaming answer is in IndexedDB."""
     await page.evaluate(
         """async (text) => {
           for (let stored = ""; !stored.includes(text); await new Promise(requestAnimationFrame)) {
@@ -78,7 +78,7 @@ async def test_search_finds_words_of_questions_and_answers(
     await expect(hits).to_have_count(1)
     await expect(hits).to_contain_text("Where do penguins live?")
     await field.fill("unicorn")
-    await expect(chat.page.get_by_text("No conversation holds these words.")).to_be_visible()
+    await expect(chat.page.get_by_text("No conversation contains these words.")).to_be_visible()
     await field.fill("south")
     await expect(hits).to_have_count(1)
     await chat.page.keyboard.press("Enter")
@@ -86,7 +86,7 @@ async def test_search_finds_words_of_questions_and_answers(
 
 
 async def _talk(chat: ChatPage, question: str) -> None:
-    """A conversation of one question, already answered."""
+    """Start a conversation with one answered question."""
     await chat.page.keyboard.press("Control+Shift+O")
     await chat.ask(question)
     await expect(chat.answers).to_have_count(1)
@@ -104,12 +104,12 @@ async def test_renaming(chat: ChatPage, alpha: ScriptedModel) -> None:
     await expect(chat.listed("Greetings")).to_be_visible()
 
 
-async def test_what_the_list_shows_survives_a_reload_in_the_same_moment(
+async def test_a_change_in_the_list_survives_an_immediate_reload(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     alpha.always_say("Hi.")
     await _talk(chat, "Title 0")
-    # A write that comes too late is lost about every third time.
+    # A write that starts too late is lost in about one of three attempts.
     for number in range(10):
         await _act(chat, f"Title {number}", "Rename")
         await chat.page.get_by_role("textbox", name="Title").fill(f"Title {number + 1}")
@@ -120,7 +120,7 @@ async def test_what_the_list_shows_survives_a_reload_in_the_same_moment(
 
 
 async def _reload_once_listed(page: Page, title: str) -> None:
-    """Let the page reload itself sooner than a test could ask for it."""
+    """Let the page reload itself, sooner than a call from the test could."""
     await page.evaluate(
         """(title) => {
           const list = document.querySelector("nav");
@@ -140,9 +140,7 @@ async def _act(chat: ChatPage, title: str, action: str) -> None:
     await chat.page.get_by_role("menuitem", name=action).click()
 
 
-async def test_a_deleted_conversation_can_be_brought_back(
-    chat: ChatPage, alpha: ScriptedModel
-) -> None:
+async def test_deleting_a_conversation_can_be_undone(chat: ChatPage, alpha: ScriptedModel) -> None:
     alpha.always_say("Precious words.")
     await _talk(chat, "Keep this")
     await _act(chat, "Keep this", "Delete")
@@ -174,7 +172,7 @@ async def _import(chat: ChatPage, content: str) -> None:
     )
 
 
-async def test_an_export_brings_conversations_back_and_holds_no_key(
+async def test_an_export_restores_conversations_and_contains_no_api_key(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     alpha.always_say("An answer to keep.")
@@ -194,39 +192,39 @@ async def test_an_export_brings_conversations_back_and_holds_no_key(
     await chat.listed("Export me").click()
     await expect(chat.answers).to_contain_text("An answer to keep.")
     await _import(chat, content)
-    await expect(chat.notice).to_contain_text("1 conversation already here")
+    await expect(chat.notice).to_contain_text("1 conversation already up to date")
 
 
-def _broken(content: dict[str, Any]) -> list[tuple[str, str]]:
-    """Files that must be refused, each with words that tell why."""
+def _invalid_files(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """Invalid files, each with a part of the message that the page must show."""
     wrong_type = json.loads(json.dumps(content))
     wrong_type["conversations"][0]["turns"][0]["text"] = 7
     orphan = json.loads(json.dumps(content))
-    orphan["conversations"][0]["turns"][0]["parent"] = "nobody"
+    orphan["conversations"][0]["turns"][0]["parent"] = "unknown"
     return [
         ("{", "not a JSON file"),
         ("[]", "not an export of this page"),
         (json.dumps({**content, "version": 99}), "version 99"),
         (json.dumps(wrong_type), "conversations.0.turns.0.text"),
-        (json.dumps(orphan), 'no earlier turn is called "nobody"'),
+        (json.dumps(orphan), 'no earlier turn has the id "unknown"'),
     ]
 
 
-async def test_a_broken_import_is_refused_with_its_reason(
+async def test_an_invalid_import_is_rejected_with_its_reason(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     alpha.always_say("Hi.")
     await _talk(chat, "Something")
-    for content, reason in _broken(json.loads((await _export_all(chat)).read_text())):
+    for content, reason in _invalid_files(json.loads((await _export_all(chat)).read_text())):
         await _import(chat, content)
         await expect(chat.notice).to_contain_text(reason)
         await chat.button("Dismiss").click()
     await expect(chat.listed("Something")).to_have_count(1)
 
 
-async def test_another_tab_sees_what_happens_here(chat: ChatPage, alpha: ScriptedModel) -> None:
+async def test_changes_are_shown_in_another_tab(chat: ChatPage, alpha: ScriptedModel) -> None:
     alpha.always_say("Hello from afar.")
-    other = ChatPage(await chat.page.context.new_page(), chat.address)
+    other = ChatPage(await chat.page.context.new_page(), chat.url)
     await other.open()
     await _talk(chat, "Anyone there?")
     await expect(other.listed("Anyone there?")).to_be_visible()
@@ -236,7 +234,7 @@ async def test_another_tab_sees_what_happens_here(chat: ChatPage, alpha: Scripte
     await expect(other.answers).to_have_count(2)
 
 
-async def test_settings_reach_the_model_and_stay_with_the_conversation(
+async def test_settings_are_sent_to_the_model_and_stored_with_the_conversation(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     alpha.always_say("Aye.")

@@ -1,6 +1,6 @@
-"""A model's words are hostile input: they may look odd, but nothing in them ever acts.
+"""Untrusted model output: markup, scripts and links in an answer must never act.
 
-Every test of this folder also fails when the page throws, breaks its own policy or asks another
+Every test of this folder also fails when the page throws, violates its Content Security Policy or requests another
 host (see conftest.py).
 """
 
@@ -57,20 +57,20 @@ ATTACKS = [
 ]
 
 
-async def test_nothing_in_an_answer_acts(chat: ChatPage, alpha: ScriptedModel) -> None:
+async def test_an_answer_runs_no_code(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.ask("Attack me")
     answer = await alpha.next_answer()
     for attack in ATTACKS:
-        # Token by token, so that every half-finished state is on the page as well.
+        # Token by token, so that every incomplete state is rendered too.
         await answer.say(*(attack[at : at + 7] for at in range(0, len(attack), 7)), "\n\n")
     await answer.finish("The end of it.")
     shown = chat.answer_of("alpha")
     await expect(shown.get_by_text("The end of it.")).to_be_visible()
     await expect(shown.locator(".katex").first).to_be_visible()
     for link in await shown.get_by_role("link").all():
-        address = await link.get_attribute("href")
-        assert address is not None
-        assert address.startswith(("http://", "https://", "mailto:"))
+        url = await link.get_attribute("href")
+        assert url is not None
+        assert url.startswith(("http://", "https://", "mailto:"))
     content = shown.locator(".markdown")
     active = "script, img, iframe, form, input, style, link, meta, base, video, object, embed"
     await expect(content.locator(active)).to_have_count(0)
@@ -93,7 +93,7 @@ async def test_a_remote_image_is_only_a_link(chat: ChatPage, alpha: ScriptedMode
     await expect(link).to_have_attribute("target", "_blank")
 
 
-async def test_huge_nesting_does_not_stop_the_page(chat: ChatPage, alpha: ScriptedModel) -> None:
+async def test_deep_nesting_does_not_block_the_page(chat: ChatPage, alpha: ScriptedModel) -> None:
     alpha.always_say(
         "> " * 5000,
         "deep",
@@ -110,7 +110,7 @@ async def test_huge_nesting_does_not_stop_the_page(chat: ChatPage, alpha: Script
     await expect(chat.button("Send")).to_be_visible()
 
 
-async def test_a_hostile_title_and_model_name_are_only_text(
+async def test_markup_in_a_title_and_a_model_name_is_text(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     alpha.always_say("Fine.")
@@ -128,7 +128,7 @@ async def test_a_hostile_title_and_model_name_are_only_text(
         "setTimeout('window.owned = 1')",
     ],
 )
-async def test_the_policy_forbids_what_an_attack_would_need(
+async def test_the_content_security_policy_is_strict(
     browser: Browser, gateway: str, attempt: str
 ) -> None:
     context = await browser.new_context()
@@ -140,7 +140,9 @@ async def test_the_policy_forbids_what_an_attack_would_need(
     await context.close()
 
 
-async def test_the_policy_ignores_inline_styles(browser: Browser, gateway: str) -> None:
+async def test_the_content_security_policy_blocks_inline_styles(
+    browser: Browser, gateway: str
+) -> None:
     context = await browser.new_context()
     chat = ChatPage(await context.new_page(), gateway)
     await chat.open()

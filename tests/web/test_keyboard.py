@@ -1,4 +1,4 @@
-"""The page without a mouse."""
+"""The page, used by keyboard only."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_a_whole_conversation_by_keyboard(
     await expect(chat.answer_of("alpha")).to_contain_text("Done.")
 
 
-async def test_choosing_another_model_by_keyboard(chat: ChatPage, beta: ScriptedModel) -> None:
+async def test_a_model_is_chosen_by_keyboard(chat: ChatPage, beta: ScriptedModel) -> None:
     keyboard = chat.page.keyboard
     await chat.picker.focus()
     await keyboard.press("Enter")
@@ -66,7 +66,7 @@ async def test_choosing_another_model_by_keyboard(chat: ChatPage, beta: Scripted
     await expect(chat.picker).to_contain_text("beta")
 
 
-async def test_a_question_mark_lists_the_keys(chat: ChatPage) -> None:
+async def test_a_question_mark_lists_the_shortcuts(chat: ChatPage) -> None:
     keyboard = chat.page.keyboard
     await chat.message.press("?")
     await expect(chat.message).to_have_value("?")
@@ -80,7 +80,7 @@ async def test_a_question_mark_lists_the_keys(chat: ChatPage) -> None:
     await expect(chat.message).to_be_focused()
 
 
-async def test_a_menu_by_keyboard(chat: ChatPage) -> None:
+async def test_a_menu_is_used_by_keyboard(chat: ChatPage) -> None:
     keyboard = chat.page.keyboard
     await chat.button("More").focus()
     await keyboard.press("Enter")

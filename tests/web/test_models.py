@@ -1,4 +1,4 @@
-"""The state of the models, what a person can do about it, and keys."""
+"""The state of the models as the page shows it, and API keys."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.web.conftest import GatewayFactory, served
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_model_that_is_down_is_explained_with_a_way_out(
+async def test_a_model_that_is_down_is_shown_with_its_reason_and_an_alternative(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel, beta: ScriptedModel
 ) -> None:
     await beta.server.stop()
     alpha.always_say("At your service.")
-    async with gateway_with(served(alpha), served(beta)) as address:
-        chat = ChatPage(page, address)
+    async with gateway_with(served(alpha), served(beta)) as url:
+        chat = ChatPage(page, url)
         await chat.open("?models=beta")
         note = page.get_by_role("status").filter(has_text="beta: down.")
         await expect(note).to_contain_text("refused")
@@ -38,15 +38,15 @@ async def test_a_model_that_is_down_is_explained_with_a_way_out(
         await expect(chat.answer_of("alpha")).to_contain_text("At your service.")
 
 
-async def test_a_model_that_comes_up_is_noticed(
+async def test_a_loading_model_becomes_ready(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
 ) -> None:
     alpha.server.health = (
         503,
         {"error": {"message": "Loading model", "type": "unavailable_error"}},
     )
-    async with gateway_with(served(alpha)) as address:
-        chat = ChatPage(page, address)
+    async with gateway_with(served(alpha)) as url:
+        chat = ChatPage(page, url)
         await chat.open()
         note = page.get_by_role("status").filter(has_text="alpha: loading.")
         await expect(note).to_be_visible()
@@ -58,8 +58,8 @@ async def test_a_placeholder_is_labelled(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
 ) -> None:
     placeholder = {"model": "smollm2-135m", "reason": "no model hub could be reached"}
-    async with gateway_with(served(alpha, placeholder=placeholder)) as address:
-        chat = ChatPage(page, address)
+    async with gateway_with(served(alpha, placeholder=placeholder)) as url:
+        chat = ChatPage(page, url)
         await chat.open()
         note = page.get_by_role("status").filter(has_text="alpha: demo model.")
         await expect(note).to_contain_text(
@@ -69,7 +69,7 @@ async def test_a_placeholder_is_labelled(
         await expect(chat.dialog("Models").get_by_text("Demo model", exact=True)).to_be_visible()
 
 
-async def test_a_busy_model_says_how_busy(chat: ChatPage, alpha: ScriptedModel) -> None:
+async def test_a_model_shows_its_free_slots(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.ask("Take a slot")
     answer = await alpha.next_answer()
     await chat.picker.click()
@@ -79,11 +79,11 @@ async def test_a_busy_model_says_how_busy(chat: ChatPage, alpha: ScriptedModel) 
     await expect(row).to_contain_text("Ready, 2 of 2 free")
 
 
-async def test_a_gateway_that_is_gone_is_told(
+async def test_an_unreachable_gateway_is_shown(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
 ) -> None:
-    async with gateway_with(served(alpha)) as address:
-        chat = ChatPage(page, address)
+    async with gateway_with(served(alpha)) as url:
+        chat = ChatPage(page, url)
         await chat.open()
     await expect(page.get_by_role("status").filter(has_text="cannot be reached")).to_be_visible()
     await chat.ask("Hello?")
@@ -91,7 +91,7 @@ async def test_a_gateway_that_is_gone_is_told(
     await expect(alert).to_contain_text("The gateway cannot be reached.")
 
 
-def _locked(*keys: str) -> Secrets:
+def _with_api_keys(*keys: str) -> Secrets:
     records = [
         {"name": f"key-{number}", "sha256": hashlib.sha256(key.encode()).hexdigest()}
         for number, key in enumerate(keys)
@@ -99,21 +99,21 @@ def _locked(*keys: str) -> Secrets:
     return Secrets(api_keys=KeyFile.model_validate({"keys": records}))
 
 
-async def test_a_locked_gateway_asks_for_a_key_and_forgets_it(
+async def test_a_gateway_with_api_keys_asks_for_a_key_and_the_page_forgets_it(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
 ) -> None:
     alpha.always_say("Welcome.")
-    async with gateway_with(served(alpha), secrets=_locked("sk-right")) as address:
-        chat = ChatPage(page, address)
-        await page.goto(address)
+    async with gateway_with(served(alpha), secrets=_with_api_keys("sk-right")) as url:
+        chat = ChatPage(page, url)
+        await page.goto(url)
         dialog = chat.dialog("API key")
         await expect(dialog).to_be_visible()
         await page.keyboard.press("Escape")
-        await expect(page.get_by_text("This gateway wants an API key.")).to_be_visible()
+        await expect(page.get_by_text("This gateway requires an API key.")).to_be_visible()
         await chat.button("Enter a key").click()
         await dialog.get_by_label("Key", exact=True).fill("sk-wrong")
         await page.keyboard.press("Enter")
-        await expect(dialog).to_contain_text("does not accept the key")
+        await expect(dialog).to_contain_text("rejected this key")
         await dialog.get_by_label("Key", exact=True).fill("sk-right")
         await page.keyboard.press("Enter")
         await expect(chat.picker).to_contain_text("alpha")
@@ -124,12 +124,12 @@ async def test_a_locked_gateway_asks_for_a_key_and_forgets_it(
         await expect(dialog).to_be_visible()
 
 
-async def test_a_key_is_remembered_where_the_reader_asks_for_it(
+async def test_a_key_is_stored_when_the_user_chooses_to_remember_it(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
 ) -> None:
-    async with gateway_with(served(alpha), secrets=_locked("sk-right")) as address:
-        chat = ChatPage(page, address)
-        await page.goto(address)
+    async with gateway_with(served(alpha), secrets=_with_api_keys("sk-right")) as url:
+        chat = ChatPage(page, url)
+        await page.goto(url)
         await chat.dialog("API key").get_by_label("Key", exact=True).fill("sk-right")
         await page.get_by_role("switch", name="Remember on this device").check()
         await chat.button("Use this key").click()

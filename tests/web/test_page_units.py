@@ -1,4 +1,4 @@
-"""The page's own unit tests, and that its lock file fits every machine."""
+"""The page's unit tests and type check, its lock file, and the hosts in its build."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from tests.web import page_build
 
 
-def test_the_pure_parts_hold(dist: Path) -> None:
+def test_the_unit_tests_of_the_page_pass(dist: Path) -> None:
     page_build.npm("test")
 
 
-def test_the_types_fit(dist: Path) -> None:
+def test_the_type_check_passes(dist: Path) -> None:
     page_build.npm("run", "check")
 
 
@@ -28,7 +28,7 @@ def test_the_lock_file_pins_content_and_names_no_registry() -> None:
     assert not [name for name, entry in packages.items() if "resolved" in entry]
 
 
-def test_the_built_page_asks_no_other_host(dist: Path) -> None:
+def test_the_built_page_contains_no_other_host(dist: Path) -> None:
     entry = (dist / "index.html").read_text()
     assert "://" not in entry
     assert "<style" not in entry

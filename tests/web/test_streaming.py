@@ -1,4 +1,4 @@
-"""Answers as they come: progress, waiting, stopping, failing, going on."""
+"""Streaming answers: progress, queueing, stopping, failures, continuing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def test_an_answer_appears_while_it_is_written(chat: ChatPage, alpha: Scri
     await chat.ask("Count to three")
     answer = await alpha.next_answer()
     shown = chat.answer_of("alpha")
-    await expect(shown).to_contain_text("Reading your message")
+    await expect(shown).to_contain_text("Processing your message")
     await answer.say("One, ")
     await expect(shown).to_contain_text("One,")
     await expect(shown).not_to_contain_text("two")
@@ -45,9 +45,7 @@ async def test_stop_ends_the_answer_in_the_page_and_on_the_model_server(
     await expect(chat.button("Send")).to_be_visible()
 
 
-async def test_a_stopped_answer_can_go_on_where_it_ended(
-    chat: ChatPage, alpha: ScriptedModel
-) -> None:
+async def test_a_stopped_answer_can_be_continued(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.ask("A sentence, please")
     answer = await alpha.next_answer()
     await answer.say("The quick brown")
@@ -63,7 +61,7 @@ async def test_a_stopped_answer_can_go_on_where_it_ended(
     await expect(chat.answer_of("alpha").get_by_text("The quick brown fox.")).to_be_visible()
 
 
-async def test_a_server_that_dies_mid_answer_is_explained_and_can_be_retried(
+async def test_a_connection_lost_during_an_answer_is_shown_and_can_be_retried(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     await chat.ask("Hello?")
@@ -72,7 +70,7 @@ async def test_a_server_that_dies_mid_answer_is_explained_and_can_be_retried(
     await expect(chat.answer_of("alpha")).to_contain_text("I was about to")
     await answer.cut()
     alert = chat.answer_of("alpha").get_by_role("alert")
-    await expect(alert).to_contain_text("What had arrived is kept.")
+    await expect(alert).to_contain_text("The text received so far is kept.")
     await expect(chat.answer_of("alpha")).to_contain_text("I was about to")
     await expect(alert.get_by_role("button", name="Continue")).to_be_visible()
     await alert.get_by_role("button", name="Retry").click()
@@ -81,18 +79,18 @@ async def test_a_server_that_dies_mid_answer_is_explained_and_can_be_retried(
     await expect(alert).to_have_count(0)
 
 
-async def test_an_answer_cut_at_its_limit_says_so_and_continues(
+async def test_an_answer_cut_at_the_token_limit_shows_it_and_can_be_continued(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     await chat.ask("A long story")
     await (await alpha.next_answer()).finish("Once upon", reason="length")
-    await expect(chat.answer_of("alpha")).to_contain_text("reached its limit of tokens")
+    await expect(chat.answer_of("alpha")).to_contain_text("reached the token limit")
     await chat.button("Continue").click()
     await (await alpha.next_answer()).finish(" a time.")
     await expect(chat.answer_of("alpha")).to_contain_text("Once upon a time.")
 
 
-async def test_thinking_is_folded_away(chat: ChatPage, alpha: ScriptedModel) -> None:
+async def test_thinking_is_collapsed(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.ask("Is 91 prime?")
     answer = await alpha.next_answer()
     await answer.say("<think>Seven times ", "thirteen")
@@ -106,9 +104,7 @@ async def test_thinking_is_folded_away(chat: ChatPage, alpha: ScriptedModel) -> 
     await expect(chat.page.get_by_text("Seven times thirteen")).to_be_visible()
 
 
-async def test_thinking_sent_apart_from_the_text_is_folded_too(
-    chat: ChatPage, alpha: ScriptedModel
-) -> None:
+async def test_reasoning_sent_separately_is_collapsed(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.ask("Is 91 prime?")
     answer = await alpha.next_answer()
     await answer.think("Thirteen times seven")
@@ -118,9 +114,7 @@ async def test_thinking_sent_apart_from_the_text_is_folded_too(
     await expect(chat.page.get_by_text("Thirteen times seven")).to_be_hidden()
 
 
-async def test_regenerating_keeps_the_first_answer_within_reach(
-    chat: ChatPage, alpha: ScriptedModel
-) -> None:
+async def test_regenerating_keeps_the_first_answer(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.ask("A name for a cat")
     await (await alpha.next_answer()).finish("Mittens")
     await chat.button("Regenerate").click()
@@ -133,7 +127,7 @@ async def test_regenerating_keeps_the_first_answer_within_reach(
     assert alpha.requests[1]["messages"] == [{"role": "user", "content": "A name for a cat"}]
 
 
-async def test_an_edited_question_replaces_what_followed_and_the_old_branch_stays(
+async def test_an_edited_question_opens_a_branch_and_keeps_the_old_one(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     await chat.ask("Capital of France?")
@@ -155,9 +149,7 @@ async def test_an_edited_question_replaces_what_followed_and_the_old_branch_stay
     await expect(chat.answers.last).to_contain_text("The Seine.")
 
 
-async def test_a_waiting_question_shows_its_place_in_the_queue(
-    chat: ChatPage, alpha: ScriptedModel
-) -> None:
+async def test_a_queued_question_shows_its_position(chat: ChatPage, alpha: ScriptedModel) -> None:
     running = []
     for _ in range(2):
         await chat.ask("Take a slot")
@@ -178,18 +170,18 @@ async def test_a_waiting_question_shows_its_place_in_the_queue(
     await running[1].finish("Done.")
 
 
-async def test_a_full_queue_is_explained(
+async def test_a_full_queue_is_shown(
     chat: ChatPage, alpha: ScriptedModel, gateway_with: GatewayFactory
 ) -> None:
-    async with gateway_with(served(alpha, slots=1), limits={"queue": 0}) as address:
-        full = ChatPage(chat.page, address)
+    async with gateway_with(served(alpha, slots=1), limits={"queue": 0}) as url:
+        full = ChatPage(chat.page, url)
         await full.open()
         await full.ask("Take the slot")
         taken = await alpha.next_answer()
         await full.page.keyboard.press("Control+Shift+O")
         await full.ask("Too many")
         alert = full.answer_of("alpha").get_by_role("alert")
-        await expect(alert).to_contain_text("Every place in this model's queue is taken.")
+        await expect(alert).to_contain_text("This model's queue is full.")
         await expect(alert).to_contain_text("Try again in about")
         await taken.finish("Now.")
         await alert.get_by_role("button", name="Retry").click()
@@ -197,7 +189,7 @@ async def test_a_full_queue_is_explained(
         await expect(full.answer_of("alpha")).to_contain_text("Now you.")
 
 
-async def test_an_answer_goes_on_while_another_conversation_is_read(
+async def test_an_answer_continues_while_another_conversation_is_open(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     await chat.ask("A slow question")
@@ -211,7 +203,7 @@ async def test_an_answer_goes_on_while_another_conversation_is_read(
     await expect(chat.answer_of("alpha")).to_contain_text("Let me think.")
 
 
-async def test_what_is_built_stays_while_the_answer_grows(
+async def test_complete_blocks_are_not_rebuilt_while_the_answer_grows(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     await chat.ask("Much text")
@@ -232,8 +224,8 @@ async def test_what_is_built_stays_while_the_answer_grows(
     await expect(first).to_have_attribute("data-mark", "kept")
 
 
-# A wheel's scrolling goes on for some frames.
-AT_REST = """async element => {
+# Scrolling with the wheel continues for some frames.
+SCROLL_ENDED = """async element => {
     for (let before = -1; before !== element.scrollTop; ) {
         before = element.scrollTop;
         await new Promise(next => setTimeout(next, 200));
@@ -241,7 +233,7 @@ AT_REST = """async element => {
 }"""
 
 
-async def test_the_view_follows_the_end_until_the_reader_scrolls_up(
+async def test_the_view_follows_the_end_until_the_user_scrolls_up(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     await chat.ask("A long list")
@@ -253,7 +245,7 @@ async def test_the_view_follows_the_end_until_the_reader_scrolls_up(
     to_end = chat.button("Go to the newest text")
     await expect(to_end).to_be_visible()
     place = "element => element.scrollTop"
-    await chat.page.locator(".thread").evaluate(AT_REST)
+    await chat.page.locator(".thread").evaluate(SCROLL_ENDED)
     before = await chat.page.locator(".thread").evaluate(place)
     await answer.say(*(f"- Point {number}\n" for number in range(80, 120)))
     await expect(chat.page.get_by_text("Point 119")).to_be_attached()

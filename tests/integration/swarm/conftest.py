@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from tests.doubles.registry_server import MANIFEST, USER, RegistryServer, running_registry
+from tests.doubles.swarm_clients import STREAMS
 from tests.integration.conftest import StackUnderTest, build_arguments
-from tests.integration.swarm.client import STREAMS
 from tests.integration.swarm.rig import Swarm, running_swarm, wait_for
 
 TEAM = "team/llm-stack"
@@ -203,7 +203,7 @@ class Client:
 def start_client(swarm: Swarm, network: str, image: str, stack: str) -> Client:
     """Run it on the manager's node, which no test lets die."""
     manager = swarm.manager.client()
-    source = Path(__file__).with_name("client.py").read_text(encoding="utf-8")
+    source = (Path(__file__).parents[2] / "doubles/swarm_clients.py").read_text(encoding="utf-8")
     service = manager.services.create(  # type: ignore[no-untyped-call]  # not in the stubs
         image,
         command=["python3"],

@@ -1,4 +1,4 @@
-"""The policy over what the program asks for, and over resources that break each rule."""
+"""The policy rules, applied to the program's resources and to one violation of each rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from policy.rules import RULES, Resource, Rule
 from tests.unit.components.conftest import Registration, StackRunner
 
 PROD = {"services": "all", "monitor": {"socketGroup": 999}}
-# Everything that a stack on the internet has: tunnels made and given, Access, secrets, a registry.
+# A production stack with every feature: managed and existing tunnels, Access, secrets, a registry.
 WHOLE = {
     **PROD,
     "tunnel": {
@@ -40,7 +40,7 @@ DEV = {**PROD, "hostPorts": {"chat-interface": 8080, "monitor": 8090}}
 
 
 def broken(resources: list[Registration], stack: str) -> dict[str, list[str]]:
-    """Violations by name of the resource."""
+    """Violations by resource name."""
     found = {
         resource.name: [
             f"{rule.name}: {violation}"
@@ -52,34 +52,36 @@ def broken(resources: list[Registration], stack: str) -> dict[str, list[str]]:
     return {name: violations for name, violations in found.items() if violations}
 
 
-def test_what_the_program_asks_for_in_production_breaks_no_rule(run_program: StackRunner) -> None:
+def test_a_production_stack_violates_no_rule(run_program: StackRunner) -> None:
     graph = run_program(WHOLE, SECRETS, stack="prod")
     assert {"restarter", "chat-interface-tunnel-2"} <= set(graph.running)
     assert broken(graph.resources, "prod") == {}
 
 
-def test_behind_a_proxy_it_breaks_no_rule_either(run_program: StackRunner) -> None:
+def test_a_production_stack_behind_a_proxy_violates_no_rule(run_program: StackRunner) -> None:
     proxy = {"http": "http://proxy.example.com:3128", "https": "http://proxy.example.com:3128"}
     graph = run_program({**WHOLE, "proxy": proxy, "modelHub": "https://h.test"}, SECRETS, "prod")
     assert broken(graph.resources, "prod") == {}
 
 
-def test_on_a_swarm_it_breaks_no_rule_either(run_program: StackRunner) -> None:
+def test_a_production_stack_on_a_swarm_violates_no_rule(run_program: StackRunner) -> None:
     graph = run_program({**WHOLE, "orchestrator": "swarm"}, SECRETS, stack="prod")
     assert {"chat-interface", "chat-interface-tunnel", "monitor"} <= graph.of("Service").keys()
     assert broken(graph.resources, "prod") == {}
 
 
-def test_dev_may_open_ports_and_breaks_no_rule(run_program: StackRunner) -> None:
+def test_a_dev_stack_with_host_ports_violates_no_rule(run_program: StackRunner) -> None:
     assert broken(run_program(DEV, stack="dev").resources, "dev") == {}
 
 
-def test_a_host_port_in_production_is_found(run_program: StackRunner) -> None:
+def test_a_host_port_in_production_is_a_violation(run_program: StackRunner) -> None:
     resources = run_program(DEV, stack="prod").resources
     assert set(broken(resources, "prod")) == {"chat-interface", "monitor"}
 
 
-def test_a_connector_run_by_tag_in_production_is_found(run_program: StackRunner) -> None:
+def test_a_connector_image_with_a_tag_in_production_is_a_violation(
+    run_program: StackRunner,
+) -> None:
     config = {
         **PROD,
         "tunnel": {"mode": "quick", "access": "public", "image": "cloudflare/cloudflared:2026.8.2"},
@@ -87,7 +89,7 @@ def test_a_connector_run_by_tag_in_production_is_found(run_program: StackRunner)
     resources = run_program(config, stack="prod").resources
     assert broken(resources, "prod") == {
         "chat-interface-tunnel-1": [
-            "image-by-digest: runs cloudflare/cloudflared:2026.8.2, whose tag can move; name it as "
+            "image-by-digest: runs cloudflare/cloudflared:2026.8.2, whose tag can move; use "
             "cloudflare/cloudflared:2026.8.2@sha256:…"
         ]
     }
@@ -149,7 +151,7 @@ def rule(name: str) -> Rule:
         ("hardened", {"start": False}),
     ],
 )
-def test_each_rule_finds_what_it_is_there_for(name: str, change: dict[str, Any]) -> None:
+def test_each_rule_finds_its_violations(name: str, change: dict[str, Any]) -> None:
     container = "docker:index/container:Container"
     assert rule(name).violations(Resource(container, GOOD, "prod")) == []
     bad = {**copy.deepcopy(GOOD), **change}
@@ -165,19 +167,19 @@ def test_each_rule_finds_what_it_is_there_for(name: str, change: dict[str, Any])
         {"volumes": [{"hostPath": "/srv/models", "containerPath": "/models"}]},
     ],
 )
-def test_what_is_harmless_is_not_complained_of(change: dict[str, Any]) -> None:
+def test_harmless_resources_violate_no_rule(change: dict[str, Any]) -> None:
     resource = Resource("docker:index/container:Container", {**GOOD, **change}, "prod")
     assert [violation for rule in RULES for violation in rule.violations(resource)] == []
 
 
-def test_the_restarter_alone_may_hold_the_socket() -> None:
+def test_only_the_restarter_may_mount_the_socket() -> None:
     socket = {"volumes": [{"hostPath": "/var/run/docker.sock"}]}
     restarter = {**GOOD, **socket, "labels": [{"label": "llm-stack.service", "value": "restarter"}]}
     resource = Resource("docker:index/container:Container", restarter, "prod")
     assert rule("no-docker-socket").violations(resource) == []
 
 
-def test_the_restarter_alone_may_have_what_reaches_the_socket() -> None:
+def test_only_the_restarter_may_have_the_options_for_the_socket() -> None:
     labels = [{"label": "llm-stack.service", "value": "restarter"}]
     options = ["no-new-privileges:true", "label=disable"]
     restarter = {**GOOD, "labels": labels, "usernsMode": "host", "securityOpts": options}
@@ -187,7 +189,7 @@ def test_the_restarter_alone_may_have_what_reaches_the_socket() -> None:
     assert len(rule("no-privileges").violations(Resource(kind, more, "prod"))) == 1
 
 
-def test_a_secret_in_a_build_argument_is_found() -> None:
+def test_a_secret_in_a_build_argument_is_a_violation() -> None:
     build = {"name": "x", "build": {"context": ".", "buildArgs": {"HF_TOKEN": "x"}}}
     resource = Resource("docker:index/remoteImage:RemoteImage", build, "prod")
     assert len(rule("no-plain-secret").violations(resource)) == 1
@@ -221,7 +223,7 @@ GOOD_TASK = {
         ("hardened", {}, {"logDriver": None}, {}),
     ],
 )
-def test_a_service_of_a_swarm_obeys_too(
+def test_the_rules_apply_to_swarm_services(
     name: str, spec: dict[str, Any], task: dict[str, Any], service: dict[str, Any]
 ) -> None:
     props = {"taskSpec": {"containerSpec": {**GOOD_SPEC, **spec}, **GOOD_TASK, **task}, **service}
@@ -230,6 +232,6 @@ def test_a_service_of_a_swarm_obeys_too(
     assert found == {rule.name: int(rule.name == name) for rule in RULES}
 
 
-def test_a_token_in_a_config_of_a_swarm_is_found() -> None:
+def test_a_token_in_a_swarm_config_is_a_violation() -> None:
     resource = Resource("docker:index/serviceConfig:ServiceConfig", {"dataRaw": TOKEN}, "prod")
     assert len(rule("no-plain-secret").violations(resource)) == 1

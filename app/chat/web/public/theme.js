@@ -1,4 +1,4 @@
-// Applies the reader's chosen theme before the first paint; a module would run after it.
+// Applies the user's theme before the first paint; a module would run after it.
 try {
   const theme = localStorage.getItem("chat.theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;

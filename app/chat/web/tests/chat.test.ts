@@ -24,7 +24,7 @@ async function failureOf(response: Response | Error): Promise<ChatError["failure
   return (error as ChatError).failure;
 }
 
-test("place in the queue, text, end and usage", async () => {
+test("queue position, text, finish reason and usage", async () => {
   const body = `: queue {"position": 3, "length": 5}\n\n: keep-alive\n\n${delta("Hi")}${FINISH}data: {"choices":[],"usage":{"completion_tokens":9},"timings":{"predicted_per_second":41.5}}\n\ndata: [DONE]\n\n`;
   expect(await collect(new Response(body))).toEqual([
     { kind: "queue", position: 3 },
@@ -35,11 +35,11 @@ test("place in the queue, text, end and usage", async () => {
   ]);
 });
 
-test("a stream that just ends was lost", async () => {
+test("a stream that ends without a finish reason is lost", async () => {
   expect(await failureOf(new Response(delta("Hi")))).toMatchObject({ kind: "lost" });
 });
 
-test("a server that falls silent was lost, and is told so", async () => {
+test("a stream without data for a minute is lost, and its request is cancelled", async () => {
   vi.useFakeTimers();
   const cancelled = vi.fn();
   const start = (controller: ReadableStreamDefaultController): void =>
@@ -51,7 +51,7 @@ test("a server that falls silent was lost, and is told so", async () => {
   vi.useRealTimers();
 });
 
-test("an error in mid-stream is told in the server's words", async () => {
+test("an error during the stream has the server's message", async () => {
   const body = `${delta("Hi")}data: {"error":{"message":"the replica went away","code":"upstream_lost"}}\n\n`;
   expect(await failureOf(new Response(body))).toMatchObject({ kind: "lost", message: "the replica went away" });
 });
@@ -67,16 +67,16 @@ test.each([
   expect(await failureOf(response)).toEqual({ kind, message: "why", retryAfter: 7 });
 });
 
-test("an error without a readable body still has words", async () => {
+test("an error without a JSON body has a message", async () => {
   const { message } = await failureOf(new Response("<html>", { status: 502 }));
   expect(message).toContain("HTTP 502");
 });
 
-test("a gateway that cannot be reached", async () => {
+test("an unreachable gateway is reported as unavailable", async () => {
   expect(await failureOf(new TypeError("Failed to fetch"))).toMatchObject({ kind: "unavailable" });
 });
 
-test("the key goes into the header, and none without a key", async () => {
+test("the key is sent in the Authorization header; without a key there is no header", async () => {
   await collect(new Response(`${FINISH}`), "sk-1");
   const [, withKey] = vi.mocked(fetch).mock.calls[0]!;
   expect(withKey?.headers).toMatchObject({ Authorization: "Bearer sk-1" });

@@ -1,4 +1,4 @@
-// What can be done to a conversation, and what it then sends.
+// Changes to a conversation, and the requests built from it.
 import { expect, test } from "vitest";
 import {
   type Conversation,
@@ -19,7 +19,7 @@ import { messagesFor, requestFor } from "../src/domain/prompt";
 
 const empty = (): Conversation => newConversation(["a"], { system: "", sampling: DEFAULT_SAMPLING });
 
-/** Asks and has every model answer at once. */
+/** Adds a question and a complete answer of every model. */
 function talk(
   before: Conversation,
   text: string,
@@ -35,7 +35,7 @@ function talk(
 
 const texts = (conversation: Conversation): string[] => path(conversation).map((turn) => turn.text);
 
-test("the first question gives the title, a chosen title stays", () => {
+test("the first question sets the title; a title chosen by the user stays", () => {
   expect(talk(empty(), "How tall is it?\nReally").title).toBe("How tall is it?");
   expect(talk(rename(empty(), " Mine "), "How tall?").title).toBe("Mine");
   expect(titleFrom("word ".repeat(40))).toMatch(/^(word ){5,}word…$/);
@@ -50,22 +50,22 @@ test("an edited question opens a branch, and the first one can be shown again", 
   expect(texts(showTurn(edited, original!))).toEqual(["one", "two"]);
 });
 
-test("a loop in what is shown ends", () => {
+test("a loop in the displayed path ends", () => {
   const talked = talk(talk(empty(), "one"), "two");
   const [one, two] = path(talked);
   const looped = { ...talked, shown: { ...talked.shown, [two!.id]: one!.id } };
   expect(texts(looped).length).toBeLessThanOrEqual(3);
 });
 
-test("each model is told its own answers, a newcomer those of the first model", () => {
+test("each model receives its own answers as history, a new model those of the first model", () => {
   const both = talk(empty(), "one", ["a", "b"]);
   const { conversation, turn } = ask(both, path(both)[0]!.id, "two", ["b", "c"]);
-  const said = (model: string): string | undefined => messagesFor(conversation, turn.id, model)[1]?.content;
-  expect(said("b")).toBe("b on one");
-  expect(said("c")).toBe("a on one");
+  const history = (model: string): string | undefined => messagesFor(conversation, turn.id, model)[1]?.content;
+  expect(history("b")).toBe("b on one");
+  expect(history("c")).toBe("a on one");
 });
 
-test("thinking is not sent back, a cut answer is sent to be continued", () => {
+test("thinking is not sent back; a cut answer is sent to be continued", () => {
   const talked = talk(empty(), "one");
   const thought = changeAnswer(talked, allAnswers(talked)[0]!.id, { text: "<think>Hm</think>Yes" });
   const { conversation, turn } = ask({ ...thought, system: "Be brief" }, path(thought)[0]!.id, "two", ["a"]);
@@ -95,7 +95,7 @@ test("only the sampling that was chosen is sent", () => {
   expect(request).not.toHaveProperty("max_tokens");
 });
 
-test("answers that were arriving when the page closed become failures", () => {
+test("answers that were streaming when the page closed become failures", () => {
   const { conversation } = ask(empty(), null, "one", ["a"]);
   const [answer] = allAnswers(closeInterrupted(conversation));
   expect(answer).toMatchObject({ state: "failed", failure: { kind: "lost" } });

@@ -1,4 +1,4 @@
-// Reading server-sent events, wherever the network cut them.
+// Parsing of server-sent events split at any position.
 import { expect, test } from "vitest";
 import { EventParser, type ServerEvent } from "../src/gateway/events";
 
@@ -19,6 +19,6 @@ test.each([1, 2, 3, 7, 1000])("in pieces of %i characters", (size) => {
   expect(found).toEqual(EVENTS);
 });
 
-test("an event that the stream did not end is not an event", () => {
+test("an incomplete event is not emitted", () => {
   expect([...new EventParser().push("data: half")]).toEqual([]);
 });

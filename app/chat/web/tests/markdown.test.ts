@@ -1,4 +1,4 @@
-// Markdown to markup, before it is sanitised. What the browser makes of it is tested in the browser.
+// Markdown to markup, before sanitising. The rendered result is tested in the browser.
 import { expect, test } from "vitest";
 import { blocksOf, parser } from "../src/markdown/parser";
 
@@ -15,7 +15,7 @@ test.each([
   ["text\n$$x$$\nmore", '<p>text</p>\n<div class="math">x</div>\n<p>more</p>\n'],
 ])("%j is math", (text, expected) => expect(html(text)).toBe(expected));
 
-test.each(["costs $5 and $6", "$ x $", "\\$x\\$", "`$x$`", "a $ b", "$$"])("%j is no math", (text) =>
+test.each(["costs $5 and $6", "$ x $", "\\$x\\$", "`$x$`", "a $ b", "$$"])("%j is not math", (text) =>
   expect(html(text)).not.toContain("math"),
 );
 
@@ -26,13 +26,13 @@ test("an image is a link to it", () => {
 });
 
 test.each(["javascript:x", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "//example.org"])(
-  "%j is no link",
-  (address) => expect(html(`[x](${address})`)).not.toContain("<a"),
+  "%j is not a link",
+  (url) => expect(html(`[x](${url})`)).not.toContain("<a"),
 );
 
 test("raw markup is text", () => expect(html("<b onclick=x>")).toBe("<p>&lt;b onclick=x&gt;</p>\n"));
 
-test("what is nested too deeply is shown as it is, and what follows is not lost", () => {
+test("a block that is nested too deeply is shown as text, and the blocks after it are kept", () => {
   const found = html(`Before\n\n${"> ".repeat(500)}deep\n\nAfter`);
   expect(found).toContain("<p>Before</p>");
   expect(found).toContain("deep");
@@ -40,6 +40,6 @@ test("what is nested too deeply is shown as it is, and what follows is not lost"
   expect(found).not.toContain("<blockquote>");
 });
 
-test("blocks begin where their lines begin", () => {
+test("blocks start at their first line", () => {
   expect(blocksOf("one\n\n- two\n- three\n\n```\nfour\n```\n", {}).map(({ line }) => line)).toEqual([0, 2, 5]);
 });

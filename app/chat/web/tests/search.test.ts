@@ -26,6 +26,6 @@ test("the excerpt shows the match in its surroundings", () => {
   expect(hit?.excerpt?.before).toMatch(/^….*before $/);
 });
 
-test("letters that grow when folded don't break the excerpt", () => {
+test("letters that change length when case-folded do not break the excerpt", () => {
   expect(match(about("Q", "İstanbul is large"), "large")?.excerpt).not.toBeNull();
 });

@@ -1,4 +1,4 @@
-// Telling a model's thinking from its answer.
+// Separating a model's thinking from its answer.
 import { expect, test } from "vitest";
 import { splitThinking } from "../src/domain/thinking";
 

@@ -1,4 +1,4 @@
-// Exported files come back as they were, and broken ones are refused by name.
+// Exported files import unchanged; invalid ones are rejected with the path.
 import { expect, test } from "vitest";
 import { type Conversation, DEFAULT_SAMPLING, ask, changeAnswer, newConversation } from "../src/domain/conversation";
 import { exportFile, importFile } from "../src/domain/transfer";
@@ -10,13 +10,13 @@ function sample(): Conversation {
   return changeAnswer(conversation, turn.lanes[0]!.answers[0]!.id, { state: "done", text: "Hello" });
 }
 
-test("what was exported is imported unchanged", () => {
+test("an export imports unchanged", () => {
   const conversations = [sample(), sample()];
   expect(importFile(exportFile(conversations))).toEqual(conversations);
 });
 
 test.each<[string, (file: any) => unknown, string]>([
-  ["no JSON", () => undefined, "not a JSON file"],
+  ["not JSON", () => undefined, "not a JSON file"],
   ["another format", () => ({ conversations: [] }), "not an export of this page"],
   ["a list", () => [], "not an export of this page"],
   ["null", () => null, "not an export of this page"],
@@ -24,17 +24,21 @@ test.each<[string, (file: any) => unknown, string]>([
   ["a wrong type", (file) => ((file.conversations[0].title = 1), file), "conversations.0.title"],
   ["a hostile id", (file) => ((file.conversations[0].id = "../../x"), file), "conversations.0.id"],
   [
-    "no answers",
+    "an empty list of answers",
     (file) => ((file.conversations[0].turns[0].lanes[0].answers = []), file),
     "conversations.0.turns.0.lanes.0.answers",
   ],
-  ["an orphan", (file) => ((file.conversations[0].turns[0].parent = "x"), file), "conversations.0.turns.0.parent"],
   [
-    "too hot",
+    "an unknown parent",
+    (file) => ((file.conversations[0].turns[0].parent = "x"), file),
+    "conversations.0.turns.0.parent",
+  ],
+  [
+    "a temperature above the maximum",
     (file) => ((file.conversations[0].sampling.temperature = 9), file),
     "conversations.0.sampling.temperature",
   ],
-])("%s is refused", (_name, spoil, words) => {
+])("%s is rejected", (_name, spoil, message) => {
   const source = JSON.stringify(spoil(JSON.parse(exportFile([sample()])))) ?? "{";
-  expect(() => importFile(source)).toThrow(words);
+  expect(() => importFile(source)).toThrow(message);
 });

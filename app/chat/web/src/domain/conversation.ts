@@ -1,8 +1,8 @@
-// What a conversation is, and every change that can be made to one. Pure: each change returns a new value.
+// The conversation and its changes. Pure: each change returns a new value.
 
-// Looking at another version or changing a setting leaves `updatedAt` alone: the list is ordered by it.
+// Showing another version or changing a setting leaves `updatedAt` alone: the list is ordered by it.
 
-/** How the next token is chosen. `null` leaves the choice to the model's server. */
+/** Sampling parameters. `null` uses the model server's default. */
 export interface Sampling {
   temperature: number | null;
   topP: number | null;
@@ -14,15 +14,15 @@ export type AnswerState = "waiting" | "streaming" | "done" | "stopped" | "failed
 
 export type FailureKind = "unauthorized" | "busy" | "unavailable" | "rejected" | "lost";
 
-/** Why an answer ended early, in words for a person. */
+/** Why an answer ended early; `message` is shown to the user. */
 export interface Failure {
   kind: FailureKind;
   message: string;
-  /** Seconds after which the server asks to be tried again. */
+  /** Seconds from the server's `Retry-After` header. */
   retryAfter: number | null;
 }
 
-/** How fast an answer came. Times are milliseconds, measured in the browser. */
+/** Speed of an answer. Times are milliseconds, measured in the browser. */
 export interface Figures {
   firstTokenMs: number | null;
   tokens: number;
@@ -34,18 +34,18 @@ export interface Answer {
   id: string;
   state: AnswerState;
   text: string;
-  /** Thinking that the server sent apart from the text. */
+  /** Reasoning that the server sent separately from the text. */
   reasoning: string;
-  /** The model that answered, where the gateway chose one. */
+  /** The model that answered, when the gateway chose it. */
   servedBy: string | null;
-  /** The server's reason for ending: `stop`, `length`, … */
+  /** The API's `finish_reason`: `stop`, `length`, … */
   finish: string | null;
   failure: Failure | null;
   figures: Figures | null;
   createdAt: number;
 }
 
-/** One model's answers to one question; `shown` is the index of the one on display. */
+/** One model's answers to one question; `shown` is the index of the displayed one. */
 export interface Lane {
   model: string;
   answers: Answer[];
@@ -66,17 +66,17 @@ export interface Turn {
 export interface Conversation {
   id: string;
   title: string;
-  /** Whether a person chose the title. */
+  /** Whether the user chose the title. */
   named: boolean;
   createdAt: number;
   updatedAt: number;
   models: string[];
-  /** Hide which model wrote which answer until the reader has voted. */
+  /** Hide which model wrote which answer until the user has voted. */
   blind: boolean;
   system: string;
   sampling: Sampling;
   turns: Turn[];
-  /** For each parent (`""` is the start), the child on display. */
+  /** For each parent (`""` is the start), the displayed child. */
   shown: Record<string, string>;
 }
 
@@ -125,7 +125,7 @@ export function newAnswer(now = Date.now()): Answer {
 
 const keyOf = (parent: string | null): string => parent ?? "";
 
-/** The turns on display, first to last. */
+/** The displayed turns, first to last. */
 export function path(conversation: Conversation): Turn[] {
   const byId = new Map(conversation.turns.map((turn) => [turn.id, turn]));
   const result: Turn[] = [];
@@ -206,7 +206,7 @@ function mapLane(turn: Turn, model: string, change: (lane: Lane) => Lane): Turn 
   return { ...turn, lanes: turn.lanes.map((lane) => (lane.model === model ? change(lane) : lane)) };
 }
 
-/** Adds one more answer of `model` to a question and shows it. */
+/** Adds another answer of `model` to a question and shows it. */
 export function askAgain(
   conversation: Conversation,
   turnId: string,
@@ -268,11 +268,11 @@ export function configure(
   return { ...conversation, ...change };
 }
 
-/** Answers that were arriving when the page closed can never end: they become failures to retry. */
+/** Answers that were streaming when the page closed cannot complete: mark them as failed, to be retried. */
 export function closeInterrupted(conversation: Conversation): Conversation {
   const failure: Failure = {
     kind: "lost",
-    message: "The page was closed while this answer was arriving.",
+    message: "The page was closed while this answer was streaming.",
     retryAfter: null,
   };
   const running = allAnswers(conversation).filter(isRunning);

@@ -1,4 +1,4 @@
-// What is sent to a model for one answer.
+// Builds the request for one answer.
 import { type Conversation, type Turn, path, shownAnswer } from "./conversation";
 import { splitThinking } from "./thinking";
 
@@ -18,7 +18,7 @@ export interface ChatRequest {
   seed?: number;
 }
 
-/** The words of a turn that `model` should remember: its own, else those of the first model that spoke. */
+/** The answer of a turn that `model` receives as history: its own, else the first one that is not empty. */
 function remembered(turn: Turn, model: string): string {
   const lane = turn.lanes.find((candidate) => candidate.model === model) ?? turn.lanes[0];
   if (!lane) return "";
@@ -27,8 +27,8 @@ function remembered(turn: Turn, model: string): string {
 }
 
 /**
- * The messages up to and including the question `turnId`. `partial` is what a cut answer already
- * said: as a last message of the assistant, llama-server goes on from it.
+ * The messages up to and including the question `turnId`. `partial` is the text of a cut
+ * answer: sent as the last assistant message, llama-server continues it.
  */
 export function messagesFor(conversation: Conversation, turnId: string, model: string, partial = ""): Message[] {
   const messages: Message[] = [];

@@ -1,11 +1,11 @@
-// Finds words in conversations.
+// Search in the text of conversations.
 import { type Conversation, shownAnswer } from "./conversation";
 
 export interface Hit {
   id: string;
   title: string;
   updatedAt: number;
-  /** Text around the first match, and where in it the match lies; null where only the title matches. */
+  /** Text around the first match, and the position of the match in it; null when only the title matches. */
   excerpt: { before: string; match: string; after: string } | null;
 }
 
@@ -13,7 +13,7 @@ const AROUND = 48;
 
 const fold = (text: string): string => text.toLocaleLowerCase();
 
-/** Every text of a conversation that is on display somewhere in its tree. */
+/** The question and the displayed answers of every turn. */
 function* texts(conversation: Conversation): Generator<string> {
   for (const turn of conversation.turns) {
     yield turn.text;
@@ -23,7 +23,7 @@ function* texts(conversation: Conversation): Generator<string> {
 
 function excerptOf(text: string, words: string[]): Hit["excerpt"] {
   const folded = fold(text);
-  // Folding may change the length (as for ß or İ): then offsets don't carry over, and no excerpt is cut.
+  // Folding may change the length (as for ß or İ): then offsets do not match, so return the start of the text.
   if (folded.length !== text.length) return { before: "", match: "", after: text.slice(0, 2 * AROUND) };
   const word = words.find((candidate) => folded.includes(candidate)) ?? "";
   const at = folded.indexOf(word);
@@ -35,7 +35,7 @@ function excerptOf(text: string, words: string[]): Hit["excerpt"] {
   };
 }
 
-/** A hit when every word of the query occurs in the title or the texts, whatever its case. */
+/** A hit when every word of the query occurs in the title or the texts; case is ignored. */
 export function match(conversation: Conversation, query: string): Hit | null {
   const words = fold(query).split(/\s+/).filter(Boolean);
   if (words.length === 0) return null;

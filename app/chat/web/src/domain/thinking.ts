@@ -1,9 +1,9 @@
-// Tells a model's thinking from its answer.
+// Separates a model's thinking from its answer.
 
 export interface Parts {
   thinking: string;
   answer: string;
-  /** False while the thinking has been opened and not closed. */
+  /** False while the thinking block is open. */
   closed: boolean;
 }
 

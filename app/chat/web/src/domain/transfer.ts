@@ -1,4 +1,4 @@
-// Conversations as a JSON file: written for keeping, read back with every value checked.
+// Export and import of conversations as a JSON file; every imported value is validated.
 import * as v from "valibot";
 import { type Conversation, MAX_MODELS, closeInterrupted } from "./conversation";
 
@@ -85,7 +85,7 @@ export function exportFile(conversations: Conversation[], now = new Date()): str
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
-/** Reads an exported file. Throws an ImportError whose message tells the place and what is wrong there. */
+/** Reads an exported file. Throws an ImportError whose message has the path and the problem. */
 export function importFile(source: string): Conversation[] {
   const parsed = v.safeParse(file, parseJson(source));
   if (!parsed.success) throw new ImportError(describe(parsed.issues[0]));
@@ -117,14 +117,14 @@ function describe(issue: v.BaseIssue<unknown>): string {
   return `${place}: ${issue.message}. Nothing was imported.`;
 }
 
-/** A parent must come before its children, or the tree would have loops or loose ends. */
+/** A parent must come before its children; otherwise the tree could have loops or missing parents. */
 function checkTree(entry: Conversation, index: number): void {
   const seen = new Set<string>();
   for (const [at, { id: turnId, parent }] of entry.turns.entries()) {
     const place = `conversations.${index}.turns.${at}`;
     if (seen.has(turnId)) throw new ImportError(`${place}.id: "${turnId}" occurs twice. Nothing was imported.`);
     if (parent !== null && !seen.has(parent)) {
-      throw new ImportError(`${place}.parent: no earlier turn is called "${parent}". Nothing was imported.`);
+      throw new ImportError(`${place}.parent: no earlier turn has the id "${parent}". Nothing was imported.`);
     }
     seen.add(turnId);
   }

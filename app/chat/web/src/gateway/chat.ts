@@ -1,4 +1,4 @@
-// One streamed chat completion: the request, its events, and every way in which it can fail.
+// One streamed chat completion: the request, its events and its errors.
 import type { Failure, FailureKind } from "../domain/conversation";
 import type { ChatRequest } from "../domain/prompt";
 import { serverEvents } from "./events";
@@ -15,7 +15,7 @@ export class ChatError extends Error {
   }
 }
 
-/** The gateway sends a comment at least every 15 s: after four of them, nobody is there any more. */
+/** The gateway sends a comment at least every 15 s: after four missed ones, the connection is lost. */
 const SILENCE_MS = 60_000;
 
 interface Chunk {
@@ -25,17 +25,17 @@ interface Chunk {
     finish_reason?: string | null;
   }[];
   usage?: { completion_tokens?: number } | null;
-  /** llama-server's own clock, which no buffer on the way can hurry or delay. */
+  /** Measured by llama-server, so that buffering on the way does not change it. */
   timings?: { predicted_per_second?: number };
   error?: { message?: string; type?: string; code?: string | number };
 }
 
-/** Headers that prove who asks; none without a key. */
+/** The Authorization header; empty without a key. */
 export const authorization = (key: string): Record<string, string> => (key ? { Authorization: `Bearer ${key}` } : {});
 
 /**
- * Streams an answer. Ends normally only when the server said that the answer is complete; throws
- * ChatError for every failure, and the signal's own AbortError when the reader stopped it.
+ * Streams an answer. Returns normally only when the server reported that the answer is complete; throws
+ * ChatError for every failure, and the signal's AbortError when the user stopped it.
  */
 export async function* streamChat(
   request: ChatRequest,
@@ -63,7 +63,7 @@ export async function* streamChat(
   if (!complete) throw lost();
 }
 
-/** The place in the gateway's line that a comment tells (`queue {"position":2,"length":5}`); else null. */
+/** The queue position in a comment of the gateway (`queue {"position":2,"length":5}`); else null. */
 function placeIn(comment: string): number | null {
   const place = /^queue .*"position":\s*(\d+)/.exec(comment);
   return place ? Number(place[1]) : null;
@@ -91,7 +91,7 @@ function* chunkEvents(data: string): Generator<ChatEvent> {
   try {
     chunk = JSON.parse(data) as Chunk;
   } catch {
-    throw failed("lost", "The answer could not be read: the server sent a broken chunk.");
+    throw failed("lost", "The answer could not be read: the server sent an invalid chunk.");
   }
   if (chunk.error) {
     throw failed("lost", chunk.error.message ?? "The model's server failed during the answer.");
@@ -114,7 +114,7 @@ const lost = (): ChatError => failed("lost", "The connection was lost before the
 
 const KINDS: Record<number, FailureKind> = { 401: "unauthorized", 403: "unauthorized", 429: "busy" };
 
-/** What an HTTP error means, in the server's words where it gave some. */
+/** The failure for an HTTP error; its message is the server's when there is one. */
 async function refusal(response: Response): Promise<ChatError> {
   const kind = KINDS[response.status] ?? (response.status >= 500 ? "unavailable" : "rejected");
   const body = (await response.json().catch(() => null)) as { error?: { message?: string } } | null;

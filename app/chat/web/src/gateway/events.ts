@@ -2,7 +2,7 @@
 
 export type ServerEvent = { type: "data"; data: string } | { type: "comment"; text: string };
 
-/** Turns lines into events. Comments are kept: the gateway tells the place in its queue by them. */
+/** Parses lines into events. Comments are kept: the gateway reports the queue position in them. */
 export class EventParser {
   private buffer = "";
   private data: string[] = [];
@@ -43,8 +43,8 @@ export class EventParser {
 }
 
 /**
- * The events of a response. A server that lives sends at least a comment every few seconds; when it says
- * nothing at all for `silenceMs`, this throws.
+ * The events of a response. A healthy server sends at least a comment every few seconds; when nothing
+ * arrives for `silenceMs`, this throws.
  */
 export async function* serverEvents(body: ReadableStream<Uint8Array>, silenceMs: number): AsyncGenerator<ServerEvent> {
   const parser = new EventParser();
@@ -56,7 +56,7 @@ export async function* serverEvents(body: ReadableStream<Uint8Array>, silenceMs:
       yield* parser.push(value);
     }
   } finally {
-    // Whoever stops listening lets the server know.
+    // Cancel the request, so that the server stops generating.
     reader.cancel().catch(() => undefined);
   }
 }

@@ -1,4 +1,4 @@
-// What the gateway says about its models.
+// The gateway's status of its models.
 import * as v from "valibot";
 import { authorization } from "./chat";
 
@@ -26,17 +26,17 @@ const list = v.object({
 export type ModelStatus = v.InferOutput<typeof model>;
 export type Status = v.InferOutput<typeof status>;
 
-/** The gateway wants a key, or another one. */
-export class KeyWanted extends Error {}
+/** The gateway requires an API key or rejected the given one. */
+export class KeyRequired extends Error {}
 
-/** Throws KeyWanted, or an Error with words for a person. */
+/** Throws KeyRequired, or an Error whose message is shown to the user. */
 export async function fetchStatus(key: string, signal: AbortSignal): Promise<Status> {
   const response = await get("/status", key, signal);
   if (response.status === 404) return modelsOnly(key, signal);
   return v.parse(status, await response.json());
 }
 
-/** Another gateway knows only the list: then every model in it is taken to be ready. */
+/** Other OpenAI-compatible servers have only the list: treat every model in it as ready. */
 async function modelsOnly(key: string, signal: AbortSignal): Promise<Status> {
   const response = await get("/v1/models", key, signal);
   const { data } = v.parse(list, await response.json());
@@ -46,7 +46,7 @@ async function modelsOnly(key: string, signal: AbortSignal): Promise<Status> {
 
 async function get(path: string, key: string, signal: AbortSignal): Promise<Response> {
   const response = await fetch(path, { headers: authorization(key), signal });
-  if (response.status === 401 || response.status === 403) throw new KeyWanted();
+  if (response.status === 401 || response.status === 403) throw new KeyRequired();
   if (!response.ok && response.status !== 404) {
     throw new Error(`the gateway answered ${path} with HTTP ${response.status}`);
   }

@@ -1,4 +1,4 @@
-// What Markdown's elements get once they stand in the page: typeset math, coloured code, a copy button.
+// Decorates rendered Markdown: typeset math, highlighted code, copy buttons.
 import { toFragment } from "./sanitize";
 
 const MAX_TEX = 4000;
@@ -19,7 +19,7 @@ async function loadHighlighter(): Promise<Highlighter> {
   return (highlighter = (await import("./highlighter")).default);
 }
 
-/** Typesets at once when the library is there, else when it has come. The source stays in view till then. */
+/** Typesets now if KaTeX is loaded, else when it has loaded. Until then the source is shown. */
 export function decorateMath(root: ParentNode): void {
   for (const element of root.querySelectorAll<HTMLElement>(".math")) {
     const tex = element.textContent;
@@ -32,7 +32,7 @@ function typeset(library: Katex, element: HTMLElement, tex: string): void {
   if (tex.length > MAX_TEX) return;
   const output = document.createElement("span");
   try {
-    // KaTeX builds nodes and sets styles through the object model, so the page's policy needs no exception.
+    // KaTeX builds nodes and sets styles through the DOM, so the Content Security Policy needs no exception.
     library.render(tex, output, {
       displayMode: element.tagName === "DIV",
       trust: false,
@@ -41,13 +41,13 @@ function typeset(library: Katex, element: HTMLElement, tex: string): void {
       maxExpand: 200,
     });
   } catch {
-    // What is no formula, or not yet one, stays as it was written.
+    // Invalid or incomplete formulas are left as source.
     return;
   }
   element.replaceChildren(...output.childNodes);
 }
 
-/** Colours a finished block of code. */
+/** Highlights a complete code block. */
 export function decorateCode(root: ParentNode): void {
   for (const block of root.querySelectorAll<HTMLElement>(".code")) {
     const language = block.dataset["language"] ?? "";
@@ -64,7 +64,7 @@ function colour(library: Highlighter, code: HTMLElement, language: string): void
   code.replaceChildren(toFragment(value));
 }
 
-/** Puts a copy button into the head of each block of code. */
+/** Adds a copy button to the header of each code block. */
 export function addCopyButtons(root: ParentNode): void {
   for (const head of root.querySelectorAll<HTMLElement>(".code-head")) {
     const button = document.createElement("button");

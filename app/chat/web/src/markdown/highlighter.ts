@@ -1,4 +1,4 @@
-// The languages that get colours.
+// highlight.js with the languages that are bundled.
 import hljs from "highlight.js/lib/core";
 import bash from "highlight.js/lib/languages/bash";
 import c from "highlight.js/lib/languages/c";

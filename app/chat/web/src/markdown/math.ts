@@ -45,7 +45,7 @@ function close(src: string, from: number, mark: string): Span | null {
   return to <= from ? null : { from, to, next: to + mark.length };
 }
 
-/** A single $ opens math only where money can't be meant: no space inside, no digit after. */
+/** A single $ opens math only where it cannot be a price: no space inside, no digit after. */
 function dollarEnd(src: string, pos: number): Span | null {
   const double = src.startsWith("$$", pos);
   if (double) return close(src, pos + 2, "$$");
@@ -74,7 +74,7 @@ function blockRule(state: StateBlock, startLine: number, endLine: number, silent
   for (;;) {
     const at = rest.indexOf(end);
     if (at >= 0) {
-      // Text after the closing mark makes this a sentence with math in it.
+      // Text after the closing delimiter: this is inline math.
       if (rest.slice(at + end.length).trim() !== "") return false;
       content.push(rest.slice(0, at));
       closed = true;
@@ -85,7 +85,7 @@ function blockRule(state: StateBlock, startLine: number, endLine: number, silent
     if (next >= endLine || state.sCount[next]! < state.blkIndent) break;
     rest = line(next);
   }
-  // While the answer arrives, an open block is math to come; an empty one is only dollars.
+  // While an answer is streaming, an unclosed block is incomplete math; an empty one is only dollar signs.
   if (!closed && content.join("").trim() === "") return false;
   if (silent) return true;
   state.line = Math.min(next + 1, endLine);

@@ -1,8 +1,8 @@
-// Markdown as models write it, to HTML that holds nothing remote and nothing active.
+// Converts a model's Markdown to HTML without remote or active content.
 import createMarkdown, { type Env, type MarkdownIt, type Token } from "markdown-it";
 import { mathPlugin } from "./math";
 
-// Each list or quotation inside another one costs two levels; no real answer comes near.
+// Each nested list or quotation takes two levels; real answers stay far below.
 const MAX_NESTING = 48;
 const MAX_TOO_DEEP = 20;
 const LINK = /^(?:https?:|mailto:)/i;
@@ -21,7 +21,7 @@ function createParser(): MarkdownIt {
     token.attrSet("target", "_blank");
     return self.renderToken(tokens, at, options);
   };
-  // An image would tell its server that, when and from where this answer was read.
+  // Loading an image would reveal to its server that, when and from where this answer was read.
   rules.image = (tokens, at) => {
     const token = tokens[at]!;
     const source = String(token.attrGet("src") ?? "");
@@ -29,7 +29,7 @@ function createParser(): MarkdownIt {
     const href = escapeHtml(source);
     return `<a class="image" href="${href}" rel="noopener noreferrer nofollow" target="_blank">Image: ${label}</a>`;
   };
-  // Alignment comes as a style attribute, which the page's policy forbids.
+  // markdown-it writes alignment as a style attribute, which the Content Security Policy forbids.
   for (const rule of ["th_open", "td_open"] as const) {
     rules[rule] = (tokens, at) => {
       const token = tokens[at]!;
@@ -41,7 +41,7 @@ function createParser(): MarkdownIt {
   rules.code_block = rules.fence;
   rules.table_open = () => '<div class="table" tabindex="0"><table>';
   rules.table_close = () => "</table></div>\n";
-  // The page's own headings come first, so those of an answer rank below them.
+  // The page uses h1 to h3, so headings in an answer start at h4.
   for (const rule of ["heading_open", "heading_close"] as const) {
     rules[rule] = (tokens, at, options, _env, self) => {
       const token = tokens[at]!;
@@ -71,8 +71,8 @@ export interface Block {
 export const parser = createParser();
 
 /**
- * The top-level blocks of a text. The parser drops what is nested too deeply, and all that follows;
- * here such a block is plain text up to the next empty line, so that nothing is lost.
+ * The top-level blocks of a text. The parser drops blocks that are nested too deeply and everything
+ * after them; here such a block becomes plain text up to the next empty line, so that nothing is lost.
  */
 export function blocksOf(text: string, env: Env): Block[] {
   const lines = text.split("\n");

@@ -1,4 +1,4 @@
-// The one gate between generated markup and the document.
+// Sanitises generated markup; the only way of markup into the document.
 import createPurify from "dompurify";
 
 const TAGS = [
@@ -32,7 +32,7 @@ const PLAIN_ATTRIBUTES = ["class", "data-language", "rel", "start", "tabindex", 
 const LINK = /^(?:https?:|mailto:)/i;
 
 const purify = createPurify(window);
-// Set once: with every call, it would be checked again.
+// Set once: DOMPurify would parse a per-call configuration every time.
 purify.setConfig({
   ALLOWED_TAGS: TAGS,
   ALLOWED_ATTR: [...PLAIN_ATTRIBUTES, "href"],
@@ -43,7 +43,7 @@ purify.setConfig({
   RETURN_DOM_FRAGMENT: true,
 });
 
-/** Markup as nodes, with every element and attribute gone that Markdown does not need. */
+/** Markup as nodes, without the elements and attributes that Markdown does not need. */
 export function toFragment(html: string): DocumentFragment {
   return purify.sanitize(html) as unknown as DocumentFragment;
 }

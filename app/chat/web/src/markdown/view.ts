@@ -1,4 +1,4 @@
-// Shows Markdown that grows. Finished blocks are built once; only the last one is built again.
+// Renders growing Markdown. Complete blocks are built once; only the last one is rebuilt.
 import type { Token } from "markdown-it";
 import { addCopyButtons, decorateCode, decorateMath } from "./decorate";
 import { type Block, blocksOf, parser } from "./parser";
@@ -12,19 +12,19 @@ function offsetOf(text: string, line: number): number {
 }
 
 export class MarkdownView {
-  /** What of the text is built for good. */
+  /** The part of the text whose blocks are final. */
   private settled = "";
   private complete = false;
-  /** References to links carry over from block to block. */
+  /** Link reference definitions, shared by all blocks. */
   private env: Record<string, unknown> = {};
   private tail: Node[] = [];
-  /** The code of a block that is still arriving: it grows in place, so that selection and scroll stay. */
+  /** The code of a streaming block: it grows in place, so that selection and scroll position stay. */
   private growing: { text: Text; language: string } | null = null;
 
   constructor(private readonly container: HTMLElement) {}
 
   update(text: string, complete: boolean): void {
-    // A text that was complete and goes on may go on inside its last block.
+    // A complete text that continues may continue inside its last block.
     const goesOn = this.complete && text !== this.settled;
     if (goesOn || !text.startsWith(this.settled)) this.reset();
     this.complete = complete;
@@ -49,7 +49,7 @@ export class MarkdownView {
     this.growing = null;
   }
 
-  /** Adds blocks at the end; gives their nodes. */
+  /** Appends blocks; returns their nodes. */
   private append(blocks: Block[], finished: boolean): Node[] {
     const tokens = blocks.flatMap((block) => block.tokens);
     const fragment = toFragment(parser.renderer.render(tokens, parser.options, this.env));

@@ -1,4 +1,4 @@
-// Answers that are arriving: their text so far, and the ways to start, stop, repeat and continue them.
+// Streaming answers: their text so far, and how to start, stop, repeat and continue them.
 import { computed, signal, type Signal } from "@preact/signals";
 import {
   type Answer,
@@ -16,16 +16,16 @@ import { requestFor } from "../domain/prompt";
 import { splitThinking } from "../domain/thinking";
 import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
 import { change, current, find, hold, keep, release } from "./chats";
-import { keyWanted } from "./models";
+import { keyRequired } from "./models";
 import { announce } from "./notices";
 import { apiKey, rememberModels } from "./preferences";
 
 const KEEP_EVERY_MS = 1000;
 const HIDDEN_FLUSH_MS = 250;
-// Tokens that came closer together came in one piece: their times say nothing of the model.
+// Tokens closer together than this arrived in one chunk: their times do not measure the model.
 const SHORTEST_TIMED = 0.05;
 
-/** An answer while it arrives. The signals change at most once a frame, however fast the tokens come. */
+/** An answer that is streaming. The signals change at most once per frame. */
 export class Arriving {
   readonly text: Signal<string>;
   readonly reasoning: Signal<string>;
@@ -35,7 +35,7 @@ export class Arriving {
   readonly hasThought = computed(() => this.thinking.value !== "");
   readonly thinks = computed(() => !this.parts.value.closed);
   readonly empty = computed(() => this.text.value === "" && this.reasoning.value === "");
-  /** Place in the gateway's queue, 1 is next; null while it waits in none. */
+  /** Position in the gateway's queue, 1 is next; null when not queued. */
   readonly queue = signal<number | null>(null);
   readonly controller = new AbortController();
 
@@ -124,7 +124,7 @@ export const arriving = signal<ReadonlyMap<string, Arriving>>(new Map());
 const inConversation = (id: string): Arriving[] =>
   [...arriving.value.values()].filter((one) => one.conversationId === id);
 
-/** Whether the conversation on screen has an answer on its way. */
+/** Whether the displayed conversation has a streaming answer. */
 export const answering = computed(() => inConversation(current.value.id).length > 0);
 
 function track(one: Arriving): void {
@@ -174,15 +174,15 @@ async function receive(one: Arriving, request: ReturnType<typeof requestFor>): P
         failure: { kind: "lost", message: "The page failed to read the answer.", retryAfter: null },
       };
     }
-    if (error.failure.kind === "unauthorized") keyWanted.value = true;
+    if (error.failure.kind === "unauthorized") keyRequired.value = true;
     return { state: "failed", failure: error.failure };
   }
 }
 
-/** A page that is left loses its connections while it still runs; what comes after this, it does no more. */
+/** The browser closes the connections of a page that is being left: ignore the failures that follow. */
 const pageStays = (): Promise<void> => new Promise((goOn) => setTimeout(goOn));
 
-/** A reload must not lose what has arrived, although the answer is not complete. */
+/** Stores incomplete answers, so that a reload keeps the text received so far. */
 function keepProgress(one: Arriving): void {
   const conversation = find(one.conversationId);
   if (!conversation) return;
@@ -191,7 +191,7 @@ function keepProgress(one: Arriving): void {
 }
 
 function spoken(one: Arriving, state: AnswerState): string {
-  // A blind comparison must not tell by ear what it hides from the eye.
+  // A blind comparison must not announce the model to screen readers.
   const whose = find(one.conversationId)?.blind ? "An answer" : `The answer of ${one.model}`;
   if (state === "stopped") return `${whose} was stopped.`;
   if (state === "failed") return `${whose} failed.`;
@@ -205,7 +205,7 @@ function begin(conversation: Conversation, turn: Turn): void {
   }
 }
 
-/** Sends a question at the end of the conversation on screen. */
+/** Sends a question at the end of the displayed conversation. */
 export function send(text: string): void {
   const { id, models } = current.peek();
   const parent = path(current.peek()).at(-1)?.id ?? null;
@@ -223,15 +223,15 @@ function sendAfter(id: string, parent: string | null, text: string, models: stri
   if (asked) begin(current.peek(), asked);
 }
 
-/** Asks an edited question in place of `turn`; the first version and what followed it stay reachable. */
+/** Sends an edited question as a new version of `turn`; the first version and its answers stay available. */
 export function resend(turn: Turn, text: string): void {
   const { id, models } = current.peek();
   sendAfter(id, turn.parent, text, models.length > 0 ? models : turn.lanes.map((lane) => lane.model));
 }
 
 /**
- * Asks `model` once more. At the end of the conversation that adds an answer; before the end it opens
- * a new version of the turn, because what follows was said in view of the old answer.
+ * Requests another answer of `model`. At the end of the conversation that adds an answer; before the end
+ * it adds a new version of the turn, because the turns that follow depend on the old answer.
  */
 export function regenerate(turn: Turn, model: string): void {
   const { id } = current.peek();
@@ -253,7 +253,7 @@ export function regenerate(turn: Turn, model: string): void {
   if (again) void run(new Arriving(id, turn.id, model, (again as Answer).id, { text: "", reasoning: "" }), "");
 }
 
-/** Goes on from where a cut, stopped or too short answer ended. */
+/** Continues a cut, stopped or too short answer. */
 export function continueAnswer(turn: Turn, model: string, answer: Answer): void {
   const { id } = current.peek();
   const partial = splitThinking(answer.text, answer.reasoning).answer;
@@ -265,7 +265,7 @@ export function stop(answerId: string): void {
   arriving.peek().get(answerId)?.controller.abort();
 }
 
-/** Stops every answer of the conversation on screen. */
+/** Stops every answer of the displayed conversation. */
 export function stopAll(): void {
   for (const one of inConversation(current.peek().id)) one.controller.abort();
 }

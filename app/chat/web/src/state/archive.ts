@@ -1,9 +1,9 @@
-// Conversations in the browser's own database.
+// Conversations in the browser's IndexedDB.
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
 import { type Conversation, closeInterrupted } from "../domain/conversation";
 import { type Hit, match } from "../domain/search";
 
-/** What the list needs to know, so that it opens without reading every conversation. */
+/** The fields that the list shows, stored apart so that it loads without reading every conversation. */
 export interface Heading {
   id: string;
   title: string;
@@ -60,7 +60,7 @@ export class Archive {
     await committed(transaction);
   }
 
-  /** Conversations that hold every word of the query, newest first. Stops when the signal aborts. */
+  /** Conversations that contain every word of the query, newest first. Stops when the signal aborts. */
   async search(query: string, signal: AbortSignal): Promise<Hit[]> {
     const hits: Hit[] = [];
     let cursor = await this.database.transaction("conversations").store.openCursor();
@@ -73,7 +73,7 @@ export class Archive {
   }
 }
 
-/** Commits without waiting for the answers to its requests: a page that is left earlier loses nothing. */
+/** Commits without waiting for its requests, so that nothing is lost when the page is left. */
 function committed(transaction: IDBPTransaction<Schema, typeof STORES, "readwrite">): Promise<void> {
   transaction.commit();
   return transaction.done;

@@ -1,4 +1,4 @@
-// The conversations: the list, the open one, and how changes reach the browser's database and other tabs.
+// The conversations: the list, the open one, and how changes are stored and sent to other tabs.
 import { batch, computed, signal } from "@preact/signals";
 import { type Conversation, closeInterrupted, newConversation } from "../domain/conversation";
 import { ImportError, exportFile, importFile } from "../domain/transfer";
@@ -8,13 +8,13 @@ import { notify } from "./notices";
 import { defaults, lastModels } from "./preferences";
 
 export const headings = signal<Heading[]>([]);
-/** The conversation on screen. One without turns is new and not stored yet. */
+/** The displayed conversation. One without turns is new and not stored yet. */
 export const current = signal<Conversation>(newConversation(lastModels.value, defaults.value));
 export const currentId = computed(() => current.value.id);
 
 let archive: Archive | null = null;
 const channel = new BroadcastChannel("chat.conversations");
-/** Conversations that still change while another one is on screen: their answers are arriving. */
+/** Conversations with streaming answers that are not displayed. */
 const behind = new Map<string, Conversation>();
 
 export async function openArchive(): Promise<void> {
@@ -22,7 +22,7 @@ export async function openArchive(): Promise<void> {
     archive = await Archive.open();
     headings.value = await archive.headings();
   } catch {
-    notify("This browser keeps no data for this page: conversations last until it is closed.", {
+    notify("This browser does not store data for this page: conversations are lost when it is closed.", {
       tone: "error",
     });
   }
@@ -39,16 +39,16 @@ async function changedElsewhere(id: string): Promise<void> {
   }
 }
 
-/** Begins its write before it returns, so that a reload right after a change loses nothing.
- *  The database itself lets writes follow one another, so that an older state never lands on a newer
- *  one, and reads see what was written before: https://w3c.github.io/IndexedDB/#transaction-scheduling */
+/** Starts the write before it returns, so that a reload right after a change loses nothing.
+ *  IndexedDB runs write transactions in order, so that an older state never overwrites a newer
+ *  one, and reads see earlier writes: https://w3c.github.io/IndexedDB/#transaction-scheduling */
 async function store(work: (open: Archive) => Promise<void>, id: string): Promise<void> {
   if (!archive) return;
   try {
     await work(archive);
     channel.postMessage(id);
   } catch {
-    notify("The conversation could not be stored: the browser refused.", { tone: "error" });
+    notify("The browser could not store the conversation.", { tone: "error" });
   }
 }
 
@@ -74,12 +74,12 @@ export function change(id: string, how: (conversation: Conversation) => Conversa
   void store((open) => open.save(after), id);
 }
 
-/** Stores a passing state (an answer that is still arriving) without showing it. */
+/** Stores an intermediate state (of a streaming answer) without showing it. */
 export function keep(conversation: Conversation): void {
   void store((open) => open.save(conversation), conversation.id);
 }
 
-/** While an answer arrives, its conversation stays reachable although the reader opens another one. */
+/** Keeps a conversation with a streaming answer in memory when another one is opened. */
 export function hold(id: string): void {
   const conversation = find(id);
   if (conversation) behind.set(id, conversation);
@@ -93,7 +93,7 @@ export function startNew(models = lastModels.peek()): void {
   current.value = newConversation(models, defaults.peek());
 }
 
-/** Shows a stored conversation; false when there is none of that id. */
+/** Shows a stored conversation; false when the id is unknown. */
 export async function show(id: string): Promise<boolean> {
   if (id === currentId.peek()) return true;
   const held = behind.get(id);
@@ -118,7 +118,7 @@ export async function changeStored(id: string, how: (conversation: Conversation)
   await store((open) => open.save(after), id);
 }
 
-/** Deletes a conversation and offers to bring it back. */
+/** Deletes a conversation and offers to undo it. */
 export async function remove(id: string): Promise<void> {
   const conversation = find(id) ?? (await archive?.load(id)) ?? null;
   if (!conversation) return;
@@ -141,14 +141,14 @@ export async function search(query: string, abort: AbortSignal): Promise<Hit[]> 
   return archive ? archive.search(query, abort) : [];
 }
 
-/** The export's text: one conversation, or all. */
+/** The text of an export: one conversation, or all. */
 export async function exportText(id?: string): Promise<string> {
   if (id === undefined) return exportFile((await archive?.all()) ?? []);
   const conversation = find(id) ?? (await archive?.load(id)) ?? null;
   return exportFile(conversation ? [closeInterrupted(conversation)] : []);
 }
 
-/** Adds the conversations of an exported file; those with a known id are replaced when they are older. */
+/** Adds the conversations of an exported file; those with a known id are replaced when the imported one is newer. */
 export async function importText(source: string): Promise<void> {
   try {
     const found = importFile(source);
@@ -157,7 +157,7 @@ export async function importText(source: string): Promise<void> {
     await store((open) => open.save(...fresh), fresh[0]?.id ?? "");
     batch(() => fresh.forEach(listed));
     const skipped = found.length - fresh.length;
-    notify(`Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already here` : ""}.`);
+    notify(`Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`);
   } catch (error) {
     if (!(error instanceof ImportError)) throw error;
     notify(error.message, { tone: "error" });

@@ -1,4 +1,4 @@
-// What is open on screen: dialogs and the drawer of a narrow screen.
+// Which dialog is open, and the sidebar's drawer on narrow screens.
 import { type ReadonlySignal, signal } from "@preact/signals";
 
 export type Panel = "search" | "settings" | "models" | "shortcuts" | "key";
@@ -13,7 +13,7 @@ function media(query: string): ReadonlySignal<boolean> {
   return matches;
 }
 
-/** Too narrow for the list of conversations beside the open one. */
+/** Too narrow to show the sidebar beside the conversation. */
 export const narrow = media("(max-width: 55rem)");
 export const phone = media("(max-width: 40rem)");
 narrow.subscribe(() => (drawerOpen.value = false));

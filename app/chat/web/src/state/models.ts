@@ -1,30 +1,30 @@
-// The models and how they are, asked again every few seconds while the page is visible.
+// The models and their state, polled every few seconds while the page is visible.
 import { computed, signal } from "@preact/signals";
-import { KeyWanted, type ModelStatus, type Status, fetchStatus } from "../gateway/status";
+import { KeyRequired, type ModelStatus, type Status, fetchStatus } from "../gateway/status";
 import { apiKey } from "./preferences";
 
 const PERIOD_MS = 5000;
-/** The name by which the gateway chooses a model itself. */
+/** The model name for which the gateway chooses a model. */
 export const AUTO = "auto";
 
 export const status = signal<Status | null>(null);
-/** Why the gateway's status is unknown, in words; null while it is known. */
+/** Why the gateway's status is not available; null when it is. */
 export const trouble = signal<string | null>(null);
-/** The gateway refused the key, or wants one. */
-export const keyWanted = signal(false);
+/** The gateway requires an API key or rejected the given one. */
+export const keyRequired = signal(false);
 
 export const models = computed(() => status.value?.models ?? []);
 
-/** What a person sees at a glance. `unknown` until the gateway has answered. */
+/** The state as a coloured dot. `unknown` until the gateway has answered. */
 export type Light = "ready" | "busy" | "loading" | "down" | "unknown";
 
 export interface Condition {
   light: Light;
   /** One short phrase. */
   label: string;
-  /** The cause, in the gateway's words. */
+  /** The cause, as the gateway reports it. */
   reason: string | null;
-  /** What the reader can do about it. */
+  /** What the user can do about it. */
   advice: string | null;
 }
 
@@ -35,7 +35,7 @@ export function conditionOf(model: ModelStatus): Condition {
       light: "down",
       label: "Down",
       reason,
-      advice: "Choose another model, or try again later. It is restarted by itself when it stays down.",
+      advice: "Choose another model, or try again later. It is restarted automatically when it stays down.",
     };
   }
   if (state === "loading") {
@@ -43,7 +43,7 @@ export function conditionOf(model: ModelStatus): Condition {
       light: "loading",
       label: "Loading",
       reason,
-      advice: "It will answer when it has loaded. Until then, choose another model.",
+      advice: "It answers after loading. Until then, choose another model.",
     };
   }
   if (busy >= slots) {
@@ -58,7 +58,7 @@ const UNKNOWN: Condition = { light: "unknown", label: "Unknown", reason: null, a
 const GONE: Condition = {
   light: "down",
   label: "Not offered",
-  reason: "The gateway does not offer this model any more.",
+  reason: "The gateway no longer offers this model.",
   advice: "Choose another model.",
 };
 
@@ -73,7 +73,7 @@ function autoCondition(): Condition {
   const lights = models.value.map((model) => conditionOf(model).light);
   const light = (["ready", "busy", "loading"] as const).find((one) => lights.includes(one)) ?? "down";
   const label =
-    light === "ready" ? "Ready" : light === "busy" ? "Busy" : light === "loading" ? "Loading" : "No model is up";
+    light === "ready" ? "Ready" : light === "busy" ? "Busy" : light === "loading" ? "Loading" : "No model available";
   return { light, label, reason: null, advice: light === "down" ? "Try again later." : null };
 }
 
@@ -83,7 +83,7 @@ export const placeholderFor = (id: string): ModelStatus["placeholder"] =>
 let abort: AbortController | null = null;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Asks now, and then again each period. A later call replaces an earlier one that is under way. */
+/** Fetches the status now and then every period. A call replaces an earlier one that is still running. */
 export async function refresh(): Promise<void> {
   clearTimeout(timer);
   abort?.abort();
@@ -91,11 +91,11 @@ export async function refresh(): Promise<void> {
   try {
     status.value = await fetchStatus(apiKey.peek(), AbortSignal.any([own.signal, AbortSignal.timeout(PERIOD_MS)]));
     trouble.value = null;
-    keyWanted.value = false;
+    keyRequired.value = false;
   } catch (error) {
     if (own.signal.aborted) return;
-    if (error instanceof KeyWanted) keyWanted.value = true;
-    else trouble.value = "The gateway cannot be reached. Trying again every few seconds.";
+    if (error instanceof KeyRequired) keyRequired.value = true;
+    else trouble.value = "The gateway cannot be reached. Retrying every few seconds.";
   }
   if (!document.hidden) timer = setTimeout(() => void refresh(), PERIOD_MS);
 }

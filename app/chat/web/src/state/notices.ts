@@ -1,4 +1,4 @@
-// Short messages to the reader: one on screen, and one for screen readers only.
+// Short messages to the user: one on screen, and one for screen readers only.
 import { signal } from "@preact/signals";
 
 export interface Notice {
@@ -8,7 +8,7 @@ export interface Notice {
 }
 
 export const notice = signal<Notice | null>(null);
-/** Text for screen readers; a change is read aloud when the reader is idle. */
+/** Text for screen readers (a polite live region). */
 export const announcement = signal("");
 
 export function notify(text: string, options: Partial<Omit<Notice, "text">> = {}): void {

@@ -1,4 +1,4 @@
-// What the reader chose for this browser: theme, key, the settings of new conversations.
+// The user's preferences in this browser: theme, key, the settings of new conversations.
 import { effect, signal } from "@preact/signals";
 import { DEFAULT_SAMPLING, type Sampling } from "../domain/conversation";
 
@@ -23,7 +23,7 @@ function write(name: string, value: string | null): void {
     if (value === null) localStorage.removeItem(name);
     else localStorage.setItem(name, value);
   } catch {
-    // Storage may be full or forbidden: the choice then lasts until the page closes.
+    // Storage may be full or forbidden: the setting is then lost when the page closes.
   }
 }
 
@@ -45,7 +45,7 @@ effect(() => {
   else document.documentElement.dataset["theme"] = value;
 });
 
-/** The key for the gateway. Kept in memory unless the reader asks to remember it. */
+/** The key for the gateway. Kept in memory unless the user chooses to remember it. */
 export const apiKey = signal(read(KEY) ?? "");
 export const keyRemembered = signal(read(KEY) !== null);
 
@@ -75,7 +75,7 @@ export function rememberModels(models: string[]): void {
   write(MODELS, models.join("\n"));
 }
 
-/** Whether the list of conversations stands beside the conversation on a wide screen. */
+/** Whether the sidebar is shown on a wide screen. */
 export const sidebarShown = signal(read(SIDEBAR) !== "hidden");
 
 export function showSidebar(shown: boolean): void {

@@ -1,4 +1,4 @@
-// The address: which conversation is on screen (`#/c/ID`), and which models to compare (`?models=a,b`).
+// The page's URL: the displayed conversation (`#/c/ID`), and the models to compare (`?models=a,b`).
 import { effect } from "@preact/signals";
 import { MAX_MODELS } from "../domain/conversation";
 import { current, currentId, show, startNew } from "./chats";
@@ -9,8 +9,8 @@ const idInHash = (): string | null => /^#\/c\/([\w-]+)$/.exec(location.hash)?.[1
 
 export const hrefOf = (id: string): string => `#/c/${id}`;
 
-/** The models named in the address, if any. */
-function modelsInAddress(): string[] | null {
+/** The models named in the URL, if any. */
+function modelsInUrl(): string[] | null {
   const value = new URLSearchParams(location.search).get("models");
   const names = [
     ...new Set(
@@ -28,20 +28,20 @@ async function follow(): Promise<void> {
   if (id === null) {
     if (current.peek().turns.length > 0) startNew();
   } else if (!(await show(id))) {
-    notify("This browser has no such conversation.", { tone: "error" });
+    notify("This conversation is not stored in this browser.", { tone: "error" });
     location.replace("#/");
   }
 }
 
-export async function watchAddress(): Promise<void> {
+export async function watchUrl(): Promise<void> {
   addEventListener("hashchange", () => void follow());
   await follow();
-  const models = modelsInAddress();
+  const models = modelsInUrl();
   if (models && idInHash() === null) {
     lastModels.value = models;
     startNew(models);
   }
-  // A conversation gets its address with its first question, so that a reload finds it again.
+  // The first question sets the conversation's URL, so that a reload opens it again.
   effect(() => {
     const stored = current.value.turns.length > 0;
     const wanted = stored ? hrefOf(currentId.value) : "#/";

@@ -1,8 +1,8 @@
-// What the reader is writing: messages not sent yet, and the question that is being edited.
+// Drafts: messages that are not sent yet, and the question that is being edited.
 import { computed, signal } from "@preact/signals";
 import { currentId } from "./chats";
 
-/** By conversation. */
+/** By conversation id. */
 const drafts = signal<ReadonlyMap<string, string>>(new Map());
 
 export const draft = computed(() => drafts.value.get(currentId.value) ?? "");

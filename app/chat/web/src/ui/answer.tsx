@@ -1,4 +1,4 @@
-// One model's answer: thinking, text, what went wrong, figures, and what can be done with it.
+// One model's answer: thinking, text, failure, figures and actions.
 import { type ReadonlySignal, signal } from "@preact/signals";
 import {
   type Answer,
@@ -62,7 +62,7 @@ export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) 
   );
 }
 
-/** The text, as it stands or as it comes. */
+/** The text, complete or streaming. */
 function Body({ answer, live }: { answer: Answer; live: Arriving | undefined }) {
   if (live?.empty.value) return <Waiting live={live} />;
   const parts = splitThinking(answer.text, answer.reasoning);
@@ -78,7 +78,7 @@ function Body({ answer, live }: { answer: Answer; live: Arriving | undefined }) 
 function Waiting({ live }: { live: Arriving }) {
   const place = live.queue.value;
   const text =
-    place === null ? "Reading your message" : place === 1 ? "Next in the queue" : `Number ${place} in the queue`;
+    place === null ? "Processing your message" : place === 1 ? "Next in the queue" : `Number ${place} in the queue`;
   return (
     <p class="waiting" role="status">
       <span class="pulse" aria-hidden="true" />
@@ -108,19 +108,19 @@ function Thinking({ source, text, busy }: ThinkingProps) {
 
 const ADVICE: Record<Failure["kind"], string> = {
   unauthorized: "Enter an API key that may use this model, then retry.",
-  busy: "Every place in this model's queue is taken.",
+  busy: "This model's queue is full.",
   unavailable: "You can retry, or choose another model above.",
   rejected: "Change the message or the settings, then retry.",
-  lost: "What had arrived is kept.",
+  lost: "The text received so far is kept.",
 };
 
-/** How the answer ended, where it did not end by itself. */
+/** How the answer ended, when it did not end normally. */
 function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answer }) {
   const { failure, state, finish } = answer;
   if (answer.state === "done" && finish === "length") {
     return (
       <div class="outcome">
-        <p>The answer reached its limit of tokens.</p>
+        <p>The answer reached the token limit.</p>
         <ContinueButton turn={turn} lane={lane} answer={answer} />
       </div>
     );
@@ -129,7 +129,7 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
     return (
       <div class="outcome">
         <p>Stopped.</p>
-        {canGoOn(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
+        {canContinue(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
       </div>
     );
   }
@@ -149,7 +149,7 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
               Enter a key
             </TextButton>
           )}
-          {failure.kind === "lost" && canGoOn(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
+          {failure.kind === "lost" && canContinue(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
           <TextButton icon="redo" onClick={() => regenerate(turn, lane.model)}>
             Retry
           </TextButton>
@@ -159,8 +159,8 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
   );
 }
 
-/** Thinking that was cut cannot be taken up again: only words of the answer itself can. */
-const canGoOn = (answer: Answer): boolean => splitThinking(answer.text).answer !== "";
+/** Only text of the answer can be continued, not thinking. */
+const canContinue = (answer: Answer): boolean => splitThinking(answer.text).answer !== "";
 
 function ContinueButton({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answer }) {
   return (
@@ -215,7 +215,7 @@ function Foot({ turn, lane, answer, hidden, compared, last }: FootProps) {
   );
 }
 
-/** Time to first token, speed, length: under one answer, above those that are compared. */
+/** Time to first token, speed, length: below a single answer, above compared answers. */
 function FigureList({ answer }: { answer: Answer }) {
   const figures = answer.figures ? figureList(answer.figures) : [];
   if (figures.length === 0) return null;

@@ -2,7 +2,7 @@
 import { useSignalEffect } from "@preact/signals";
 import { current } from "../state/chats";
 import { drawerOpen, narrow, openPanel, panel } from "../state/layout";
-import { keyWanted, models, status } from "../state/models";
+import { keyRequired, models, status } from "../state/models";
 import { Composer } from "./composer";
 import { Header } from "./header";
 import { KeyPanel } from "./key";
@@ -16,7 +16,7 @@ import { Thread } from "./thread";
 
 export function App() {
   useSignalEffect(() => {
-    if (keyWanted.value && panel.peek() === null) openPanel("key");
+    if (keyRequired.value && panel.peek() === null) openPanel("key");
   });
   useSignalEffect(() => {
     document.title = current.value.turns.length > 0 ? `${current.value.title} · Chat` : "Chat";
@@ -43,7 +43,7 @@ export function App() {
   );
 }
 
-/** A new conversation begins with models that exist: those of last time, else the first that is ready. */
+/** Selects the models of a new conversation: those of the last one that still exist, else the first ready one. */
 function chooseSomeModel(): void {
   if (!status.value || models.value.length === 0) return;
   const { models: chosen, turns } = current.value;

@@ -1,4 +1,4 @@
-// Buttons that are only an icon, with the name that everyone else needs.
+// Buttons: an icon with an accessible name, or text.
 import type { ComponentChildren, JSX } from "preact";
 import { Icon, type IconName } from "./icon";
 

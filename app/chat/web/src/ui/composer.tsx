@@ -1,11 +1,11 @@
-// Where a message is written, and what stands in the way of sending it.
+// The message field, and a note when the chosen models cannot answer.
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { path } from "../domain/conversation";
 import { answering, send, stopAll } from "../state/answering";
 import { current } from "../state/chats";
 import { following, openPanel } from "../state/layout";
-import { conditionNamed, conditionOf, keyWanted, models, placeholderFor, trouble } from "../state/models";
+import { conditionNamed, conditionOf, keyRequired, models, placeholderFor, trouble } from "../state/models";
 import { draft, editing, setDraft } from "../state/writing";
 import { TextButton } from "./button";
 import { isTouch } from "./focus";
@@ -76,18 +76,18 @@ export function Composer() {
         )}
       </form>
       <p id="composer-hint" class="hint">
-        Enter sends, Shift + Enter starts a new line. Models make mistakes: check what matters.
+        Enter sends, Shift + Enter starts a new line. Models make mistakes: check important facts.
       </p>
     </div>
   );
 }
 
-/** Says what keeps the chosen models from answering, and offers a way out. */
+/** Shows why the chosen models cannot answer, and offers actions. */
 function Obstacle() {
-  if (keyWanted.value) {
+  if (keyRequired.value) {
     return (
       <Note tone="warning">
-        This gateway wants an API key.
+        This gateway requires an API key.
         <span class="buttons">
           <TextButton icon="key" onClick={() => openPanel("key")}>
             Enter a key

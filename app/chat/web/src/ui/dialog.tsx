@@ -7,7 +7,7 @@ import { IconButton } from "./button";
 interface Props {
   name: Panel;
   title: string;
-  /** `sheet` stands at the right edge, `card` in the middle, `dropdown` under the header. */
+  /** `sheet`: at the right edge; `card`: in the middle; `dropdown`: under the header. */
   shape: "sheet" | "card" | "dropdown";
   children: ComponentChildren;
 }
@@ -17,7 +17,7 @@ export function Dialog({ name, title, shape, children }: Props) {
   const heading = useId();
   const open = panel.value === name;
 
-  // Before the next key: what is typed at once belongs into the panel.
+  // Focus before the next key event, so that typing goes into the panel.
   useLayoutEffect(() => {
     const dialog = element.current!;
     if (open && !dialog.open) dialog.showModal();

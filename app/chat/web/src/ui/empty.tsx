@@ -1,4 +1,4 @@
-// What a new conversation shows: a welcome, and ways to begin.
+// The start of a new conversation: a heading and example prompts.
 import { current } from "../state/chats";
 import { openPanel } from "../state/layout";
 import { AUTO, models } from "../state/models";
@@ -9,9 +9,9 @@ import { nameOf } from "./models";
 
 const STARTS: [title: string, hint: string, prompt: string][] = [
   ["Explain an error", "Paste a log or a stack trace", "Explain this error and its most likely cause:\n\n"],
-  ["Write a script", "Say what it should do", "Write a shell script that "],
+  ["Write a script", "Describe what it should do", "Write a shell script that "],
   ["Compare options", "As a table, with a recommendation", "Compare these options in a table, and recommend one:\n\n"],
-  ["Make it shorter", "Paste a text to tighten", "Rewrite this in half as many words, and keep every fact:\n\n"],
+  ["Make it shorter", "Paste a text to tighten", "Rewrite this at half the length, and keep every fact:\n\n"],
 ];
 
 export function EmptyState() {
@@ -47,7 +47,7 @@ function begin(prompt: string): void {
   focusComposer({ evenOnTouch: true });
 }
 
-/** Promises privacy only where no model outside can be the one that answers. */
+/** Promises privacy only when no external model can answer. */
 function whereItRuns(chosen: string[]): string {
   const possible = models.value.filter(({ id }) => chosen.includes(AUTO) || chosen.includes(id));
   const away = possible.filter(({ external }) => external).map(({ id }) => id);

@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Formats durations, speeds and token counts.
 import type { Figures } from "../domain/conversation";
 
 export function duration(ms: number): string {

@@ -1,4 +1,4 @@
-// Files to and from the reader's disk.
+// Saves and opens files on the user's disk.
 
 export function saveFile(name: string, content: string): void {
   const url = URL.createObjectURL(new Blob([content], { type: "application/json" }));

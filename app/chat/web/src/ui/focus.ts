@@ -1,12 +1,12 @@
-// Where the keyboard goes next.
+// Keyboard focus.
 
-/** On a touch screen, focus opens the keyboard over half the page. */
+/** On a touch screen, focusing a field opens the on-screen keyboard. */
 const TOUCH = matchMedia("(hover: none)");
 
 export const isTouch = (): boolean => TOUCH.matches;
 
 export function focusComposer({ evenOnTouch = false } = {}): void {
   if (isTouch() && !evenOnTouch) return;
-  // After the current change has reached the page.
+  // After the current change is rendered.
   queueMicrotask(() => document.querySelector<HTMLTextAreaElement>("#composer")?.focus());
 }

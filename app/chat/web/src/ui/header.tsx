@@ -1,4 +1,4 @@
-// The line above the conversation: the list, the models, the settings.
+// The header above the conversation: sidebar, models, settings.
 import { drawerOpen, narrow, openPanel } from "../state/layout";
 import { showSidebar, sidebarShown } from "../state/preferences";
 import { IconButton } from "./button";

@@ -1,4 +1,4 @@
-// Line icons, drawn in the colour of the text around them. They carry no name: the control around them does.
+// Line icons in the current text colour. They have no accessible name: the control around them has one.
 import {
   ArrowDown,
   ArrowUp,

@@ -1,7 +1,7 @@
-// The key for a gateway that asks for one.
+// The dialog for the gateway's API key.
 import { useRef } from "preact/hooks";
 import { closePanel } from "../state/layout";
-import { keyWanted, refresh } from "../state/models";
+import { keyRequired, refresh } from "../state/models";
 import { apiKey, keyRemembered, setKey } from "../state/preferences";
 import { Dialog } from "./dialog";
 
@@ -11,7 +11,7 @@ export function KeyPanel() {
   const submit = (event: Event): void => {
     event.preventDefault();
     setKey(field.current!.value.trim(), remember.current!.checked);
-    keyWanted.value = false;
+    keyRequired.value = false;
     closePanel();
     void refresh();
   };
@@ -19,9 +19,9 @@ export function KeyPanel() {
     <Dialog name="key" title="API key" shape="card">
       <form class="key-form" onSubmit={submit}>
         <p class="quiet">
-          {keyWanted.value && apiKey.value
-            ? "The gateway does not accept the key that was given. Ask whoever runs it for another one."
-            : "This gateway may ask for a key. Whoever runs it can give you one."}
+          {keyRequired.value && apiKey.value
+            ? "The gateway rejected this key. Ask its operator for another one."
+            : "This gateway may require a key. Ask its operator for one."}
         </p>
         <label class="field">
           <span class="field-name">Key</span>
@@ -38,7 +38,7 @@ export function KeyPanel() {
           <input ref={remember} type="checkbox" role="switch" defaultChecked={keyRemembered.value} />
           <span>
             <strong>Remember on this device</strong>
-            <span class="quiet">Else the key is forgotten when this page closes. Exports never hold it.</span>
+            <span class="quiet">Otherwise the key is forgotten when this page closes. Exports never contain it.</span>
           </span>
         </label>
         <div class="buttons">

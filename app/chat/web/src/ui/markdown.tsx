@@ -1,16 +1,16 @@
-// Markdown in the page, redrawn at a pace that leaves the browser time for everything else.
+// Renders Markdown and limits how often it is redrawn.
 import type { ReadonlySignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { MarkdownView } from "../markdown/view";
 import { copyText } from "./clipboard";
 
-/** A redraw that took long is followed by a pause of as many times its length. */
+/** The pause after a redraw, as a multiple of the redraw's duration. */
 const REST = 4;
 
 interface Props {
-  /** The text while it grows. */
+  /** The text while it is streaming. */
   source?: ReadonlySignal<string> | undefined;
-  /** The text when there is nothing more to come. */
+  /** The complete text. */
   text: string;
 }
 

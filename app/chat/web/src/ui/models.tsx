@@ -1,4 +1,4 @@
-// Choosing models: one to talk to, or several to compare, with the state of each.
+// The model picker: one model, or several to compare, each with its state.
 import { MAX_MODELS, configure } from "../domain/conversation";
 import type { ModelStatus } from "../gateway/status";
 import { change, current } from "../state/chats";
@@ -58,7 +58,7 @@ export function ModelsPanel() {
         {several && (
           <Row
             id={AUTO}
-            description="A healthy model with the least load, chosen for each question"
+            description="The gateway chooses a healthy model with the least load for each question"
             condition={conditionNamed(AUTO)}
             chosen={chosen}
             comparable={false}
@@ -77,7 +77,7 @@ export function ModelsPanel() {
           />
         ))}
       </ul>
-      {models.value.length === 0 && !trouble.value && <p class="quiet">The gateway has not told its models yet.</p>}
+      {models.value.length === 0 && !trouble.value && <p class="quiet">Loading the list of models.</p>}
       {chosen.length > 1 && <BlindChoice />}
     </Dialog>
   );
@@ -86,7 +86,7 @@ export function ModelsPanel() {
 function describe({ description, context, external }: ModelStatus): string {
   const parts = [
     description,
-    external ? "answers from outside this installation" : "",
+    external ? "runs outside this installation" : "",
     context ? `${context.toLocaleString("en")} tokens of context` : "",
   ];
   return parts.filter(Boolean).join(" · ");

@@ -1,4 +1,4 @@
-// Messages that come and go.
+// Shows notices and announcements.
 import { useEffect, useRef } from "preact/hooks";
 import { announcement, notice } from "../state/notices";
 import { IconButton } from "./button";

@@ -2,7 +2,7 @@
 import { IconButton } from "./button";
 
 interface Props {
-  /** What the versions are, in the plural. */
+  /** Plural noun for the versions, used in the accessible name. */
   label: string;
   at: number;
   count: number;

@@ -1,4 +1,4 @@
-// Search over every conversation, by keyboard alone if the reader likes.
+// The search dialog over all conversations.
 import { useEffect, useState } from "preact/hooks";
 import type { Hit } from "../domain/search";
 import { headings, search } from "../state/chats";
@@ -88,7 +88,7 @@ function Search() {
           </li>
         ))}
       </ul>
-      {found?.length === 0 && <p class="quiet">No conversation holds these words.</p>}
+      {found?.length === 0 && <p class="quiet">No conversation contains these words.</p>}
     </div>
   );
 }

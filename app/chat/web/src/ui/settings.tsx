@@ -1,4 +1,4 @@
-// System prompt and sampling of the conversation on screen.
+// System prompt and sampling of the displayed conversation.
 import { useId } from "preact/hooks";
 import { DEFAULT_SAMPLING, type Sampling, configure } from "../domain/conversation";
 import { change, current } from "../state/chats";
@@ -28,14 +28,14 @@ export function SettingsPanel() {
       </label>
       <Slider
         name="Temperature"
-        help="Low keeps to the likely words, high dares more."
+        help="Low values choose likely tokens, high values give more varied answers."
         value={sampling.temperature ?? DEFAULT_SAMPLING.temperature!}
         max={2}
         take={(temperature) => set({ temperature })}
       />
       <Slider
         name="Top P"
-        help="Leaves out the unlikely words. 1 keeps all of them."
+        help="Excludes unlikely tokens. 1 keeps all of them."
         value={sampling.topP ?? DEFAULT_SAMPLING.topP!}
         max={1}
         take={(topP) => set({ topP })}
@@ -49,7 +49,7 @@ export function SettingsPanel() {
       />
       <Whole
         name="Seed"
-        help="The same seed repeats the same choices. Empty: a new one each time."
+        help="The same seed gives the same answer. Empty: a random seed each time."
         value={sampling.seed}
         min={0}
         take={(seed) => set({ seed })}
@@ -66,7 +66,7 @@ export function SettingsPanel() {
 
 function keepAsDefaults(system: string, sampling: Sampling): void {
   setDefaults({ system, sampling });
-  notify("New chats will begin with these settings.");
+  notify("New chats will start with these settings.");
 }
 
 interface SliderProps {

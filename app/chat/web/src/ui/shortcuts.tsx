@@ -1,4 +1,4 @@
-// The keys that work everywhere, and the list of them.
+// Keyboard shortcuts, and the dialog that lists them.
 import { answering, stopAll } from "../state/answering";
 import { closePanel, drawerOpen, openPanel, panel } from "../state/layout";
 import { Dialog } from "./dialog";
@@ -16,7 +16,7 @@ const KEYS: [keys: string[], meaning: string][] = [
   [["/"], "Go to the message field"],
   [[COMMAND, "K"], "Search conversations"],
   [["Ctrl", "Shift", "O"], "New chat"],
-  [["?"], "This list"],
+  [["?"], "Show this list"],
 ];
 
 export function ShortcutsPanel() {
@@ -60,7 +60,7 @@ function actionFor(event: KeyboardEvent): (() => void) | null {
   return null;
 }
 
-export function listenToKeys(): void {
+export function handleShortcuts(): void {
   addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing) return;
     const act = actionFor(event);

@@ -1,4 +1,4 @@
-// The list of conversations, and what concerns all of them.
+// The sidebar: the list of conversations, import, export, theme.
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { rename } from "../domain/conversation";
@@ -38,9 +38,7 @@ export function Sidebar() {
         New chat
       </button>
       <nav class="conversations" aria-label="Conversations">
-        {headings.value.length === 0 && (
-          <p class="quiet">Your conversations will be kept here, in this browser only.</p>
-        )}
+        {headings.value.length === 0 && <p class="quiet">Your conversations are stored in this browser only.</p>}
         {grouped(headings.value).map(([label, group]) => (
           <section key={label}>
             <h2>{label}</h2>
@@ -134,7 +132,7 @@ function RenameField({ heading: { id, title } }: { heading: Heading }) {
 
 const DAY = 86_400_000;
 
-/** By age, with the names people use for it. */
+/** Groups conversations by age. */
 function grouped(all: Heading[]): [string, Heading[]][] {
   const today = new Date().setHours(0, 0, 0, 0);
   const groups: [string, number][] = [

@@ -1,4 +1,4 @@
-// The conversation on screen. It follows the newest text until the reader scrolls away from it.
+// The displayed conversation. It scrolls with the newest text until the user scrolls up.
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { path } from "../domain/conversation";
 import { current, currentId } from "../state/chats";
@@ -36,7 +36,7 @@ export function Thread() {
     let before = view.scrollTop;
     const look = (): void => {
       const gap = view.scrollHeight - view.clientHeight - view.scrollTop;
-      // Only the reader moves the view up; growing text never does.
+      // Only the user scrolls up; growing text does not.
       if (gap <= NEAR_END) following.value = true;
       else if (view.scrollTop < before) following.value = false;
       before = view.scrollTop;

@@ -33,7 +33,7 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
       {hidden && <Ballot turn={turn} lanes={lanes} />}
       {compared && turn.vote !== null && (
         <p class="quiet verdict">
-          {turn.vote === TIE ? "You found them equally good." : `You preferred ${nameOf(turn.vote)}.`}
+          {turn.vote === TIE ? "You rated them equally good." : `You preferred ${nameOf(turn.vote)}.`}
         </p>
       )}
     </section>
@@ -42,7 +42,7 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
 
 const letter = (index: number): string => `Model ${String.fromCharCode(65 + index)}`;
 
-/** An order that tells nothing, and is the same at every look. */
+/** An order that does not reveal the models and is the same at every render. */
 function shuffled(turn: Turn): Lane[] {
   const rank = (lane: Lane): string => shownAnswer(lane).id.split("").reverse().join("");
   return [...turn.lanes].sort((one, other) => (rank(one) < rank(other) ? -1 : 1));
