@@ -19,6 +19,8 @@ from typing import IO
 import docker
 from docker.models.images import Image
 
+from toolchain.project import SUBSTITUTE_LABEL
+
 MEGABYTE = 1_000_000
 # Targets, compressed, in megabytes; None without a target.
 TARGETS = {
@@ -103,7 +105,7 @@ def measure(engine: docker.DockerClient, stack: str) -> Iterator[Size]:
         shared = [layer for layer in sizes if layer in bases]
         base_bytes = sum(sizes[layer] for layer in shared)
         labels = [bases[layer].labels or {} for layer in shared]
-        substitute = any(label.get("llm-stack.stand-in") for label in labels)
+        substitute = any(label.get(SUBSTITUTE_LABEL) for label in labels)
         yield Size(name, sum(sizes.values()) - base_bytes, base_bytes, substitute)
 
 

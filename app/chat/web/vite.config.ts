@@ -13,9 +13,9 @@ const onlyWoff2: Plugin = {
 };
 
 /**
- * The page brings its own policy, stricter than a server in front of it may be: nothing inline, no other
- * host, and markup enters the document through the sanitiser only. (What a server has to say: who may
- * frame the page.) It would forbid what the development server injects, so only the build has it.
+ * The page's own Content Security Policy: nothing inline, no other host, and markup enters the document
+ * through the sanitiser only. (`frame-ancestors` works in the response header only, which the gateway
+ * sets.) The policy would block scripts of the development server, so only the build has it.
  */
 const POLICY = [
   "default-src 'none'",
