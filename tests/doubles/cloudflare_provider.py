@@ -172,9 +172,9 @@ def _retried(error: urllib.error.HTTPError) -> bool:
 
 
 def _pause(error: urllib.error.HTTPError | None, attempt: int) -> float:
-    told = error.headers.get("retry-after") if error else None
-    if told:
-        return float(told)
+    retry_after = error.headers.get("retry-after") if error else None
+    if retry_after:
+        return float(retry_after)
     return float(min(0.5 * 2**attempt, 8) * (1 - 0.25 * random.random()))
 
 

@@ -110,7 +110,7 @@ def test_the_password_is_not_in_plain_text_anywhere(
         capture_output=True,
         text=True,
     )
-    assert kept.stdout == "", "in state, history, settings or build logs"
+    assert kept.stdout == "", "the password is in state, history, settings or build logs"
     shown = json.dumps([c.attrs for c in pushed.containers(running=False).values()])
     assert registry.password not in shown
     assert registry.password not in pushed.pulumi("stack", "output", "--json").stdout

@@ -72,7 +72,7 @@ def test_one_command_restores_the_previous_version(
     monitor = kept.containers()["monitor"].id
     output = rollback(kept).stdout
     assert serving(chat) == "version-1"
-    assert kept.containers()["monitor"].id == monitor, "what did not change is not touched"
+    assert kept.containers()["monitor"].id == monitor, "unchanged services are not replaced"
     assert f"pulumi config rm --path 'llm-stack:imageDigests.chat' --stack {kept.name}" in output
     kept.pulumi("preview", "--expect-no-changes")
     kept.pulumi("config", "rm", "--path", "llm-stack:imageDigests.chat")
@@ -102,7 +102,7 @@ def test_without_the_pin_the_stack_updates_and_the_oldest_version_is_removed(
     kept.pulumi("preview", "--expect-no-changes")
     assert serving(chat) == "version-3"
     after = versions(kept)
-    assert len(after) == 2, "the one that serves, and one before it"
+    assert len(after) == 2, "the serving version and the previous one"
     assert len(after - before) == 1
     assert max(before) in after
 

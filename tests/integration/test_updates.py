@@ -29,10 +29,10 @@ class Update:
 
     name: str
     service: str
-    old_address: str
+    old_ip: str
     began: float
     ended: float = 0.0
-    told_to_stop: float = 0.0
+    stop_requested: float = 0.0
     gone: float = 0.0
     exit_code: int | None = None
 
@@ -59,8 +59,8 @@ class Run:
         return [
             stream
             for stream in self.streams
-            if stream["begun"] < update.told_to_stop < stream["ended"]
-            and stream[server] == update.old_address
+            if stream["begun"] < update.stop_requested < stream["ended"]
+            and stream[server] == update.old_ip
         ]
 
     def report(self, update: Update) -> str:
@@ -74,7 +74,7 @@ class Run:
             f"{update.name}: {update.ended - update.began:.1f} s; requests {dict(kinds)}, "
             f"{len(failed)} failed, the slowest took {slowest:.1f} s; {len(streams)} streams, "
             f"{sum('failure' in s for s in streams)} failed, {len(self.drained(update))} drained in "
-            f"{update.gone - update.told_to_stop:.1f} s; exit code {update.exit_code}"
+            f"{update.gone - update.stop_requested:.1f} s; exit code {update.exit_code}"
         )
 
 
@@ -128,7 +128,7 @@ def run(serving: StackUnderTest) -> Run:
     answered = {line["request_id"]: line for line in gateway if "request_id" in line}
     for stream in seen["streams"]:
         stream["replica"] = answered.get(stream.get("request_id"), {}).get("replica")
-    updates["model"].old_address = "phi-3-mini-1"
+    updates["model"].old_ip = "phi-3-mini-1"
     run = Run(
         updates,
         seen["requests"],
@@ -182,8 +182,8 @@ def update(stack: StackUnderTest, name: str, service: str) -> Iterator[Update]:
         listening.join()
     for event in seen:
         at = event["timeNano"] / 1e9
-        if event["Action"] == "kill" and not one.told_to_stop:
-            one.told_to_stop = at
+        if event["Action"] == "kill" and not one.stop_requested:
+            one.stop_requested = at
         elif event["Action"] == "die":
             one.gone, one.exit_code = at, int(event["Actor"]["Attributes"]["exitCode"])
 
@@ -218,8 +218,8 @@ def test_no_request_and_no_stream_fails(run: Run, name: str) -> None:
 @pytest.mark.parametrize("name", ["chat", "model", "settings", "rollback"])
 def test_the_old_container_drained_its_streams(run: Run, name: str) -> None:
     update = run.updates[name]
-    assert run.drained(update), "no stream was running on it: nothing was shown"
-    assert update.exit_code in (0, 143), "killed, or its answers were cut"
+    assert run.drained(update), "no stream was open: nothing was tested"
+    assert update.exit_code in (0, 143), "it was killed or cut its answers"
 
 
 def test_the_gateway_does_not_wait_for_removed_servers(run: Run) -> None:
@@ -237,7 +237,7 @@ def test_a_broken_version_fails_the_update_at_once_with_its_message(run: Run) ->
     assert re.search(r"chat-interface-\w+: its program ended", run.failed_update), run.failed_update
     assert "broken on purpose" in run.failed_update
     broken = run.updates["broken"]
-    assert broken.exit_code is None, "the old one serves on"
+    assert broken.exit_code is None, "the old container keeps serving"
 
 
 def test_a_removed_secret_is_deleted(serving: StackUnderTest, run: Run) -> None:

@@ -30,8 +30,8 @@ from tests.integration.swarm.rig import Node, Swarm, wait_for
 REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
 SERVICES = {*REPLICATED, "monitor", "slow-inference"}
 # The limit that docs/swarm.md states, for a client with 20 requests per second.
-LOST_WITH_A_NODE = 20
-FORGOTTEN_SECONDS = 10
+MAX_LOST_REQUESTS = 20
+RECOVERY_SECONDS = 10
 # The tiny model with a tenth of a CPU, for long streams.
 SLOW_MODEL = """
   slow:
@@ -148,9 +148,11 @@ def test_every_container_is_hardened_and_found_by_its_labels(
         assert host["NanoCpus"] > 0, name
         assert host["Init"], name
         assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}, name
-        assert [limit["Name"] for limit in host["Ulimits"]] == ["nproc"], "as docs/swarm.md asks"
+        assert [limit["Name"] for limit in host["Ulimits"]] == ["nproc"], (
+            "the ulimit of docs/swarm.md"
+        )
         status = container.exec_run(["cat", "/proc/self/status"]).output.decode()
-        assert re.search(r"NoNewPrivs:\s1\n", status), "as docs/swarm.md asks of the engines"
+        assert re.search(r"NoNewPrivs:\s1\n", status), "an engine setting of docs/swarm.md"
         assert re.search(r"CapBnd:\s0+\n", status), name
 
 
@@ -258,8 +260,10 @@ def test_a_broken_version_is_rolled_back_and_the_update_reports_why(
     assert re.search(r"chat-interface-\w+: its new version failed", refused.stdout), refused.stdout
     assert "no such moon" in refused.stdout, "the task's error message"
     again = stack.up(check=False)
-    assert again.returncode != 0, "what failed once must not pass for good the next time"
-    assert {task["ID"] for task in stack.running("chat-interface")} == before, "the old one serves"
+    assert again.returncode != 0, "a failed update must fail again"
+    assert {task["ID"] for task in stack.running("chat-interface")} == before, (
+        "the old version keeps serving"
+    )
     figures(f"broken version refused in {took:.0f} s: {counted(answers)}")
     assert failed(answers) == []
     stack.change(images=good)
@@ -283,12 +287,12 @@ def test_a_node_failure_affects_only_the_requests_on_that_node(
     )
     lost = failed(answers)
     # Requests that it was answering and those on connections to it: less than one second's.
-    assert len(lost) <= LOST_WITH_A_NODE, lost
-    assert all(answer["asked"] < died + FORGOTTEN_SECONDS for answer in lost), lost
+    assert len(lost) <= MAX_LOST_REQUESTS, lost
+    assert all(answer["asked"] < died + RECOVERY_SECONDS for answer in lost), lost
 
 
 def victim(stack: SwarmStack, swarm: Swarm) -> Node:
-    """A worker that does not run the model with a single replica, which would be down."""
+    """The busiest worker that does not run the single replica of slow-inference."""
     busy = stack.running_on("chat-interface") + stack.running_on("mini-inference")
     alone = stack.running_on("slow-inference")
     candidates = [node for node in swarm.workers if node.name not in alone]

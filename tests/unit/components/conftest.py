@@ -1,4 +1,4 @@
-"""A recording engine in place of Pulumi's own: what the program asks for, with parents and options."""
+"""Runs the program with a recording double of Pulumi's engine: resources, parents, options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mo
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
 
 PROJECT_ROOT = Path(__file__).parents[3]
-# What the provider answers: values to look for where no secret may stand.
+# Values that the provider returns; tests search for them where secrets are not allowed.
 TUNNEL_TOKEN, CLIENT_SECRET = "made-tunnel-token", "made-client-secret"
 QUICK_LOG = [
     "2026-11-23T14:22:09Z INF |  https://first-name.trycloudflare.com  |",
@@ -30,7 +30,7 @@ QUICK_LOG = [
 
 @dataclass
 class Registration:
-    """One resource as the program registered it."""
+    """One registered resource."""
 
     type: str
     name: str
@@ -44,23 +44,23 @@ class Registration:
     delete_before_replace: bool = False
     ignored: tuple[str, ...] = ()
     provider: str = ""
-    """URN and id of the provider, where the program names one."""
+    """URN and id of the provider, if the program sets one."""
     hooks: tuple[str, ...] = ()
-    """Names of what runs before it is created or updated."""
+    """Names of the hooks that run before it is created or updated."""
     depends_on: set[str] = field(default_factory=set)
-    """Names of what is there before it, and goes after it."""
+    """Names of its dependencies: created before it and deleted after it."""
     replaced_on: tuple[str, ...] = ()
     timeouts: tuple[str, str, str] = ("", "", "")
-    """How long its creation, update and deletion may take; empty for the provider's own limit."""
+    """Timeouts of creation, update and deletion; empty for the provider's defaults."""
 
 
 @dataclass
 class Graph:
-    """All that a program registered."""
+    """All resources that a program registered."""
 
     resources: list[Registration] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
-    """What the stack exports, secrets opened."""
+    """The stack's outputs, with secrets in plain text."""
     secret_outputs: set[str] = field(default_factory=set)
 
     def of(self, kind: str) -> dict[str, Registration]:
@@ -68,7 +68,7 @@ class Graph:
         return {r.name: r for r in self.resources if r.type.split(":")[-1] == kind}
 
     def stands_only_in_files(self, text: str, files: str) -> bool:
-        """Whether a secret stands, encrypted, in what makes these files, and nowhere else."""
+        """Whether a secret is, encrypted, only in the resources of these files."""
         carrier = self.of("Container")[f"{files}-carrier"]
         contents = self.of("Stash")[f"{files}-contents"]
         encrypted = "uploads" in carrier.secrets and "input" in contents.secrets
@@ -78,12 +78,12 @@ class Graph:
 
     @property
     def running(self) -> dict[str, Registration]:
-        """Containers that run, as opposed to those that only carry files into a volume."""
+        """Containers that run, without those that only carry files into a volume."""
         return {n: r for n, r in self.of("Container").items() if r.inputs.get("start") is not False}
 
 
 def _unwrapped(value: Any) -> Any:
-    """Inputs without the envelopes of secrets, so that tests can read contents."""
+    """Inputs with unwrapped secrets, so that tests can read them."""
     if isinstance(value, dict):
         if _special_sig_key in value:
             return _unwrapped(value["value"])
@@ -92,7 +92,7 @@ def _unwrapped(value: Any) -> Any:
 
 
 class RecordingMocks(Mocks):
-    """Answers as the Docker provider would: an id, and the image id that containers use."""
+    """Responds like the Docker provider: an id, and the image id that containers use."""
 
     def __init__(self) -> None:
         self.inputs: dict[tuple[str, str], dict[str, Any]] = {}
@@ -117,7 +117,7 @@ class RecordingMocks(Mocks):
 
 
 class RecordingMonitor(MockMonitor):
-    """Keeps what mocks alone do not tell: parents, options, and which inputs are secret."""
+    """Records what Pulumi's mocks do not: parents, options, and which inputs are secret."""
 
     def __init__(self, mocks: RecordingMocks) -> None:
         super().__init__(mocks)
@@ -153,7 +153,7 @@ class RecordingMonitor(MockMonitor):
 
 
 class RecordingCallbacks:
-    """Stands where the engine would call back into the program, which mocks never do."""
+    """Replaces the engine's callbacks into the program, which mocks do not make."""
 
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None: ...
 
@@ -163,7 +163,7 @@ async def _callbacks() -> RecordingCallbacks:
 
 
 def _holds_a_secret(value: object) -> bool:
-    """Secrets travel to the engine as objects with a signature of their own."""
+    """Secrets are sent to the engine as objects with a signature."""
     return _special_secret_sig in str(value)
 
 
@@ -176,7 +176,7 @@ async def _settled(exports: dict[str, Any], graph: Graph) -> None:
 
 
 def _full_key(key: str) -> str:
-    """A setting of this project, unless it names another one, as a provider's does."""
+    """The full key: of this project, unless it has the prefix of another one."""
     return key if ":" in key else f"llm-stack:{key}"
 
 
@@ -185,8 +185,8 @@ StackRunner = Callable[..., Graph]
 
 @pytest.fixture(autouse=True)
 def event_loop_of_the_program() -> Iterator[None]:
-    """Pulumi runs on the current loop, and asynchronous tests leave none behind."""
-    # A runner ends what still runs when it closes: outputs that nobody waited for.
+    """Set an event loop: Pulumi uses the current one, and asynchronous tests remove theirs."""
+    # A runner cancels pending tasks when it closes, such as outputs that were not awaited.
     with asyncio.Runner() as runner:
         asyncio.set_event_loop(runner.get_loop())
         yield
@@ -195,7 +195,7 @@ def event_loop_of_the_program() -> Iterator[None]:
 
 @pytest.fixture
 def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StackRunner]:
-    """Run the real `__main__.py` of this project against the recording engine."""
+    """Run the real `__main__.py` of this project with the recording engine."""
 
     def run(
         config: dict[str, Any], secrets: dict[str, str] | None = None, stack: str = "test"
@@ -210,11 +210,11 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         monkeypatch.setattr("pulumi.runtime.resource._get_callbacks", _callbacks)
         pulumi.runtime.set_mocks(mocks, project="llm-stack", stack=stack, monitor=monitor)
         if root := get_root_resource():
-            # Mocks keep one root for all tests; what one program registered on it is not the next one's.
+            # Mocks keep one root resource for all tests: remove the outputs of the previous program.
             root._transformations = []
         monkeypatch.chdir(PROJECT_ROOT)
         exports: dict[str, Any] = {}
-        # Without an engine there is no stack to export from.
+        # Without an engine, the stack has no outputs to export.
         monkeypatch.setattr(pulumi, "export", exports.__setitem__)
 
         def program() -> pulumi.Output[None]:
@@ -224,12 +224,12 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         pulumi.runtime.test(program)()
         return monitor.graph
 
-    # The exit code would say less than the text.
+    # The message is more useful than the exit code.
     def stop(message: str) -> NoReturn:
         raise pulumi.RunError(message)
 
     monkeypatch.setattr("components.plan.loading.stop", stop)
-    # No unit test asks an engine.
+    # Unit tests do not use a Docker engine.
     monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: None)
     interrupt = signal.getsignal(signal.SIGINT)
     yield run
