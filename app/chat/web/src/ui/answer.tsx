@@ -2,7 +2,7 @@
 import { type ReadonlySignal, signal } from "@preact/signals";
 import { type Answer, type Failure, type Lane, type Turn, isRunning, showAnswer, shownAnswer } from "../domain/conversation";
 import { splitThinking } from "../domain/thinking";
-import { type Arriving, answering, arriving, continueAnswer, regenerate, stop } from "../state/answering";
+import { type StreamingAnswer, answering, streamingAnswers, continueAnswer, regenerate, stop } from "../state/answering";
 import { change, currentId } from "../state/chats";
 import { announce } from "../state/notices";
 import { openPanel } from "../state/layout";
@@ -26,7 +26,7 @@ interface Props {
 
 export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) {
   const answer = shownAnswer(lane);
-  const live = arriving.value.get(answer.id);
+  const live = streamingAnswers.value.get(answer.id);
   const running = live !== undefined;
   return (
     <article class={turn.vote === lane.model ? "answer preferred" : "answer"} aria-label={`Answer of ${name}`} aria-busy={running}>
@@ -51,19 +51,19 @@ export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) 
 }
 
 /** The text, complete or streaming. */
-function Body({ answer, live }: { answer: Answer; live: Arriving | undefined }) {
+function Body({ answer, live }: { answer: Answer; live: StreamingAnswer | undefined }) {
   if (live?.empty.value) return <Waiting live={live} />;
   const parts = splitThinking(answer.text, answer.reasoning);
-  const thought = live ? live.hasThought.value : parts.thinking !== "";
+  const thought = live ? live.hasThinking.value : parts.thinking !== "";
   return (
     <>
-      {thought && <Thinking source={live?.thinking} text={parts.thinking} busy={live?.thinks.value ?? false} />}
-      <Markdown source={live?.spoken} text={parts.answer} />
+      {thought && <Thinking source={live?.thinking} text={parts.thinking} busy={live?.isThinking.value ?? false} />}
+      <Markdown source={live?.answerText} text={parts.answer} />
     </>
   );
 }
 
-function Waiting({ live }: { live: Arriving }) {
+function Waiting({ live }: { live: StreamingAnswer }) {
   const place = live.queue.value;
   const text =
     place === null
