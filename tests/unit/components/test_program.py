@@ -11,7 +11,7 @@ import pulumi
 import pytest
 
 from components.engine.info import EngineInfo
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 DEV = {
     "services": ["chat-interface", "phi-inference"],
@@ -215,7 +215,7 @@ def test_a_secret_is_passed_as_a_file_and_encrypted(run_program: StackRunner) ->
     graph = run_program(DEV, secrets={"hfToken": "not-a-token"})
     carrier = graph.of("Container")["phi-inference-secrets-carrier"]
     assert carrier.inputs["uploads"][0]["file"] == "/run/secrets/hf_token"
-    assert graph.stands_only_in_files("not-a-token", "phi-inference-secrets")
+    assert graph.is_only_in_files("not-a-token", "phi-inference-secrets")
 
 
 def test_without_a_secret_no_secrets_volume_exists(dev: Graph) -> None:

@@ -17,7 +17,8 @@ from components.kinds.catalogue import Catalogue, load_catalogue
 from components.plan.loading import load_plan
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
-from tests.unit.components.conftest import PROJECT_ROOT, StackRunner
+from tests.doubles.recording_engine import StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 
 Planner = Callable[..., Plan]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 from tests.unit.components.stacks_before import CASES, description
 
 BEFORE = json.loads(Path(__file__).with_name("resources_before.json").read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ from components.config.network_access import (
 )
 from components.images.image import NOT_COMPARED
 from tests.doubles.certificates import Company, company
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 from tests.unit.components.runtime.swarm.test_stack import TUNNEL_TOKEN
 
 STACK = {

@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from components.config.network import NetworkSettings
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 
 DEV: dict[str, Any] = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
 SWARM: dict[str, Any] = {**DEV, "orchestrator": "swarm", "swarm": {"singleNode": True}}

@@ -10,7 +10,7 @@ import pytest
 
 from components.engine.build_engine import image_store_problems
 from components.engine.info import EngineInfo
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 
 NEWEST = EngineInfo(version="29.0.1", containerd_images=True)
 STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}

@@ -9,7 +9,7 @@ import pytest
 from components.config.problems import Source
 from components.images.kept_versions import pin_problems
 from components.images.served_versions import superfluous
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
 PIN = "sha256:" + "a" * 64

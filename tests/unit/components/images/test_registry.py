@@ -13,7 +13,7 @@ from components.config.registry import RegistrySettings, registry_problems
 from components.config.schema import validate
 from components.config.stack_settings import StackSettings
 from components.images.image_sources import image_names
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 REGISTRY = {"server": "registry.example.com", "repository": "team/llm-stack"}
 STACK = {"services": ["chat-interface"], "registry": {**REGISTRY, "username": "robot"}}

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from app.chat.settings import GatewaySettings
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 STACK = {"services": ["chat-interface", "phi-inference"], "monitor": {"socketGroup": 999}}
 

@@ -11,7 +11,8 @@ import pytest
 
 from app.monitor.settings import Settings
 from components.kinds.catalogue import load_catalogue
-from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 
 # An image of the project instead of a user's image.
 ENTRY = """

@@ -11,7 +11,7 @@ import pytest
 import components.kinds
 from components.kinds.catalogue import load_catalogue
 from components.kinds.registry import kinds
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 
 CLOCK = '''
 """Kind `clock`: the time of a zone."""

@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from components.engine.info import EngineInfo
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"restarts": False}}
 

@@ -14,7 +14,8 @@ from components.engine.info import EngineInfo, read_info
 from components.images.image_sources import InferenceImage, LlamaEngine, image_sources
 from components.kinds.catalogue import Catalogue, load_catalogue
 from components.preflight.gpu import has_gpus
-from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 
 CUDA = InferenceImage(cuda=True).name
 COMPILED = LlamaEngine(EngineSource.COMPILED)

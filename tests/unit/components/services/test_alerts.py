@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from app.monitor.settings import Settings
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
 TEAM = "https://hooks.slack.com/services/not-a-real-one"
@@ -61,7 +61,7 @@ def test_the_urls_are_only_in_their_files_and_encrypted(run_program: StackRunner
         "/run/secrets/webhook-team",
         str(heartbeat),
     }
-    assert graph.stands_only_in_files("not-a-real-one", "monitor-secrets")
+    assert graph.is_only_in_files("not-a-real-one", "monitor-secrets")
 
 
 def test_without_webhooks_there_are_no_alerts(run_program: StackRunner) -> None:

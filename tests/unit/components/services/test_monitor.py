@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from app.monitor.settings import Settings
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 STACK = {"services": ["chat-interface", "phi-inference"]}
 SET = {

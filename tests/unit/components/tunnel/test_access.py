@@ -15,7 +15,8 @@ from components.config.problems import SettingsError
 from components.kinds.catalogue import load_catalogue
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
-from tests.unit.components.conftest import CLIENT_SECRET, PROJECT_ROOT, Graph, StackRunner
+from tests.doubles.recording_engine import CLIENT_SECRET, Graph, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 from tests.unit.components.tunnel.test_tunnel import (
     CLOUDFLARE,
     NAMED,

@@ -15,13 +15,8 @@ import yaml
 
 from components.config.tunnels import is_tunnel_token
 from components.tunnel.tunnel import quick_url
-from tests.unit.components.conftest import (
-    PROJECT_ROOT,
-    TUNNEL_TOKEN,
-    Graph,
-    RecordingMocks,
-    StackRunner,
-)
+from tests.doubles.recording_engine import TUNNEL_TOKEN, Graph, RecordingMocks, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 
 ACCOUNT, ZONE = "a" * 32, "b" * 32
 CLOUDFLARE = {"cloudflare:apiToken": "t" * 40}
@@ -167,7 +162,7 @@ def test_the_token_is_only_in_a_file(named: Graph) -> None:
     connector = connectors(named)["chat-interface-tunnel-1"]
     assert connector["envs"] == [f"TUNNEL_TOKEN_FILE={upload['file']}"]
     assert connector["volumes"][0]["readOnly"] is True
-    assert named.stands_only_in_files(TUNNEL_TOKEN, "chat-interface-tunnel-secrets")
+    assert named.is_only_in_files(TUNNEL_TOKEN, "chat-interface-tunnel-secrets")
     assert TUNNEL_TOKEN not in str(named.outputs)
 
 

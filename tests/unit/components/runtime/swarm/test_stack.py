@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 from components.runtime.swarm.service import go_duration
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 SWARM = {
     "orchestrator": "swarm",
