@@ -1,4 +1,4 @@
-"""A company's own certificate authority, and a server on this machine with a certificate of it."""
+"""A private certificate authority and a certificate for a server on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Company:
 
     authority: Path
     server: Path
-    """The certificate of the server 127.0.0.1, and its private key."""
+    """Certificate and private key for 127.0.0.1."""
 
     def server_context(self) -> ssl.SSLContext:
-        """TLS for that server."""
+        """TLS settings of the server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.server)
         return context
 
 
 def company(folder: Path) -> Company:
-    """Make the authority and the server's certificate."""
+    """Create the authority and the server's certificate."""
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _certificate("Company CA", authority_key, "Company CA", authority_key)
     server = _certificate("server", server_key, "Company CA", authority_key)

@@ -1,7 +1,7 @@
-"""A double of Cloudflare's HTTP API: loopback, state in memory, strict on requests, faults on demand.
+"""A double of Cloudflare's HTTP API: on the loopback, in memory, with injected faults.
 
-It serves what the stack's resources need, under the paths, methods and error codes that the
-provider 6.x meets; `README.md` says what a green test against it does not prove.
+It implements the paths, methods and error codes that the stack's resources use and validates every
+request; `README.md` lists what a passing test does not prove.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 
 class Refused(Exception):
-    """An answer of 400 or more, as the API words it."""
+    """An error response of the API."""
 
     def __init__(
         self, status: int, code: int, message: str, headers: dict[str, str] | None = None
@@ -39,13 +39,13 @@ class Refused(Exception):
 
 @dataclass
 class Fault:
-    """What happens to the next `times` requests whose `METHOD path` the pattern is found in."""
+    """A fault for the next `times` requests whose `METHOD path` matches the pattern."""
 
     pattern: str
     status: int = 0
-    """0 lets the request through, once `delay` is over."""
+    """0 handles the request normally, after `delay`."""
     code: int = 10000
-    message: str = "fault on demand"
+    message: str = "injected fault"
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0
     times: int = 1
@@ -53,7 +53,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it came in."""
+    """A received request."""
 
     method: str
     path: str
@@ -62,7 +62,7 @@ class Seen:
 
 
 class CloudflareApi:
-    """The double itself: a context manager that serves while it is open."""
+    """The API server: a context manager that serves while it is open."""
 
     def __init__(self, *, account_id: str, zone_id: str, zone_name: str, token: str) -> None:
         self.account_id, self.zone_id, self.zone_name = account_id, zone_id, zone_name
@@ -78,14 +78,14 @@ class CloudflareApi:
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []
         self.is_connected: Callable[[str], bool] = lambda tunnel_id: False
-        """Whether a connector runs for a tunnel; the tests' edge knows."""
+        """Whether a connector runs for a tunnel; set by the tests' edge."""
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
 
     @property
     def url(self) -> str:
-        """What a user would set as `cloudflare:baseUrl`."""
+        """The value of `cloudflare:baseUrl`."""
         return f"http://127.0.0.1:{self._server.server_port}{PREFIX}"
 
     def __enter__(self) -> CloudflareApi:
@@ -98,7 +98,7 @@ class CloudflareApi:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is left of any stack."""
+        """Whether no resource of any stack is left."""
         return not (
             self.tunnels
             or self.records
@@ -108,16 +108,16 @@ class CloudflareApi:
         )
 
     def calls(self, pattern: str) -> list[Seen]:
-        """Requests whose `METHOD path` the pattern is found in."""
+        """Requests whose `METHOD path` matches the pattern."""
         return [seen for seen in self.seen if re.search(pattern, f"{seen.method} {seen.path}")]
 
     def tunnel_token(self, tunnel_id: str) -> str:
-        """What a connector of the tunnel signs in with."""
+        """The token of the tunnel's connectors."""
         parts = {"a": self.account_id, "t": tunnel_id, "s": self.tunnel_secrets[tunnel_id]}
         return base64.b64encode(json.dumps(parts).encode()).decode()
 
-    def make_tunnel_by_hand(self, name: str) -> str:
-        """A tunnel that somebody made in the dashboard; returns its token."""
+    def create_tunnel_in_dashboard(self, name: str) -> str:
+        """Create a tunnel as in the dashboard; return its token."""
         made = self._tunnels("POST", {"name": name, "config_src": "cloudflare"})
         return self.tunnel_token(made["id"])
 
@@ -254,7 +254,7 @@ class CloudflareApi:
         _known(self.tunnels, tunnel_id, 1003, "tunnel")
         if method == "PUT":
             given = _demand(method, body, {"PUT"}, {"config"}, {"config", "source"})
-            _ensure_ingress_is_whole(given["config"])
+            _ensure_ingress_is_valid(given["config"])
             version = self.configurations.get(tunnel_id, {"version": 0})["version"] + 1
             self.configurations[tunnel_id] = {"version": version, "config": given["config"]}
         elif method != "GET":
@@ -271,7 +271,7 @@ class CloudflareApi:
         _known(self.tunnels, tunnel_id, 1003, "tunnel")
         return self.tunnel_token(tunnel_id)
 
-    # -- names ------------------------------------------------------------------------------------
+    # -- DNS --------------------------------------------------------------------------------------
 
     def _dns_record(self, method: str, body: Json | None, record_id: str | None) -> Json:
         if method in {"POST", "PUT"}:
@@ -416,7 +416,7 @@ def _known(among: dict[str, Json], wanted: str, code: int, what: str) -> Json:
 def _demand(
     method: str, body: Json | None, methods: set[str], required: set[str], known: set[str]
 ) -> Json:
-    """Refuse what the API would, and every key that the stack has no business sending."""
+    """Refuse what the API refuses, and every key that the stack does not send."""
     if method not in methods:
         raise Refused(405, 10000, "Method not allowed")
     given = body or {}
@@ -427,7 +427,7 @@ def _demand(
     return given
 
 
-def _ensure_ingress_is_whole(config: Json) -> None:
+def _ensure_ingress_is_valid(config: Json) -> None:
     rules = config.get("ingress") or []
     if not rules or {"hostname", "path"} & rules[-1].keys():
         raise Refused(400, 1056, "The last ingress rule must match all URLs")
@@ -460,9 +460,9 @@ def _body(raw: bytes, content_type: str | None) -> Json | None:
     try:
         body = json.loads(raw)
     except ValueError:
-        raise Refused(400, 10000, "body is no JSON") from None
+        raise Refused(400, 10000, "body is not JSON") from None
     if not isinstance(body, dict):
-        raise Refused(400, 10000, "body is no object")
+        raise Refused(400, 10000, "body is not an object")
     return body
 
 

@@ -1,7 +1,7 @@
-"""A double of the Pulumi provider `cloudflare` 6.23.1: the engine's protocol on one side, the API's
-requests on the other, for the resource types that this project declares.
+"""A double of the Pulumi provider `cloudflare` 6.23.1 for the resource types of this project.
 
-Run by the engine as a plugin: it prints its port and serves until it is stopped.
+It implements Pulumi's provider protocol and sends requests to Cloudflare's API. Pulumi runs it as a
+plugin: it prints its port and serves until it is stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 VERSION = "6.23.1"
 DEFAULT_URL = "https://api.cloudflare.com/client/v4/"
-# Signatures of the engine's wire format (pulumi/sdk/go/common/resource: property_value, sig).
+# Signatures of Pulumi's wire format (pulumi/sdk/go/common/resource: property_value, sig).
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -36,10 +36,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """How one resource type is kept: where, by which requests, and what the API itself decides."""
+    """One resource type: its API paths and methods, and the properties that the API computes."""
 
     path: str
-    """Of the collection; braces take inputs."""
+    """Path of the collection; inputs are inserted into the braces."""
     required: tuple[str, ...]
     replaced_by: tuple[str, ...]
     computed: tuple[str, ...]
@@ -47,10 +47,10 @@ class Kind:
     one_of: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    """Kept from the state when the resource is read, so that a change there stays unseen."""
+    """Properties copied from the state on read, so that changes of them are not detected."""
     item: str = "{path}/{id}"
     singleton: bool = False
-    """Made by its update request, and gone only with its owner."""
+    """Created by its update request and deleted only with its owner."""
 
 
 KINDS = {
@@ -101,7 +101,7 @@ KINDS = {
 TOKEN_FUNCTION = (
     "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken"
 )
-# Lists that Pulumi spells in the plural, and what snake case does not yield.
+# Lists that are plural in Pulumi, and names that snake case does not convert.
 RENAMED = {
     "ingresses": "ingress",
     "includes": "include",
@@ -109,9 +109,9 @@ RENAMED = {
     "requires": "require",
     "serviceAuth401Redirect": "service_auth_401_redirect",
 }
-# The tunnel's configuration is the one document that the API spells in camel case.
+# The tunnel's configuration is the only document in camel case.
 CAMEL = {"config"}
-# Defaults that the provider plans for a self-hosted application.
+# Defaults that the provider adds.
 PLANNED: dict[str, Json] = {
     "ZeroTrustAccessApplication": {"httpOnlyCookieAttribute": True, "appLauncherVisible": True},
     "ZeroTrustAccessServiceToken": {"clientSecretVersion": 1},
@@ -119,11 +119,11 @@ PLANNED: dict[str, Json] = {
 
 
 class ProviderError(Exception):
-    """What the engine shows the user."""
+    """An error that Pulumi shows to the user."""
 
 
 class Client:
-    """Speaks to the API as cloudflare-go does: bearer token, two retries, `Retry-After`."""
+    """An API client like cloudflare-go: bearer token, two retries, `Retry-After`."""
 
     def __init__(self, base_url: str, token: str) -> None:
         self._base = base_url if base_url.endswith("/") else f"{base_url}/"
@@ -131,7 +131,7 @@ class Client:
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
-        """The answer's envelope; raises `ProviderError`, or `KeyError` for 404 on a GET."""
+        """The response body; raises `ProviderError`, or `KeyError` for 404 on a GET."""
         for attempt in range(3):
             last = attempt == 2
             try:
@@ -172,14 +172,14 @@ def _retried(error: urllib.error.HTTPError) -> bool:
 
 
 def _pause(error: urllib.error.HTTPError | None, attempt: int) -> float:
-    told = error.headers.get("retry-after") if error else None
-    if told:
-        return float(told)
+    retry_after = error.headers.get("retry-after") if error else None
+    if retry_after:
+        return float(retry_after)
     return float(min(0.5 * 2**attempt, 8) * (1 - 0.25 * random.random()))
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """The plugin's side of the engine's protocol."""
+    """Pulumi's resource provider service."""
 
     client: Client
 
@@ -219,13 +219,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
         args = _plain(request.args)
         if request.tok != TOKEN_FUNCTION:
-            _abort(context, f"this double has no function {request.tok}")
+            _abort(context, f"the double does not implement the function {request.tok}")
         path = f"accounts/{args['accountId']}/cfd_tunnel/{args['tunnelId']}/token"
         try:
             token = self.client.send("GET", path)["result"]
         except (KeyError, ProviderError) as error:
             _abort(context, f"failed to make http request: {error}")
-        # As from the real provider, the token comes back in clear: marking it is the program's part.
+        # Like the real provider, return the token in plain text: the program marks it as a secret.
         answer = {"id": path, **args, "token": token}
         return provider_pb2.InvokeResponse(**{"return": _struct(answer)})
 
@@ -301,7 +301,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             before = _body(kind, state)
             body = {key: value for key, value in body.items() if value != before.get(key)}
         else:
-            # Whatever was set and is no longer wanted is sent as an explicit null.
+            # Removed values are sent as an explicit null.
             gone = _plain(request.old_inputs).keys() - inputs.keys()
             body.update(dict.fromkeys(map(_snake, gone)))
         result = self._send(context, kind.update, _item(kind, inputs, request.id), body)
@@ -329,7 +329,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 def _kind(request: Any, context: grpc.ServicerContext) -> tuple[str, Kind]:
     token = request.urn.split("::")[-2].split("$")[-1]
     if token not in KINDS:
-        _abort(context, f"this double has no resource {token}")
+        _abort(context, f"the double does not implement the resource {token}")
     return token.split(":")[-1], KINDS[token]
 
 
@@ -339,7 +339,7 @@ def _abort(context: grpc.ServicerContext, message: str) -> NoReturn:
 
 
 def _refusals(kind_name: str, kind: Kind, inputs: Json) -> list[tuple[str, str]]:
-    """What the provider's own validators refuse before any request."""
+    """The errors of the provider's validators, before any request."""
     refusals = [
         (key, f"Missing required argument {key!r}") for key in kind.required if key not in inputs
     ]
@@ -363,7 +363,7 @@ def _item(kind: Kind, values: Json, resource_id: str) -> str:
 
 
 def _body(kind: Kind, values: Json) -> Json:
-    """All configured fields that do not stand in the path."""
+    """All configured fields that are not in the path."""
     in_path = set(re.findall(r"{(\w+)}", kind.path))
     left_out = in_path | set(kind.computed) | {"id"}
     return {
@@ -386,7 +386,7 @@ def _from_api(result: Json) -> Json:
 
 
 def _echoed(configured: Any, read: Any) -> Any:
-    """Of an answer, the part that was configured: what the API adds is not the program's."""
+    """The configured part of a response, without the values that the API adds."""
     if isinstance(configured, dict) and isinstance(read, dict):
         return {key: _echoed(value, read.get(key)) for key, value in configured.items()}
     same_length = isinstance(read, list) and isinstance(configured, list)
@@ -396,7 +396,7 @@ def _echoed(configured: Any, read: Any) -> Any:
 
 
 def _same(wanted: Any, have: Any) -> bool:
-    """Lists of rules are sets to the provider; a missing value and null are one."""
+    """Compare like the provider: lists of rules are sets, a missing value equals null."""
     if isinstance(wanted, dict) and isinstance(have, dict):
         return all(_same(wanted.get(key), have.get(key)) for key in wanted.keys() | have.keys())
     if isinstance(wanted, list) and isinstance(have, list):
@@ -442,7 +442,7 @@ def _plural_document(value: Any) -> Any:
 
 
 def _plain(properties: struct_pb2.Struct) -> Json:
-    """A message of the engine as Python values; secrets opened, whole numbers as int."""
+    """A protobuf struct as Python values; secrets unwrapped, whole numbers as int."""
     opened: Json = _opened(json_format.MessageToDict(properties))
     return opened
 
@@ -466,18 +466,18 @@ def _struct(values: Json, secret: tuple[str, ...] = ()) -> struct_pb2.Struct:
 
 
 def main() -> None:
-    """Serve on a free port, and tell the engine which."""
+    """Serve on a free port and print it for Pulumi."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    # The engine ends its plugins by a signal, or by going away.
-    threading.Thread(target=_end_with_the_engine, daemon=True).start()
+    # Pulumi stops its plugins with a signal or by exiting.
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     server.wait_for_termination()
 
 
-def _end_with_the_engine() -> None:
+def _exit_with_parent() -> None:
     parent = os.getppid()
     while os.getppid() == parent:
         time.sleep(1)

@@ -1,4 +1,4 @@
-"""A registry of the tests' own: Debian's docker-registry on the loopback, with one user."""
+"""A registry for tests: Debian's docker-registry on the loopback, with one user."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.integration.conftest import free_port
 
 USER = "robot"
 START_SECONDS = 30
-# What registries speak: a manifest of one platform.
+# Media type of a manifest for one platform.
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @dataclass(frozen=True)
 class RegistryServer:
-    """Where it listens, and the password of its one user."""
+    """The registry's host and port, and the password of its user."""
 
     address: str
     password: str
@@ -41,7 +41,7 @@ class RegistryServer:
         return sorted(names)
 
     def architecture(self, repository: str, digest: str) -> str:
-        """The processor that a pushed image was built for."""
+        """The architecture of a pushed image."""
         with self.client as client:
             accept = {"Accept": MANIFEST}
             manifest = client.get(f"/{repository}/manifests/{digest}", headers=accept).json()
@@ -78,16 +78,14 @@ def running_registry(directory: Path) -> Iterator[RegistryServer]:
     with (directory / "registry.log").open("w") as log:
         process = subprocess.Popen([program, "serve", config], stdout=log, stderr=log)
     try:
-        _wait_until_it_answers(server, process, directory / "registry.log")
+        _wait_until_ready(server, process, directory / "registry.log")
         yield server
     finally:
         process.terminate()
         process.wait(timeout=START_SECONDS)
 
 
-def _wait_until_it_answers(
-    server: RegistryServer, process: subprocess.Popen[bytes], log: Path
-) -> None:
+def _wait_until_ready(server: RegistryServer, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.TransportError), server.client as client:

@@ -1,8 +1,8 @@
-"""Clients of a gateway that never pause: run inside a stack's network, on the standard library only.
+"""Clients with a constant load on a gateway; run in a stack's network, standard library only.
 
-`python3 steady_clients.py URL MODEL` asks until it gets SIGTERM, lets its streams end, and prints
-one JSON document: every request, and every long stream. It tries nothing twice, so that what a
-server loses is seen. Only where it cannot connect, it takes the name's next address, as most do.
+`python3 steady_clients.py URL MODEL` sends requests until SIGTERM, waits for its streams to end, and
+prints one JSON document with every request and every stream. It does not retry, so that every lost
+request is recorded; only when it cannot connect, it tries the name's next IP address, as most do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ stopped = threading.Event()
 
 
 class Connection(http.client.HTTPConnection):
-    """Gives an address that says nothing less time than an answer."""
+    """A connection with a shorter timeout for connecting than for responses."""
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
@@ -38,7 +38,7 @@ class Connection(http.client.HTTPConnection):
 
 
 class Clients:
-    """Threads that share nothing but the lists of what they saw."""
+    """Threads that share only the lists of results."""
 
     def __init__(self, url: str, model: str) -> None:
         address = urlsplit(url)
@@ -50,7 +50,7 @@ class Clients:
 
     def run(self) -> None:
         work: list[Callable[[], None]] = [
-            lambda kind=kind, fresh=fresh: self._ask_steadily(kind, fresh)  # type: ignore[misc]
+            lambda kind=kind, fresh=fresh: self._request_steadily(kind, fresh)  # type: ignore[misc]
             for kind, fresh in itertools.product(("health", "completion"), (False, True))
         ]
         work += [self._stream_steadily] * STREAMS
@@ -60,8 +60,8 @@ class Clients:
         for thread in threads:
             thread.join()
 
-    def _loyal_connection(self) -> Connection:
-        """To the server that was reached before, for as long as it takes connections."""
+    def _sticky_connection(self) -> Connection:
+        """A connection to the previous server while it accepts connections, else to another one."""
         connection = Connection(self._server, self._port)
         try:
             connection.connect()
@@ -74,11 +74,11 @@ class Clients:
     def _connection(self) -> Connection:
         return Connection(self._host, self._port)
 
-    def _body(self, words: str, **more: object) -> bytes:
-        messages = [{"role": "user", "content": words}]
+    def _body(self, prompt: str, **more: object) -> bytes:
+        messages = [{"role": "user", "content": prompt}]
         return json.dumps({"model": self._model, "messages": messages, **more}).encode()
 
-    def _ask_steadily(self, kind: str, fresh: bool) -> None:
+    def _request_steadily(self, kind: str, fresh: bool) -> None:
         connection = self._connection()
         while not stopped.is_set():
             if fresh:
@@ -94,7 +94,7 @@ class Clients:
             stopped.wait(max(0.0, begun + EVERY_SECONDS - time.time()))
 
     def _ask(self, connection: Connection, kind: str) -> str | None:
-        """Why it failed, or None."""
+        """Send one request; return the failure, or None."""
         try:
             if kind == "health":
                 connection.request("GET", "/health")
@@ -108,19 +108,19 @@ class Clients:
             return repr(error)
         return None
 
-    def _post(self, connection: Connection, words: str, **more: object) -> None:
+    def _post(self, connection: Connection, prompt: str, **more: object) -> None:
         headers = {"content-type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", self._body(words, **more), headers)
+        connection.request("POST", "/v1/chat/completions", self._body(prompt, **more), headers)
 
     def _stream_steadily(self) -> None:
         while not stopped.is_set():
             stream: dict[str, Any] = {"begun": time.time()}
-            connection = self._loyal_connection()
+            connection = self._sticky_connection()
             try:
-                # No two conversations are the same, so that no replica is preferred.
-                words = f"Say something at {stream['begun']}."
+                # Each prompt is unique, so that the gateway prefers no replica.
+                prompt = f"Say something at {stream['begun']}."
                 length = {"max_tokens": STREAM_TOKENS, "ignore_eos": True}
-                self._post(connection, words, stream=True, **length)
+                self._post(connection, prompt, stream=True, **length)
                 stream["server"] = connection.sock.getpeername()[0]
                 answer = connection.getresponse()
                 stream["request_id"] = answer.headers["x-request-id"]

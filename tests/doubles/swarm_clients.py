@@ -1,8 +1,8 @@
-"""A client inside the Swarm: asks the chat every 50 ms, and always has long answers streaming.
+"""A client in the Swarm: sends a request every 50 ms and always has open streams.
 
-Runs as a service of the tests' own from the chat's image, whose Python and aiohttp it uses. Prints a
-line of JSON for each answer: when it was asked for, what kind, how long it took, what went wrong; and
-one of kind "began" for each stream that it opens.
+Runs as a service from the chat's image, with its Python and aiohttp. Prints a line of JSON for each
+answer: time of the request, kind, duration, problem; and one of kind "began" for each stream that it
+opens.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ import aiohttp
 URL = "http://chat-interface:8080/v1/chat/completions"
 PAUSE = 0.05
 STREAMS = 2
-# Well below the 20 s that a stopped chat gives its streams.
+# Well below the 20 s in which a stopped chat drains its streams.
 STREAM_SECONDS = 8
 MESSAGES = [{"role": "user", "content": "Say something."}]
-# Much more than an answer takes: a busy machine is no failure.
-PATIENCE = aiohttp.ClientTimeout(total=30)
+# Much more than an answer takes: a busy machine is not a failure.
+TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
 def session() -> aiohttp.ClientSession:
-    """A connection for each request, to an address that was looked up for it."""
+    """A session with a new connection and a new DNS lookup for each request."""
     connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False, limit=0)
-    return aiohttp.ClientSession(connector=connector, timeout=PATIENCE)
+    return aiohttp.ClientSession(connector=connector, timeout=TIMEOUT)
 
 
 async def ask(client: aiohttp.ClientSession) -> str:
-    """One short answer; returns what is wrong with it."""
+    """Request one short answer; return the problem, or an empty text."""
     body = {"model": "tiny", "messages": MESSAGES, "max_tokens": 1}
     async with client.post(URL, json=body) as answer:
         text = await answer.text()
@@ -38,7 +38,7 @@ async def ask(client: aiohttp.ClientSession) -> str:
 
 
 async def stream(client: aiohttp.ClientSession) -> str:
-    """One long answer, as long as it lasts or is wanted."""
+    """Read one long answer until it ends or STREAM_SECONDS have passed."""
     body = {"model": "slow", "messages": MESSAGES, "stream": True}
     body |= {"max_tokens": 1900, "ignore_eos": True}
     last, until = b"", time.monotonic() + STREAM_SECONDS
@@ -54,10 +54,10 @@ async def stream(client: aiohttp.ClientSession) -> str:
     return "" if last == b"data: [DONE]" else f"ended with {last[:100]!r}"
 
 
-async def told(kind: str, client: aiohttp.ClientSession, question: Any) -> None:
+async def report(kind: str, client: aiohttp.ClientSession, send: Any) -> None:
     asked = time.time()
     try:
-        problem = await question(client)
+        problem = await send(client)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         problem = f"{type(error).__name__}: {error}"
     took = time.time() - asked
@@ -65,20 +65,20 @@ async def told(kind: str, client: aiohttp.ClientSession, question: Any) -> None:
     print(json.dumps(record), flush=True)
 
 
-async def stream_on(client: aiohttp.ClientSession) -> None:
+async def stream_forever(client: aiohttp.ClientSession) -> None:
     while True:
         record = {"asked": time.time(), "kind": "began", "seconds": 0, "problem": ""}
         print(json.dumps(record), flush=True)
-        await told("stream", client, stream)
+        await report("stream", client, stream)
         await asyncio.sleep(PAUSE)
 
 
 async def main() -> None:
     async with session() as client, asyncio.TaskGroup() as tasks:
         for _ in range(STREAMS):
-            tasks.create_task(stream_on(client))
+            tasks.create_task(stream_forever(client))
         while True:
-            tasks.create_task(told("request", client, ask))
+            tasks.create_task(report("request", client, ask))
             await asyncio.sleep(PAUSE)
 
 

@@ -1,4 +1,4 @@
-"""Stacks of the tests' own on the real engine: another name, another state, another network."""
+"""Fixtures for stacks on the real Docker engine, each with its own name, state and network."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ TINY_MODEL = """\
     bundled: tiny
     context: 2048
     slots: 2
-    threads: 1    # so small that a second thread would mostly wait for the first
+    threads: 1    # the model is too small for a second thread
 """
 
 
 @functools.cache
 def engine_source() -> EngineSource:
-    """Where llama-server comes from on this machine, found out as `./dev up` does."""
+    """The source of llama-server on this machine, chosen as by `./dev up`."""
     published = reachability.is_reachable(ENGINE_REGISTRY)
     return EngineSource.PUBLISHED if published else EngineSource.COMPILED
 
 
 def build_arguments(image: str) -> list[str]:
-    """What `docker build` takes to build an image of this project as a stack on this machine would."""
+    """Arguments of `docker build` to build an image as a stack on this machine would."""
     sources = image_sources(image, BaseImages(), LlamaEngine(engine_source(), "host"))
     given = [f"--build-arg={key}={value}" for key, value in sources.build_args.items()]
     dockerfile, context = PROJECT_ROOT / sources.dockerfile, PROJECT_ROOT / sources.context
@@ -63,7 +63,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def buildkit() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `docker build` with a client that speaks BuildKit: from 23.0 on that takes a plugin."""
+    """Run `docker build` with a client that supports BuildKit (from 23.0 on, a plugin)."""
     clients = [
         path
         for folder in os.environ["PATH"].split(os.pathsep)
@@ -94,7 +94,7 @@ def buildkit() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def free_port() -> int:
-    """A port on the loopback that nobody listens on now."""
+    """A free port on the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -103,7 +103,7 @@ def free_port() -> int:
 
 @dataclass
 class StackUnderTest:
-    """A copy of the project with a stack of its own, driven by the real `pulumi`."""
+    """A copy of the project with a separate stack, run by the real `pulumi`."""
 
     directory: Path
     engine: docker.DockerClient
@@ -126,7 +126,7 @@ class StackUnderTest:
         self.pulumi("stack", "init", self.name)
 
     def configure(self, **settings: Any) -> None:
-        """Replace the stack's settings, as an editor of its file would."""
+        """Replace the settings in the stack's file."""
         path = self.project / f"Pulumi.{self.name}.yaml"
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.exists() else {}
         settings = {"engineSource": engine_source().value, **settings}
@@ -151,7 +151,7 @@ class StackUnderTest:
         return self.pulumi("up", "--yes", "--skip-preview", check=check)
 
     def planned_changes(self) -> dict[str, str]:
-        """What a preview would do, by `Type::name`, without what stays the same."""
+        """The changes of a preview, by `Type::name`."""
         steps = json.loads(self.pulumi("preview", "--json").stdout)["steps"]
         return {
             "::".join(step["urn"].split("::")[-2:]).split("$")[-1]: step["op"]
@@ -164,7 +164,7 @@ class StackUnderTest:
         return outputs
 
     def containers(self, *, running: bool = True) -> dict[str, Container]:
-        """Containers of this stack by service; with `running` only those that ever run."""
+        """Containers of this stack by service; with `running`, without the file carriers."""
         label = f"llm-stack.stack={self.name}"
         found = self.engine.containers.list(all=True, filters={"label": label})
         return {
@@ -173,9 +173,8 @@ class StackUnderTest:
             if not running or "llm-stack.service" in container.labels
         }
 
-    def becomes_healthy(self) -> dict[str, Container]:
-        """The running containers, once the engine's own checks have passed, the first of which
-        come an interval after the start."""
+    def wait_until_healthy(self) -> dict[str, Container]:
+        """Wait until the engine's health checks have passed; return the running containers."""
         deadline = time.monotonic() + 120
         while True:
             containers = self.containers()
@@ -189,7 +188,7 @@ class StackUnderTest:
             time.sleep(0.5)
 
     def remove(self) -> None:
-        """Take down what is left, even of a stack that came up half."""
+        """Destroy what is left, also of a partly deployed stack."""
         self.pulumi("cancel", "--yes", check=False)
         self.pulumi("destroy", "--yes", "--skip-preview", check=False)
         label: dict[str, Any] = {"label": f"llm-stack.stack={self.name}"}
@@ -202,7 +201,7 @@ class StackUnderTest:
         self.forget_versions()
 
     def forget_versions(self) -> None:
-        """Take away the names that the stack gave to images; those of a registry stay."""
+        """Remove the stack's image tags, except those of a registry."""
         prefix = f"llm-stack-{self.name}/"
         for image in self.engine.images.list(filters={"reference": f"{prefix}*"}):
             for tag in image.tags:
@@ -227,7 +226,7 @@ def rollback(
 
 
 def copy_project(target: Path) -> None:
-    """Copy what git would commit, with one more model."""
+    """Copy the files that git tracks, with one more model."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT_ROOT,
@@ -252,7 +251,7 @@ def copy_project(target: Path) -> None:
 def stack(
     tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient
 ) -> Iterator[StackUnderTest]:
-    """An empty stack of the module's own, taken down whatever happens."""
+    """An empty stack for the module; always destroyed afterwards."""
     under_test = StackUnderTest(tmp_path_factory.mktemp("stack"), engine)
     try:
         yield under_test

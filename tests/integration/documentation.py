@@ -1,4 +1,4 @@
-"""The commands of a Markdown page: in blocks of shell code, and in code within a line."""
+"""Extracts the commands of a Markdown page from shell code blocks and inline code."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-# Code within a line is a command when it begins with one of these.
+# Inline code is a command when it begins with one of these.
 PROGRAMS = r"(?:\. toolchain/activate|(?:pulumi|docker|\./dev|python3|tail|curl|git|systemctl) )"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def commands(page: Path) -> Iterator[str]:
-    """Each command of a page as it stands there, comments taken off."""
+    """Each command of a page, without comments."""
     text = page.read_text(encoding="utf-8")
     for block in blocks(page, "sh"):
         for line in block.replace("\\\n", "").splitlines():
@@ -24,7 +24,7 @@ def commands(page: Path) -> Iterator[str]:
 
 
 def files(page: Path) -> dict[str, str]:
-    """By path: the content of each file that a page gives, named before its block."""
+    """The content of each file that a page shows, by the path named before its block."""
     text = page.read_text(encoding="utf-8")
     named = r"`([\w./-]+\.(?:py|Dockerfile))`[^`]*?:\n\n```\w+\n(.*?)^```$"
     found = re.findall(named, text, re.MULTILINE | re.DOTALL)

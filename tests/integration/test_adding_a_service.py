@@ -1,4 +1,4 @@
-"""docs/adding-a-service.md, followed to the letter on a copy of the project."""
+"""The steps of docs/adding-a-service.md, applied to a copy of the project."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.integration.documentation import blocks, commands, files
 
 PAGE = PROJECT_ROOT / "docs" / "adding-a-service.md"
 ADDED = {"smollm-inference": "inference", "clock": "http", "redis": "tcp"}
-# The monitor looks every second here.
+# The monitor checks every second in this stack.
 SEEN_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
 def extended(stack: StackUnderTest) -> StackUnderTest:
-    """The stack after everything that the page says, in one update instead of three."""
+    """The stack after all steps of the page, in one update instead of three."""
     stack.configure(
         services=["chat-interface", "phi-inference"],
         hostPorts={"chat-interface": free_port(), "monitor": free_port()},
@@ -36,15 +36,15 @@ def extended(stack: StackUnderTest) -> StackUnderTest:
     for command in commands(PAGE):
         if command == "pulumi up":
             continue
-        words = command.replace("'", "").split()
-        assert words[:4] == ["pulumi", "config", "set", "--path"], command
-        stack.pulumi(*words[1:])
+        arguments = command.replace("'", "").split()
+        assert arguments[:4] == ["pulumi", "config", "set", "--path"], command
+        stack.pulumi(*arguments[1:])
     stack.up()
     return stack
 
 
 def with_entries(catalogue: str, block: str) -> str:
-    """The catalogue with the entries of a block put under its headings."""
+    """The catalogue with the entries of a block added to its sections."""
     section, entries = "", dict[str, str]()
     for line in block.splitlines():
         if line and not line.startswith(" "):
@@ -57,7 +57,7 @@ def with_entries(catalogue: str, block: str) -> str:
     return catalogue
 
 
-def test_the_page_adds_what_this_test_looks_at() -> None:
+def test_the_page_adds_the_services_of_this_test() -> None:
     named = [yaml.safe_load(block)["services"] for block in blocks(PAGE, "yaml")]
     assert {name for services in named for name in services} == set(ADDED)
     assert set(files(PAGE)) == {
@@ -67,8 +67,8 @@ def test_the_page_adds_what_this_test_looks_at() -> None:
     }
 
 
-def test_everything_runs_healthy_and_hardened(extended: StackUnderTest) -> None:
-    containers = extended.becomes_healthy()
+def test_every_container_is_healthy_and_hardened(extended: StackUnderTest) -> None:
+    containers = extended.wait_until_healthy()
     assert set(ADDED) <= set(containers)
     for name in ADDED:
         attrs = containers[name].attrs
@@ -88,7 +88,7 @@ def test_the_gateway_answers_with_the_new_model(extended: StackUnderTest) -> Non
     assert answer.status_code == 200, answer.text
 
 
-def test_sidecars_are_reached_by_their_names(extended: StackUnderTest) -> None:
+def test_sidecars_are_reachable_by_name(extended: StackUnderTest) -> None:
     script = (
         "import socket, urllib.request as r; print(r.urlopen('http://clock:8000').read()); "
         "s = socket.create_connection(('redis', 6379)); s.sendall(b'PING\\r\\n'); print(s.recv(9))"
@@ -97,7 +97,7 @@ def test_sidecars_are_reached_by_their_names(extended: StackUnderTest) -> None:
     assert b"+PONG" in result.output, result.output
 
 
-def test_the_monitor_watches_them(extended: StackUnderTest) -> None:
+def test_the_monitor_checks_the_new_services(extended: StackUnderTest) -> None:
     url = extended.outputs()["monitorUrl"]
     deadline = time.monotonic() + SEEN_SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""The digest of a build context covers exactly what the engine is sent."""
+"""The digest of a build context covers exactly the files that the engine receives."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def context(tmp_path: Path) -> Path:
     return root
 
 
-# Clients differ in whether they look into ignored directories for what a wildcard takes again.
+# Clients differ in whether they search ignored directories for files that a wildcard re-includes.
 FOUND_BY_SOME = {"pkg/__pycache__/main.pyc", "pkg/deep/__pycache__/main.pyc"}
 
 
@@ -80,7 +80,7 @@ FOUND_BY_SOME = {"pkg/__pycache__/main.pyc", "pkg/deep/__pycache__/main.pyc"}
     ("rules", "perhaps"),
     [(IGNORE_SOME, set()), (TAKE_SOME, set()), (TAKE_ONE_KIND, FOUND_BY_SOME)],
 )
-def test_the_files_are_those_that_the_engine_gets(
+def test_the_files_are_those_that_the_engine_receives(
     rules: str,
     perhaps: set[str],
     context: Path,
@@ -102,7 +102,7 @@ def test_the_files_are_those_that_the_engine_gets(
     assert received <= ours <= received | perhaps
 
 
-def test_only_what_is_sent_counts(context: Path, tmp_path: Path) -> None:
+def test_ignored_files_do_not_change_the_digest(context: Path, tmp_path: Path) -> None:
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text("FROM scratch\n", encoding="utf-8")
     digest = context_digest(context, dockerfile, {})
@@ -113,7 +113,7 @@ def test_only_what_is_sent_counts(context: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("image", ["chat", "inference", "monitor", "restarter"])
-def test_an_image_gets_no_modes_of_the_checkout(
+def test_file_modes_of_the_checkout_are_not_in_the_image(
     image: str, tmp_path: Path, buildkit: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     context = tmp_path / "app"

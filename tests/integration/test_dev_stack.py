@@ -1,4 +1,4 @@
-"""The dev stack's whole life on the real engine: up, a chat answers, no change, one change, gone."""
+"""The life of the dev stack on the real engine: up, chat, no change, one change, destroy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUESTION = {"model": "phi-3-mini", "messages": [{"role": "user", "content": "Say
 
 @pytest.fixture(scope="module")
 def dev(stack: StackUnderTest) -> StackUnderTest:
-    """The services of dev on free ports, with the model that needs no hub."""
+    """The services of dev on free ports, with the bundled model."""
     stack.configure(
         services=["chat-interface", "phi-inference"],
         hostPorts={"chat-interface": free_port(), "monitor": free_port()},
@@ -31,7 +31,7 @@ def dev(stack: StackUnderTest) -> StackUnderTest:
 
 
 def wait_for_model(chat: httpx.Client, model: str) -> None:
-    """Until the gateway, which looks every second, has seen what the update has seen answer."""
+    """Wait until the gateway, which checks every second, reports the model as ready."""
     deadline = time.monotonic() + 30
     while chat.get(f"/v1/models/{model}").json().get("state") != "ready":
         assert time.monotonic() < deadline, model
@@ -67,7 +67,7 @@ def test_an_answer_streams_chunk_by_chunk(chat: httpx.Client) -> None:
     assert len(list(filter(None, texts))) > 5
 
 
-def test_the_placeholder_is_told_openly(chat: httpx.Client) -> None:
+def test_the_placeholder_model_is_shown(chat: httpx.Client) -> None:
     (model,) = [m for m in chat.get("/v1/models").json()["data"] if m["id"] == "phi-3-mini"]
     assert model["placeholder"]["model"] == "tiny"
 
@@ -79,7 +79,7 @@ def test_the_page_is_served(chat: httpx.Client) -> None:
 
 
 def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) -> None:
-    containers = dev.becomes_healthy()
+    containers = dev.wait_until_healthy()
     assert set(containers) == {"chat-interface", "phi-inference", "monitor", "restarter"}
     for name, container in containers.items():
         config, host = container.attrs["Config"], container.attrs["HostConfig"]
@@ -98,7 +98,7 @@ def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) ->
         assert holds_socket == (name == "restarter"), name
 
 
-def test_carriers_never_started(dev: StackUnderTest) -> None:
+def test_file_carriers_are_never_started(dev: StackUnderTest) -> None:
     everything = dev.containers(running=False).values()
     carriers = [c for c in everything if "llm-stack.service" not in c.labels]
     assert len(carriers) == 5
@@ -110,7 +110,7 @@ def test_a_preview_after_up_has_no_changes(dev: StackUnderTest) -> None:
     dev.pulumi("preview", "--expect-no-changes")
 
 
-def test_a_refresh_is_quiet(dev: StackUnderTest) -> None:
+def test_a_refresh_finds_no_changes(dev: StackUnderTest) -> None:
     dev.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     dev.pulumi("preview", "--expect-no-changes")
 
@@ -123,7 +123,7 @@ def test_a_changed_source_file_changes_one_image_and_its_container(dev: StackUnd
     assert {urn.rsplit(":", 3)[-3] + "::" + urn.rsplit("::", 1)[-1] for urn in planned} == {
         "RemoteImage::monitor-build",
         "Container::monitor",
-        # The gate's note of which container was healthy.
+        # The gate records which container was healthy.
         "Stash::monitor-gate",
     }, planned
     dev.up()
@@ -132,7 +132,7 @@ def test_a_changed_source_file_changes_one_image_and_its_container(dev: StackUnd
     dev.pulumi("preview", "--expect-no-changes")
 
 
-def test_a_version_that_cannot_start_fails_at_once_and_the_old_one_serves_on(
+def test_a_version_that_cannot_start_fails_at_once_and_the_old_one_keeps_serving(
     dev: StackUnderTest, chat: httpx.Client
 ) -> None:
     before = dev.containers()["phi-inference"].id
@@ -145,16 +145,16 @@ def test_a_version_that_cannot_start_fails_at_once_and_the_old_one_serves_on(
     failed = dev.up(check=False)
     assert failed.returncode != 0
     assert re.search(r"phi-inference-\w+: its program ended", failed.stdout), failed.stdout
-    assert "f" * 64 in failed.stdout, "the container's own words: which digest was expected"
+    assert "f" * 64 in failed.stdout, "the container's message with the expected digest"
     again = dev.up(check=False)
-    assert again.returncode != 0, "what failed once must not pass for good the next time"
+    assert again.returncode != 0, "a failed update must fail again"
     served_by = [
         c.id
         for c in dev.engine.containers.list(
             filters={"label": [f"llm-stack.stack={dev.name}", "llm-stack.service=phi-inference"]}
         )
     ]
-    assert served_by == [before], "the broken one is stopped, the old one runs on"
+    assert served_by == [before], "the broken container is stopped, the old one keeps running"
     assert chat.post("/v1/chat/completions", json={**QUESTION, "max_tokens": 4}).status_code == 200
     catalogue.write_text(good, encoding="utf-8")
     dev.up()
@@ -174,7 +174,9 @@ def test_one_catalogue_entry_adds_a_service(dev: StackUnderTest, chat: httpx.Cli
     before = {name: container.id for name, container in dev.containers().items()}
     dev.up()
     after = {name: container.id for name, container in dev.containers().items()}
-    assert after["phi-inference"] == before["phi-inference"], "a new service touches no other model"
+    assert after["phi-inference"] == before["phi-inference"], (
+        "a new service does not change other models"
+    )
     wait_for_model(chat, "tiny")
     answer = chat.post("/v1/chat/completions", json={**QUESTION, "model": "tiny", "max_tokens": 4})
     assert answer.status_code == 200, answer.text
@@ -188,14 +190,14 @@ def test_a_bad_setting_is_refused_without_touching_the_stack(dev: StackUnderTest
     refused = dev.up(check=False)
     path.write_text(good, encoding="utf-8")
     assert refused.returncode != 0
-    told = refused.stdout + refused.stderr
+    output = refused.stdout + refused.stderr
     assert re.search(
         rf"Pulumi\.{dev.name}\.yaml:\d+: llm-stack:services\.1: .*; found 'fi-inference'; "
         "did you mean 'phi-inference'",
-        told,
+        output,
     )
-    assert "Traceback" not in told
-    assert "an unhandled error occurred" not in told
+    assert "Traceback" not in output
+    assert "an unhandled error occurred" not in output
     assert {name: container.id for name, container in dev.containers().items()} == before
 
 

@@ -1,4 +1,4 @@
-"""Every command of the README and of the pages for operators, run as it stands there, on one stack."""
+"""Runs every command of the README and of the pages for operators on one stack."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ import pytest
 from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port
 from tests.integration.documentation import commands
 
+WEBHOOK_RECEIVER = PROJECT_ROOT / "tests" / "doubles" / "webhook_receiver.py"
 PAGES = ("README.md", "docs/operating.md", "docs/backup.md", "docs/troubleshooting.md")
-# Documented, but not run here, and why.
+# Documented commands that are not run here, with the reason.
 ELSEWHERE = {
-    "./dev up": "would replace this machine's own dev stack",
-    "./dev down": "would take this machine's own dev stack down",
-    "./dev down --volumes": "would remove this machine's own models",
+    "./dev up": "would replace this machine's dev stack",
+    "./dev down": "would destroy this machine's dev stack",
+    "./dev down --volumes": "would remove this machine's models",
     "./dev test": "runs this very test",
     "./dev check": "tests/unit/toolchain/commands/test_cli.py; it needs no engine",
     "./dev install": "has to be run before any test",
     "./dev rollback": "test_rollback.py",
     "./dev rollback --stack prod chat": "test_rollback.py",
-    "docker node ls": "test_swarm_stack.py, whose stack is a Swarm's",
-    "git pull": "Git's own, and needs a remote",
-    "systemctl start docker": "the engine runs already, and not by systemd everywhere",
+    "docker node ls": "test_swarm_stack.py, which has a Swarm",
+    "git pull": "needs a Git remote",
+    "systemctl start docker": "the engine is already running, and not always by systemd",
     "python3 -m toolchain.commands.adopt prod import.json "
     "chat-interface-tunnel-cloudflare-tunnel=<account id>/<tunnel id>": "needs an account",
 }
-# Stand before the real programs: they keep a command from waiting for a person, and from touching
-# another stack of this engine, and change nothing else.
+# Wrappers of the real programs: they keep commands from waiting for input and from changing other
+# stacks of this engine.
 PULUMI = """\
 #!/bin/sh
 case "$1" in
@@ -64,7 +65,7 @@ exec {tail} "$@"
 
 
 class Shell:
-    """A shell in a checkout with one stack, as an operator has it."""
+    """A shell in a checkout with one stack."""
 
     def __init__(self, stack: StackUnderTest) -> None:
         self.stack = stack
@@ -87,7 +88,7 @@ class Shell:
         }
 
     def __call__(self, command: str) -> str:
-        """Run a command of the pages; gives what it printed."""
+        """Run a documented command; return its output."""
         for text, value in self.values.items():
             command = command.replace(text, value)
         result = subprocess.run(
@@ -97,7 +98,7 @@ class Shell:
             capture_output=True,
             text=True,
         )
-        # What `doctor` finds to be missing is a matter of the machine.
+        # The findings of `doctor` depend on the machine.
         if result.returncode and command != "./dev doctor":
             pytest.fail(f"{command}:\n{result.stdout}\n{result.stderr}")
         return result.stdout
@@ -117,7 +118,7 @@ def run(stack: StackUnderTest) -> Shell:
 
 @pytest.fixture(scope="module", autouse=True)
 def history_of_the_checkout(run: Shell) -> None:
-    """Two commits of which the older one has another monitor, and no other settings."""
+    """Make two commits; the older one has another monitor and the same settings."""
     page = run.stack.project / "app" / "monitor" / "__init__.py"
     now = page.read_text(encoding="utf-8")
     page.write_text(now + "# older\n", encoding="utf-8")
@@ -146,12 +147,12 @@ def calls() -> Iterator[str]:
             yield str(argument.value)
 
 
-def test_every_documented_command_is_run_here_or_known_to_be_run_elsewhere() -> None:
+def test_every_documented_command_is_run_here_or_listed_as_exception() -> None:
     documented = {command for page in PAGES for command in commands(PROJECT_ROOT / page)}
     assert documented == {*calls(), *ELSEWHERE}
 
 
-def test_up_and_a_look_around(run: Shell) -> None:
+def test_up_and_inspection(run: Shell) -> None:
     run(". toolchain/activate")
     run("pulumi preview")
     run("pulumi up")
@@ -166,7 +167,7 @@ def test_up_and_a_look_around(run: Shell) -> None:
     assert "phi-inference" in run("docker stats $(docker ps -qf label=llm-stack.stack=dev)")
     socket_group = run("docker run --rm -v /var/run/docker.sock:/s python:3.11-slim stat -c %g /s")
     assert socket_group.strip().isdigit()
-    run.stack.becomes_healthy()
+    run.stack.wait_until_healthy()
     assert '"healthy"' in run(
         "docker inspect --format '{{json .State.Health}}' "
         "$(docker ps -qf label=llm-stack.service=phi-inference)"
@@ -187,7 +188,7 @@ def test_logs(run: Shell) -> None:
     assert run("tail -f logs/<image>.log")
 
 
-def test_restart_and_stop_of_one(run: Shell) -> None:
+def test_one_service_is_restarted_and_stopped(run: Shell) -> None:
     before = run.stack.containers()["phi-inference"].attrs["State"]["StartedAt"]
     run("docker restart $(docker ps -qf label=llm-stack.service=phi-inference)")
     assert run.stack.containers()["phi-inference"].attrs["State"]["StartedAt"] > before
@@ -199,33 +200,20 @@ def test_restart_and_stop_of_one(run: Shell) -> None:
     run.stack.pulumi("preview", "--expect-no-changes")
 
 
-def test_how_a_service_is_updated_is_a_setting(run: Shell) -> None:
-    """What comes of it is shown by test_updates.py."""
+def test_the_update_mode_of_a_service_is_set(run: Shell) -> None:
+    """Its effect is tested in test_updates.py."""
     run("pulumi config set --path 'llm-stack:updates.phi-inference' recreate")
     run("pulumi preview")
     run("pulumi config rm --path 'llm-stack:updates.phi-inference'")
     run.stack.pulumi("config", "rm", "llm-stack:updates")
 
 
-SINK = """\
-import http.server
-class Sink(http.server.BaseHTTPRequestHandler):
-    def answer(self):
-        size = int(self.headers.get("Content-Length") or 0)
-        print(self.path, self.rfile.read(size).decode(), flush=True)
-        self.send_response(200)
-        self.end_headers()
-    do_GET = do_POST = answer
-http.server.ThreadingHTTPServer(("", 8000), Sink).serve_forever()
-"""
-
-
 @contextmanager
-def sink(run: Shell) -> Iterator[Callable[[str], None]]:
-    """A server on the stack's network, and a function that waits until it was told something."""
+def webhook_receiver(run: Shell) -> Iterator[Callable[[str], None]]:
+    """Run a webhook receiver on the stack's network; yield a function that waits for a text."""
     container = run.stack.engine.containers.run(
         run.stack.containers()["chat-interface"].attrs["Image"],
-        ["-c", SINK],
+        ["-c", WEBHOOK_RECEIVER.read_text(encoding="utf-8")],
         entrypoint=["python3"],
         name=f"{run.stack.name}-sink",
         detach=True,
@@ -233,40 +221,40 @@ def sink(run: Shell) -> Iterator[Callable[[str], None]]:
         labels={"llm-stack.stack": run.stack.name},
     )
 
-    def becomes(text: str) -> None:
+    def wait_for(text: str) -> None:
         deadline = time.monotonic() + 90
         while text not in (log := container.logs().decode()):
             assert time.monotonic() < deadline, f"{text!r} is not in {log}"
             time.sleep(0.5)
 
     try:
-        yield becomes
+        yield wait_for
     finally:
         container.remove(force=True)
 
 
-def test_people_are_told_of_a_failure_and_of_its_end(run: Shell) -> None:
-    # Without a terminal nothing asks for the address.
+def test_alerts_are_sent_for_a_failure_and_its_recovery(run: Shell) -> None:
+    # Without a terminal, pulumi does not prompt for the URL.
     for command, path in (("alertWebhook-team", "team"), ("heartbeatUrl", "beat")):
-        address = f"http://{run.stack.name}-sink:8000/{path}"
-        run.values[f"--secret {command}"] = f"--secret {command} {address}"
-    with sink(run) as told:
+        url = f"http://{run.stack.name}-sink:8000/{path}"
+        run.values[f"--secret {command}"] = f"--secret {command} {url}"
+    with webhook_receiver(run) as wait_for:
         run("pulumi config set --secret alertWebhook-team")
         run("pulumi config set --secret heartbeatUrl")
         run("pulumi up")
-        told("/beat")
+        wait_for("/beat")
         run("docker stop $(docker ps -qf label=llm-stack.service=phi-inference)")
-        told("/team")
-        told("phi-inference")
+        wait_for("/team")
+        wait_for("phi-inference")
         run("pulumi up --refresh")
-        told("recovered")
+        wait_for("recovered")
     run("pulumi config rm alertWebhook-team")
     run.stack.pulumi("config", "rm", "heartbeatUrl")
     run("pulumi up")
 
 
 def monitors_file(run: Shell, name: str) -> bytes:
-    """A file of the monitor's volume."""
+    """Read a file of the monitor's volume."""
     chunks, _ = run.stack.containers()["monitor"].get_archive(f"/var/lib/monitor/{name}")
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
         return content(archive, name)
@@ -278,7 +266,7 @@ def content(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def test_what_was_backed_up_is_restored_after_all_was_lost(run: Shell) -> None:
+def test_a_backup_is_restored_after_everything_was_lost(run: Shell) -> None:
     run("pulumi stack export --file stack.json")
     run(
         "docker run --rm --volumes-from $(docker ps -aqf label=llm-stack.service=monitor) "
@@ -317,13 +305,13 @@ def lose_the_state(run: Shell) -> None:
 
 
 def kept_volumes(run: Shell) -> set[str]:
-    """Those that hold more than files of the settings, which are written anew."""
+    """Volumes with data, without those that only hold generated settings."""
     label: dict[str, Any] = {"label": f"llm-stack.stack={run.stack.name}"}
     names = {volume.name for volume in run.stack.engine.volumes.list(filters=label)}
     return {name for name in names if "-volume-" not in name}
 
 
-def test_what_runs_is_taken_into_a_new_state(run: Shell) -> None:
+def test_running_resources_are_imported_into_a_new_state(run: Shell) -> None:
     label: dict[str, Any] = {"label": f"llm-stack.stack={run.stack.name}"}
     engine = run.stack.engine
     networks = {network.id for network in engine.networks.list(filters=label)}
@@ -339,7 +327,9 @@ def test_what_runs_is_taken_into_a_new_state(run: Shell) -> None:
     assert {network.id for network in engine.networks.list(filters=label)} == networks
     assert kept_volumes(run) == volumes
     assert set(run.stack.containers()) == containers
-    assert len(engine.containers.list(filters=label)) == len(containers), "no second one is left"
+    assert len(engine.containers.list(filters=label)) == len(containers), (
+        "no duplicate container is left"
+    )
     run.stack.pulumi("preview", "--expect-no-changes")
 
 
@@ -351,15 +341,15 @@ def created_services(run: Shell) -> set[str]:
     }
 
 
-def test_a_service_can_be_made_to_go_before_its_new_version(run: Shell) -> None:
-    """What comes of it is shown by test_updates.py and by the unit tests."""
+def test_a_service_can_be_stopped_before_its_new_version_starts(run: Shell) -> None:
+    """Its effect is tested in test_updates.py and in the unit tests."""
     run("pulumi config set --path 'llm-stack:updates.phi-inference' recreate")
     run("pulumi preview")
     run("pulumi config rm --path 'llm-stack:updates.phi-inference'")
     run.stack.pulumi("preview", "--expect-no-changes")
 
 
-def test_which_services_run_is_a_setting(run: Shell) -> None:
+def test_the_enabled_services_are_set(run: Shell) -> None:
     own = {"monitor", "restarter"}
     run("pulumi config set --path 'services[2]' qwen-inference")
     assert created_services(run) == {"qwen-inference"}
@@ -375,10 +365,10 @@ def test_which_services_run_is_a_setting(run: Shell) -> None:
     assert set(run.stack.containers()) == own | {"chat-interface"}
 
 
-def test_the_addresses_of_the_networks_are_a_setting(run: Shell) -> None:
+def test_the_subnet_of_the_networks_is_set(run: Shell) -> None:
     run("pulumi config set --path llm-stack:network.subnet 10.213.0.0/24")
     run("pulumi up")
-    run.stack.becomes_healthy()
+    run.stack.wait_until_healthy()
     shown = run("docker network inspect -f '{{.Name}} {{.IPAM.Config}}' $(docker network ls -q)")
     assert "10.213.0.0/25" in shown
     assert "10.213.0.240/28" in shown
@@ -388,14 +378,14 @@ def test_the_addresses_of_the_networks_are_a_setting(run: Shell) -> None:
     run.stack.pulumi("preview", "--expect-no-changes")
 
 
-def test_connectors_are_scaled_by_a_setting(run: Shell) -> None:
-    """What comes of it on a stack with tunnels is shown by tests/integration/prod."""
+def test_the_number_of_connectors_is_set(run: Shell) -> None:
+    """Its effect on a stack with tunnels is tested in tests/integration/prod."""
     run("pulumi config set --path llm-stack:tunnel.replicas 3")
     run("pulumi preview")
     run.stack.pulumi("config", "rm", "llm-stack:tunnel")
 
 
-def test_back_by_git_and_what_is_kept_of_versions(run: Shell) -> None:
+def test_rollback_by_git_and_kept_versions(run: Shell) -> None:
     run("pulumi config set keepVersions 3")
     run("pulumi up")
     before = run.stack.containers()["monitor"].attrs["Image"]
@@ -404,7 +394,7 @@ def test_back_by_git_and_what_is_kept_of_versions(run: Shell) -> None:
     assert run("docker image ls 'llm-stack-dev/*:served-*'").count("/monitor") == 2
 
 
-def test_what_is_left_can_be_removed_by_its_label_and_made_anew(run: Shell) -> None:
+def test_containers_can_be_removed_by_label_and_created_again(run: Shell) -> None:
     run("docker rm -f $(docker ps -aqf label=llm-stack.stack=dev)")
     assert not run.stack.containers(running=False)
     run("pulumi cancel")
@@ -414,7 +404,7 @@ def test_what_is_left_can_be_removed_by_its_label_and_made_anew(run: Shell) -> N
     assert set(run.stack.containers()) == {"chat-interface", "monitor", "restarter"}
 
 
-def test_the_end(run: Shell) -> None:
+def test_destroy_and_clean_up(run: Shell) -> None:
     run("pulumi destroy")
     assert not run.stack.containers(running=False)
     run(

@@ -1,6 +1,6 @@
-"""The gateway in front of a real llama-server: what a fake one cannot prove.
+"""The gateway in front of a real llama-server.
 
-INFERENCE_IMAGE names an image that is already built; otherwise it is built here.
+Uses the image in INFERENCE_IMAGE if set; otherwise builds it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LONG = 1500
 def llama_server(
     engine: docker.DockerClient, buildkit: Callable[..., subprocess.CompletedProcess[str]]
 ) -> Iterator[str]:
-    """The address of a llama-server with the tiny model and two slots, slowed to half a core."""
+    """The URL of a llama-server with the tiny model and two slots, limited to half a core."""
     image = os.environ.get("INFERENCE_IMAGE")
     if image is None:
         image = "llm-stack-test/inference"
@@ -86,7 +86,7 @@ async def tokens_predicted(server: str) -> int:
 
 
 @pytest.mark.parametrize("streams", [True, False])
-async def test_a_client_that_leaves_frees_the_slot_long_before_the_answer_would_have_ended(
+async def test_a_disconnect_frees_the_slot_long_before_the_answer_would_end(
     gateway: str, llama_server: str, streams: bool
 ) -> None:
     before = await tokens_predicted(llama_server)
@@ -101,7 +101,7 @@ async def test_a_client_that_leaves_frees_the_slot_long_before_the_answer_would_
     assert await tokens_predicted(llama_server) - before < LONG
 
 
-async def test_whole_and_streamed_answers_agree(client: AsyncOpenAI) -> None:
+async def test_streamed_and_other_answers_are_equal(client: AsyncOpenAI) -> None:
     whole = await client.chat.completions.create(
         model="m", messages=HI, temperature=0, seed=1, max_tokens=12, logprobs=True
     )
@@ -117,7 +117,7 @@ async def test_whole_and_streamed_answers_agree(client: AsyncOpenAI) -> None:
     assert whole.model_extra["timings"]["predicted_n"] == whole.usage.completion_tokens
 
 
-async def test_a_json_schema_holds(client: AsyncOpenAI) -> None:
+async def test_an_answer_follows_a_json_schema(client: AsyncOpenAI) -> None:
     schema = {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"]}
     answer = await client.chat.completions.create(
         model="m",
@@ -131,7 +131,7 @@ async def test_a_json_schema_holds(client: AsyncOpenAI) -> None:
     assert isinstance(json.loads(answer.choices[0].message.content or "")["yes"], bool)
 
 
-async def test_a_prompt_that_is_too_long_is_the_clients_error(client: AsyncOpenAI) -> None:
+async def test_a_prompt_that_is_too_long_is_a_client_error(client: AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         await client.chat.completions.create(
             model="m", messages=[{"role": "user", "content": "sea " * 5000}], stream=True

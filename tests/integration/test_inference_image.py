@@ -1,4 +1,4 @@
-"""The inference image on a real engine: built, run as hardened as in a stack, asked, stopped.
+"""The inference image on a real engine: built, run with a stack's hardening, queried, stopped.
 
 INFERENCE_IMAGE names an image that is already built; otherwise it is built here (the first build
 compiles llama-server, which takes minutes).
@@ -49,7 +49,7 @@ HARDENED: dict[str, Any] = {
     "mem_limit": "1g",
     "memswap_limit": "1g",
     "pids_limit": 256,
-    # Its own check, sooner than the image asks for it.
+    # The image's health check, with a shorter interval.
     "healthcheck": {"interval": 1_000_000_000},
 }
 SMALL_MODELS_DIR = {"/tmp": "size=64m,noexec", "/models": "size=1m,uid=10001,gid=10001"}
@@ -68,7 +68,7 @@ def inference_image(buildkit: Callable[..., subprocess.CompletedProcess[str]]) -
 
 @pytest.fixture(scope="module")
 def start(engine: docker.DockerClient, inference_image: str) -> Iterator[Start]:
-    """Starts a container of the image, hardened; keyword arguments go to the Docker SDK."""
+    """Starts a hardened container of the image; keyword arguments go to the Docker SDK."""
     started: list[Container] = []
 
     def start(environment: dict[str, str], **options: Any) -> Container:
@@ -124,7 +124,7 @@ def wait_until_healthy(container: Container, seconds: float = 120) -> None:
 
 
 def failure_line(container: Container, code: int) -> dict[str, Any]:
-    """The last line that a container printed which ended by itself with this exit code."""
+    """The last log line of a container that exited with this code."""
     ended = container.wait(timeout=120)
     printed = container.logs().decode()
     assert ended["StatusCode"] == code, printed
@@ -150,14 +150,14 @@ def ask(url: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
 
 @pytest.fixture(scope="module")
 def served(start: Start) -> Container:
-    """The tiny model, healthy, with its port published on this machine."""
+    """A healthy container with the tiny model and a published port."""
     container = start(TINY, ports={"8000/tcp": ("127.0.0.1", None)}, nano_cpus=1_000_000_000)
     wait_until_healthy(container)
     return container
 
 
 class TestServing:
-    def test_an_answer_is_streamed_word_by_word(self, served: Container) -> None:
+    def test_an_answer_is_streamed_in_chunks(self, served: Container) -> None:
         question = {
             "model": "tiny",
             "stream": True,
@@ -172,21 +172,19 @@ class TestServing:
             ]
         assert events[-1] == "[DONE]"
         deltas = [json.loads(event)["choices"][0]["delta"] for event in events[:-1]]
-        words = [delta["content"] for delta in deltas if delta.get("content")]
-        assert len(words) >= 5
-        assert "".join(words).isprintable(), "nonsense, but words"
+        chunks = [delta["content"] for delta in deltas if delta.get("content")]
+        assert len(chunks) >= 5
+        assert "".join(chunks).isprintable(), "random, but printable text"
 
-    def test_an_answer_without_streaming_names_the_model_and_ends_by_itself(
-        self, served: Container
-    ) -> None:
+    def test_an_answer_without_streaming_names_the_model_and_stops(self, served: Container) -> None:
         question = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}], "seed": 1}
         with ask(f"{address(served)}/v1/chat/completions", question) as answer:
-            told = json.load(answer)
-        assert told["model"] == "tiny"
-        assert told["choices"][0]["finish_reason"] == "stop"
-        assert told["choices"][0]["message"]["content"].endswith(".")
+            completion = json.load(answer)
+        assert completion["model"] == "tiny"
+        assert completion["choices"][0]["finish_reason"] == "stop"
+        assert completion["choices"][0]["message"]["content"].endswith(".")
 
-    def test_an_answer_can_be_held_to_a_json_schema(self, served: Container) -> None:
+    def test_an_answer_follows_a_json_schema(self, served: Container) -> None:
         question = {
             "messages": [{"role": "user", "content": "Yes or no?"}],
             "response_format": {
@@ -195,14 +193,14 @@ class TestServing:
             },
         }
         with ask(f"{address(served)}/v1/chat/completions", question) as answer:
-            told = json.load(answer)
-        assert json.loads(told["choices"][0]["message"]["content"]) in ("yes", "no")
+            completion = json.load(answer)
+        assert json.loads(completion["choices"][0]["message"]["content"]) in ("yes", "no")
 
-    def test_the_served_name_is_the_catalogue_s(self, served: Container) -> None:
+    def test_the_model_name_is_that_of_the_catalogue(self, served: Container) -> None:
         with ask(f"{address(served)}/v1/models") as answer:
             assert [model["id"] for model in json.load(answer)["data"]] == ["tiny"]
 
-    def test_slots_have_the_whole_context_each(self, served: Container) -> None:
+    def test_each_slot_has_the_full_context(self, served: Container) -> None:
         with ask(f"{address(served)}/slots") as answer:
             assert [slot["n_ctx"] for slot in json.load(answer)] == [512, 512]
 
@@ -210,7 +208,7 @@ class TestServing:
         with ask(f"{address(served)}/metrics") as answer:
             assert "llamacpp:tokens_predicted_total" in answer.read().decode()
 
-    def test_no_foreign_web_page_may_read_answers(self, served: Container) -> None:
+    def test_other_origins_may_not_read_answers(self, served: Container) -> None:
         with ask(f"{address(served)}/v1/models", Origin="https://evil.example") as answer:
             assert answer.headers.get("Access-Control-Allow-Origin") in (None, "")
 
@@ -238,7 +236,7 @@ class TestImage:
         assert config["User"] == "10001:10001"
         assert config["Healthcheck"]["Test"]
 
-    def test_it_holds_no_compiler_and_no_package_installer(self, served: Container) -> None:
+    def test_it_contains_no_compiler_and_no_package_installer(self, served: Container) -> None:
         for tool in ("gcc", "g++", "cc", "cmake", "ninja", "pip"):
             assert served.exec_run(["which", tool]).exit_code != 0, tool
 
@@ -246,18 +244,20 @@ class TestImage:
         output = served.exec_run(["ls", "/opt/llama"]).output
         assert isinstance(output, bytes)
         listed = set(output.decode().split())
-        assert listed & {"libggml-cpu-x64.so", "libggml-cpu-armv8.0_1.so"}, "runs on any processor"
+        assert listed & {"libggml-cpu-x64.so", "libggml-cpu-armv8.0_1.so"}, (
+            "a backend for any processor"
+        )
         backends = {name for name in listed if re.fullmatch(r"libggml-cpu-.+\.so", name)}
-        assert len(backends) >= 2, "the best one of the machine that built it"
+        assert len(backends) >= 2, "the best backend for the build machine"
 
 
 class TestStopping:
-    def test_sigterm_ends_it_before_the_engine_kills_it(self, start: Start) -> None:
+    def test_sigterm_stops_it_before_the_engine_kills_it(self, start: Start) -> None:
         container = start(TINY)
         wait_until_healthy(container)
         container.stop(timeout=10)
         container.reload()
-        assert container.attrs["State"]["ExitCode"] == 0, "137 is the engine's SIGKILL"
+        assert container.attrs["State"]["ExitCode"] == 0, "137 means SIGKILL"
 
 
 class TestFailing:

@@ -1,4 +1,4 @@
-"""The policy pack in the real engine: it lets the program through, and stops what breaks a rule.
+"""The policy pack in the real Pulumi engine: it accepts the program and rejects violations.
 
 Where the Python language host is built from its Go module, it is one that cannot start packs. So
 the pack is started here by a launcher of the tests' own, under another name of its runtime; rules,
@@ -22,7 +22,7 @@ RUNTIME = "tests"
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory, stack: StackUnderTest) -> Path:
-    """The shipped pack, which the engine can start."""
+    """The shipped pack, with a launcher for Pulumi."""
     directory = tmp_path_factory.mktemp("policy")
     pack = directory / "policy"
     shutil.copytree(PROJECT_ROOT / "policy", pack, ignore=shutil.ignore_patterns("__pycache__"))
@@ -34,14 +34,14 @@ def pack(tmp_path_factory: pytest.TempPathFactory, stack: StackUnderTest) -> Pat
     return pack
 
 
-def test_the_program_breaks_no_rule(stack: StackUnderTest, pack: Path) -> None:
-    """A stack that is not called dev counts as production."""
+def test_the_program_violates_no_rule(stack: StackUnderTest, pack: Path) -> None:
+    """A stack that is not named dev is production."""
     stack.configure(services=["chat-interface", "phi-inference"])
     preview = stack.pulumi("preview", "--policy-pack", str(pack))
     assert "[mandatory]" not in preview.stdout
 
 
-def test_a_port_on_the_host_is_stopped_before_anything_exists(
+def test_a_host_port_fails_before_any_resource_is_created(
     stack: StackUnderTest, pack: Path
 ) -> None:
     stack.configure(services=["chat-interface"], hostPorts={"chat-interface": 8080})
@@ -51,7 +51,7 @@ def test_a_port_on_the_host_is_stopped_before_anything_exists(
     assert stack.containers(running=False) == {}
 
 
-def test_report_of_a_pull_request_shows_the_violation_first(
+def test_the_report_of_a_pull_request_shows_the_violation_first(
     stack: StackUnderTest, pack: Path, tmp_path: Path
 ) -> None:
     """The script of the preview workflow, with the real pulumi."""

@@ -1,4 +1,4 @@
-"""The inference image with a published llama-server: nothing is compiled, and a wrong one is refused.
+"""The inference image with a published llama-server: nothing is compiled, a wrong one is refused.
 
 The registry of llama.cpp's images may be out of reach, so a registry of this test's own holds a
 placeholder: the llama-server of the inference image that this machine runs, laid out as in
@@ -26,7 +26,7 @@ from tests.integration.test_inference_image import HARDENED, TINY, wait_until_he
 Build = Callable[..., subprocess.CompletedProcess[str]]
 LOCAL = "llm-stack-test/inference"
 PUBLISHED = "llm-stack-test/published-engine"
-# What a build would install or run, were anything compiled.
+# Commands in the build log if anything were compiled.
 COMPILING = ("g++", "cmake", "ninja", "llama_cpp_python", "engine-compiled")
 
 
@@ -40,7 +40,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServe
 def publish(
     registry: RegistryServer, buildkit: Build, engine: docker.DockerClient, tmp_path_factory: Any
 ) -> Iterator[Callable[..., str]]:
-    """Push an image with llama.cpp's layout, which further lines may change; gives its digest."""
+    """Push an image with llama.cpp's layout and further lines; return its digest."""
     buildkit("--quiet", "--tag", LOCAL, *build_arguments("inference-tiny"))
 
     def publish(name: str, *lines: str) -> str:
@@ -69,7 +69,7 @@ def publish(
 def build_published(
     buildkit: Build, registry: RegistryServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Build:
-    """Build the inference image with this published engine; a failure is returned, not raised."""
+    """Build the inference image with a published llama-server; return failures, do not raise."""
     login = tmp_path_factory.mktemp("docker-config")
     subprocess.run(
         ["docker", "--config", login, "login", "-u", USER, "--password-stdin", registry.address],
@@ -138,7 +138,7 @@ def test_nothing_is_compiled_and_a_chat_answers(
         pytest.param(["RUN rm /app/libllama.so*"], id="a library that the base image lacks"),
     ],
 )
-def test_an_engine_that_does_not_fit_is_refused_with_what_to_do(
+def test_an_unsuitable_llama_server_is_refused_with_instructions(
     publish: Callable[..., str], build_published: Build, lines: list[str]
 ) -> None:
     built = build_published(publish("unfit", *lines))

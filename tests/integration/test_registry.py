@@ -1,4 +1,4 @@
-"""A stack whose images live in a registry: pushed, run by digest, pulled where nothing is built."""
+"""A stack with a registry: images are pushed, run by digest, and pulled on other hosts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.doubles.registry_server import USER, RegistryServer, running_registry
 from tests.integration.conftest import StackUnderTest, rollback
 
-# The images of a stack that runs the chat and no model.
+# The images of a stack with the chat and without models.
 IMAGES = {"carrier", "chat", "monitor"}
 
 
@@ -28,16 +28,16 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServe
 def pushed(
     stack: StackUnderTest, registry: RegistryServer, engine: docker.DockerClient
 ) -> Iterator[StackUnderTest]:
-    """The chat, run from images that were built here and pushed."""
+    """The chat, run from images that were built and pushed."""
     configure(stack, registry)
     stack.up()
     yield stack
-    # What went to a registry outlives its stack, here too.
+    # Pushed images are kept when the stack is destroyed, also on this engine.
     stack.remove()
     for image in engine.images.list():
         for name in [*image.tags, *image.attrs["RepoDigests"]]:
             if name.startswith(registry.address):
-                # With an image's last tag its digests go too.
+                # Removing an image's last tag removes its digests too.
                 with contextlib.suppress(docker.errors.ImageNotFound):
                     engine.images.remove(name, force=True)
 
@@ -48,7 +48,7 @@ def configure(
     platforms: Sequence[str] = ("linux/amd64",),
     image_digests: Mapping[str, str] | None = None,
 ) -> None:
-    """The chat alone, its images in the registry."""
+    """Enable only the chat, with its images in the registry."""
     stack.configure(
         services=["chat-interface"],
         monitor={"interval": 2, "restarts": False},
@@ -65,7 +65,7 @@ def configure(
 
 
 def digests(stack: StackUnderTest) -> dict[str, str]:
-    """By image: the digest under which it was pushed, as the state has it."""
+    """The pushed digest of each image, from the state."""
     return {
         resource["urn"].rpartition("::")[2].removesuffix("-push"): resource["outputs"][
             "sha256Digest"
@@ -96,28 +96,30 @@ def test_containers_run_by_digest(pushed: StackUnderTest, registry: RegistryServ
     }
 
 
-def test_nothing_changes_without_a_change(pushed: StackUnderTest) -> None:
+def test_an_unchanged_stack_has_no_planned_changes(pushed: StackUnderTest) -> None:
     pushed.pulumi("preview", "--expect-no-changes")
     pushed.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     pushed.pulumi("preview", "--expect-no-changes")
 
 
-def test_the_password_is_nowhere_in_clear(pushed: StackUnderTest, registry: RegistryServer) -> None:
+def test_the_password_is_not_in_plain_text_anywhere(
+    pushed: StackUnderTest, registry: RegistryServer
+) -> None:
     kept = subprocess.run(
         ["grep", "-rlF", registry.password, pushed.directory / "state", pushed.project],
         capture_output=True,
         text=True,
     )
-    assert kept.stdout == "", "in state, history, settings or build logs"
+    assert kept.stdout == "", "the password is in state, history, settings or build logs"
     shown = json.dumps([c.attrs for c in pushed.containers(running=False).values()])
     assert registry.password not in shown
     assert registry.password not in pushed.pulumi("stack", "output", "--json").stdout
-    # Proof that the search would have found it.
+    # Check that the search finds the password.
     revealed = pushed.pulumi("stack", "export", "--show-secrets").stdout
     assert registry.password in revealed
 
 
-def test_the_way_back_runs_what_was_pushed_before_by_its_digest(pushed: StackUnderTest) -> None:
+def test_a_rollback_runs_the_previous_image_by_digest(pushed: StackUnderTest) -> None:
     before = pushed.containers()["chat-interface"].attrs["Config"]["Image"]
     source = pushed.project / "app" / "chat" / "__init__.py"
     good = source.read_text(encoding="utf-8")
@@ -155,7 +157,7 @@ def test_a_host_without_the_images_pulls_them_by_digest_and_builds_nothing(
 def test_an_image_can_be_built_for_another_platform(
     pushed: StackUnderTest, registry: RegistryServer
 ) -> None:
-    """The carrier alone: it runs no program while it is built, so no emulation is needed."""
+    """Only the carrier: its build runs no program, so no emulation is needed."""
     pushed.pulumi("destroy", "--yes", "--skip-preview")
     configure(pushed, registry, platforms=["linux/arm64"])
     carrier = ["--target", "**::registry", "--target", "**::carrier*"]

@@ -1,4 +1,4 @@
-"""Back to the version that served before, and forward again, by the documented commands."""
+"""Rollback to the previous version and forward again, with the documented commands."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port, rollback
 
-# The answer of the chat's health check, in its source.
+# The response of the chat's health endpoint, in its source.
 SAID = '{"status": "ok"}'
 
 
 @pytest.fixture(scope="module")
 def kept(stack: StackUnderTest) -> StackUnderTest:
-    """The chat in its first version, in a stack that keeps one earlier version."""
+    """The first version of the chat, in a stack that keeps one earlier version."""
     stack.configure(
         services=["chat-interface"],
         hostPorts={"chat-interface": free_port()},
@@ -35,7 +35,7 @@ def chat(kept: StackUnderTest) -> Iterator[httpx.Client]:
 
 
 def edit(stack: StackUnderTest, version: str) -> None:
-    """Change one line of the chat's program, so that its answers tell its version."""
+    """Change one line of the chat's program, so that its health response has its version."""
     source = PROJECT_ROOT / "app/chat/api/routes.py"
     text = source.read_text(encoding="utf-8")
     assert SAID in text
@@ -49,20 +49,20 @@ def serving(chat: httpx.Client) -> str:
 
 
 def versions(stack: StackUnderTest) -> set[str]:
-    """Names of the chat's images that have served."""
+    """Tags of the chat's images that have served."""
     images = stack.engine.images.list(
         filters={"reference": f"llm-stack-{stack.name}/chat:served-*"}
     )
     return {tag for image in images for tag in image.tags if ":served-" in tag}
 
 
-def test_there_is_no_way_back_from_the_first_version(kept: StackUnderTest) -> None:
+def test_the_first_version_cannot_be_rolled_back(kept: StackUnderTest) -> None:
     refused = rollback(kept, check=False)
     assert refused.returncode == 1
     assert "No previous version of these images is kept" in refused.stdout
 
 
-def test_one_command_brings_the_version_before_back(
+def test_one_command_restores_the_previous_version(
     kept: StackUnderTest, chat: httpx.Client
 ) -> None:
     assert serving(chat) == "version-1"
@@ -70,15 +70,15 @@ def test_one_command_brings_the_version_before_back(
     kept.up()
     assert serving(chat) == "version-2"
     monitor = kept.containers()["monitor"].id
-    told = rollback(kept).stdout
+    output = rollback(kept).stdout
     assert serving(chat) == "version-1"
-    assert kept.containers()["monitor"].id == monitor, "what did not change is not touched"
-    assert f"pulumi config rm --path 'llm-stack:imageDigests.chat' --stack {kept.name}" in told
+    assert kept.containers()["monitor"].id == monitor, "unchanged services are not replaced"
+    assert f"pulumi config rm --path 'llm-stack:imageDigests.chat' --stack {kept.name}" in output
     kept.pulumi("preview", "--expect-no-changes")
     kept.pulumi("config", "rm", "--path", "llm-stack:imageDigests.chat")
 
 
-def test_a_version_that_never_served_is_no_way_back(
+def test_a_version_that_never_served_is_not_a_rollback_target(
     kept: StackUnderTest, chat: httpx.Client
 ) -> None:
     broken = kept.project / "app" / "chat" / "__main__.py"
@@ -92,7 +92,7 @@ def test_a_version_that_never_served_is_no_way_back(
     broken.write_text(good, encoding="utf-8")
 
 
-def test_without_its_pin_the_stack_moves_on_and_the_oldest_version_goes(
+def test_without_the_pin_the_stack_updates_and_the_oldest_version_is_removed(
     kept: StackUnderTest, chat: httpx.Client
 ) -> None:
     before = versions(kept)
@@ -102,12 +102,12 @@ def test_without_its_pin_the_stack_moves_on_and_the_oldest_version_goes(
     kept.pulumi("preview", "--expect-no-changes")
     assert serving(chat) == "version-3"
     after = versions(kept)
-    assert len(after) == 2, "the one that serves, and one before it"
+    assert len(after) == 2, "the serving version and the previous one"
     assert len(after - before) == 1
     assert max(before) in after
 
 
-def test_a_pin_that_the_engine_does_not_hold_is_refused(kept: StackUnderTest) -> None:
+def test_a_pinned_image_that_the_engine_does_not_have_is_refused(kept: StackUnderTest) -> None:
     before = {name: container.id for name, container in kept.containers().items()}
     missing = "sha256:" + "0" * 64
     kept.pulumi("config", "set", "--path", "llm-stack:imageDigests.chat", missing)
@@ -120,7 +120,7 @@ def test_a_pin_that_the_engine_does_not_hold_is_refused(kept: StackUnderTest) ->
     kept.pulumi("config", "rm", "llm-stack:imageDigests")
 
 
-def test_only_kept_versions_outlive_the_stack(
+def test_only_kept_versions_remain_after_destroy(
     kept: StackUnderTest, engine: docker.DockerClient
 ) -> None:
     kept.pulumi("destroy", "--yes", "--skip-preview")

@@ -1,4 +1,4 @@
-"""Updates under load on the real engine: no request fails, and every stream comes to its end."""
+"""Updates under load on the real engine: no request fails, and every stream is completed."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ CHAT, PHI = "chat-interface", "phi-inference"
 
 @dataclass
 class Update:
-    """One update: when it ran, and what the engine says of the container that it replaced."""
+    """One update: its times, and the engine's events of the replaced container."""
 
     name: str
     service: str
-    old_address: str
+    old_ip: str
     began: float
     ended: float = 0.0
-    told_to_stop: float = 0.0
+    stop_requested: float = 0.0
     gone: float = 0.0
     exit_code: int | None = None
 
 
 @dataclass
 class Run:
-    """Everything that the clients saw from the first update to the last one."""
+    """The clients' results from the first update to the last one."""
 
     updates: dict[str, Update]
     requests: list[dict[str, Any]]
     streams: list[dict[str, Any]]
     failed_update: str
-    """What pulumi printed when the new version was broken."""
+    """Pulumi's output of the update to the broken version."""
     monitor: list[dict[str, Any]]
 
     def during(self, update: Update, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What was going on at any time of an update, or right after it."""
+        """Requests during an update or right after it."""
         ends = update.ended + 1
         return [one for one in seen if one["begun"] < ends and one["ended"] > update.began]
 
     def drained(self, update: Update) -> list[dict[str, Any]]:
-        """Streams that the old container had to end after it was told to stop."""
+        """Streams of the old container that were open when it received SIGTERM."""
         server = "server" if update.service == CHAT else "replica"
         return [
             stream
             for stream in self.streams
-            if stream["begun"] < update.told_to_stop < stream["ended"]
-            and stream[server] == update.old_address
+            if stream["begun"] < update.stop_requested < stream["ended"]
+            and stream[server] == update.old_ip
         ]
 
     def report(self, update: Update) -> str:
@@ -74,13 +74,13 @@ class Run:
             f"{update.name}: {update.ended - update.began:.1f} s; requests {dict(kinds)}, "
             f"{len(failed)} failed, the slowest took {slowest:.1f} s; {len(streams)} streams, "
             f"{sum('failure' in s for s in streams)} failed, {len(self.drained(update))} drained in "
-            f"{update.gone - update.told_to_stop:.1f} s; exit code {update.exit_code}"
+            f"{update.gone - update.stop_requested:.1f} s; exit code {update.exit_code}"
         )
 
 
 @pytest.fixture(scope="module")
 def serving(stack: StackUnderTest) -> StackUnderTest:
-    """A stack without host ports, whose model takes seconds for an answer of many words."""
+    """A stack without host ports, whose model takes seconds for a long answer."""
     stack.configure(
         services=[CHAT, PHI], placeholderModel="tiny", monitor={"interval": 2}, keepVersions=3
     )
@@ -100,15 +100,15 @@ def serving(stack: StackUnderTest) -> StackUnderTest:
 
 @pytest.fixture(scope="module")
 def run(serving: StackUnderTest) -> Run:
-    """One after the other: a new chat, a new model server, other words in a file that the chat is
-    given, a broken chat, and back from that."""
+    """In sequence: a new chat, a new model server, a changed settings file of the chat, a broken chat,
+    and back to the working one."""
     updates = {}
     with clients(serving) as seen:
         for name, service, folder in (("chat", CHAT, "chat"), ("model", PHI, "inference")):
             with update(serving, name, service) as updates[name]:
                 touch(serving.project / "app" / folder / "__init__.py")
                 serving.up()
-        # It goes with its container, and tells which replica answered which stream.
+        # Read before its container is removed: it shows which replica answered which stream.
         gateway = log_of(running(serving, CHAT))
         with update(serving, "settings", CHAT) as updates["settings"]:
             catalogue = serving.project / "services.yaml"
@@ -128,7 +128,7 @@ def run(serving: StackUnderTest) -> Run:
     answered = {line["request_id"]: line for line in gateway if "request_id" in line}
     for stream in seen["streams"]:
         stream["replica"] = answered.get(stream.get("request_id"), {}).get("replica")
-    updates["model"].old_address = "phi-3-mini-1"
+    updates["model"].old_ip = "phi-3-mini-1"
     run = Run(
         updates,
         seen["requests"],
@@ -143,7 +143,7 @@ def run(serving: StackUnderTest) -> Run:
 
 @contextmanager
 def clients(stack: StackUnderTest) -> Iterator[dict[str, Any]]:
-    """Clients inside the stack's network; afterwards, what they saw."""
+    """Run clients in the stack's network; yield a dict that receives their results."""
     chat = running(stack, CHAT)
     seen: dict[str, Any] = {}
     container = stack.engine.containers.run(
@@ -165,10 +165,10 @@ def clients(stack: StackUnderTest) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def update(stack: StackUnderTest, name: str, service: str) -> Iterator[Update]:
-    """Watch what becomes of the container that runs a service now."""
+    """Record the events of the container that currently runs a service."""
     old = running(stack, service)
     (network,) = old.attrs["NetworkSettings"]["Networks"].values()
-    # Listened to from the start: the engine remembers few events, and each health check is three.
+    # Read from the start: the engine keeps few events, and each health check is three of them.
     events = stack.engine.events(decode=True, filters={"container": old.id})
     seen: list[dict[str, Any]] = []
     listening = threading.Thread(target=seen.extend, args=(events,))
@@ -182,14 +182,14 @@ def update(stack: StackUnderTest, name: str, service: str) -> Iterator[Update]:
         listening.join()
     for event in seen:
         at = event["timeNano"] / 1e9
-        if event["Action"] == "kill" and not one.told_to_stop:
-            one.told_to_stop = at
+        if event["Action"] == "kill" and not one.stop_requested:
+            one.stop_requested = at
         elif event["Action"] == "die":
             one.gone, one.exit_code = at, int(event["Actor"]["Attributes"]["exitCode"])
 
 
 def running(stack: StackUnderTest, service: str) -> Container:
-    """The one container of a service that runs."""
+    """The running container of a service."""
     labels = [f"llm-stack.stack={stack.name}", f"llm-stack.service={service}"]
     (container,) = stack.engine.containers.list(filters={"label": labels})
     return container
@@ -209,38 +209,38 @@ def test_no_request_and_no_stream_fails(run: Run, name: str) -> None:
     requests = run.during(update, run.requests)
     sent = Counter((request["kind"], request["fresh"]) for request in requests)
     assert len(sent) == 4
-    # A broken version is refused within seconds, in which few of each kind are sent.
+    # A broken version is refused within seconds, so there are few requests of each kind.
     assert min(sent.values()) > 5, sent
     assert [one for one in requests if "failure" in one] == []
     assert [one for one in run.during(update, run.streams) if "failure" in one] == []
 
 
 @pytest.mark.parametrize("name", ["chat", "model", "settings", "rollback"])
-def test_the_old_container_ended_its_streams_before_it_went(run: Run, name: str) -> None:
+def test_the_old_container_drained_its_streams(run: Run, name: str) -> None:
     update = run.updates[name]
-    assert run.drained(update), "no stream was running on it: nothing was shown"
-    assert update.exit_code in (0, 143), "killed, or its answers were cut"
+    assert run.drained(update), "no stream was open: nothing was tested"
+    assert update.exit_code in (0, 143), "it was killed or cut its answers"
 
 
-def test_nobody_waits_for_a_server_that_has_gone(run: Run) -> None:
-    """Not the gateway, that is; a client that makes a new connection may meet an old address."""
+def test_the_gateway_does_not_wait_for_removed_servers(run: Run) -> None:
+    """A client with a new connection may still use an old IP address."""
     kept = [one for one in run.requests if not one["fresh"]]
     assert [one for one in kept if one["ended"] - one["begun"] > 5] == []
 
 
-def test_the_monitor_raises_no_alarm(run: Run) -> None:
+def test_the_monitor_sends_no_alert(run: Run) -> None:
     alarming = {"service failed", "restart requested", "flapping started"}
     assert [line for line in run.monitor if line.get("alert") or line["message"] in alarming] == []
 
 
-def test_a_broken_version_fails_the_update_at_once_with_its_own_words(run: Run) -> None:
+def test_a_broken_version_fails_the_update_at_once_with_its_message(run: Run) -> None:
     assert re.search(r"chat-interface-\w+: its program ended", run.failed_update), run.failed_update
     assert "broken on purpose" in run.failed_update
     broken = run.updates["broken"]
-    assert broken.exit_code is None, "the old one serves on"
+    assert broken.exit_code is None, "the old container keeps serving"
 
 
-def test_a_secret_that_was_taken_back_is_gone(serving: StackUnderTest, run: Run) -> None:
+def test_a_removed_secret_is_deleted(serving: StackUnderTest, run: Run) -> None:
     def secrets() -> set[str]:
         listed = running(serving, "monitor").exec_run(["ls", "/run/secrets"]).output
         assert isinstance(listed, bytes)
@@ -248,7 +248,7 @@ def test_a_secret_that_was_taken_back_is_gone(serving: StackUnderTest, run: Run)
 
     before = secrets()
     serving.pulumi(
-        "config", "set", "--secret", "alertWebhook-team", "http://nobody.invalid/not-a-real-one"
+        "config", "set", "--secret", "alertWebhook-team", "http://alerts.invalid/not-a-real-one"
     )
     serving.up()
     assert secrets() == {*before, "webhook-team"}
@@ -258,16 +258,16 @@ def test_a_secret_that_was_taken_back_is_gone(serving: StackUnderTest, run: Run)
     serving.pulumi("preview", "--expect-no-changes")
 
 
-def test_a_model_that_does_not_fit_twice_is_told_of_with_the_command_that_helps(
+def test_a_model_that_does_not_fit_twice_is_reported_with_a_command(
     serving: StackUnderTest, run: Run
 ) -> None:
     catalogue = serving.project / "services.yaml"
     most = int(serving.engine.info()["MemTotal"] / 1024**2 * 0.6)
     text = catalogue.read_text(encoding="utf-8").replace("memory: 3GiB", f"memory: {most}MiB", 1)
     catalogue.write_text(text, encoding="utf-8")
-    told = serving.pulumi("preview").stdout
-    command = re.search(r"pulumi (config set --path '(\S+)' recreate)", told)
-    assert command, told
-    assert "phi-inference: an update runs its old and its new container side by side" in told
+    output = serving.pulumi("preview").stdout
+    command = re.search(r"pulumi (config set --path '(\S+)' recreate)", output)
+    assert command, output
+    assert "phi-inference: an update runs its old and its new container side by side" in output
     serving.pulumi("config", "set", "--path", command[2], "recreate")
     assert "side by side" not in serving.pulumi("preview").stdout

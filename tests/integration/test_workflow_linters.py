@@ -67,7 +67,7 @@ def test_workflows_pass_actionlint(actionlint: Path, shellcheck: str) -> None:
 
 
 def test_actionlint_reports_a_mistake(actionlint: Path, shellcheck: str, tmp_path: Path) -> None:
-    """Checks the checker, including that it runs shellcheck."""
+    """actionlint finds the mistake, with shellcheck."""
     bad = tmp_path / "bad.yaml"
     bad.write_text(
         "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A stand-in for cloudflared 2026.8: its command lines, its token, its metrics server.
+"""A double of cloudflared 2026.8: its command line, its token, its metrics server.
 
-It reaches no edge. The tests play the edge: they hand over the tunnel's configuration on the
-metrics port, and send the requests that Cloudflare would to port 8880.
+It does not connect to Cloudflare. The tests act as the edge: they send the tunnel's configuration to
+the metrics port, and the requests that Cloudflare would send to port 8880.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ RUN_FLAGS = {"--token": True, "--token-file": True, "--protocol": True, "--url":
 
 @dataclass
 class Connector:
-    """What the running stand-in knows of itself."""
+    """State of the running double."""
 
     connector: str = field(default_factory=lambda: str(uuid.uuid4()))
     tunnel: dict[str, str] | None = None
     hostname: str = ""
-    """Of a quick tunnel."""
+    """Hostname of a quick tunnel."""
     origin: str = ""
     config: dict[str, Any] = field(default_factory=lambda: {"version": 0, "config": None})
     connected: bool = True
@@ -60,14 +60,14 @@ def log(text: str) -> None:
 
 
 def refuse_flag(flag: str, verb: str) -> NoReturn:
-    """The real one prints the help and ends well, which is why flags must stand where they belong."""
+    """Like the real one, print the help and exit with 0: a misplaced flag looks like success."""
     print(f"Incorrect Usage: flag provided but not defined: {flag.lstrip('-')}\n", flush=True)
     print(f"NAME:\n  cloudflared {verb}")
     sys.exit(0)
 
 
 def take_flags(args: list[str], known: dict[str, bool], verb: str) -> dict[str, str]:
-    """Read flags until the next verb."""
+    """Parse flags until the next command."""
     found: dict[str, str] = {}
     while args and args[0].startswith("-"):
         flag, _, value = args.pop(0).partition("=")
@@ -116,7 +116,7 @@ def ready(address: str) -> int:
 
 
 class Metrics(BaseHTTPRequestHandler):
-    """The endpoints of the real metrics server, and under /stand-in/ what the tests need."""
+    """The endpoints of the real metrics server, and those of the tests under /double/."""
 
     def do_GET(self) -> None:
         ok = STATE.connected and not STATE.stopping.is_set()
@@ -135,17 +135,17 @@ class Metrics(BaseHTTPRequestHandler):
             "/healthcheck": (200, "OK\n"),
             "/quicktunnel": (200, json.dumps({"hostname": STATE.hostname})),
             "/config": (200, json.dumps(STATE.config)),
-            "/stand-in/tunnel": (200, json.dumps(STATE.tunnel)),
+            "/double/tunnel": (200, json.dumps(STATE.tunnel)),
         }
         self._answer(*answers.get(self.path, (404, "404 page not found\n")))
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        if self.path == "/stand-in/die":
+        if self.path == "/double/die":
             os.kill(os.getpid(), signal.SIGKILL)
-        elif self.path == "/stand-in/connected":
+        elif self.path == "/double/connected":
             STATE.connected = json.loads(body)
-        elif self.path == "/stand-in/config":
+        elif self.path == "/double/config":
             STATE.config = json.loads(body)
         self._answer(200, "")
 
@@ -159,20 +159,20 @@ class Metrics(BaseHTTPRequestHandler):
 
 
 class Edge(BaseHTTPRequestHandler):
-    """A request from the internet, on its way to the service that the rules name."""
+    """Forwards requests from the internet to the service that the ingress rules select."""
 
     def _forward(self) -> None:
         with STATE.lock:
             STATE.in_flight += 1
         try:
-            self._pass_on(origin_for(self.headers.get("host", "")))
+            self._proxy(origin_for(self.headers.get("host", "")))
         finally:
             with STATE.lock:
                 STATE.in_flight -= 1
 
     do_GET = do_POST = do_PUT = do_DELETE = do_OPTIONS = _forward
 
-    def _pass_on(self, service: str) -> None:
+    def _proxy(self, service: str) -> None:
         status = re.fullmatch(r"http_status:(\d+)", service)
         if status or STATE.stopping.is_set():
             self.send_response(int(status[1]) if status else 502)
@@ -210,7 +210,7 @@ def origin_for(host: str) -> str:
 
 
 def serve(metrics: str, grace: str) -> NoReturn:
-    """Run until SIGTERM, then let what is in flight come to its end."""
+    """Run until SIGTERM, then wait for requests in flight."""
     host, _, port = metrics.rpartition(":")
     threading.Thread(
         target=ThreadingHTTPServer((host, int(port)), Metrics).serve_forever, daemon=True
@@ -235,7 +235,7 @@ def main(args: list[str]) -> NoReturn:
     take_flags(args, GLOBAL_FLAGS, "")
     verb = args.pop(0) if args else "help"
     if verb == "version":
-        print("cloudflared version stand-in")
+        print("cloudflared version double")
         sys.exit(0)
     if verb != "tunnel":
         refuse_flag(verb, "")

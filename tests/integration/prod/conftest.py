@@ -1,4 +1,4 @@
-"""A prod-shaped stack on the real engine, with doubles where Cloudflare would be."""
+"""Fixtures for a production stack on the real engine, with doubles of Cloudflare."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from tests.doubles import cloudflare_provider
 from tests.doubles.cloudflare_api import CloudflareApi
 from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, engine_source
 
-CONNECTOR_IMAGE = "llm-stack-test/cloudflared:stand-in"
+CONNECTOR_IMAGE = "llm-stack-test/cloudflared:double"
 ZONE = "example.com"
 METRICS_PORT, EDGE_PORT = 20241, 8880
-# What a developer's shell may hold would reach the provider beside the stack's own settings.
+# Variables of a developer's shell that the provider would read.
 CLOUDFLARE_VARIABLES = [name for name in os.environ if name.startswith("CLOUDFLARE_")]
 
 
 @pytest.fixture(scope="session")
 def connector_image(buildkit: Callable[..., Any]) -> str:
-    """The stand-in for cloudflared, under a name that a user could set."""
+    """The image of the cloudflared double."""
     buildkit("--quiet", "-t", CONNECTOR_IMAGE, str(PROJECT_ROOT / "tests/doubles/cloudflared"))
     return CONNECTOR_IMAGE
 
 
 @pytest.fixture(scope="session")
 def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Pulumi home with the plugins at hand, and the provider double in Cloudflare's place."""
+    """A Pulumi home with the installed plugins, and the double as the Cloudflare provider."""
     home = tmp_path_factory.mktemp("pulumi-home")
     plugins = home / "plugins"
     plugins.mkdir()
     installed = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi")) / "plugins"
     for file in installed.glob("resource-*/*"):
         if "cloudflare" not in file.parent.name:
-            # The engine looks at folders only: their content may be links, they may not.
+            # Pulumi reads only folders: their content may be links, the folders themselves may not.
             folder = plugins / file.parent.name
             folder.mkdir(exist_ok=True)
             (folder / file.name).symlink_to(file)
@@ -63,7 +63,7 @@ def pulumi_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[CloudflareApi]:
-    """Cloudflare's API, as far as this stack knows."""
+    """The double of Cloudflare's API."""
     with CloudflareApi(
         account_id="a" * 32, zone_id="b" * 32, zone_name=ZONE, token="test-" + "t" * 40
     ) as api:
@@ -72,10 +72,10 @@ def api() -> Iterator[CloudflareApi]:
 
 @dataclass
 class ProdStack(StackUnderTest):
-    """A stack whose settings begin as `Pulumi.prod.yaml` has them."""
+    """A stack with the settings of `Pulumi.prod.yaml`."""
 
     def begin(self, api: CloudflareApi, home: Path, **settings: Any) -> None:
-        """Fill in what a user fills in, with the double's address in Cloudflare's place."""
+        """Set what a user sets, with the double's URL as Cloudflare's API."""
         for name in CLOUDFLARE_VARIABLES:
             self.environment.pop(name, None)
         self.environment["PULUMI_HOME"] = str(home)
@@ -99,7 +99,7 @@ class ProdStack(StackUnderTest):
         return content or {}
 
     def set(self, key: str, value: str, *, secret: bool = False) -> None:
-        """`pulumi config set`, as the documentation has it."""
+        """Run `pulumi config set`, as in the documentation."""
         kind = "--secret" if secret else "--plaintext"
         self.pulumi("config", "set", "--path", kind, key, value)
 
@@ -129,24 +129,24 @@ class ProdStack(StackUnderTest):
         return {name: str(container.id) for name, container in self.containers().items()}
 
     def state(self) -> str:
-        """The state as it is stored, secrets encrypted."""
+        """The stored state, with encrypted secrets."""
         return self.pulumi("stack", "export").stdout
 
 
 @dataclass
 class Edge:
-    """Cloudflare's edge, as the tests play it: it configures connectors and sends them requests."""
+    """The tests' Cloudflare edge: configures connectors and sends them requests."""
 
     api: CloudflareApi
     engine: docker.DockerClient
 
     def connectors(self, tunnel_id: str | None = None) -> list[str]:
-        """Addresses of connectors that run, of one tunnel or of all."""
+        """IP addresses of running connectors, of one tunnel or of all."""
         found = []
         for container in self.engine.containers.list(filters={"ancestor": CONNECTOR_IMAGE}):
             address = address_of(container)
             try:
-                tunnel = httpx.get(f"http://{address}:{METRICS_PORT}/stand-in/tunnel").json()
+                tunnel = httpx.get(f"http://{address}:{METRICS_PORT}/double/tunnel").json()
             except httpx.HTTPError:
                 continue
             if tunnel_id is None or (tunnel and tunnel["tunnel"] == tunnel_id):
@@ -157,7 +157,7 @@ class Edge:
         return bool(self.connectors(tunnel_id))
 
     def request(self, hostname: str, path: str, **options: Any) -> httpx.Response:
-        """A request from the internet to a name, through any connector of its tunnel."""
+        """Send a request to a hostname through any connector of its tunnel."""
         (record,) = [r for r in self.api.records.values() if r["name"] == hostname]
         tunnel_id = record["content"].removesuffix(".cfargotunnel.com")
         return self.through(tunnel_id, hostname, path, **options)
@@ -165,7 +165,7 @@ class Edge:
     def through(self, tunnel_id: str, hostname: str, path: str, **options: Any) -> httpx.Response:
         connector = self.connectors(tunnel_id)[0]
         config = self.api.configurations[tunnel_id]
-        httpx.post(f"http://{connector}:{METRICS_PORT}/stand-in/config", json=config)
+        httpx.post(f"http://{connector}:{METRICS_PORT}/double/config", json=config)
         method = options.pop("method", "GET")
         headers = {"host": hostname, **options.pop("headers", {})}
         url = f"http://{connector}:{EDGE_PORT}{path}"
@@ -173,7 +173,7 @@ class Edge:
 
 
 def address_of(container: Container) -> str:
-    """Of a container, on its network: this machine routes to the engine's bridges."""
+    """The IP address of a container; this machine routes to the engine's bridges."""
     container.reload()
     (network,) = container.attrs["NetworkSettings"]["Networks"].values()
     address: str = network["IPAddress"]
@@ -196,7 +196,7 @@ def prod(
     pulumi_home: Path,
     connector_image: str,
 ) -> Iterator[ProdStack]:
-    """A stack that is configured but not up; taken down whatever happens."""
+    """A configured stack that is not up; always destroyed afterwards."""
     stack = ProdStack(tmp_path_factory.mktemp("prod"), engine)
     try:
         stack.begin(
@@ -221,7 +221,7 @@ def prod(
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
-    """Return as soon as the condition holds; fails with `what` was waited for."""
+    """Return as soon as the condition holds; fail with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Looks for secrets in every place where somebody without the right to them might read."""
+"""Searches for secrets in plain text in states, logs, containers, images and volumes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from tests.integration.prod.conftest import ProdStack
 
 
-def places_in_clear(
+def places_in_plain_text(
     stack: ProdStack, secrets: Mapping[str, str], outputs: Mapping[str, str]
 ) -> list[str]:
-    """`secret: place` for each secret that stands readable somewhere; `outputs` are further texts."""
+    """`secret: place` for each secret in plain text; `outputs` are further texts to search."""
     places = {**dict(_places(stack)), **outputs}
-    assert len(places) > 10, "a walk that looks nowhere finds nothing"
+    assert len(places) > 10, "too few places were searched"
     return [
         f"{name}: {place}"
         for name, value in secrets.items()
@@ -24,8 +24,8 @@ def places_in_clear(
     ]
 
 
-def handed_over(stack: ProdStack) -> dict[str, str]:
-    """Every secret file that a container of the stack is given, by service and name."""
+def secret_files(stack: ProdStack) -> dict[str, str]:
+    """Every secret file in the stack's containers, by service and name."""
     found = {}
     for service, container in stack.containers().items():
         if not any(mount["Destination"] == "/run/secrets" for mount in container.attrs["Mounts"]):

@@ -1,4 +1,4 @@
-"""The image that connectors run from, where the settings name no other."""
+"""The default image of connectors."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def image(
     engine: docker.DockerClient,
     connector_image: str,
 ) -> Iterator[Image]:
-    """Built as the stack builds it, from the stand-in for the published image."""
+    """Built as by the stack, from the double of the published image."""
     buildkit(
         *("--quiet", "-t", TAG, "-f", str(PROJECT_ROOT / "docker/cloudflared.Dockerfile")),
         *("--build-arg", f"CLOUDFLARED_IMAGE={connector_image}"),
-        # The stand-in is a script, and needs what it is written in.
+        # The double is a script and needs Python.
         *("--build-arg", "BASE_IMAGE=python:3.11-slim"),
         str(PROJECT_ROOT / "docker"),
     )
@@ -32,7 +32,7 @@ def image(
     engine.images.remove(TAG, force=True)
 
 
-def test_it_runs_cloudflared_alone_as_nobody_in_particular(image: Image) -> None:
+def test_the_image_runs_cloudflared_as_an_unprivileged_user(image: Image) -> None:
     config = image.attrs["Config"]
     assert config["User"] == "65532:65532"
     assert config["Entrypoint"] == ["cloudflared"]
@@ -40,10 +40,10 @@ def test_it_runs_cloudflared_alone_as_nobody_in_particular(image: Image) -> None
     assert not any(entry.startswith("TUNNEL_TOKEN") for entry in config["Env"])
 
 
-def test_its_health_check_fails_where_nothing_is_connected(
+def test_the_health_check_fails_without_a_connection(
     image: Image, engine: docker.DockerClient
 ) -> None:
-    """A misplaced flag would print the help, and pass."""
+    """With a misplaced flag, it would print the help and pass."""
     command = image.attrs["Config"]["Healthcheck"]["Test"]
     assert command[0] == "CMD"
     checked = engine.containers.create(

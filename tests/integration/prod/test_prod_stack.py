@@ -1,6 +1,6 @@
-"""A prod-shaped stack's life: opened, scaled, crashed, handed another tunnel, taken down.
+"""The life of a production stack: deployed, scaled, crashed, with another tunnel, destroyed.
 
-The tests are one story, in order: each begins with what the one before it left.
+The tests run in order: each one starts with the state that the previous one left.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 
 from tests.doubles.cloudflare_api import CloudflareApi
 from tests.integration.prod.conftest import METRICS_PORT, Edge, ProdStack, address_of, wait_until
-from tests.integration.prod.secret_walk import handed_over, places_in_clear
+from tests.integration.prod.secret_walk import places_in_plain_text, secret_files
 
 SERVERS = {"chat-interface", "phi-inference", "qwen-inference"}
 KEY = f"sk-{random.token_hex(24)}"
@@ -56,7 +56,7 @@ def hostname(prod: ProdStack) -> str:
 
 @dataclass
 class Traffic:
-    """Streams that run back to back, straight at the gateway."""
+    """Results of consecutive streams, sent directly to the gateway."""
 
     finished: int = 0
     failures: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Traffic:
 
 @contextmanager
 def traffic(stack: ProdStack) -> Iterator[Traffic]:
-    """Keep a stream in flight for as long as the block runs."""
+    """Keep a stream open while the block runs."""
     url = f"http://{address_of(stack.containers()['chat-interface'])}:8080/v1/chat/completions"
     seen, over = Traffic(), threading.Event()
 
@@ -95,8 +95,8 @@ def _one_stream(url: str) -> int:
     return 1
 
 
-def server_lives(stack: ProdStack) -> dict[str, tuple[str, int]]:
-    """Of each server: since when it runs, and how often it was restarted."""
+def server_starts(stack: ProdStack) -> dict[str, tuple[str, int]]:
+    """Start time and number of restarts of each server."""
     return {
         name: (container.attrs["State"]["StartedAt"], container.attrs["RestartCount"])
         for name, container in stack.containers().items()
@@ -105,13 +105,13 @@ def server_lives(stack: ProdStack) -> dict[str, tuple[str, int]]:
 
 
 def kill_connectors(stack: ProdStack, names: list[str]) -> None:
-    """Each dies of SIGKILL from within, as of a crash: the engine has no hand in it."""
+    """Kill each connector with SIGKILL from inside, as in a crash, not by the engine."""
     for name in names:
-        wait_until(partial(answers, stack, name), f"{name} to be there")
+        wait_until(partial(answers, stack, name), f"{name} to be ready")
         connector = stack.connectors()[name]
         restarts = connector.attrs["RestartCount"]
         with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-            httpx.post(f"http://{address_of(connector)}:{METRICS_PORT}/stand-in/die")
+            httpx.post(f"http://{address_of(connector)}:{METRICS_PORT}/double/die")
         wait_until(partial(has_restarted, stack, name, restarts), f"{name} to have died")
 
 
@@ -133,22 +133,22 @@ def all_connected(stack: ProdStack) -> bool:
 
 
 def crash_and_recover(stack: ProdStack) -> None:
-    """Kill one connector, then all of them: no server notices, and every connector comes back."""
-    lives = server_lives(stack)
+    """Kill one connector, then all of them: no server is affected, every connector restarts."""
+    lives = server_starts(stack)
     names = sorted(stack.connectors())
     with traffic(stack) as seen:
         kill_connectors(stack, names[:1])
         kill_connectors(stack, names)
     assert seen.failures == []
     assert seen.finished >= 2
-    assert server_lives(stack) == lives
-    wait_until(lambda: all_connected(stack), "every connector to be back")
+    assert server_starts(stack) == lives
+    wait_until(lambda: all_connected(stack), "every connector to be connected again")
 
 
 # -- named ----------------------------------------------------------------------------------------
 
 
-def test_it_comes_up_with_a_name_and_without_a_port(
+def test_the_stack_has_a_hostname_and_no_host_port(
     up: ProdStack, api: CloudflareApi, hostname: str
 ) -> None:
     assert up.outputs()["publicUrls"] == {"chat-interface": f"https://{hostname}"}
@@ -160,7 +160,9 @@ def test_it_comes_up_with_a_name_and_without_a_port(
         assert not container.attrs["HostConfig"]["PortBindings"], name
 
 
-def test_the_lock_was_there_before_the_door(up: ProdStack, api: CloudflareApi) -> None:
+def test_the_access_application_is_created_before_the_dns_record(
+    up: ProdStack, api: CloudflareApi
+) -> None:
     order = [seen.path.split("/")[-1] for seen in api.seen if seen.method in {"POST", "PUT"}]
     assert order.index("apps") < order.index("dns_records")
     assert order.index("configurations") < order.index("dns_records")
@@ -168,10 +170,10 @@ def test_the_lock_was_there_before_the_door(up: ProdStack, api: CloudflareApi) -
     assert len(application["policies"]) == 2
 
 
-def test_the_name_leads_to_the_chat_and_others_nowhere(
+def test_only_the_hostname_of_the_chat_is_routed(
     up: ProdStack, edge: Edge, api: CloudflareApi, hostname: str
 ) -> None:
-    assert edge.request(hostname, "/v1/models").status_code == 401, "the gateway asks for a key"
+    assert edge.request(hostname, "/v1/models").status_code == 401, "the gateway requires a key"
     models = edge.request(hostname, "/v1/models", headers=AUTHORIZATION)
     assert {m["id"] for m in models.json()["data"]} >= {"phi-3-mini", "qwen2.5-1.5b"}
     (tunnel_id,) = api.tunnels
@@ -186,13 +188,13 @@ def test_an_answer_streams_through_the_tunnel(up: ProdStack, edge: Edge, hostnam
     assert answer.text.rstrip().endswith("data: [DONE]")
 
 
-def test_nothing_changes_when_nothing_changed(up: ProdStack) -> None:
+def test_an_unchanged_stack_has_no_planned_changes(up: ProdStack) -> None:
     up.pulumi("preview", "--expect-no-changes")
     up.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     up.pulumi("preview", "--expect-no-changes")
 
 
-def test_a_machine_gets_a_token_that_only_the_asked_see(up: ProdStack, api: CloudflareApi) -> None:
+def test_the_token_of_a_machine_is_a_secret_output(up: ProdStack, api: CloudflareApi) -> None:
     assert up.outputs()["machineTokens"] == {"chat-interface": "[secret]"}
     shown = json.loads(up.pulumi("stack", "output", "--json", "--show-secrets").stdout)
     (client_secret,) = api.client_secrets.values()
@@ -204,21 +206,21 @@ def secrets_of(stack: ProdStack, api: CloudflareApi) -> dict[str, str]:
     client_secrets = {f"machine {id}": secret for id, secret in api.client_secrets.items()}
     hashes = {"key hash": hashlib.sha256(KEY.encode()).hexdigest()}
     known = {**SECRETS, **hashes, "API token": api.token, **tunnel_tokens, **client_secrets}
-    # A file that is one of these already is not told twice.
+    # Skip files whose secret is in the list already.
     files = {
-        name: value for name, value in handed_over(stack).items() if value not in known.values()
+        name: value for name, value in secret_files(stack).items() if value not in known.values()
     }
     return {**known, **files}
 
 
-def test_no_secret_stands_anywhere_in_clear(up: ProdStack, api: CloudflareApi) -> None:
+def test_no_secret_is_in_plain_text_anywhere(up: ProdStack, api: CloudflareApi) -> None:
     secrets = secrets_of(up, api)
-    files = set(handed_over(up).values())
+    files = set(secret_files(up).values())
     assert files > {*SECRETS.values(), *map(api.tunnel_token, api.tunnels)}
-    assert places_in_clear(up, secrets, {}) == []
+    assert places_in_plain_text(up, secrets, {}) == []
 
 
-def test_the_secret_walk_sees_a_secret_that_is_misplaced(
+def test_the_secret_walk_finds_a_misplaced_secret(
     up: ProdStack, api: CloudflareApi, engine: docker.DockerClient
 ) -> None:
     careless = engine.containers.create(
@@ -227,13 +229,13 @@ def test_the_secret_walk_sees_a_secret_that_is_misplaced(
         labels={"llm-stack.stack": up.name},
     )
     try:
-        found = places_in_clear(up, secrets_of(up, api), {"a log": f"Bearer {api.token}"})
+        found = places_in_plain_text(up, secrets_of(up, api), {"a log": f"Bearer {api.token}"})
     finally:
         careless.remove()
     assert sorted(found) == ["API token: a log", f"hfToken: docker inspect {careless.name}"]
 
 
-def test_connectors_scale_without_touching_a_server(up: ProdStack) -> None:
+def test_connectors_are_scaled_without_a_change_of_servers(up: ProdStack) -> None:
     before = up.ids()
     up.change(tunnel={"replicas": 3})
     up.up()
@@ -241,10 +243,10 @@ def test_connectors_scale_without_touching_a_server(up: ProdStack) -> None:
     assert sorted(up.connectors()) == [f"chat-interface-tunnel-{n}" for n in (1, 2, 3)]
     kept = {*SERVERS, "chat-interface-tunnel-1"}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
-    wait_until(lambda: all_connected(up), "every connector to be called healthy")
+    wait_until(lambda: all_connected(up), "every connector to be healthy")
 
 
-def test_crashed_connectors_harm_no_server(up: ProdStack) -> None:
+def test_crashed_connectors_do_not_affect_servers(up: ProdStack) -> None:
     crash_and_recover(up)
 
 
@@ -253,16 +255,16 @@ def test_a_protected_tunnel_is_not_destroyed(up: ProdStack, api: CloudflareApi) 
     assert refused.returncode != 0
     assert "protect" in refused.stdout + refused.stderr
     assert len(api.tunnels) == 1
-    assert set(up.containers()) >= SERVERS, "the preview refuses before anything is stopped"
+    assert set(up.containers()) >= SERVERS, "the preview fails before anything is stopped"
 
 
-def test_a_replaced_tunnel_lets_its_connectors_go_first(
+def test_the_connectors_of_a_replaced_tunnel_are_removed_first(
     up: ProdStack, api: CloudflareApi, edge: Edge, hostname: str
 ) -> None:
-    """The real API refuses the tunnel's deletion while they run, and a second one of its name."""
+    """The API refuses to delete a tunnel with connectors, and a second tunnel of that name."""
     up.change(protect=False, tunnel={"replicas": 1})
     up.up()
-    lives = server_lives(up)
+    lives = server_starts(up)
     (old,) = api.tunnels
     resources = json.loads(up.state())["deployment"]["resources"]
     (urn,) = [r["urn"] for r in resources if r["type"].endswith(":ZeroTrustTunnelCloudflared")]
@@ -271,29 +273,29 @@ def test_a_replaced_tunnel_lets_its_connectors_go_first(
     assert new != old
     assert [seen.status for seen in api.calls(f"DELETE .*/cfd_tunnel/{old}$")] == [200]
     assert edge.request(hostname, "/v1/models", headers=AUTHORIZATION).status_code == 200
-    assert server_lives(up) == lives
+    assert server_starts(up) == lives
 
 
-# -- given ----------------------------------------------------------------------------------------
+# -- token ----------------------------------------------------------------------------------------
 
 
-def test_a_token_made_elsewhere_takes_the_tunnels_place(
+def test_the_token_of_an_existing_tunnel_replaces_the_stacks_tunnel(
     up: ProdStack, api: CloudflareApi, edge: Edge
 ) -> None:
-    lives = server_lives(up)
-    token = api.make_tunnel_by_hand("made in the dashboard")
+    lives = server_starts(up)
+    token = api.create_tunnel_in_dashboard("created in the dashboard")
     (theirs,) = [id for id in api.tunnels if api.tunnel_token(id) == token]
     up.set("llm-stack:cloudflareTunnelToken-chat-interface", token, secret=True)
     up.change(tunnel={"access": "key"})
     up.up()
-    assert set(api.tunnels) == {theirs}, "the stack's own is gone, theirs is untouched"
+    assert set(api.tunnels) == {theirs}, "the stack's tunnel is deleted, the existing one is not"
     assert not api.records
     assert edge.is_connected(theirs)
-    assert server_lives(up) == lives
-    assert places_in_clear(up, {"given token": token}, {}) == []
+    assert server_starts(up) == lives
+    assert places_in_plain_text(up, {"given token": token}, {}) == []
 
 
-def test_crashed_connectors_of_a_given_tunnel_harm_no_server(up: ProdStack) -> None:
+def test_crashed_connectors_of_an_existing_tunnel_do_not_affect_servers(up: ProdStack) -> None:
     crash_and_recover(up)
 
 
@@ -307,14 +309,14 @@ def quick_hostname(stack: ProdStack) -> str:
     return hostname
 
 
-def test_a_quick_tunnel_tells_where_it_is(up: ProdStack, api: CloudflareApi) -> None:
+def test_the_url_of_a_quick_tunnel_is_an_output(up: ProdStack, api: CloudflareApi) -> None:
     up.change(**{"cloudflareTunnelToken-chat-interface": None})
     up.change(tunnel={"mode": "quick", "access": "public"})
     up.up()
     assert up.outputs()["publicUrls"] == {"chat-interface": f"https://{quick_hostname(up)}"}
 
 
-def test_a_crashed_quick_tunnel_has_another_address_and_the_next_update_tells_it(
+def test_a_crashed_quick_tunnel_has_a_new_url_and_the_next_update_outputs_it(
     up: ProdStack,
 ) -> None:
     before = quick_hostname(up)
@@ -325,10 +327,10 @@ def test_a_crashed_quick_tunnel_has_another_address_and_the_next_update_tells_it
     up.pulumi("preview", "--expect-no-changes")
 
 
-# -- and away -------------------------------------------------------------------------------------
+# -- destroy --------------------------------------------------------------------------------------
 
 
-def test_a_live_stack_with_a_tunnel_is_destroyed_in_one_go(
+def test_a_running_stack_with_a_tunnel_is_destroyed_at_once(
     up: ProdStack, api: CloudflareApi, engine: docker.DockerClient
 ) -> None:
     up.change(tunnel={"mode": "named", "access": "access", "replicas": 2})

@@ -1,4 +1,4 @@
-"""A stack on a real Swarm of three nodes, its images in a registry, and a client that never stops."""
+"""Fixtures for a stack on a Swarm of three nodes, with a registry and a permanent client."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import docker
 import pytest
 import yaml
 
+from tests.doubles import swarm_clients
 from tests.doubles.registry_server import MANIFEST, USER, RegistryServer, running_registry
-from tests.doubles.swarm_clients import STREAMS
 from tests.integration.conftest import StackUnderTest, build_arguments
 from tests.integration.swarm.rig import Swarm, running_swarm, wait_for
 
 TEAM = "team/llm-stack"
 IMAGES = ("chat", "inference-tiny", "monitor")
 CONNECTOR = "connector"
-PATIENCE = 120.0
-# Of the form that Cloudflare gives out; the stand-in asks nobody whether it is known.
+TIMEOUT_SECONDS = 120.0
+# A token in Cloudflare's format; the double of cloudflared does not verify it.
 TOKEN = base64.b64encode(
     json.dumps(
         {"a": "a" * 32, "t": "5d7b0e0c-6a5f-4c0e-9c1b-0f6a3b2c1d00", "s": "c2VjcmV0"}
@@ -37,16 +37,16 @@ TOKEN = base64.b64encode(
 @pytest.fixture(scope="module")
 def swarm() -> Iterator[Swarm]:
     if os.geteuid():
-        pytest.skip("only root may make the network namespaces of a Swarm's nodes")
+        pytest.skip("only root may create the network namespaces of a Swarm's nodes")
     with running_swarm(3) as swarm:
         yield swarm
 
 
 @pytest.fixture(scope="module")
 def registry(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """One store of images that each node finds on its own loopback, as this machine does.
+    """A registry on the loopback of each node and of this machine, with one storage.
 
-    Only there does an engine, and the provider, speak plain HTTP with a registry.
+    Engines and the provider use plain HTTP only for registries on the loopback.
     """
     folder = tmp_path_factory.mktemp("registry")
     with running_registry(folder) as server:
@@ -57,14 +57,14 @@ def registry(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @dataclass(frozen=True)
 class Images:
-    """What this machine's engine has built and pushed."""
+    """Images that this machine's engine has built and pushed."""
 
     engine: docker.DockerClient
     registry: RegistryServer
     buildkit: Callable[..., Any]
 
     def build(self, name: str, *args: str) -> str:
-        """Build, push, and return the digest; quick where the engine has built it before."""
+        """Build, push, and return the digest."""
         repository = f"{self.registry.address}/{TEAM}/{name}"
         self.buildkit("--quiet", "-t", repository, *args, stdout=subprocess.DEVNULL)
         login = {"username": USER, "password": self.registry.password}
@@ -83,7 +83,7 @@ class Images:
         return self.build(name, *build_arguments(name))
 
     def build_on(self, name: str, base: str, folder: Path, *lines: str) -> str:
-        """Another version of an image: its last build and a few lines more."""
+        """Build another version of an image: its last build and further lines."""
         source = "\n".join([f"FROM {self.registry.address}/{TEAM}/{base}", *lines])
         (folder / "Dockerfile").write_text(source, encoding="utf-8")
         return self.build(name, str(folder))
@@ -97,14 +97,14 @@ def images(
     for image in engine.images.list():
         for name in [*image.tags, *image.attrs["RepoDigests"]]:
             if name.startswith(registry.address):
-                # With an image's last tag its digests go too.
+                # Removing an image's last tag removes its digests too.
                 with contextlib.suppress(docker.errors.ImageNotFound):
                     engine.images.remove(name, force=True)
 
 
 @dataclass
 class SwarmStack(StackUnderTest):
-    """A stack whose provider talks to the manager of the rig."""
+    """A stack whose Docker provider uses the rig's manager."""
 
     swarm: Swarm | None = None
 
@@ -129,7 +129,7 @@ class SwarmStack(StackUnderTest):
     def change(
         self, *, docker_host: str | None = None, images: dict[str, str] | None = None
     ) -> dict[str, str]:
-        """Edit the stack's file; returns the digests that it had."""
+        """Edit the stack's file; return its previous digests."""
         path = self.project / f"Pulumi.{self.name}.yaml"
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if docker_host:
@@ -140,22 +140,22 @@ class SwarmStack(StackUnderTest):
         return before
 
     def remove(self) -> None:
-        """Take down what is left; volumes go with their nodes."""
+        """Destroy what is left; volumes are removed with their nodes."""
         self.pulumi("cancel", "--yes", check=False)
         self.pulumi("destroy", "--yes", "--skip-preview", check=False)
 
     def services(self) -> dict[str, Any]:
-        """Services of this stack by their label."""
+        """Swarm services of this stack, by label."""
         found = self.engine.services.list(filters={"label": f"llm-stack.stack={self.name}"})
         return {service.attrs["Spec"]["Labels"]["llm-stack.service"]: service for service in found}
 
     def running(self, service: str) -> list[dict[str, Any]]:
-        """The tasks of a service that run, as far as the manager knows."""
+        """The running tasks of a service, as reported by the manager."""
         tasks: list[dict[str, Any]] = self.services()[service].tasks({"desired-state": "running"})
         return [task for task in tasks if task["Status"]["State"] == "running"]
 
     def running_on(self, service: str) -> list[str]:
-        """The node of each task that runs, by name."""
+        """The node names of the running tasks."""
         names = {
             node.id: node.attrs["Description"]["Hostname"] for node in self.engine.nodes.list()
         }
@@ -164,7 +164,7 @@ class SwarmStack(StackUnderTest):
 
 @dataclass
 class Client:
-    """The client's service, and its log as this machine reads it."""
+    """The client's Swarm service and its log."""
 
     service: Any
     container: Any
@@ -173,7 +173,9 @@ class Client:
         engine = self.container.client
         self.service.remove()
         mine = {"id": self.container.id}
-        wait_for(lambda: not engine.containers.list(filters=mine), PATIENCE, "the client's end")
+        wait_for(
+            lambda: not engine.containers.list(filters=mine), TIMEOUT_SECONDS, "the client to stop"
+        )
 
     def answers(self) -> list[dict[str, Any]]:
         lines = self.container.logs(stderr=False).decode().splitlines()
@@ -181,18 +183,18 @@ class Client:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[list[dict[str, Any]]]:
-        """Answers to what was asked within the block, all of them, once it has ended."""
+        """Yield a list that receives all answers to requests sent within the block."""
         found: list[dict[str, Any]] = []
         began = time.time()
         yield found
         ended = time.time()
 
-        def streamed_on() -> bool:
-            # Where the next one has begun, the one that was open at the end has come to its own.
+        def streams_have_ended() -> bool:
+            # When the next stream has begun, the stream that was open at the end is complete.
             later = [a for a in self.answers() if a["kind"] == "began" and a["asked"] > ended]
-            return len(later) >= STREAMS
+            return len(later) >= swarm_clients.STREAMS
 
-        wait_for(streamed_on, PATIENCE, "the end of the streams")
+        wait_for(streams_have_ended, TIMEOUT_SECONDS, "the end of the streams")
         found += [
             a
             for a in self.answers()
@@ -201,9 +203,9 @@ class Client:
 
 
 def start_client(swarm: Swarm, network: str, image: str, stack: str) -> Client:
-    """Run it on the manager's node, which no test lets die."""
+    """Run the client on the manager's node, which no test kills."""
     manager = swarm.manager.client()
-    source = (Path(__file__).parents[2] / "doubles/swarm_clients.py").read_text(encoding="utf-8")
+    source = Path(swarm_clients.__file__).read_text(encoding="utf-8")
     service = manager.services.create(  # type: ignore[no-untyped-call]  # not in the stubs
         image,
         command=["python3"],
@@ -211,7 +213,7 @@ def start_client(swarm: Swarm, network: str, image: str, stack: str) -> Client:
         name=f"client-of-{stack}",
         networks=[network],
         constraints=["node.role==manager"],
-        # Python alone would not hear that it is to stop.
+        # As PID 1, Python would ignore SIGTERM.
         init=True,
         endpoint_spec=docker.types.EndpointSpec(mode="dnsrr"),
         healthcheck={"Test": ["NONE"]},
@@ -221,6 +223,6 @@ def start_client(swarm: Swarm, network: str, image: str, stack: str) -> Client:
         found = manager.containers.list(filters={"name": f"client-of-{stack}"})
         return found[0] if found else None
 
-    client = Client(service, wait_for(running, PATIENCE, "the client"))
-    wait_for(lambda: len(client.answers()) > 20, PATIENCE, "answers to the client")
+    client = Client(service, wait_for(running, TIMEOUT_SECONDS, "the client"))
+    wait_for(lambda: len(client.answers()) > 20, TIMEOUT_SECONDS, "answers to the client")
     return client

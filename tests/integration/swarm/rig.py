@@ -1,4 +1,4 @@
-"""A Swarm of several Docker engines on this one machine, each in namespaces of its own."""
+"""A Swarm of several Docker engines on one machine, each in its own namespaces."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import docker
 import requests
 
 START_SECONDS = 60
-# Of the networks that are set aside for such trials (RFC 2544): nobody's own, and none of Docker's.
+# A range reserved for tests (RFC 2544), which Docker does not use.
 NETWORK = "198.18.{}.{}"
-# What docs/swarm.md asks of each engine, as a Swarm service cannot.
+# Engine settings that docs/swarm.md requires.
 HARDENING = ("--no-new-privileges", "--default-ulimit", "nproc=4096:4096")
-# Sockets of the containers' shims lie in that folder, wherever the engine has its own.
+# The sockets of the containers' shims are in that folder, independent of the engine's folders.
 ISOLATED = """
 hostname "$0"
 mkdir -p /run/containerd
@@ -39,7 +39,7 @@ def run(*command: str | Path) -> None:
 
 
 def wait_for(look: Callable[[], Found | None], seconds: float, what: str) -> Found:
-    """Whatever `look` finds, as soon as it finds something."""
+    """Call `look` until it returns a result; return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():
@@ -52,8 +52,8 @@ def wait_for(look: Callable[[], Found | None], seconds: float, what: str) -> Fou
 class Node:
     """One engine: its network namespace, its processes, its folder.
 
-    Its processes have a process namespace too, whose end is the end of each of them, containers
-    included: nothing outlives the node. A mount namespace does the same for what it mounts.
+    Its processes are in a PID namespace, so that all of them, containers included, end with the
+    node. A mount namespace does the same for its mounts.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Node:
 
     @property
     def link(self) -> str:
-        """The bridge's end of the node's cable."""
+        """The bridge's end of the node's veth pair."""
         return f"v{self.name}"
 
     def client(self) -> docker.DockerClient:
@@ -89,7 +89,7 @@ class Node:
             *("sh", "-ec", ISOLATED, self.name, "docker-init", "-s", "--", "dockerd"),
             *("--host", self.socket, "--data-root", f"{self.folder}/data"),
             *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/docker.pid"),
-            # Nobody listens there, which says at once that a name is unknown.
+            # No server listens there, so that unknown names fail at once.
             *("--cgroup-parent", f"/{self.name}", "--dns", gateway, *HARDENING),
             log="dockerd.log",
         )
@@ -106,7 +106,7 @@ class Node:
                 )
             )
 
-    def wait_until_it_answers(self) -> None:
+    def wait_until_ready(self) -> None:
         def answers() -> bool:
             with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
                 client = self.client()
@@ -121,7 +121,7 @@ class Node:
         wait_for(answers, START_SECONDS, f"an answer of {self.name}")
 
     def die(self) -> None:
-        """As when its power fails: silence on the wire, and every process gone at once."""
+        """Simulate a power failure: cut the network, then kill every process."""
         run("ip", "link", "set", self.link, "down")
         self.kill()
 
@@ -140,9 +140,9 @@ class Node:
 
 
 def _remove_cgroup(group: Path) -> None:
-    """Its files cannot be deleted, only the folders, from the innermost outwards."""
+    """Remove a cgroup's folders, innermost first; its files cannot be deleted."""
     for folder, _, _ in os.walk(group, topdown=False):
-        # The kernel takes a moment to let go of the processes that it has ended.
+        # The kernel needs a moment to release ended processes.
         wait_for(functools.partial(_gone, folder), 10, f"the end of {folder}")
 
 
@@ -172,7 +172,7 @@ class Swarm:
 
 @contextlib.contextmanager
 def running_swarm(size: int) -> Iterator[Swarm]:
-    """A Swarm until the end of the block, whatever happens in it."""
+    """Run a Swarm until the end of the block."""
     mark = secrets.token_hex(2)
     third = secrets.randbelow(250)
     gateway, bridge = NETWORK.format(third, 1), f"sw{mark}"
@@ -192,7 +192,7 @@ def running_swarm(size: int) -> Iterator[Swarm]:
         for node in nodes:
             node.start(gateway)
         for node in nodes:
-            node.wait_until_it_answers()
+            node.wait_until_ready()
         _join(nodes)
         yield Swarm(nodes)
     finally:

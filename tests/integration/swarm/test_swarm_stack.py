@@ -1,4 +1,4 @@
-"""A stack's life on a Swarm of three nodes, under a client that asks every 50 ms throughout."""
+"""The life of a stack on a Swarm of three nodes, with a client that sends a request every 50 ms."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.integration.conftest import PROJECT_ROOT, rollback
 from tests.integration.swarm.conftest import (
     CONNECTOR,
     IMAGES,
-    PATIENCE,
     TEAM,
+    TIMEOUT_SECONDS,
     TOKEN,
     Client,
     Images,
@@ -29,10 +29,10 @@ from tests.integration.swarm.rig import Node, Swarm, wait_for
 
 REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
 SERVICES = {*REPLICATED, "monitor", "slow-inference"}
-# The bound that docs/swarm.md states: requests of a client that asks 20 times a second.
-LOST_WITH_A_NODE = 20
-FORGOTTEN_SECONDS = 10
-# One model that answers at once, and the same with a tenth of a processor, for long streams.
+# The limit that docs/swarm.md states, for a client with 20 requests per second.
+MAX_LOST_REQUESTS = 20
+RECOVERY_SECONDS = 10
+# The tiny model with a tenth of a CPU, for long streams.
 SLOW_MODEL = """
   slow:
     description: As tiny
@@ -91,13 +91,13 @@ def client(stack: SwarmStack, swarm: Swarm) -> Client:
 
 @pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """What was measured, for whoever reads the run with -s, and for its report."""
+    """Prints measurements (with -s) and adds them to the test report."""
 
-    def tell(text: str) -> None:
+    def record(text: str) -> None:
         record_property("figures", text)
         print(f"\n  {text}")
 
-    return tell
+    return record
 
 
 def failed_of(answers: list[dict[str, Any]], kind: str) -> int:
@@ -109,7 +109,7 @@ def failed(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def counted(answers: list[dict[str, Any]]) -> str:
-    """How many of each kind, and the slowest request."""
+    """The number of answers of each kind, and the slowest request."""
     kinds = {kind: [a for a in answers if a["kind"] == kind] for kind in ("request", "stream")}
     slowest = max((a["seconds"] for a in kinds["request"]), default=0)
     return (
@@ -120,7 +120,7 @@ def counted(answers: list[dict[str, Any]]) -> str:
 
 
 def containers(swarm: Swarm, stack: SwarmStack) -> Iterator[Any]:
-    """All containers of the stack, whichever node they run on."""
+    """All containers of the stack, on all nodes."""
     for node in swarm.nodes:
         yield from node.client().containers.list(filters={"label": f"llm-stack.stack={stack.name}"})
 
@@ -148,15 +148,15 @@ def test_every_container_is_hardened_and_found_by_its_labels(
         assert host["NanoCpus"] > 0, name
         assert host["Init"], name
         assert host["LogConfig"]["Config"] == {"max-size": "10m", "max-file": "3"}, name
-        assert [limit["Name"] for limit in host["Ulimits"]] == ["nproc"], "as docs/swarm.md asks"
+        assert [limit["Name"] for limit in host["Ulimits"]] == ["nproc"], (
+            "the ulimit of docs/swarm.md"
+        )
         status = container.exec_run(["cat", "/proc/self/status"]).output.decode()
-        assert re.search(r"NoNewPrivs:\s1\n", status), "as docs/swarm.md asks of the engines"
+        assert re.search(r"NoNewPrivs:\s1\n", status), "an engine setting of docs/swarm.md"
         assert re.search(r"CapBnd:\s0+\n", status), name
 
 
-def test_the_token_is_a_secret_of_the_swarm_and_nowhere_else(
-    stack: SwarmStack, swarm: Swarm
-) -> None:
+def test_the_token_is_only_in_a_swarm_secret(stack: SwarmStack, swarm: Swarm) -> None:
     shown = [service.attrs for service in stack.services().values()]
     shown += [container.attrs for container in containers(swarm, stack)]
     assert TOKEN not in str(shown)
@@ -164,7 +164,7 @@ def test_the_token_is_a_secret_of_the_swarm_and_nowhere_else(
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "output"),
     [
         ("docker service ls --filter label=llm-stack.stack=$STACK", "chat-interface"),
         (
@@ -180,17 +180,17 @@ def test_the_token_is_a_secret_of_the_swarm_and_nowhere_else(
         ("docker node ls", "Ready"),
     ],
 )
-def test_documented_commands_find_what_runs(
-    stack: SwarmStack, swarm: Swarm, command: str, said: str
+def test_documented_commands_show_the_running_service(
+    stack: SwarmStack, swarm: Swarm, command: str, output: str
 ) -> None:
-    """Those of docs/swarm.md, with another service's name."""
+    """Commands of docs/swarm.md, with another service's name."""
     shell = {**os.environ, "DOCKER_HOST": swarm.manager.socket, "STACK": stack.name}
     result = subprocess.run(["sh", "-c", command], env=shell, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    assert said in result.stdout + result.stderr
+    assert output in result.stdout + result.stderr
 
 
-def test_nothing_changes_without_a_change(stack: SwarmStack) -> None:
+def test_an_unchanged_stack_has_no_planned_changes(stack: SwarmStack) -> None:
     stack.pulumi("preview", "--expect-no-changes")
     stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     stack.pulumi("preview", "--expect-no-changes")
@@ -218,7 +218,7 @@ def test_an_update_of_the_chat_fails_no_request_and_cuts_no_stream(
     assert failed(answers) == []
 
 
-def test_one_command_brings_the_version_before_back(
+def test_one_command_restores_the_previous_version(
     stack: SwarmStack, client: Client, first: dict[str, str], figures: Callable[[str], None]
 ) -> None:
     [newer] = {image_of(task) for task in stack.running("chat-interface")}
@@ -233,11 +233,11 @@ def test_one_command_brings_the_version_before_back(
 
 
 def image_of(task: dict[str, Any]) -> str:
-    """The digest of what a task runs."""
+    """The image digest of a task."""
     return str(task["Spec"]["ContainerSpec"]["Image"]).partition("@")[2]
 
 
-def test_a_broken_version_is_taken_back_and_the_update_tells_why(
+def test_a_broken_version_is_rolled_back_and_the_update_reports_why(
     stack: SwarmStack,
     client: Client,
     images: Images,
@@ -258,10 +258,12 @@ def test_a_broken_version_is_taken_back_and_the_update_tells_why(
         took = time.monotonic() - began
     assert refused.returncode != 0
     assert re.search(r"chat-interface-\w+: its new version failed", refused.stdout), refused.stdout
-    assert "no such moon" in refused.stdout, "the task's own words"
+    assert "no such moon" in refused.stdout, "the task's error message"
     again = stack.up(check=False)
-    assert again.returncode != 0, "what failed once must not pass for good the next time"
-    assert {task["ID"] for task in stack.running("chat-interface")} == before, "the old one serves"
+    assert again.returncode != 0, "a failed update must fail again"
+    assert {task["ID"] for task in stack.running("chat-interface")} == before, (
+        "the old version keeps serving"
+    )
     figures(f"broken version refused in {took:.0f} s: {counted(answers)}")
     assert failed(answers) == []
     stack.change(images=good)
@@ -269,26 +271,28 @@ def test_a_broken_version_is_taken_back_and_the_update_tells_why(
     stack.pulumi("preview", "--expect-no-changes")
 
 
-def test_a_node_that_dies_costs_only_what_was_running_on_it(
+def test_a_node_failure_affects_only_the_requests_on_that_node(
     stack: SwarmStack, swarm: Swarm, client: Client, figures: Callable[[str], None]
 ) -> None:
     dying = victim(stack, swarm)
     with client.watched() as answers:
         died = time.time()
         dying.die()
-        recovered = wait_for(lambda: all_elsewhere(stack, dying), PATIENCE, "tasks elsewhere")
+        recovered = wait_for(
+            lambda: all_elsewhere(stack, dying), TIMEOUT_SECONDS, "tasks elsewhere"
+        )
     figures(
         f"a node dies: {counted(answers)}; "
         f"all replicas on the other nodes after {recovered - died:.0f} s"
     )
     lost = failed(answers)
-    # What it was answering, and what met a connection to it: less than a second's requests.
-    assert len(lost) <= LOST_WITH_A_NODE, lost
-    assert all(answer["asked"] < died + FORGOTTEN_SECONDS for answer in lost), lost
+    # Requests that it was answering and those on connections to it: less than one second's.
+    assert len(lost) <= MAX_LOST_REQUESTS, lost
+    assert all(answer["asked"] < died + RECOVERY_SECONDS for answer in lost), lost
 
 
 def victim(stack: SwarmStack, swarm: Swarm) -> Node:
-    """A worker that serves, but not the model of which there is one: that is down until it moved."""
+    """The busiest worker that does not run the single replica of slow-inference."""
     busy = stack.running_on("chat-interface") + stack.running_on("mini-inference")
     alone = stack.running_on("slow-inference")
     candidates = [node for node in swarm.workers if node.name not in alone]
@@ -296,18 +300,18 @@ def victim(stack: SwarmStack, swarm: Swarm) -> Node:
 
 
 def all_elsewhere(stack: SwarmStack, dead: Node) -> float | None:
-    """When it is seen that every replica runs, and none where nothing runs any more."""
+    """The time when every replica runs on another node; None before."""
     nodes = [stack.running_on(name) for name in REPLICATED]
     whole = all(len(found) == 2 and dead.name not in found for found in nodes)
     return time.time() if whole else None
 
 
-def test_destroy_leaves_nothing_but_volumes(stack: SwarmStack, client: Client) -> None:
+def test_destroy_leaves_only_volumes(stack: SwarmStack, client: Client) -> None:
     client.stop()
     destroyed = stack.pulumi("destroy", "--yes", "--skip-preview", check=False)
     if destroyed.returncode:
-        # A server that still answers a node that has died takes all of its grace, and the provider
-        # waits no longer than that: docs/troubleshooting.md has the way out.
+        # A server that still answers a dead node uses its whole stop timeout, and the provider waits
+        # no longer than that: see docs/troubleshooting.md.
         assert "deadline exceeded" in destroyed.stdout, destroyed.stdout
         stack.pulumi("refresh", "--yes", "--skip-preview")
         stack.pulumi("destroy", "--yes", "--skip-preview")
@@ -318,7 +322,9 @@ def test_destroy_leaves_nothing_but_volumes(stack: SwarmStack, client: Client) -
     assert engine.secrets.list(filters=label) == []
     assert engine.configs.list(filters=label) == []
     wait_for(
-        lambda: not engine.containers.list(all=True, filters=label), PATIENCE, "the last container"
+        lambda: not engine.containers.list(all=True, filters=label),
+        TIMEOUT_SECONDS,
+        "the last container",
     )
     assert {volume.name for volume in engine.volumes.list(filters=label)} <= {
         f"{stack.name}-mini-inference-models",

@@ -1,4 +1,4 @@
-"""A recording engine in place of Pulumi's own: what the program asks for, with parents and options."""
+"""Fixtures that run the program with the recording double of Pulumi's engine."""
 
 from __future__ import annotations
 
@@ -7,164 +7,27 @@ import gc
 import json
 import runpy
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pulumi
 import pytest
 from pulumi.runtime import get_root_resource
-from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
-from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
+
+from tests.doubles.recording_engine import (
+    Graph,
+    RecordingCallbacks,
+    RecordingMocks,
+    RecordingMonitor,
+    StackRunner,
+)
 
 PROJECT_ROOT = Path(__file__).parents[3]
-# What the provider answers: values to look for where no secret may stand.
-TUNNEL_TOKEN, CLIENT_SECRET = "made-tunnel-token", "made-client-secret"
-QUICK_LOG = [
-    "2026-11-23T14:22:09Z INF |  https://first-name.trycloudflare.com  |",
-    "2026-11-23T15:10:44Z INF Requesting new quick Tunnel on trycloudflare.com...",
-    "2026-11-23T15:10:45Z INF |  https://second-name.trycloudflare.com  |",
-]
-
-
-@dataclass
-class Registration:
-    """One resource as the program registered it."""
-
-    type: str
-    name: str
-    inputs: dict[str, Any]
-    parent: str = ""
-    """Type and name of the parent, as in its URN."""
-    secrets: set[str] = field(default_factory=set)
-    """Names of the inputs that are encrypted in the state."""
-    retained: bool = False
-    protected: bool = False
-    delete_before_replace: bool = False
-    ignored: tuple[str, ...] = ()
-    provider: str = ""
-    """URN and id of the provider, where the program names one."""
-    hooks: tuple[str, ...] = ()
-    """Names of what runs before it is created or updated."""
-    depends_on: set[str] = field(default_factory=set)
-    """Names of what is there before it, and goes after it."""
-    replaced_on: tuple[str, ...] = ()
-    timeouts: tuple[str, str, str] = ("", "", "")
-    """How long its creation, update and deletion may take; empty for the provider's own limit."""
-
-
-@dataclass
-class Graph:
-    """All that a program registered."""
-
-    resources: list[Registration] = field(default_factory=list)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    """What the stack exports, secrets opened."""
-    secret_outputs: set[str] = field(default_factory=set)
-
-    def of(self, kind: str) -> dict[str, Registration]:
-        """Resources by name whose type ends in `kind`."""
-        return {r.name: r for r in self.resources if r.type.split(":")[-1] == kind}
-
-    def stands_only_in_files(self, text: str, files: str) -> bool:
-        """Whether a secret stands, encrypted, in what makes these files, and nowhere else."""
-        carrier = self.of("Container")[f"{files}-carrier"]
-        contents = self.of("Stash")[f"{files}-contents"]
-        encrypted = "uploads" in carrier.secrets and "input" in contents.secrets
-        return encrypted and [r for r in self.resources if text in str(r)] == [
-            r for r in self.resources if r in (carrier, contents)
-        ]
-
-    @property
-    def running(self) -> dict[str, Registration]:
-        """Containers that run, as opposed to those that only carry files into a volume."""
-        return {n: r for n, r in self.of("Container").items() if r.inputs.get("start") is not False}
-
-
-def _unwrapped(value: Any) -> Any:
-    """Inputs without the envelopes of secrets, so that tests can read contents."""
-    if isinstance(value, dict):
-        if _special_sig_key in value:
-            return _unwrapped(value["value"])
-        return {key: _unwrapped(item) for key, item in value.items()}
-    return [_unwrapped(item) for item in value] if isinstance(value, list) else value
-
-
-class RecordingMocks(Mocks):
-    """Answers as the Docker provider would: an id, and the image id that containers use."""
-
-    def __init__(self) -> None:
-        self.inputs: dict[tuple[str, str], dict[str, Any]] = {}
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        self.inputs[args.typ, args.name] = _unwrapped(args.inputs)
-        outputs = {"name": args.name, **args.inputs}
-        if args.typ == "docker:index/remoteImage:RemoteImage":
-            outputs["imageId"] = f"sha256:{args.name}"
-        if args.typ == "docker:index/registryImage:RegistryImage":
-            outputs["sha256Digest"] = f"sha256:{args.name}"
-        if args.typ.endswith(":ZeroTrustAccessServiceToken"):
-            outputs |= {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
-        return f"{args.name}-id", outputs
-
-    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        if args.token.endswith(":getZeroTrustTunnelCloudflaredToken"):
-            return {**args.args, "token": TUNNEL_TOKEN}, []
-        if args.token.endswith(":getLogs"):
-            return {**args.args, "logsListStrings": QUICK_LOG}, []
-        return {}, []
-
-
-class RecordingMonitor(MockMonitor):
-    """Keeps what mocks alone do not tell: parents, options, and which inputs are secret."""
-
-    def __init__(self, mocks: RecordingMocks) -> None:
-        super().__init__(mocks)
-        self.recording = mocks
-        self.graph = Graph()
-
-    def RegisterResource(self, request: Any) -> Any:
-        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]  # of the SDK
-        if request.type != "pulumi:pulumi:Stack":
-            self.graph.resources.append(
-                Registration(
-                    type=request.type,
-                    name=request.name,
-                    inputs=self.recording.inputs[request.type, request.name],
-                    parent=request.parent.split("$")[-1].removeprefix("urn:pulumi:"),
-                    secrets={k for k, v in request.object.items() if _holds_a_secret(v)},
-                    retained=request.retainOnDelete,
-                    protected=request.protect,
-                    delete_before_replace=request.deleteBeforeReplace,
-                    ignored=tuple(request.ignoreChanges),
-                    provider=request.provider,
-                    hooks=(*request.hooks.before_create, *request.hooks.before_update),
-                    depends_on={urn.split("::")[-1] for urn in request.dependencies},
-                    replaced_on=tuple(request.replaceOnChanges),
-                    timeouts=(
-                        request.customTimeouts.create,
-                        request.customTimeouts.update,
-                        request.customTimeouts.delete,
-                    ),
-                )
-            )
-        return response
-
-
-class RecordingCallbacks:
-    """Stands where the engine would call back into the program, which mocks never do."""
-
-    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None: ...
 
 
 async def _callbacks() -> RecordingCallbacks:
     return RecordingCallbacks()
-
-
-def _holds_a_secret(value: object) -> bool:
-    """Secrets travel to the engine as objects with a signature of their own."""
-    return _special_secret_sig in str(value)
 
 
 async def _settled(exports: dict[str, Any], graph: Graph) -> None:
@@ -176,17 +39,14 @@ async def _settled(exports: dict[str, Any], graph: Graph) -> None:
 
 
 def _full_key(key: str) -> str:
-    """A setting of this project, unless it names another one, as a provider's does."""
+    """The full key: of this project, unless it has the prefix of another one."""
     return key if ":" in key else f"llm-stack:{key}"
-
-
-StackRunner = Callable[..., Graph]
 
 
 @pytest.fixture(autouse=True)
 def event_loop_of_the_program() -> Iterator[None]:
-    """Pulumi runs on the current loop, and asynchronous tests leave none behind."""
-    # A runner ends what still runs when it closes: outputs that nobody waited for.
+    """Set an event loop: Pulumi uses the current one, and asynchronous tests remove theirs."""
+    # A runner cancels pending tasks when it closes, such as outputs that were not awaited.
     with asyncio.Runner() as runner:
         asyncio.set_event_loop(runner.get_loop())
         yield
@@ -195,7 +55,7 @@ def event_loop_of_the_program() -> Iterator[None]:
 
 @pytest.fixture
 def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StackRunner]:
-    """Run the real `__main__.py` of this project against the recording engine."""
+    """Run the real `__main__.py` of this project with the recording engine."""
 
     def run(
         config: dict[str, Any], secrets: dict[str, str] | None = None, stack: str = "test"
@@ -210,11 +70,11 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         monkeypatch.setattr("pulumi.runtime.resource._get_callbacks", _callbacks)
         pulumi.runtime.set_mocks(mocks, project="llm-stack", stack=stack, monitor=monitor)
         if root := get_root_resource():
-            # Mocks keep one root for all tests; what one program registered on it is not the next one's.
+            # Mocks keep one root resource: remove the previous program's transformations.
             root._transformations = []
         monkeypatch.chdir(PROJECT_ROOT)
         exports: dict[str, Any] = {}
-        # Without an engine there is no stack to export from.
+        # Without an engine, the stack has no outputs to export.
         monkeypatch.setattr(pulumi, "export", exports.__setitem__)
 
         def program() -> pulumi.Output[None]:
@@ -224,12 +84,12 @@ def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sta
         pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]  # of the SDK
         return monitor.graph
 
-    # The exit code would say less than the text.
+    # The message is more useful than the exit code.
     def stop(message: str) -> NoReturn:
         raise pulumi.RunError(message)
 
     monkeypatch.setattr("components.plan.loading.stop", stop)
-    # No unit test asks an engine.
+    # Unit tests do not use a Docker engine.
     monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: None)
     interrupt = signal.getsignal(signal.SIGINT)
     yield run

@@ -1,4 +1,4 @@
-"""Stacks of every kind, and what their resources are compared by: names, parents and inputs."""
+"""Stacks of every kind, and the names, parents and inputs by which their resources are compared."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ CASES = {
     ),
 }
 
-# What follows the sources of an image.
+# Inputs that depend on the sources of an image.
 BUILDS = "docker:index/remoteImage:RemoteImage"
 
 
 def description(resources: list[Any]) -> dict[str, Any]:
-    """By type and name: the parent and the inputs of each registration, as JSON has them.
+    """The parent and inputs of each registration as JSON, by type and name.
 
     Without what follows an image's sources, and without random tokens.
     """
@@ -77,7 +77,7 @@ def description(resources: list[Any]) -> dict[str, Any]:
     }
     text = json.dumps(known, default=str)
     text = re.sub(r":[0-9a-f]{12}\b", ":<tag>", text)
-    # Mocks keep the root of the first program of a test run.
+    # Mocks keep the root resource of the first program of a test run.
     text = re.sub(r"pulumi:Stack::[a-z-]+", "pulumi:Stack", text)
     described: dict[str, Any] = json.loads(re.sub(r"\b[0-9a-f]{64}\b", "<random>", text))
     return described

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policy.rules import RULES, Resource, Rule
-from tests.unit.components.conftest import Registration, StackRunner
+from tests.doubles.recording_engine import Registration, StackRunner
 
 PROD = {"services": "all", "monitor": {"socketGroup": 999}}
 # A production stack with every feature: managed and existing tunnels, Access, secrets, a registry.

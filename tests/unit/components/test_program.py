@@ -1,4 +1,4 @@
-"""The resources that `__main__.py` asks for: their graph, their names, their hardening."""
+"""The resources that `__main__.py` declares: graph, names, hardening."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pulumi
 import pytest
 
 from components.engine.info import EngineInfo
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 DEV = {
     "services": ["chat-interface", "phi-inference"],
     "hostPorts": {"chat-interface": 8080, "monitor": 8090},
-    # Read from the socket otherwise, and these tests need no engine.
+    # Set explicitly: otherwise it is read from the socket, and these tests need no engine.
     "monitor": {"socketGroup": 999},
 }
 ALL = {**DEV, "services": "all"}
@@ -61,7 +61,7 @@ def test_every_container_is_hardened(run_program: StackRunner) -> None:
         assert "privileged" not in inputs, name
 
 
-def test_every_container_must_pass_a_gate(dev: Graph) -> None:
+def test_every_container_has_a_gate(dev: Graph) -> None:
     gates = {n: r for n, r in dev.of("Stash").items() if n.endswith("-gate")}
     assert set(gates) == {f"{name}-gate" for name in dev.running}
     for name, gate in gates.items():
@@ -71,10 +71,10 @@ def test_every_container_must_pass_a_gate(dev: Graph) -> None:
         )
 
 
-def test_a_gate_speaks_in_the_name_of_its_service(
+def test_a_gate_logs_under_its_service(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own name is not known before it has opened: nothing would be told until then."""
+    """A gate's URN exists only after it opened: its own messages would be delayed until then."""
     hooks: dict[str, pulumi.ResourceHook] = {}
     reporters: list[pulumi.Resource | None] = []
 
@@ -98,7 +98,7 @@ def test_a_gate_speaks_in_the_name_of_its_service(
     assert [type(reporter).__name__ for reporter in reporters] == ["ServiceStack"]
 
 
-def test_carriers_never_run_and_never_reach_a_network(dev: Graph) -> None:
+def test_file_carriers_are_not_started_and_have_no_network(dev: Graph) -> None:
     carriers = dev.of("Container").keys() - dev.running.keys()
     assert carriers == {
         "chat-interface-config-carrier",
@@ -125,7 +125,7 @@ def test_every_resource_belongs_to_its_component(dev: Graph) -> None:
     assert loose == []
 
 
-def test_services_are_found_on_the_network_by_their_name(dev: Graph) -> None:
+def test_services_have_their_name_on_the_network(dev: Graph) -> None:
     assert "name" not in dev.of("Network")["llm-network"].inputs, (
         "an orphan of that name would block it"
     )
@@ -133,20 +133,20 @@ def test_services_are_found_on_the_network_by_their_name(dev: Graph) -> None:
         assert all(n["aliases"] == [name] for n in container.inputs["networksAdvanced"]), name
 
 
-def test_ports_open_on_the_loopback_only_and_only_where_named(dev: Graph) -> None:
+def test_only_configured_ports_are_published_on_the_loopback(dev: Graph) -> None:
     ports = {name: container.inputs.get("ports") for name, container in dev.running.items()}
     assert ports["phi-inference"] is None
     assert ports["chat-interface"] == [{"internal": 8080, "external": 8080, "ip": "127.0.0.1"}]
 
 
-def test_a_container_starts_beside_its_predecessor_unless_a_host_port_forbids_it(
+def test_a_new_container_starts_first_unless_it_has_a_host_port(
     dev: Graph,
 ) -> None:
     assert dev.running["phi-inference"].delete_before_replace is False
     assert dev.running["chat-interface"].delete_before_replace is True
 
 
-def test_a_service_can_be_told_to_go_before_its_new_version_starts(
+def test_a_service_can_be_stopped_before_its_new_version_starts(
     run_program: StackRunner,
 ) -> None:
     graph = run_program({**ALL, "hostPorts": {}, "updates": {"phi-inference": "recreate"}})
@@ -154,7 +154,7 @@ def test_a_service_can_be_told_to_go_before_its_new_version_starts(
     assert [name for name, gone in first.items() if gone] == ["phi-inference"]
 
 
-def test_what_a_program_may_take_to_drain_ends_before_the_engine_kills_it(dev: Graph) -> None:
+def test_the_drain_timeout_is_shorter_than_the_stop_timeout(dev: Graph) -> None:
     phi = dev.running["phi-inference"].inputs
     environment = dict(pair.split("=", 1) for pair in phi["envs"])
     assert float(environment["DRAIN_SECONDS"]) <= phi["stopTimeout"] - 10
@@ -165,14 +165,14 @@ def test_what_a_program_may_take_to_drain_ends_before_the_engine_kills_it(dev: G
     assert ports == {environment["STATUS_PORT"]}
 
 
-def test_the_model_volume_outlives_the_stack_and_its_labels(dev: Graph) -> None:
+def test_the_model_volume_is_retained_and_ignores_label_changes(dev: Graph) -> None:
     volume = dev.of("Volume")["phi-inference-models"]
     assert volume.retained
     assert "labels" in volume.ignored, "the provider replaces a volume, models and all, for a label"
     assert volume.inputs["name"] == "dev-phi-inference-models"
 
 
-def test_the_gateway_is_told_of_every_enabled_model(run_program: StackRunner) -> None:
+def test_the_gateway_receives_every_enabled_model(run_program: StackRunner) -> None:
     graph = run_program(ALL)
     (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
     gateway = json.loads(upload["content"])
@@ -185,7 +185,7 @@ def test_the_gateway_is_told_of_every_enabled_model(run_program: StackRunner) ->
     assert all(m["placeholder"] is None for m in gateway["models"])
 
 
-def test_a_placeholder_model_is_loaded_and_told_openly(run_program: StackRunner) -> None:
+def test_a_placeholder_model_is_loaded_and_shown(run_program: StackRunner) -> None:
     graph = run_program({**DEV, "placeholderModel": "smollm2-135m"})
     environment = graph.running["phi-inference"].inputs["envs"]
     assert "MODEL_PATH=/opt/models/smollm2-135m.gguf" in environment
@@ -197,25 +197,25 @@ def test_a_placeholder_model_is_loaded_and_told_openly(run_program: StackRunner)
     assert model["placeholder"]["model"] == "smollm2-135m"
 
 
-def test_a_model_comes_with_its_revision_and_digest(dev: Graph) -> None:
+def test_a_model_has_its_revision_and_digest(dev: Graph) -> None:
     environment = dict(e.split("=", 1) for e in dev.running["phi-inference"].inputs["envs"])
     assert environment["MODEL_REPOSITORY"] == "microsoft/Phi-3-mini-4k-instruct-gguf"
     assert len(environment["MODEL_REVISION"]) == 40
     assert len(environment["MODEL_SHA256"]) == 64
 
 
-def test_the_monitor_does_not_blame_the_chat_for_its_models(dev: Graph) -> None:
+def test_the_monitor_has_the_dependency_of_the_chat_on_its_models(dev: Graph) -> None:
     (upload,) = dev.of("Container")["monitor-config-carrier"].inputs["uploads"]
     services = {s["name"]: s for s in json.loads(upload["content"])["services"]}
     assert services["chat-interface"]["depends_on"] == ["phi-inference"]
     assert services["phi-inference"]["depends_on"] == []
 
 
-def test_a_secret_travels_as_a_file_and_stays_encrypted(run_program: StackRunner) -> None:
+def test_a_secret_is_passed_as_a_file_and_encrypted(run_program: StackRunner) -> None:
     graph = run_program(DEV, secrets={"hfToken": "not-a-token"})
     carrier = graph.of("Container")["phi-inference-secrets-carrier"]
     assert carrier.inputs["uploads"][0]["file"] == "/run/secrets/hf_token"
-    assert graph.stands_only_in_files("not-a-token", "phi-inference-secrets")
+    assert graph.is_only_in_files("not-a-token", "phi-inference-secrets")
 
 
 def test_without_a_secret_no_secrets_volume_exists(dev: Graph) -> None:
@@ -225,7 +225,7 @@ def test_without_a_secret_no_secrets_volume_exists(dev: Graph) -> None:
     )
 
 
-def test_only_the_restarter_holds_the_socket_and_only_the_monitor_reaches_it(dev: Graph) -> None:
+def test_only_the_restarter_mounts_the_socket_and_only_the_monitor_can_reach_it(dev: Graph) -> None:
     holders = {n for n, c in dev.running.items() if "docker.sock" in str(c.inputs.get("volumes"))}
     assert holders == {"restarter"}
     assert dev.running["restarter"].inputs["groupAdds"] == ["999"]
@@ -248,7 +248,7 @@ def test_only_the_restarter_holds_the_socket_and_only_the_monitor_reaches_it(dev
     ],
     ids=["SELinux", "userns-remap"],
 )
-def test_the_restarter_alone_is_let_through_to_the_socket(
+def test_only_the_restarter_has_the_options_for_the_socket(
     run_program: StackRunner,
     monkeypatch: pytest.MonkeyPatch,
     dev: Graph,
@@ -263,7 +263,7 @@ def test_the_restarter_alone_is_let_through_to_the_socket(
     assert {name: one.inputs for name, one in graph.of("Container").items()} == before
 
 
-def test_the_token_of_the_restarter_is_the_monitors_too_and_encrypted(dev: Graph) -> None:
+def test_restarter_and_monitor_share_an_encrypted_token(dev: Graph) -> None:
     carriers = [dev.of("Container")[f"{name}-secrets-carrier"] for name in ("monitor", "restarter")]
     assert all("uploads" in carrier.secrets for carrier in carriers)
     assert carriers[0].inputs["uploads"] == carriers[1].inputs["uploads"]
@@ -272,13 +272,13 @@ def test_the_token_of_the_restarter_is_the_monitors_too_and_encrypted(dev: Graph
     assert kept.ignored == ("input",), "each run draws another token; the first must stay"
 
 
-def test_without_restarts_nothing_holds_the_socket(run_program: StackRunner) -> None:
+def test_without_restarts_no_container_mounts_the_socket(run_program: StackRunner) -> None:
     graph = run_program({**DEV, "monitor": {"restarts": False}})
     assert "restarter" not in graph.running
     assert not any("docker.sock" in str(resource.inputs) for resource in graph.resources)
 
 
-def test_only_a_stack_that_runs_the_demo_model_builds_the_image_that_holds_it(
+def test_only_a_stack_with_the_placeholder_model_builds_its_image(
     run_program: StackRunner,
 ) -> None:
     plain = run_program(DEV).of("RemoteImage")
@@ -290,7 +290,7 @@ def test_only_a_stack_that_runs_the_demo_model_builds_the_image_that_holds_it(
     assert image["build"]["buildLogFile"] == "logs/inference-smollm2-135m.log"
 
 
-def test_llama_server_is_taken_from_its_own_image_unless_the_stack_says_to_compile_it(
+def test_llama_server_is_copied_from_its_image_unless_the_stack_compiles_it(
     run_program: StackRunner,
 ) -> None:
     def build_args(**settings: Any) -> dict[str, str]:
@@ -312,13 +312,13 @@ def test_llama_server_is_taken_from_its_own_image_unless_the_stack_says_to_compi
 
 
 @pytest.mark.parametrize(("settings", "limit"), [({}, "24h"), ({"operationTimeout": "90m"}, "90m")])
-def test_no_operation_is_ended_by_the_providers_own_limit_of_20_minutes(
+def test_no_operation_has_the_providers_default_timeout_of_20_minutes(
     run_program: StackRunner, settings: dict[str, str], limit: str
 ) -> None:
     graph = run_program({**DEV, **settings})
     for kind in ("RemoteImage", "Container"):
         assert {one.timeouts for one in graph.of(kind).values()} == {(limit, limit, limit)}
-    # The provider warns of a limit where nothing takes long.
+    # The provider warns about timeouts that a resource type does not support.
     for kind in ("Network", "Volume"):
         assert {one.timeouts for one in graph.of(kind).values()} == {("", "", "")}
 

@@ -1,4 +1,4 @@
-"""What a user reads when a setting is wrong; every refusal comes before any resource exists."""
+"""Errors for wrong settings, all of them before any resource exists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from components.kinds.catalogue import Catalogue, load_catalogue
 from components.plan.loading import load_plan
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
-from tests.unit.components.conftest import PROJECT_ROOT, StackRunner
+from tests.doubles.recording_engine import StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 
 Planner = Callable[..., Plan]
 
@@ -26,7 +27,7 @@ GOOD_CATALOG = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Planner:
-    """Make a plan from stack settings, and from the catalogue with one text replaced."""
+    """Make a plan from stack settings and the catalogue with one text replaced."""
 
     def make(
         *,
@@ -49,7 +50,7 @@ def plan(tmp_path: Path) -> Planner:
     return make
 
 
-# Each row: what is wrong, and the whole text that the user reads.
+# Each row: the wrong settings, and the whole message.
 SETTINGS = [
     (
         {"services": ["chat-interface", "fi-inference"]},
@@ -219,7 +220,7 @@ CATALOGUE = [
 
 
 @pytest.mark.parametrize(("config", "message"), SETTINGS)
-def test_a_wrong_stack_setting_is_told_with_file_key_value_and_what_is_allowed(
+def test_a_wrong_stack_setting_is_reported_with_file_key_and_allowed_values(
     plan: Planner, config: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -228,24 +229,24 @@ def test_a_wrong_stack_setting_is_told_with_file_key_value_and_what_is_allowed(
 
 
 @pytest.mark.parametrize(("replace", "message"), CATALOGUE)
-def test_a_wrong_catalogue_is_told_with_its_line(
+def test_a_wrong_catalogue_is_reported_with_its_line(
     plan: Planner, replace: tuple[str, str], message: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
         plan(replace=replace)
     broken = GOOD_CATALOG.replace(*replace, 1)
-    told = str(refusal.value).splitlines()[0]
+    message_line = str(refusal.value).splitlines()[0]
     wanted, _, _ = message.partition("{line}")
-    assert told.startswith(wanted)
+    assert message_line.startswith(wanted)
     if "{line}" in message:
-        line = int(told.split(":")[1])
+        line = int(message_line.split(":")[1])
         pointed_at = broken.splitlines()[line - 1]
-        assert told.split(":", 2)[2] == message.split("{line}:", 1)[1]
+        assert message_line.split(":", 2)[2] == message.split("{line}:", 1)[1]
         key = replace[1].strip().partition(":")[0] or "phi-3-mini"
         assert pointed_at.strip().partition(":")[0] in {key, "chat-interface"}
 
 
-# Texts that used to mislead, each with what it must say.
+# Errors that used to be misleading, each with the right message.
 ONCE_MISLEADING: list[tuple[dict[str, Any], str]] = [
     (
         {"services": ["chat-interface", "Phi"]},
@@ -268,7 +269,7 @@ ONCE_MISLEADING: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("config", "message"), ONCE_MISLEADING)
-def test_a_problem_is_about_the_users_own_key_and_value(
+def test_a_problem_names_the_users_key_and_value(
     plan: Planner, config: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -322,7 +323,7 @@ def test_a_wrong_value_of_a_container_is_reported_under_its_whole_key(
 def test_five_problems_in_three_files_are_five_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The third file is one that a setting names."""
+    """The third file is one that a setting refers to."""
     stack = tmp_path / "Pulumi.dev.yaml"
     stack.write_text(
         "config:\n"
@@ -366,13 +367,13 @@ def test_a_wrong_value_is_not_reported_as_missing_too(plan: Planner) -> None:
     ) == 1
 
 
-def test_every_problem_is_told_at_once(plan: Planner) -> None:
+def test_all_problems_are_reported_at_once(plan: Planner) -> None:
     with pytest.raises(SettingsError) as refusal:
         plan(services=["one-inference", "two-inference"], hostPorts={"three": 1, "four": 1})
     assert len(refusal.value.problems) == 5
 
 
-def test_an_encrypted_setting_that_is_no_secret_is_refused(plan: Planner) -> None:
+def test_an_encrypted_setting_that_is_not_a_secret_is_refused(plan: Planner) -> None:
     with pytest.raises(SettingsError, match=r"llm-stack:hfTokn: is encrypted, .*'hfToken'"):
         plan(secrets={"hfTokn": "not-a-token"})
 
@@ -389,7 +390,7 @@ def test_a_missing_catalogue_is_reported(tmp_path: Path) -> None:
     assert str(problem) == "services.yaml: cannot be read: No such file or directory"
 
 
-def test_the_shipped_catalogue_is_good() -> None:
+def test_the_shipped_catalogue_is_valid() -> None:
     catalog = load_catalogue(PROJECT_ROOT / "services.yaml")
     assert isinstance(catalog, Catalogue)
     assert {"chat-interface", "phi-inference", "qwen-inference", "llama-inference"} <= set(
@@ -397,19 +398,19 @@ def test_the_shipped_catalogue_is_good() -> None:
     )
 
 
-def test_a_port_given_as_text_by_the_command_line_is_understood(plan: Planner) -> None:
+def test_a_port_set_as_text_on_the_command_line_is_accepted(plan: Planner) -> None:
     assert plan(hostPorts={"chat-interface": "8080"}).host_port("chat-interface") == 8080
 
 
 @pytest.mark.parametrize("stack", ["Berlin", "my_stack", "prod.eu", "a-", 64 * "a"])
-def test_a_stack_whose_name_no_image_can_have_is_refused(
+def test_a_stack_name_that_is_invalid_in_image_names_is_refused(
     run_program: StackRunner, stack: str
 ) -> None:
     with pytest.raises(pulumi.RunError, match="images are named after it"):
         run_program({"services": ["chat-interface"]}, stack=stack)
 
 
-def test_the_restarter_is_given_the_socket_of_the_engine_that_the_shell_names(
+def test_the_restarter_mounts_the_socket_of_docker_host(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")

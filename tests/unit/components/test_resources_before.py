@@ -1,4 +1,4 @@
-"""A stack made before modules moved into folders keeps its resources: same URNs, same inputs.
+"""Resources of existing stacks keep their URNs and inputs after the move of the modules.
 
 resources_before.json was written by the program of commit 64cab20. A change that is meant changes
 the file with it; a change that is not would replace containers, volumes or tunnels of its users.
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 from tests.unit.components.stacks_before import CASES, description
 
 BEFORE = json.loads(Path(__file__).with_name("resources_before.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_resources_are_those_of_before(run_program: StackRunner, name: str) -> None:
+def test_the_resources_are_unchanged(run_program: StackRunner, name: str) -> None:
     case = CASES[name]
     graph = run_program(case.config, case.secrets, stack=name)
     now = description(graph.resources)

@@ -1,4 +1,4 @@
-"""The stand-in for cloudflared answers a command line as version 2026.8.2 was seen to."""
+"""The double of cloudflared parses its command line like version 2026.8.2."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pytest
 from components.tunnel.tunnel import CONNECTED, METRICS_FLAGS
 from tests.doubles.cloudflare_provider import _camel, _same, _snake
 
-STAND_IN = Path(__file__).parents[2] / "doubles/cloudflared/cloudflared.py"
+DOUBLE = Path(__file__).parents[2] / "doubles/cloudflared/cloudflared.py"
 RUN = [*METRICS_FLAGS, "run"]
 
 
 def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(STAND_IN), *args],
+        [sys.executable, str(DOUBLE), *args],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -38,14 +38,14 @@ def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ["tunnel", "--no-such-flag"],
     ],
 )
-def test_a_misplaced_flag_prints_the_help_and_ends_well(misplaced: list[str]) -> None:
+def test_a_misplaced_flag_prints_the_help_and_exits_with_0(misplaced: list[str]) -> None:
     answer = run(*misplaced)
     assert answer.returncode == 0
     assert "flag provided but not defined" in answer.stdout
 
 
-def test_the_health_check_of_the_product_is_no_misplaced_flag() -> None:
-    """Nothing listens here: the right form fails, where a wrong one would pass."""
+def test_the_health_check_of_the_project_has_no_misplaced_flag() -> None:
+    """Nothing listens on the port: the right form fails, a wrong one would pass."""
     assert isinstance(CONNECTED.tests, list)
     command = [str(part) for part in CONNECTED.tests]
     assert command[:2] == ["CMD", "cloudflared"]
@@ -62,7 +62,7 @@ def test_the_health_check_of_the_product_is_no_misplaced_flag() -> None:
         ).decode(),
     ],
 )
-def test_a_bad_token_ends_with_255(tmp_path: Path, content: str) -> None:
+def test_an_invalid_token_exits_with_255(tmp_path: Path, content: str) -> None:
     file = tmp_path / "token"
     file.write_text(content, encoding="utf-8")
     answer = run(*RUN, TUNNEL_TOKEN_FILE=str(file))
@@ -71,21 +71,21 @@ def test_a_bad_token_ends_with_255(tmp_path: Path, content: str) -> None:
     assert content not in answer.stderr + answer.stdout
 
 
-def test_a_missing_token_ends_with_255(tmp_path: Path) -> None:
+def test_a_missing_token_exits_with_255(tmp_path: Path) -> None:
     assert run(*RUN).returncode == 255
     missing = run(*RUN, TUNNEL_TOKEN_FILE=str(tmp_path / "none"))
     assert missing.returncode == 255
     assert "Failed to read token file" in missing.stderr
 
 
-def test_a_token_in_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+def test_a_token_in_the_environment_overrides_the_file(tmp_path: Path) -> None:
     parts = {"a": "x", "t": str(uuid.uuid4()), "s": base64.b64encode(b"s").decode()}
     file = tmp_path / "token"
     file.write_text(base64.b64encode(json.dumps(parts).encode()).decode(), encoding="utf-8")
     assert run(*RUN, TUNNEL_TOKEN="garbage", TUNNEL_TOKEN_FILE=str(file)).returncode == 255
 
 
-def test_names_travel_both_ways_between_pulumi_and_the_api() -> None:
+def test_names_are_converted_between_pulumi_and_the_api() -> None:
     for ours, theirs in {
         "configSrc": "config_src",
         "includes": "include",
@@ -96,7 +96,7 @@ def test_names_travel_both_ways_between_pulumi_and_the_api() -> None:
         assert _camel(theirs) == ours
 
 
-def test_an_absent_value_and_null_are_one() -> None:
+def test_a_missing_value_equals_null() -> None:
     assert _same({"a": 1, "b": None}, {"a": 1})
     assert not _same({"a": 1}, {"a": 2})
     assert not _same([{"a": 1}], [])

@@ -1,4 +1,4 @@
-"""Model hub, proxy and a company's authority: what is refused, and what reaches whom."""
+"""Model hub, proxy and private certificate authorities: validation, and who receives them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from components.config.network_access import (
 )
 from components.images.image import NOT_COMPARED
 from tests.doubles.certificates import Company, company
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 from tests.unit.components.runtime.swarm.test_stack import TUNNEL_TOKEN
 
 STACK = {
@@ -56,20 +56,20 @@ def refusal(run_program: StackRunner, **config: Any) -> str:
 
 
 class TestModelHub:
-    def test_it_is_what_inference_containers_ask(self, run_program: StackRunner) -> None:
+    def test_inference_containers_use_the_hub(self, run_program: StackRunner) -> None:
         graph = run_program({**STACK, "modelHub": "https://hub.example.com/mirror/"})
         variables = environment(graph, "phi-inference")
         assert variables["HF_ENDPOINT"] == "https://hub.example.com/mirror"
         assert load_settings(variables).hf_endpoint == variables["HF_ENDPOINT"]
 
-    def test_a_model_that_is_in_the_image_asks_none(self, run_program: StackRunner) -> None:
+    def test_a_bundled_model_uses_no_hub(self, run_program: StackRunner) -> None:
         graph = run_program(
             {**STACK, "modelHub": "https://h.test", "placeholderModel": "smollm2-135m"}
         )
         assert "HF_ENDPOINT" not in environment(graph, "phi-inference")
 
     @pytest.mark.parametrize(
-        ("value", "said"),
+        ("value", "expected"),
         [
             (
                 "hub.example.com",
@@ -80,18 +80,18 @@ class TestModelHub:
             ("https://me:pass-word@hub.example.com", "holds a user name or password"),
         ],
     )
-    def test_an_address_that_no_container_can_use_is_refused(
-        self, run_program: StackRunner, value: str, said: str
+    def test_a_url_that_containers_cannot_use_is_refused(
+        self, run_program: StackRunner, value: str, expected: str
     ) -> None:
         message = refusal(run_program, modelHub=value)
         assert message.startswith("Pulumi.dev.yaml: llm-stack:modelHub: ")
-        assert said in message
+        assert expected in message
         assert "pass-word" not in message
 
 
 class TestProxySettings:
     @pytest.mark.parametrize(
-        ("proxy", "said"),
+        ("proxy", "expected"),
         [
             (
                 {"https": "http://me:pass-word@proxy:3128"},
@@ -129,17 +129,17 @@ class TestProxySettings:
             ("http://me:pass-word@proxy:3128", "llm-stack:proxy: "),
         ],
     )
-    def test_what_containers_cannot_use_is_refused(
-        self, run_program: StackRunner, proxy: object, said: str
+    def test_a_proxy_that_containers_cannot_use_is_refused(
+        self, run_program: StackRunner, proxy: object, expected: str
     ) -> None:
         message = refusal(run_program, proxy=proxy)
-        assert message.startswith(f"Pulumi.dev.yaml: {said}")
+        assert message.startswith(f"Pulumi.dev.yaml: {expected}")
         assert "pass-word" not in message
 
 
 class TestProxyInContainers:
     @pytest.mark.parametrize("container", ["chat-interface", "phi-inference", "monitor"])
-    def test_what_asks_outside_gets_it_in_both_cases_of_letters(
+    def test_containers_with_outside_requests_have_the_variables_in_both_cases(
         self, run_program: StackRunner, container: str
     ) -> None:
         graph = run_program({**STACK, "proxy": {**PROXY, "noProxy": [".example.com"]}})
@@ -150,7 +150,9 @@ class TestProxyInContainers:
         assert variables["no_proxy"] == variables["NO_PROXY"]
         assert {".example.com", "localhost", "127.0.0.1"} <= {*variables["NO_PROXY"].split(",")}
 
-    def test_no_service_of_the_stack_is_reached_through_it(self, run_program: StackRunner) -> None:
+    def test_services_of_the_stack_are_excluded_from_the_proxy(
+        self, run_program: StackRunner
+    ) -> None:
         graph = run_program(
             {
                 **STACK,
@@ -166,7 +168,7 @@ class TestProxyInContainers:
         direct = {n: {*s["env"].get("NO_PROXY", "").split(",")} for n, s in specs.items()}
         every = {"chat-interface", "phi-inference", "qwen-inference", "monitor", "restarter"}
         assert every <= direct["chat-interface"] & direct["phi-inference"] & direct["monitor"]
-        # The monitor alone asks each replica, and each connector, by a name of its own.
+        # Only the monitor sends requests to each replica and connector by its own name.
         assert {
             "phi-inference-1",
             "phi-inference-2",
@@ -174,16 +176,16 @@ class TestProxyInContainers:
             "chat-interface-tunnel-2",
         } <= direct["monitor"]
 
-    def test_another_service_changes_no_container_of_the_others(
-        self, run_program: StackRunner
-    ) -> None:
-        """A container starts anew when a variable changes, and loads its model again."""
+    def test_a_new_service_does_not_change_other_containers(self, run_program: StackRunner) -> None:
+        """A changed variable replaces a container, which then loads its model again."""
         one = run_program({**STACK, "proxy": PROXY})
         every = run_program({**STACK, "services": "all", "proxy": PROXY})
         assert environment(one, "phi-inference") == environment(every, "phi-inference")
         assert environment(one, "chat-interface") == environment(every, "chat-interface")
 
-    def test_what_only_listens_inside_does_not_get_it(self, run_program: StackRunner) -> None:
+    def test_containers_without_outside_requests_do_not_have_the_proxy(
+        self, run_program: StackRunner
+    ) -> None:
         tunnel = {"mode": "quick", "access": "public"}
         graph = run_program({**STACK, "tunnel": tunnel, "proxy": PROXY})
         others = graph.running.keys() - {"chat-interface", "phi-inference", "monitor"}
@@ -191,7 +193,7 @@ class TestProxyInContainers:
         for name in others:
             assert "proxy.example.com" not in str(graph.running[name].inputs), name
 
-    def test_a_service_of_ones_own_gets_it_unless_it_sets_its_own(self) -> None:
+    def test_a_custom_service_has_the_proxy_unless_it_sets_one(self) -> None:
         variables = NetworkAccess(ProxySettings.model_validate(PROXY)).proxy_variables(["redis"])
         assert with_proxy({"A": "1"}, variables) == {"A": "1", **variables}
         mine = with_proxy({"https_proxy": "http://mine:1", "NO_PROXY": "all"}, variables)
@@ -201,7 +203,7 @@ class TestProxyInContainers:
         }
         assert mine["HTTP_PROXY"] == mine["http_proxy"] == PROXY["http"]
 
-    def test_only_the_one_that_is_named_is_set(self) -> None:
+    def test_only_the_configured_proxy_is_set(self) -> None:
         access = NetworkAccess(ProxySettings.model_validate({"https": PROXY["https"]}))
         assert access.proxy_variables().keys() == {
             "HTTPS_PROXY",
@@ -212,7 +214,9 @@ class TestProxyInContainers:
 
 
 class TestBuilds:
-    def test_the_proxy_reaches_builds_and_changes_no_tag(self, run_program: StackRunner) -> None:
+    def test_the_proxy_is_passed_to_builds_and_changes_no_tag(
+        self, run_program: StackRunner
+    ) -> None:
         without = run_program(STACK).of("RemoteImage")
         behind = run_program({**STACK, "proxy": PROXY}).of("RemoteImage")
         for name, image in behind.items():
@@ -227,10 +231,10 @@ class TestBuilds:
             rest = {k: v for k, v in arguments.items() if k not in PROXY_VARIABLES}
             assert rest == before["build"]["buildArgs"]
 
-    def test_neither_proxy_nor_authority_is_compared(
+    def test_changes_of_proxy_and_authority_are_ignored(
         self, run_program: StackRunner, made: Company
     ) -> None:
-        """The provider replaces an image, and all that runs it, for any change of `build`."""
+        """The provider replaces an image and its containers for any change of `build`."""
         config = {**STACK, "proxy": PROXY, "caFile": str(made.authority)}
         plain = run_program(STACK).of("RemoteImage")
         for name, image in run_program(config).of("RemoteImage").items():
@@ -243,7 +247,7 @@ class TestBuilds:
             added += [f"build.{key}" for key in build.keys() - before.keys()]
             assert {*added} == {*NOT_COMPARED}
 
-    def test_the_authority_reaches_builds_as_a_secret_with_the_public_ones(
+    def test_builds_receive_the_authority_and_the_public_ones_as_a_secret(
         self, run_program: StackRunner, made: Company, bundles: Path
     ) -> None:
         graph = run_program({**STACK, "caFile": str(made.authority)})
@@ -258,11 +262,11 @@ class TestBuilds:
         assert sum("Company CA" in name for name in names) == 1
         assert len(names) > 100
 
-    def test_a_bundle_fits_into_a_secret_of_buildkit(self, bundles: Path) -> None:
+    def test_a_bundle_fits_into_a_buildkit_secret(self, bundles: Path) -> None:
         largest = write_bundle(CertificateAuthorities("x" * MOST_PEM_BYTES))
         assert largest.stat().st_size < 500 * 1024
 
-    def test_every_step_that_downloads_from_an_index_mounts_it(self) -> None:
+    def test_every_build_step_that_downloads_mounts_the_authorities(self) -> None:
         mount = "--mount=type=secret,id=ca_bundle,target=/etc/ssl/certs/ca-certificates.crt"
         for name in ("chat", "inference", "monitor"):
             text = Path(f"docker/{name}.Dockerfile").read_text(encoding="utf-8")
@@ -277,7 +281,7 @@ class TestBuilds:
 
 class TestAuthoritiesInContainers:
     @pytest.mark.parametrize("container", ["chat-interface", "phi-inference", "monitor"])
-    def test_what_asks_outside_gets_them_as_a_file(
+    def test_containers_with_outside_requests_receive_a_file(
         self, run_program: StackRunner, made: Company, container: str
     ) -> None:
         graph = run_program({**STACK, "caFile": str(made.authority)})
@@ -293,7 +297,7 @@ class TestAuthoritiesInContainers:
         for word in ("EXTRA_CA_FILE", "company-ca", "HF_ENDPOINT", "ca_bundle", "PROXY"):
             assert word not in everything
 
-    def test_only_certificates_are_taken_from_the_file(
+    def test_only_certificates_are_read_from_the_file(
         self, run_program: StackRunner, made: Company, tmp_path: Path
     ) -> None:
         file = tmp_path / "ca.pem"
@@ -302,7 +306,7 @@ class TestAuthoritiesInContainers:
         uploads = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
         assert made.authority.read_text() in [upload["content"] for upload in uploads]
 
-    def test_any_other_file_is_refused(
+    def test_an_unsuitable_file_is_refused(
         self, run_program: StackRunner, made: Company, tmp_path: Path
     ) -> None:
         leaf = tmp_path / "leaf.pem"
@@ -315,7 +319,7 @@ class TestAuthoritiesInContainers:
         binary.write_bytes(b"\x30\x82\xff\xfe")
         large = tmp_path / "large.pem"
         large.write_text(made.authority.read_text() * 2000)
-        for file, said in {
+        for file, expected in {
             tmp_path / "none.pem": "cannot be read: No such file or directory; found ",
             tmp_path: "cannot be read: Is a directory",
             made.server: "holds a private key, which must stay where it was made; found ",
@@ -327,5 +331,5 @@ class TestAuthoritiesInContainers:
         }.items():
             message = refusal(run_program, caFile=str(file))
             assert message.startswith("Pulumi.dev.yaml: llm-stack:caFile: "), file
-            assert said in message, file
+            assert expected in message, file
             assert f"; found {str(file)!r}; allowed: " in message, file

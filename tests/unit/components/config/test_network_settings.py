@@ -1,4 +1,4 @@
-"""The subnet of a stack: how its networks share it, and which ones are refused."""
+"""The subnet of a stack: how its networks share it, and which subnets are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from components.config.network import NetworkSettings
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 
 DEV: dict[str, Any] = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
 SWARM: dict[str, Any] = {**DEV, "orchestrator": "swarm", "swarm": {"singleNode": True}}
@@ -20,14 +20,14 @@ def addresses(run_program: StackRunner, config: dict[str, Any]) -> dict[str, Any
     return {name: network.inputs.get("ipamConfigs") for name, network in networks.items()}
 
 
-def test_one_engines_networks_share_the_subnet(run_program: StackRunner) -> None:
+def test_the_networks_of_one_engine_share_the_subnet(run_program: StackRunner) -> None:
     assert addresses(run_program, {**DEV, "network": {"subnet": "10.213.0.0/24"}}) == {
         "llm-network": [{"subnet": "10.213.0.0/25", "gateway": "10.213.0.1"}],
         "restarter-network": [{"subnet": "10.213.0.240/28", "gateway": "10.213.0.241"}],
     }
 
 
-def test_a_swarms_network_has_the_whole_subnet(run_program: StackRunner) -> None:
+def test_the_network_of_a_swarm_has_the_whole_subnet(run_program: StackRunner) -> None:
     assert addresses(run_program, {**SWARM, "network": {"subnet": "10.213.0.0/24"}}) == {
         "llm-network": [{"subnet": "10.213.0.0/24", "gateway": "10.213.0.1"}],
     }
@@ -39,7 +39,7 @@ def test_without_the_setting_the_engine_chooses(run_program: StackRunner) -> Non
 
 
 @pytest.mark.parametrize("prefix", range(16, 27))
-def test_the_ranges_lie_in_the_subnet_and_never_overlap(prefix: int) -> None:
+def test_the_ranges_are_in_the_subnet_and_do_not_overlap(prefix: int) -> None:
     network = NetworkSettings.model_validate({"subnet": f"172.30.0.0/{prefix}"})
     for part in (network.services, network.restarter):
         assert part.subnet_of(network.subnet)
@@ -71,7 +71,7 @@ def test_the_ranges_lie_in_the_subnet_and_never_overlap(prefix: int) -> None:
         ),
     ],
 )
-def test_a_subnet_that_fits_no_stack_is_refused(
+def test_an_unsuitable_subnet_is_refused(
     run_program: StackRunner, subnet: object, problem: str, allowed: str
 ) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
@@ -82,6 +82,6 @@ def test_a_subnet_that_fits_no_stack_is_refused(
     )
 
 
-def test_the_subnet_has_to_be_given(run_program: StackRunner) -> None:
+def test_the_subnet_is_required(run_program: StackRunner) -> None:
     with pytest.raises(pulumi.RunError, match=r"llm-stack:network.subnet: is missing"):
         run_program({**DEV, "network": {}})

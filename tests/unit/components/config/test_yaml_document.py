@@ -1,4 +1,4 @@
-"""What `services.yaml` may look like: encodings, merges, and that nothing in it is a traceback."""
+"""Parsing of `services.yaml`: encodings, merge keys, and errors without tracebacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ services:
     memory: 512MiB
     cpus: 1
 """
-# Keys of one more service, which merges the one above.
+# Another service, which merges the one above.
 MERGING = CATALOGUE + "  second:\n    <<: *chat\n"
 WITH_A_PROGRAM = (
     CATALOGUE
@@ -76,7 +76,7 @@ def refusal(folder: Path, content: str | bytes) -> str:
     ],
     ids=["utf-8", "utf-8 with mark", "utf-16-le", "utf-16-be", "PowerShell"],
 )
-def test_a_file_is_read_in_the_encodings_that_editors_write(tmp_path: Path, data: bytes) -> None:
+def test_a_file_is_read_in_common_encodings(tmp_path: Path, data: bytes) -> None:
     assert load(tmp_path, data).models["tiny"].description == "größer"
 
 
@@ -105,7 +105,7 @@ def test_a_file_is_read_in_the_encodings_that_editors_write(tmp_path: Path, data
         ),
     ],
 )
-def test_another_encoding_is_refused_with_its_line_and_what_to_do(
+def test_another_encoding_is_refused_with_its_line_and_instructions(
     tmp_path: Path, data: bytes, message: str
 ) -> None:
     assert refusal(tmp_path, data) == message
@@ -123,7 +123,7 @@ def test_another_encoding_is_refused_with_its_line_and_what_to_do(
         ("<<: {<<: *chat, memory: 1GiB}\n    cpus: 3", 1024, 3),
     ],
 )
-def test_the_keys_of_a_mapping_win_over_those_that_it_merges(
+def test_the_keys_of_a_mapping_override_merged_keys(
     tmp_path: Path, keys: str, memory: int, cpus: float
 ) -> None:
     second = load(tmp_path, f"{CATALOGUE}  second:\n    {keys}\n").services["second"]
@@ -135,14 +135,14 @@ def test_a_problem_in_an_overridden_key_has_the_line_of_the_override(tmp_path: P
     assert refusal(tmp_path, MERGING + "    cpus: -1\n").startswith("services.yaml:15: ")
 
 
-def test_a_problem_in_a_merged_key_has_the_line_where_the_key_stands(tmp_path: Path) -> None:
+def test_a_problem_in_a_merged_key_has_the_line_of_the_key(tmp_path: Path) -> None:
     content = MERGING.replace("cpus: 1", "cpus: -1")
     chat, second = refusal(tmp_path, content).splitlines()
     assert chat.startswith("services.yaml:12: services.chat.cpus: ")
     assert second.startswith("services.yaml:12: services.second.cpus: ")
 
 
-# Each row: what follows the catalogue, and what the user reads.
+# Each row: the text after the catalogue, and the error.
 BROKEN = [
     ("  chat: {}\n", "services.yaml:13: the key 'chat' is given twice"),
     (
@@ -172,7 +172,7 @@ BROKEN = [
         "services.yaml:13: is not YAML: not a valid timestamp; found '2026-13-45', allowed: a valid "
         "one, or text in quotes",
     ),
-    ("  second: *nobody\n", "services.yaml:13: is not YAML: found undefined alias 'nobody'"),
+    ("  second: *missing\n", "services.yaml:13: is not YAML: found undefined alias 'missing'"),
     (
         "  second: &second [*second]\n",
         "services.yaml:13: the value contains itself, by an alias",
@@ -208,7 +208,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("addition", "message"), BROKEN)
-def test_what_is_no_catalogue_is_refused_with_its_line(
+def test_an_invalid_catalogue_is_refused_with_its_line(
     tmp_path: Path, addition: str, message: str
 ) -> None:
     assert refusal(tmp_path, CATALOGUE + addition) == message
@@ -231,21 +231,21 @@ def test_a_document_without_keys_is_refused(tmp_path: Path, content: str, messag
     assert refusal(tmp_path, content) == message
 
 
-def test_aliases_that_multiply_are_refused_before_they_take_memory(tmp_path: Path) -> None:
+def test_multiplying_aliases_are_refused_before_they_use_memory(tmp_path: Path) -> None:
     levels = [f"  l{at}: &l{at} [{', '.join(10 * [f'*l{at - 1}'])}]\n" for at in range(1, 40)]
     assert refusal(tmp_path, CATALOGUE + "  l0: &l0 [x]\n" + "".join(levels)) == (
         f"services.yaml:18: holds more than {MOST_VALUES} values, each alias counted in full"
     )
 
 
-def test_aliases_that_nest_count_as_levels(tmp_path: Path) -> None:
+def test_nested_aliases_count_as_levels(tmp_path: Path) -> None:
     levels = [f"  l{at}: &l{at} [*l{at - 1}]\n" for at in range(1, 300)]
     assert refusal(tmp_path, CATALOGUE + "  l0: &l0 [x]\n" + "".join(levels)) == (
         "services.yaml:112: is nested too deeply; allowed: 100 levels"
     )
 
 
-# What a value may be: each of these, read by YAML's rules, is something else than it seems.
+# Values that YAML does not read as the text that they seem to be.
 NASTY = [
     *("~", "=", "<<", "yes", ".nan", ".inf", "-.inf", "0x_", "0b_", "1:2:3", "1e400", "1.0e+400"),
     *(
@@ -289,7 +289,7 @@ NASTY = [
 
 
 def is_refused(folder: Path, content: str | bytes) -> bool:
-    """Whether a file is refused, by text that names it and that can be printed.
+    """Whether a file is refused with a printable message that names it.
 
     Any other exception than `SettingsError` fails the test.
     """
@@ -304,7 +304,7 @@ def is_refused(folder: Path, content: str | bytes) -> bool:
 
 
 @pytest.mark.parametrize("value", NASTY, ids=lambda value: ascii(value[:20]))
-def test_no_value_or_key_ends_in_a_traceback(tmp_path: Path, value: str) -> None:
+def test_no_value_or_key_raises_another_error(tmp_path: Path, value: str) -> None:
     for line in ("context: 2048", "kind: chat", "memory: 64MiB", "status: [200]", "state: good"):
         key, _, _ = line.partition(":")
         is_refused(tmp_path, WITH_A_PROGRAM.replace(line, f"{key}: {value}", 1))
@@ -313,7 +313,7 @@ def test_no_value_or_key_ends_in_a_traceback(tmp_path: Path, value: str) -> None
         is_refused(tmp_path, WITH_A_PROGRAM.replace(line, f"{value}:{good}", 1))
 
 
-def test_no_damage_to_a_file_ends_in_a_traceback(tmp_path: Path) -> None:
+def test_no_damaged_file_raises_another_error(tmp_path: Path) -> None:
     chance = random.Random(8)
     refused = 0
     for _ in range(300):

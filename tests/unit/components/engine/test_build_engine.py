@@ -1,4 +1,4 @@
-"""The image store that builds need."""
+"""The preflight check of the image store that builds need."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from components.engine.build_engine import image_store_problems
 from components.engine.info import EngineInfo
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 
 NEWEST = EngineInfo(version="29.0.1", containerd_images=True)
 STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
 PIN = "sha256:" + "a" * 64
 
 
-def test_a_stack_that_builds_is_refused_before_anything_is_made(
+def test_a_stack_with_builds_is_refused_before_any_resource_exists(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: NEWEST)
@@ -34,7 +34,7 @@ def test_a_stack_that_builds_is_refused_before_anything_is_made(
     )
 
 
-def test_a_stack_that_builds_nothing_is_not(
+def test_a_stack_without_builds_is_accepted(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: NEWEST)
@@ -44,7 +44,7 @@ def test_a_stack_that_builds_nothing_is_not(
 
 
 @pytest.mark.parametrize("info", [None, EngineInfo(version="29.0.1")])
-def test_neither_is_one_on_a_classic_engine_or_one_that_does_not_answer(
+def test_a_classic_or_unreachable_engine_is_accepted(
     info: EngineInfo | None,
 ) -> None:
     assert not [*image_store_problems({"chat"}, info)]
@@ -65,7 +65,7 @@ def test_neither_is_one_on_a_classic_engine_or_one_that_does_not_answer(
         ),
     ],
 )
-def test_the_way_out_is_that_of_the_engines_kind(
+def test_the_instructions_match_the_kind_of_engine(
     kind: dict[str, Any], beginning: str, way: str
 ) -> None:
     (problem,) = image_store_problems({"chat"}, replace(NEWEST, **kind))

@@ -1,4 +1,4 @@
-"""How the engine is run_blocking while the program waits for other things."""
+"""Calls of the Docker client in threads while the program waits for resources."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from components.engine.client import run_blocking
 
 
-def test_the_engine_is_asked_though_every_thread_of_the_loop_waits_for_a_resource() -> None:
-    """As in a stack with as many gates as the SDK has threads: each holds one until it opens."""
+def test_calls_run_although_every_thread_of_the_loop_waits_for_a_resource() -> None:
+    """As in a stack with as many gates as the SDK has threads: each gate occupies one."""
     made = threading.Event()
 
     async def program() -> str:

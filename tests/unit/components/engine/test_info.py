@@ -1,4 +1,4 @@
-"""What is read of an engine's answer, and how each kind of engine is asked."""
+"""Parsing of an engine's info, and how it is requested over sockets, SSH and TCP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from components.engine import info as engine_info
 from components.engine.info import EngineInfo, ask_engine, read_info
 
-# Parts of real answers: Docker 20.10 of Debian, and 29 as installed anew.
+# Parts of real responses: Docker 20.10 of Debian, and a new installation of 29.
 DEBIAN = {
     "ServerVersion": "20.10.24+dfsg1",
     "OperatingSystem": "Debian GNU/Linux 12 (bookworm)",
@@ -62,13 +62,13 @@ NEWEST = {
         ),
     ],
 )
-def test_what_is_read_of_an_answer(answer: dict[str, Any], info: EngineInfo) -> None:
+def test_the_info_is_parsed(answer: dict[str, Any], info: EngineInfo) -> None:
     assert read_info(answer) == info
 
 
 @contextmanager
 def engine_at(path: Path, answer: bytes) -> Iterator[list[str]]:
-    """A server on a Unix socket; gives the lines of the requests that came."""
+    """Run a server on a Unix socket; yield the lines of its requests."""
     asked: list[str] = []
 
     class Handler(socketserver.StreamRequestHandler):
@@ -95,7 +95,7 @@ def no_client(*_: object) -> NoReturn:
     pytest.fail("Docker's client takes long to import")
 
 
-def test_a_socket_is_asked_once_and_without_a_client(
+def test_a_socket_is_requested_once_without_a_docker_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_info, "query", no_client)
@@ -116,17 +116,17 @@ def test_a_socket_is_asked_once_and_without_a_client(
         http_answer(b"{}"),
     ],
 )
-def test_what_is_no_engine_is_left_to_the_provider(tmp_path: Path, answer: bytes) -> None:
+def test_an_invalid_response_is_left_to_the_provider(tmp_path: Path, answer: bytes) -> None:
     with engine_at(tmp_path / "d.sock", answer):
         assert ask_engine(f"unix://{tmp_path}/d.sock") is None
 
 
-def test_neither_is_a_socket_where_nothing_listens_an_error(tmp_path: Path) -> None:
+def test_a_socket_without_a_server_is_not_an_error(tmp_path: Path) -> None:
     assert ask_engine(f"unix://{tmp_path}/d.sock") is None
 
 
 class Ssh:
-    """Takes the place of `subprocess.run`."""
+    """A double of `subprocess.run`."""
 
     def __init__(self, outcome: subprocess.CompletedProcess[bytes] | Exception) -> None:
         self.outcome = outcome
@@ -139,7 +139,7 @@ class Ssh:
         return self.outcome
 
 
-def test_over_ssh_the_client_there_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_over_ssh_the_remote_client_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     ssh = Ssh(subprocess.CompletedProcess([], 0, json.dumps(DEBIAN).encode()))
     monkeypatch.setattr(subprocess, "run", ssh)
     monkeypatch.setattr(engine_info, "query", no_client)
@@ -158,14 +158,14 @@ def test_over_ssh_the_client_there_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
         FileNotFoundError("ssh"),
     ],
 )
-def test_a_machine_that_cannot_be_reached_is_left_to_the_provider(
+def test_an_unreachable_machine_is_left_to_the_provider(
     monkeypatch: pytest.MonkeyPatch, outcome: Any
 ) -> None:
     monkeypatch.setattr(subprocess, "run", Ssh(outcome))
     assert ask_engine("ssh://deploy@berlin") is None
 
 
-def test_other_addresses_are_left_to_the_client_which_has_their_certificates(
+def test_other_urls_use_the_docker_client_with_its_certificates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def answer_of(host: str | None, question: object, timeout: int) -> dict[str, Any]:

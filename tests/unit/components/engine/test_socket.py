@@ -1,4 +1,4 @@
-"""Where the engine's socket is, which group owns it inside a container, and what else it needs."""
+"""The engine's socket: its path, its group inside a container, and the options it needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUBGID = (
 
 @pytest.fixture
 def socket(tmp_path: Path) -> Path:
-    """A file in place of a socket: only its owner and group are read."""
+    """A file instead of a socket: only its owner and group are read."""
     path = tmp_path / "docker.sock"
     path.touch()
     return path
@@ -32,19 +32,19 @@ def found(path: Path, info: EngineInfo | None, group: int | None = None) -> Dock
 
 
 @pytest.mark.parametrize("info", [None, EngineInfo()])
-def test_the_group_is_that_of_the_file_and_nothing_else_is_needed(
+def test_the_group_is_that_of_the_file_without_further_options(
     socket: Path, info: EngineInfo | None
 ) -> None:
     assert found(socket, info) == DockerSocket(str(socket), socket.stat().st_gid)
 
 
-def test_an_engine_with_selinux_needs_an_exception_for_it(socket: Path) -> None:
+def test_an_engine_with_selinux_needs_label_disable(socket: Path) -> None:
     assert found(socket, EngineInfo(selinux=True), 7) == DockerSocket(
         str(socket), 7, security_opts=("label=disable",)
     )
 
 
-def test_an_engine_that_maps_users_needs_the_hosts_ids(socket: Path) -> None:
+def test_an_engine_with_user_namespaces_needs_the_hosts_ids(socket: Path) -> None:
     info = EngineInfo(remapped_users=True)
     assert found(socket, info) == DockerSocket(
         str(socket), socket.stat().st_gid, userns_mode="host"
@@ -54,7 +54,7 @@ def test_an_engine_that_maps_users_needs_the_hosts_ids(socket: Path) -> None:
 @pytest.mark.parametrize(
     ("gid", "inside"),
     [
-        (1001, 0),  # John's own group: root's in his namespace.
+        (1001, 0),  # John's primary group is root in his namespace.
         (165536, 1),
         (165545, 10),
         (300000, 11),  # The second range follows the first one.
@@ -67,7 +67,7 @@ def test_a_group_is_mapped_as_rootlesskit_maps_it(gid: int, inside: int | None) 
     assert group_inside(gid, 1001, subordinate_groups(SUBGID, {"john"})) == inside
 
 
-def test_ranges_are_given_to_a_name_or_an_id() -> None:
+def test_ranges_are_found_by_name_or_id() -> None:
     assert [*subordinate_groups(SUBGID, {"john", "1001"})] == [
         (165536, 10),
         (300000, 65536),
@@ -77,7 +77,7 @@ def test_ranges_are_given_to_a_name_or_an_id() -> None:
 
 @pytest.fixture
 def rootless(socket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The socket of a rootless engine whose user's own group is another one than the file's."""
+    """A rootless engine's socket whose group is not the user's primary group."""
     subgid = tmp_path / "subgid"
     monkeypatch.setattr(module, "SUBORDINATE_GROUPS", subgid)
     own = socket.stat().st_gid + 1
@@ -93,12 +93,14 @@ def test_a_rootless_engines_socket_belongs_to_root_inside(
     assert found(socket, EngineInfo(rootless=True)) == DockerSocket(str(socket), 0)
 
 
-def test_or_to_the_group_docker_of_its_namespace(socket: Path, rootless: Path) -> None:
+def test_a_rootless_engines_socket_may_belong_to_its_docker_group(
+    socket: Path, rootless: Path
+) -> None:
     rootless.write_text(f"john:{socket.stat().st_gid}:65536\n", encoding="utf-8")
     assert found(socket, EngineInfo(rootless=True)).group == 1
 
 
-def test_a_group_that_cannot_be_translated_is_asked_for(socket: Path, rootless: Path) -> None:
+def test_a_group_that_cannot_be_mapped_must_be_set(socket: Path, rootless: Path) -> None:
     with pytest.raises(SettingsError) as refusal:
         found(socket, EngineInfo(rootless=True))
     assert str(refusal.value) == (
@@ -112,13 +114,13 @@ def test_a_group_that_cannot_be_translated_is_asked_for(socket: Path, rootless: 
 
 
 @pytest.mark.parametrize("host", ["ssh://deploy@berlin", "tcp://berlin:2376"])
-def test_the_socket_of_an_engine_elsewhere_is_at_its_default(host: str) -> None:
+def test_the_socket_of_a_remote_engine_has_the_default_path(host: str) -> None:
     assert docker_socket(host, 5, EngineInfo(), SOURCE) == DockerSocket("/var/run/docker.sock", 5)
     with pytest.raises(SettingsError, match="socketGroup: is missing; the group of the engine's"):
         docker_socket(host, None, EngineInfo(), SOURCE)
 
 
-def test_but_not_that_of_a_rootless_one() -> None:
+def test_the_socket_of_a_remote_rootless_engine_must_be_set() -> None:
     with pytest.raises(SettingsError) as refusal:
         docker_socket("ssh://deploy@berlin", 5, EngineInfo(rootless=True), SOURCE)
     assert str(refusal.value) == (

@@ -1,4 +1,4 @@
-"""What of a build context counts: the files that `.dockerignore` leaves, and their executable bit."""
+"""The digest of a build context: files not in `.dockerignore`, and their executable bit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DOCKERFILES = Path(__file__).parents[4] / "docker"
         ("\ufeffa\r\nb\r\n", "a", "c"),
     ],
 )
-def test_the_last_rule_that_names_a_path_decides(rules: str, ignored: str, sent: str) -> None:
+def test_the_last_matching_rule_applies(rules: str, ignored: str, sent: str) -> None:
     found = ignore_rules(rules)
     assert not (ignored and is_sent(ignored, found))
     assert is_sent(sent, found)
@@ -55,7 +55,7 @@ def test_the_last_rule_that_names_a_path_decides(rules: str, ignored: str, sent:
         ("pkg", {"a.py", "link", ".dockerignore"}),
     ],
 )
-def test_what_lies_in_an_ignored_directory_may_be_sent(
+def test_files_in_an_ignored_directory_can_be_included(
     tmp_path: Path, rules: str, sent: set[str]
 ) -> None:
     (tmp_path / "pkg/deep").mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_what_lies_in_an_ignored_directory_may_be_sent(
     assert {path.as_posix() for path in context_files(tmp_path)} == sent
 
 
-def test_a_rule_that_is_no_pattern_is_told_with_its_file(tmp_path: Path) -> None:
+def test_an_invalid_pattern_is_reported_with_its_file(tmp_path: Path) -> None:
     ignore = tmp_path / ".dockerignore"
     ignore.write_text("a[", encoding="utf-8")
     with pytest.raises(pulumi.RunError, match=str(ignore)):
@@ -75,7 +75,7 @@ def test_a_rule_that_is_no_pattern_is_told_with_its_file(tmp_path: Path) -> None
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A context as git writes it under umask 022."""
+    """A context as checked out by git with umask 022."""
     context = tmp_path / "context"
     (context / "pkg").mkdir(parents=True)
     (context / "main.py").write_text("pass", encoding="utf-8")
@@ -91,7 +91,7 @@ def digest(context: Path) -> str:
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o027, 0o077])
-def test_the_umask_of_the_checkout_changes_no_digest(checkout: Path, umask: int) -> None:
+def test_the_umask_of_the_checkout_does_not_change_the_digest(checkout: Path, umask: int) -> None:
     before = digest(checkout)
     for path in checkout.rglob("*"):
         executable = path.is_dir() or path.name == "tool"
@@ -109,10 +109,10 @@ def test_the_executable_bit_changes_the_digest(checkout: Path, path: str, mode: 
 @pytest.mark.parametrize(
     "dockerfile", sorted(DOCKERFILES.glob("*.Dockerfile")), ids=lambda path: path.stem
 )
-def test_what_is_copied_into_an_image_does_not_keep_the_modes_of_the_checkout(
+def test_copied_files_do_not_keep_the_modes_of_the_checkout(
     dockerfile: Path,
 ) -> None:
-    """Files named one by one, such as requirements, are read by root in a stage that builds."""
+    """Single files, such as requirements, are read by root in a build stage."""
     copies = re.findall(r"^COPY (?!--from)(.*)$", dockerfile.read_text(encoding="utf-8"), re.M)
     shipped = [copy for copy in copies if re.search(r"\*|(^| )(\.|\S+/) ", copy)]
     assert [copy for copy in shipped if not copy.startswith("--chmod=755 ")] == []

@@ -1,4 +1,4 @@
-"""Which versions stay on the engine, what is asked of it, and which pins are refused."""
+"""Kept image versions: which ones are kept, which are removed, and which pins are refused."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from components.config.problems import Source
 from components.images.kept_versions import pin_problems
 from components.images.served_versions import superfluous
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
 PIN = "sha256:" + "a" * 64
 
 
-def test_the_newest_stay_beside_the_one_that_serves() -> None:
+def test_the_newest_versions_are_kept_with_the_serving_one() -> None:
     versions = {"1": {"chat": "a"}, "2": {"chat": "b"}, "3": {"chat": "c"}}
     assert superfluous(versions, {"chat": "c"}, 1) == ["1"]
     assert superfluous(versions, {"chat": "c"}, 2) == []
@@ -41,7 +41,7 @@ def test_by_default_nothing_is_kept(run_program: StackRunner) -> None:
 
 
 class Engine:
-    """Holds another image."""
+    """An engine that has another image."""
 
     def __init__(self) -> None:
         self.api = self
@@ -53,7 +53,7 @@ class Engine:
     def close(self) -> None: ...
 
 
-def test_a_pin_that_the_engine_does_not_hold_is_refused(
+def test_a_pinned_image_that_the_engine_does_not_have_is_refused(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("components.engine.client.docker_client", lambda host, timeout: Engine())
@@ -66,7 +66,7 @@ def test_a_pin_that_the_engine_does_not_hold_is_refused(
     )
 
 
-def test_an_engine_that_is_not_reached_is_left_to_the_provider(
+def test_an_unreachable_engine_is_left_to_the_provider(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def no_engine(host: str | None, timeout: int) -> None:

@@ -1,4 +1,4 @@
-"""A stack with a registry: what is built, pushed, pulled and run, and what is refused."""
+"""A stack with a registry: built, pushed and pulled images, and refused settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.config.registry import RegistrySettings, registry_problems
 from components.config.schema import validate
 from components.config.stack_settings import StackSettings
 from components.images.image_sources import image_names
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 REGISTRY = {"server": "registry.example.com", "repository": "team/llm-stack"}
 STACK = {"services": ["chat-interface"], "registry": {**REGISTRY, "username": "robot"}}
@@ -26,7 +26,7 @@ def pushed(run_program: StackRunner) -> Graph:
     return run_program(STACK, secrets=PASSWORD)
 
 
-def test_images_are_built_pushed_and_stay(pushed: Graph) -> None:
+def test_images_are_built_pushed_and_kept(pushed: Graph) -> None:
     builds, pushes = pushed.of("RemoteImage"), pushed.of("RegistryImage")
     assert {name.removesuffix("-push") for name in pushes} == {
         name.removesuffix("-build") for name in builds
@@ -41,13 +41,13 @@ def test_images_are_built_pushed_and_stay(pushed: Graph) -> None:
     assert all(push.inputs["keepRemotely"] for push in pushes.values()), "the way back"
 
 
-def test_containers_run_what_the_registry_holds_by_digest(pushed: Graph) -> None:
+def test_containers_run_the_pushed_images_by_digest(pushed: Graph) -> None:
     for name, container in pushed.of("Container").items():
         assert container.inputs["image"].startswith("registry.example.com/team/llm-stack/"), name
         assert "@sha256:" in container.inputs["image"], name
 
 
-def test_another_platform_can_be_built_for(run_program: StackRunner) -> None:
+def test_images_can_be_built_for_another_platform(run_program: StackRunner) -> None:
     registry = {**REGISTRY, "username": "robot", "platforms": ["linux/arm64"]}
     build = run_program({**STACK, "registry": registry}, secrets=PASSWORD).of("RemoteImage")
     assert build["chat-build"].inputs["build"]["platform"] == "linux/arm64"
@@ -65,10 +65,10 @@ def test_an_image_given_by_digest_is_pulled_and_not_built(run_program: StackRunn
     assert "monitor-build" in images, "what has no digest is built as ever"
 
 
-def test_the_password_goes_to_the_provider_alone_and_stays_encrypted(pushed: Graph) -> None:
-    told = [r for r in pushed.resources if "not-a-password" in str(r.inputs)]
-    assert [r.type for r in told] == ["pulumi:providers:docker"]
-    assert told[0].secrets == {"registryAuth"}
+def test_only_the_provider_receives_the_password_encrypted(pushed: Graph) -> None:
+    receivers = [r for r in pushed.resources if "not-a-password" in str(r.inputs)]
+    assert [r.type for r in receivers] == ["pulumi:providers:docker"]
+    assert receivers[0].secrets == {"registryAuth"}
 
 
 def test_only_images_depend_on_the_registrys_provider(pushed: Graph) -> None:
@@ -80,14 +80,14 @@ def test_only_images_depend_on_the_registrys_provider(pushed: Graph) -> None:
 
 @pytest.fixture
 def signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which `docker login` was run."""
+    """A machine with a login from `docker login`."""
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker" / "config.json").write_text("{}")
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_without_a_name_the_login_of_the_machine_counts(run_program: StackRunner) -> None:
+def test_without_a_username_the_login_of_the_machine_is_used(run_program: StackRunner) -> None:
     graph = run_program({**STACK, "registry": REGISTRY})
     (provider,) = [r for r in graph.resources if r.type == "pulumi:providers:docker"]
     assert "~/.docker/config.json" in provider.inputs["registryAuth"]
@@ -103,7 +103,7 @@ def test_without_any_login_the_stack_is_refused(
 
 
 @pytest.mark.usefixtures("signed_in")
-def test_a_registry_on_this_machine_is_spoken_to_as_the_engine_does(
+def test_a_registry_on_this_machine_is_used_over_plain_http(
     run_program: StackRunner,
 ) -> None:
     registry = {**REGISTRY, "server": "127.0.0.1:5000"}
@@ -112,7 +112,7 @@ def test_a_registry_on_this_machine_is_spoken_to_as_the_engine_does(
     assert '"http://127.0.0.1:5000"' in provider.inputs["registryAuth"]
 
 
-def test_a_stack_without_registry_has_no_provider_of_its_own(run_program: StackRunner) -> None:
+def test_a_stack_without_registry_uses_the_default_provider(run_program: StackRunner) -> None:
     graph = run_program({"services": ["chat-interface"]})
     assert not [r for r in graph.resources if r.type.startswith("pulumi:providers:")]
     assert graph.of("RegistryImage") == {}
@@ -176,11 +176,11 @@ def test_a_registry_that_cannot_be_used_is_refused(
         ({"registry": REGISTRY, "imageDigests": {"chat": "latest"}}, "imageDigests.chat"),
     ],
 )
-def test_a_name_that_no_registry_knows_is_refused(settings: dict[str, Any], key: str) -> None:
+def test_an_invalid_repository_name_is_refused(settings: dict[str, Any], key: str) -> None:
     source = Source("Pulumi.prod.yaml", "llm-stack:")
     with pytest.raises(SettingsError, match=f"^Pulumi.prod.yaml: llm-stack:{key}: "):
         validate(StackSettings, {"services": "all", **settings}, source)
 
 
-def test_every_dockerfile_is_an_image() -> None:
+def test_every_dockerfile_has_an_image() -> None:
     assert image_names() == list(KNOWN)

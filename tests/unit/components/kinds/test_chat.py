@@ -1,4 +1,4 @@
-"""The gateway's settings: what a stack sets reaches gateway.json, and nothing else is written."""
+"""The gateway's settings: gateway.json has the settings of the stack and no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from app.chat.settings import GatewaySettings
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 STACK = {"services": ["chat-interface", "phi-inference"], "monitor": {"socketGroup": 999}}
 
@@ -20,7 +20,7 @@ def gateway(graph: Graph) -> dict[str, Any]:
     return content
 
 
-def test_only_what_is_set_is_written(run_program: StackRunner) -> None:
+def test_only_configured_settings_are_written(run_program: StackRunner) -> None:
     assert gateway(run_program(STACK)).keys() == {"models", "drain_seconds"}
 
 
@@ -43,7 +43,7 @@ def test_every_section_can_be_set(run_program: StackRunner) -> None:
     assert read.cors_origins == ("https://app.example.com",)
 
 
-def test_a_wrong_one_is_refused_at_preview(run_program: StackRunner) -> None:
+def test_an_invalid_setting_is_refused_at_preview(run_program: StackRunner) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
         run_program({**STACK, "gateway": {"limits": {"attempts": 11}}})
     assert str(refusal.value) == (

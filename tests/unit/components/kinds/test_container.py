@@ -1,4 +1,4 @@
-"""A service of kind `container`: a sidecar, or a program of one's own, from its entry alone."""
+"""Services of kind `container`: a sidecar or a custom program from a catalogue entry."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 
 from app.monitor.settings import Settings
 from components.kinds.catalogue import load_catalogue
-from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 
-# An image that the project has anyway stands in for one of the user's.
+# An image of the project instead of a user's image.
 ENTRY = """
   cache:
     kind: container
@@ -48,7 +49,7 @@ def watched(graph: Graph) -> dict[str, object]:
     return {key: cache[key] for key in ("kind", "url", "depends_on")}
 
 
-def test_one_entry_makes_a_container_that_is_watched(run_with: Run) -> None:
+def test_one_entry_declares_a_container_with_a_health_check(run_with: Run) -> None:
     graph = run_with(ENTRY + "    environment: {SIZE: '48'}\n    stop_grace: 20\n")
     cache = graph.running["cache"].inputs
     assert cache["image"] == "sha256:carrier-build"
@@ -59,7 +60,7 @@ def test_one_entry_makes_a_container_that_is_watched(run_with: Run) -> None:
     assert watched(graph) == {"kind": "tcp", "url": "tcp://cache:6379", "depends_on": []}
 
 
-def test_it_can_be_watched_by_http(run_with: Run) -> None:
+def test_it_can_be_checked_by_http(run_with: Run) -> None:
     graph = run_with(ENTRY + "    health: /healthz\n")
     assert watched(graph)["kind"] == "http"
     assert watched(graph)["url"] == "http://cache:6379/healthz"
@@ -77,7 +78,7 @@ def test_an_image_without_dockerfile_is_refused(run_with: Run) -> None:
     )
 
 
-def test_it_opens_to_the_internet_only_behind_access(run_with: Run) -> None:
+def test_it_is_public_only_behind_access(run_with: Run) -> None:
     with pytest.raises(pulumi.RunError, match="only the gateway checks API keys; found 'key'"):
         run_with(
             ENTRY,
@@ -92,7 +93,7 @@ def test_it_opens_to_the_internet_only_behind_access(run_with: Run) -> None:
         )
 
 
-def test_conditions_on_its_answers_reach_the_monitor(run_with: Run) -> None:
+def test_conditions_on_its_responses_are_passed_to_the_monitor(run_with: Run) -> None:
     conditions = "{status: [200, 204], max_seconds: 2, body_contains: ok, json: {queue.depth: 0}}"
     graph = run_with(ENTRY + f"    health: /live\n    expect: {conditions}\n")
     (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
@@ -104,14 +105,14 @@ def test_conditions_on_its_answers_reach_the_monitor(run_with: Run) -> None:
     assert cache.expect.json_values == {"queue.depth": 0}
 
 
-def test_conditions_on_a_mere_connection_are_refused(run_with: Run) -> None:
+def test_conditions_on_a_tcp_check_are_refused(run_with: Run) -> None:
     with pytest.raises(
         pulumi.RunError, match="a TCP connection without a response; allowed: expect with health:"
     ):
         run_with(ENTRY + "    expect: {max_seconds: 2}\n")
 
 
-def test_of_a_model_only_the_time_of_its_answers_can_be_a_condition(run_with: Run) -> None:
+def test_a_model_can_only_have_a_condition_on_its_response_time(run_with: Run) -> None:
     entry = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8").partition("  qwen-inf")[2]
     model = "\n  other-inf" + entry.partition("  llama-inf")[0]
     run_with(f"{model}    expect: {{max_seconds: 2}}\n", services=["chat-interface"])

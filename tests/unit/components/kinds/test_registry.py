@@ -1,4 +1,4 @@
-"""Kinds of services: a new one is one module."""
+"""The registry of service kinds: a new kind is one module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import components.kinds
 from components.kinds.catalogue import load_catalogue
 from components.kinds.registry import kinds
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 
 CLOCK = '''
 """Kind `clock`: the time of a zone."""
@@ -60,7 +60,7 @@ def with_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 @pytest.mark.usefixtures("with_a_clock")
-def test_a_module_in_the_package_is_all_that_a_new_kind_needs(
+def test_a_new_kind_needs_only_a_module_in_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_program: StackRunner
 ) -> None:
     path = tmp_path / "services.yaml"

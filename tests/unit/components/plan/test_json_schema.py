@@ -1,4 +1,4 @@
-"""The schemas that editors use: up to date, and named by the files they describe."""
+"""The JSON schemas for editors: up to date, and referenced by the files they describe."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.unit.components.conftest import PROJECT_ROOT
 
 
 @pytest.mark.parametrize("name", schemas())
-def test_the_file_is_what_the_models_give(name: str) -> None:
+def test_the_file_is_generated_from_the_models(name: str) -> None:
     text = (PROJECT_ROOT / FOLDER / name).read_text(encoding="utf-8")
     assert text == text_of(schemas()[name]), "run: python -m components.plan.json_schema"
 
 
 @pytest.mark.parametrize("file", ["services.yaml", "Pulumi.prod.yaml", "Pulumi.dev.yaml.example"])
-def test_an_editor_finds_the_schema_of_a_file(file: str) -> None:
+def test_each_file_references_its_schema(file: str) -> None:
     first, _, _ = (PROJECT_ROOT / file).read_text(encoding="utf-8").partition("\n")
     match = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
     assert match is not None

@@ -1,4 +1,4 @@
-"""An engine that refuses limits on processors would refuse every container of a stack."""
+"""The preflight check of CPU limits, which some engines do not support."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from components.engine.info import EngineInfo
-from tests.unit.components.conftest import StackRunner
+from tests.doubles.recording_engine import StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"restarts": False}}
 
@@ -22,7 +22,7 @@ STACK = {"services": ["chat-interface"], "monitor": {"restarts": False}}
         ),
     ],
 )
-def test_it_is_refused_before_anything_is_made(
+def test_an_engine_without_cpu_limits_is_refused_before_any_resource_exists(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch, info: EngineInfo, allowed: str
 ) -> None:
     monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: info)

@@ -1,4 +1,4 @@
-"""Services that ask for GPUs: what runs them, and what is refused before anything changes."""
+"""Services with GPUs: their image and runtime, and what is refused before any change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from components.engine.info import EngineInfo, read_info
 from components.images.image_sources import InferenceImage, LlamaEngine, image_sources
 from components.kinds.catalogue import Catalogue, load_catalogue
 from components.preflight.gpu import has_gpus
-from tests.unit.components.conftest import PROJECT_ROOT, Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 
 CUDA = InferenceImage(cuda=True).name
 COMPILED = LlamaEngine(EngineSource.COMPILED)
@@ -65,7 +66,7 @@ def test_a_service_with_gpus_runs_the_cuda_engine(run_with_gpus: Run) -> None:
     assert not [env for env in qwen["envs"] if "GPU" in env or "NVIDIA" in env]
 
 
-def test_a_number_of_gpus_is_handed_on(run_with_gpus: Run) -> None:
+def test_the_number_of_gpus_is_passed_to_the_container(run_with_gpus: Run) -> None:
     graph = run_with_gpus("    gpus: 2\n", NVIDIA)
     assert graph.running["phi-inference"].inputs["gpus"] == "2"
 
@@ -82,7 +83,7 @@ def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
     )
 
 
-def test_an_engine_that_is_not_reached_is_left_to_the_provider(run_with_gpus: Run) -> None:
+def test_an_unreachable_engine_is_left_to_the_provider(run_with_gpus: Run) -> None:
     assert run_with_gpus("    gpus: 1\n", None).running["phi-inference"].inputs["gpus"] == "1"
 
 
@@ -94,12 +95,12 @@ def test_an_engine_that_is_not_reached_is_left_to_the_provider(run_with_gpus: Ru
         ({"Runtimes": {"runc": {}}, "DiscoveredDevices": None}, False),
     ],
 )
-def test_what_an_engine_with_gpus_says_of_itself(info: dict[str, Any], found: bool) -> None:
+def test_an_engine_with_gpus_is_detected_by_its_info(info: dict[str, Any], found: bool) -> None:
     assert has_gpus(read_info(info)) is found
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "expected"),
     [
         (
             "    gpus: 0\n",
@@ -123,13 +124,15 @@ def test_what_an_engine_with_gpus_says_of_itself(info: dict[str, Any], found: bo
         ),
     ],
 )
-def test_a_bad_request_is_refused_with_its_line(tmp_path: Path, more: str, told: str) -> None:
+def test_an_invalid_number_is_refused_with_its_line(
+    tmp_path: Path, more: str, expected: str
+) -> None:
     (problem,) = catalogue(tmp_path, more).problems
     assert problem.line
-    assert str(replace(problem, line=None)).removeprefix("services.yaml: ") == told
+    assert str(replace(problem, line=None)).removeprefix("services.yaml: ") == expected
 
 
-def test_the_cuda_image_comes_from_the_same_dockerfile_and_only_it_changes_with_its_base() -> None:
+def test_only_the_cuda_image_of_the_shared_dockerfile_changes_with_its_base() -> None:
     other = BaseImages(cuda="nvidia/cuda:13.0.0-devel-ubuntu22.04")
     cuda = image_sources(CUDA, BaseImages(), COMPILED)
     assert cuda.dockerfile == image_sources("inference", BaseImages()).dockerfile

@@ -1,4 +1,4 @@
-"""The warning of a machine that cannot hold a service twice."""
+"""The warning about a machine without memory for two instances of a service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan(**settings: Any) -> Plan:
     return make_plan("dev", loaded, catalogue)
 
 
-def test_it_names_the_service_the_figures_and_the_command() -> None:
+def test_the_warning_has_the_service_the_sizes_and_the_command() -> None:
     assert memory_warning(plan(), 16 * GIBIBYTE) == (
         "phi-inference: an update runs its old and its new container side by side, which may take "
         "17.5 GiB (10.5 GiB for all services, 7.0 GiB for it once more), and the engine's machine "
@@ -40,26 +40,26 @@ def test_it_names_the_service_the_figures_and_the_command() -> None:
     )
 
 
-def test_nothing_is_said_where_the_largest_service_fits_twice() -> None:
+def test_there_is_no_warning_when_the_largest_service_fits_twice() -> None:
     assert memory_warning(plan(), 18 * GIBIBYTE) is None
 
 
-def test_the_next_one_counts_where_the_largest_goes_first_or_holds_a_host_port() -> None:
+def test_services_that_never_run_twice_are_ignored() -> None:
     recreated = plan(updates={"phi-inference": "recreate"})
     assert memory_warning(recreated, 14 * GIBIBYTE) is None
-    told = memory_warning(recreated, 13 * GIBIBYTE)
-    assert told is not None
-    assert told.startswith("qwen-inference: ")
+    warning = memory_warning(recreated, 13 * GIBIBYTE)
+    assert warning is not None
+    assert warning.startswith("qwen-inference: ")
     ports = {"phi-inference": 8001, "qwen-inference": 8002, "chat-interface": 8080}
     assert memory_warning(plan(hostPorts=ports), GIBIBYTE) is None
 
 
 def warnings(monkeypatch: pytest.MonkeyPatch, info: EngineInfo | None, **settings: Any) -> int:
-    """How many warnings the stack gets on an engine."""
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    """The number of warnings for the stack on an engine."""
+    warnings: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warnings.append)
     warn_of_memory(plan(**settings), info)
-    return len(said)
+    return len(warnings)
 
 
 def test_the_warning_needs_an_engine_that_reports_its_memory(

@@ -1,4 +1,4 @@
-"""Who is told when a service fails: from a stack's secrets to what the monitor reads."""
+"""Alerts: from a stack's secrets and settings to the monitor's settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from app.monitor.settings import Settings
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 STACK = {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}
 TEAM = "https://hooks.slack.com/services/not-a-real-one"
@@ -22,33 +22,38 @@ def secrets(**webhooks: str) -> dict[str, str]:
 
 
 def monitor_settings(graph: Graph) -> Settings:
-    """Read by the monitor's own models, so that it starts with them."""
+    """Parsed with the monitor's models, which it uses at its start."""
     (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
     return Settings.model_validate_json(upload["content"])
 
 
-def test_a_webhook_is_told_in_the_format_of_its_host(run_program: StackRunner) -> None:
-    alerts = {"formats": {"other": "slack"}, "remindEvery": 600, "pageUrl": "https://example.com/"}
+def test_a_webhook_has_the_format_of_its_host(run_program: StackRunner) -> None:
+    given = {"formats": {"other": "slack"}, "remindEvery": 600, "pageUrl": "https://example.com/"}
     graph = run_program(
-        {**STACK, "monitor": {"socketGroup": 999, "alerts": alerts}},
+        {**STACK, "monitor": {"socketGroup": 999, "alerts": given}},
         secrets=secrets(team=TEAM, phone=PHONE, other=OTHER, plain=HEARTBEAT),
     )
-    told = monitor_settings(graph).alerts
-    assert {hook.name: hook.format for hook in told.webhooks} == {
+    alerts = monitor_settings(graph).alerts
+    assert {hook.name: hook.format for hook in alerts.webhooks} == {
         "team": "slack",
         "phone": "discord",
         "other": "slack",
         "plain": "generic",
     }
-    assert (told.remind_every, str(told.page_url)) == (600, "https://example.com/")
+    assert (alerts.remind_every, str(alerts.page_url)) == (600, "https://example.com/")
     files = {
         upload["file"]: upload["content"]
         for upload in graph.of("Container")["monitor-secrets-carrier"].inputs["uploads"]
     }
-    assert [files[str(hook.url_file)] for hook in told.webhooks] == [TEAM, PHONE, OTHER, HEARTBEAT]
+    assert [files[str(hook.url_file)] for hook in alerts.webhooks] == [
+        TEAM,
+        PHONE,
+        OTHER,
+        HEARTBEAT,
+    ]
 
 
-def test_the_addresses_stay_encrypted_and_in_their_files(run_program: StackRunner) -> None:
+def test_the_urls_are_only_in_their_files_and_encrypted(run_program: StackRunner) -> None:
     graph = run_program(STACK, secrets={**secrets(team=TEAM), "heartbeatUrl": HEARTBEAT})
     heartbeat = monitor_settings(graph).alerts.heartbeat_url_file
     carrier = graph.of("Container")["monitor-secrets-carrier"]
@@ -56,10 +61,10 @@ def test_the_addresses_stay_encrypted_and_in_their_files(run_program: StackRunne
         "/run/secrets/webhook-team",
         str(heartbeat),
     }
-    assert graph.stands_only_in_files("not-a-real-one", "monitor-secrets")
+    assert graph.is_only_in_files("not-a-real-one", "monitor-secrets")
 
 
-def test_without_webhooks_nobody_is_told(run_program: StackRunner) -> None:
+def test_without_webhooks_there_are_no_alerts(run_program: StackRunner) -> None:
     assert monitor_settings(run_program(STACK)).alerts.webhooks == ()
 
 
@@ -98,7 +103,7 @@ def test_without_webhooks_nobody_is_told(run_program: StackRunner) -> None:
         ),
     ],
 )
-def test_what_cannot_be_sent_to_is_refused_without_telling_the_address(
+def test_an_invalid_webhook_is_refused_without_showing_the_url(
     run_program: StackRunner, config: dict[str, Any], given: dict[str, str], message: str
 ) -> None:
     with pytest.raises(pulumi.RunError) as refusal:

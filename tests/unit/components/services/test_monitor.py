@@ -1,4 +1,4 @@
-"""The monitor's settings: what a stack sets reaches monitor.json."""
+"""The monitor's settings: monitor.json has the settings of the stack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from app.monitor.settings import Settings
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 STACK = {"services": ["chat-interface", "phi-inference"]}
 SET = {
@@ -24,7 +24,7 @@ def monitor(graph: Graph) -> dict[str, Any]:
     return content
 
 
-def test_only_what_is_set_is_written(run_program: StackRunner) -> None:
+def test_only_configured_settings_are_written(run_program: StackRunner) -> None:
     written = monitor(run_program({**STACK, "monitor": {"socketGroup": 999}}))
     assert written.keys() == {"stack", "interval", "restarts", "services"}
     assert written["restarts"].keys() == {"enabled", "url"}

@@ -1,4 +1,4 @@
-"""Who may use a service from the internet: Cloudflare Access, keys, and what is refused."""
+"""Access to public services: Cloudflare Access, API keys, and refused settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from components.config.problems import SettingsError
 from components.kinds.catalogue import load_catalogue
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
-from tests.unit.components.conftest import CLIENT_SECRET, PROJECT_ROOT, Graph, StackRunner
+from tests.doubles.recording_engine import CLIENT_SECRET, Graph, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 from tests.unit.components.tunnel.test_tunnel import (
     CLOUDFLARE,
     NAMED,
@@ -33,7 +34,7 @@ def guarded(run_program: StackRunner) -> Graph:
     return run_program(stack(access="access", people=PEOPLE), CLOUDFLARE, stack="prod")
 
 
-def test_people_pass_by_address_or_domain_and_machines_by_token(guarded: Graph) -> None:
+def test_access_allows_people_by_email_or_domain_and_machines_by_token(guarded: Graph) -> None:
     policies = guarded.of("ZeroTrustAccessPolicy")
     people = policies["chat-interface-tunnel-cloudflare-access-people"].inputs
     assert people["decision"] == "allow"
@@ -47,19 +48,19 @@ def test_people_pass_by_address_or_domain_and_machines_by_token(guarded: Graph) 
     assert machines["includes"] == [{"serviceToken": {"tokenId": token_id}}]
 
 
-def test_the_application_guards_exactly_the_name(guarded: Graph) -> None:
+def test_the_application_protects_the_hostname(guarded: Graph) -> None:
     (application,) = guarded.of("ZeroTrustAccessApplication").values()
     assert application.inputs["domain"] == "chat.example.com"
     assert application.inputs["type"] == "self_hosted"
     assert [policy["precedence"] for policy in application.inputs["policies"]] == [1, 2]
 
 
-def test_the_lock_is_there_before_the_door(guarded: Graph) -> None:
+def test_the_access_application_is_created_before_the_dns_record(guarded: Graph) -> None:
     (record,) = guarded.of("DnsRecord").values()
     assert "chat-interface-tunnel-cloudflare-access-application" in record.depends_on
 
 
-def test_a_machines_token_is_a_secret_output(guarded: Graph) -> None:
+def test_the_token_of_a_machine_is_a_secret_output(guarded: Graph) -> None:
     machine = guarded.outputs["machineTokens"]["chat-interface"]
     assert machine == {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
     assert "machineTokens" in guarded.secret_outputs
@@ -67,19 +68,21 @@ def test_a_machines_token_is_a_secret_output(guarded: Graph) -> None:
 
 
 @pytest.mark.parametrize("access", ["public", "key"])
-def test_other_access_makes_no_application(run_program: StackRunner, access: str) -> None:
+def test_without_cloudflare_access_there_is_no_application(
+    run_program: StackRunner, access: str
+) -> None:
     graph = run_program(stack(access=access), {**CLOUDFLARE, **KEYS}, stack="prod")
     assert not any("Access" in r.type for r in graph.resources)
 
 
-def test_keys_reach_the_gateway_as_a_file(run_program: StackRunner) -> None:
+def test_the_gateway_receives_api_keys_as_a_file(run_program: StackRunner) -> None:
     graph = run_program(stack(access="key"), {**CLOUDFLARE, **KEYS}, stack="prod")
     (upload,) = graph.of("Container")["chat-interface-secrets-carrier"].inputs["uploads"]
     assert upload["file"] == "/run/secrets/api_keys.json"
     assert upload["content"] == KEYS["apiKeys"]
 
 
-def test_an_inference_service_opens_only_behind_access(run_program: StackRunner) -> None:
+def test_an_inference_service_is_public_only_behind_access(run_program: StackRunner) -> None:
     own = {"phi-inference": {"mode": "named", "access": "access", "people": PEOPLE}}
     graph = run_program(stack(services=own), CLOUDFLARE, stack="prod")
     assert graph.outputs["publicUrls"] == {
@@ -109,7 +112,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Planner:
     return make
 
 
-# Each row: secrets, tunnel settings, and the whole text that the user reads.
+# Each row: secrets, tunnel settings, and the whole message.
 REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
     (
         CLOUDFLARE,
@@ -227,7 +230,7 @@ REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("secrets", "tunnel", "message"), REFUSALS)
-def test_a_tunnel_that_cannot_be_made_is_refused_before_anything_exists(
+def test_an_invalid_tunnel_is_refused_before_any_resource_exists(
     plan: Planner, secrets: dict[str, str], tunnel: dict[str, Any], message: str
 ) -> None:
     tunnel = {key: value for key, value in tunnel.items() if value is not None}
@@ -238,7 +241,7 @@ def test_a_tunnel_that_cannot_be_made_is_refused_before_anything_exists(
     assert not any(value in message for value in secrets.values()), "a secret is never shown"
 
 
-def test_all_that_is_missing_is_told_at_once(plan: Planner) -> None:
+def test_all_missing_settings_are_reported_at_once(plan: Planner) -> None:
     with pytest.raises(SettingsError) as refusal:
         plan({}, {"mode": "named", "access": "public"}, {})
     keys = [problem.key for problem in refusal.value.problems]
@@ -250,7 +253,7 @@ def test_all_that_is_missing_is_told_at_once(plan: Planner) -> None:
     ]
 
 
-def test_a_token_in_clear_is_refused(plan: Planner) -> None:
+def test_an_api_token_in_plain_text_is_refused(plan: Planner) -> None:
     with pytest.raises(
         SettingsError, match="cloudflare:apiToken: is stored in plain text"
     ) as refusal:
@@ -259,13 +262,13 @@ def test_a_token_in_clear_is_refused(plan: Planner) -> None:
     assert "pulumi config set --secret cloudflare:apiToken" in str(refusal.value)
 
 
-def test_a_tunnel_token_in_clear_is_refused(plan: Planner) -> None:
+def test_a_tunnel_token_in_plain_text_is_refused(plan: Planner) -> None:
     key = "llm-stack:cloudflareTunnelToken-chat-interface"
     with pytest.raises(SettingsError, match="is stored in plain text"):
         plan({}, {"mode": "named", "access": "public"}, {key: tunnel_token()})
 
 
-def test_signing_in_by_the_environment_is_enough(
+def test_credentials_in_the_environment_are_accepted(
     plan: Planner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "t" * 40)

@@ -1,4 +1,4 @@
-"""Tunnels as the program asks for them: what Cloudflare is told, and how connectors run."""
+"""Tunnels: the Cloudflare resources, and how connectors run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,8 @@ import yaml
 
 from components.config.tunnels import is_tunnel_token
 from components.tunnel.tunnel import quick_url
-from tests.unit.components.conftest import (
-    PROJECT_ROOT,
-    TUNNEL_TOKEN,
-    Graph,
-    RecordingMocks,
-    StackRunner,
-)
+from tests.doubles.recording_engine import TUNNEL_TOKEN, Graph, RecordingMocks, StackRunner
+from tests.unit.components.conftest import PROJECT_ROOT
 
 ACCOUNT, ZONE = "a" * 32, "b" * 32
 CLOUDFLARE = {"cloudflare:apiToken": "t" * 40}
@@ -36,7 +31,7 @@ SERVICES = ["chat-interface", "phi-inference", "qwen-inference"]
 
 
 class CutShort(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
-    """What the SDK meets when the engine ends a function of a provider."""
+    """The SDK's error when the engine cancels a provider function."""
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNKNOWN
@@ -64,7 +59,7 @@ def connectors(graph: Graph) -> dict[str, Any]:
     return {name: r.inputs for name, r in graph.running.items() if "-tunnel-" in name}
 
 
-def test_a_token_that_cannot_be_read_is_told_in_words(
+def test_a_token_that_cannot_be_read_is_reported_with_a_message(
     run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(mocks: RecordingMocks, args: object) -> dict[str, Any]:
@@ -83,7 +78,7 @@ def test_only_public_services_have_a_tunnel(named: Graph) -> None:
     assert named.outputs["publicUrls"] == {"chat-interface": "https://chat.example.com"}
 
 
-def test_the_tunnel_is_configured_by_cloudflare_and_keeps_no_secret_of_ours(named: Graph) -> None:
+def test_the_tunnel_is_configured_by_cloudflare_and_has_no_secret_input(named: Graph) -> None:
     (tunnel,) = named.of("ZeroTrustTunnelCloudflared").values()
     assert tunnel.inputs == {
         "accountId": ACCOUNT,
@@ -93,7 +88,7 @@ def test_the_tunnel_is_configured_by_cloudflare_and_keeps_no_secret_of_ours(name
     assert tunnel.delete_before_replace, "Cloudflare refuses a second tunnel of one name"
 
 
-def test_the_name_leads_to_the_service_and_everything_else_nowhere(named: Graph) -> None:
+def test_only_the_hostname_is_routed_to_the_service(named: Graph) -> None:
     (rules,) = named.of("ZeroTrustTunnelCloudflaredConfig").values()
     first, last = rules.inputs["config"]["ingresses"]
     assert (first["hostname"], first["service"]) == (
@@ -101,10 +96,10 @@ def test_the_name_leads_to_the_service_and_everything_else_nowhere(named: Graph)
         "http://chat-interface:8080",
     )
     assert last == {"service": "http_status:404"}
-    assert first["originRequest"]["connectTimeout"] < 30, "a dead service is told sooner"
+    assert first["originRequest"]["connectTimeout"] < 30, "a dead service is reported sooner"
 
 
-def test_the_name_is_a_proxied_cname_that_appears_last(named: Graph) -> None:
+def test_the_hostname_is_a_proxied_cname_that_is_created_last(named: Graph) -> None:
     (record,) = named.of("DnsRecord").values()
     assert record.inputs["name"] == "chat.example.com"
     assert record.inputs["type"] == "CNAME"
@@ -116,7 +111,7 @@ def test_the_name_is_a_proxied_cname_that_appears_last(named: Graph) -> None:
 @pytest.mark.parametrize(
     ("name", "hostname"), [("prod", "chat.example.com"), ("dev", "chat-dev.example.com")]
 )
-def test_names_stay_one_level_below_the_domain(
+def test_hostnames_are_one_level_below_the_domain(
     run_program: StackRunner, name: str, hostname: str
 ) -> None:
     graph = run_program(stack(), CLOUDFLARE, stack=name)
@@ -124,7 +119,7 @@ def test_names_stay_one_level_below_the_domain(
     assert record.inputs["name"] == hostname, "the free certificate covers one level"
 
 
-def test_a_service_may_choose_its_name_and_its_replicas(run_program: StackRunner) -> None:
+def test_a_service_can_set_its_hostname_and_replicas(run_program: StackRunner) -> None:
     own = {"chat-interface": {"subdomain": "ask", "replicas": 3}}
     graph = run_program(stack(services=own), CLOUDFLARE, stack="prod")
     assert graph.outputs["publicUrls"] == {"chat-interface": "https://ask.example.com"}
@@ -138,12 +133,12 @@ def test_connectors_are_hardened_and_drain(named: Graph) -> None:
         assert inputs["capabilities"] == {"drops": ["ALL"]}
         assert inputs["memory"] == inputs["memorySwap"] > 0
         assert inputs["networksAdvanced"][0]["aliases"] == [name]
-        assert not inputs.get("ports"), "nobody but the monitor needs its metrics"
+        assert not inputs.get("ports"), "only the monitor needs its metrics"
         grace = inputs["command"][inputs["command"].index("--grace-period") + 1]
         assert inputs["destroyGraceSeconds"] == inputs["stopTimeout"] > int(grace.rstrip("s"))
 
 
-def test_flags_stand_where_cloudflared_reads_them(named: Graph) -> None:
+def test_flags_are_in_the_positions_that_cloudflared_requires(named: Graph) -> None:
     connector = connectors(named)["chat-interface-tunnel-1"]
     assert connector["entrypoints"] == ["cloudflared"]
     command = connector["command"]
@@ -159,7 +154,7 @@ def test_a_changed_health_check_replaces_the_connector(named: Graph) -> None:
     assert named.running["chat-interface-tunnel-1"].replaced_on == ("healthcheck",)
 
 
-def test_the_token_is_a_file_and_nothing_else(named: Graph) -> None:
+def test_the_token_is_only_in_a_file(named: Graph) -> None:
     carrier = named.of("Container")["chat-interface-tunnel-secrets-carrier"]
     (upload,) = carrier.inputs["uploads"]
     assert upload["content"] == TUNNEL_TOKEN
@@ -167,18 +162,18 @@ def test_the_token_is_a_file_and_nothing_else(named: Graph) -> None:
     connector = connectors(named)["chat-interface-tunnel-1"]
     assert connector["envs"] == [f"TUNNEL_TOKEN_FILE={upload['file']}"]
     assert connector["volumes"][0]["readOnly"] is True
-    assert named.stands_only_in_files(TUNNEL_TOKEN, "chat-interface-tunnel-secrets")
+    assert named.is_only_in_files(TUNNEL_TOKEN, "chat-interface-tunnel-secrets")
     assert TUNNEL_TOKEN not in str(named.outputs)
 
 
-def test_connectors_come_after_the_tunnel_and_go_before_it(named: Graph) -> None:
+def test_connectors_are_created_after_the_tunnel_and_removed_before_it(named: Graph) -> None:
     connector = named.running["chat-interface-tunnel-1"]
     assert "chat-interface-tunnel-cloudflare-tunnel" in connector.depends_on
     carrier = named.of("Container")["chat-interface-tunnel-secrets-carrier"]
     assert "chat-interface-tunnel-cloudflare-tunnel" in carrier.depends_on
 
 
-def test_the_monitor_is_told_of_every_connector(run_program: StackRunner) -> None:
+def test_the_monitor_checks_every_connector(run_program: StackRunner) -> None:
     graph = run_program(stack(replicas=2), CLOUDFLARE, stack="prod")
     (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
     watched = {s["name"]: s for s in json.loads(upload["content"])["services"]}
@@ -188,18 +183,18 @@ def test_the_monitor_is_told_of_every_connector(run_program: StackRunner) -> Non
         assert watched[name]["depends_on"] == ["chat-interface"]
 
 
-def test_a_stack_that_people_rely_on_is_protected(named: Graph) -> None:
+def test_a_production_stack_is_protected(named: Graph) -> None:
     (tunnel,) = named.of("ZeroTrustTunnelCloudflared").values()
     assert tunnel.protected
     assert named.of("Volume")["phi-inference-models"].protected
 
 
-def test_protection_is_lifted_by_a_setting(run_program: StackRunner) -> None:
+def test_protection_is_disabled_by_a_setting(run_program: StackRunner) -> None:
     graph = run_program({**stack(), "protect": False}, CLOUDFLARE, stack="prod")
     assert [r.name for r in graph.resources if r.protected] == []
 
 
-def test_a_given_token_takes_cloudflares_resources_place(run_program: StackRunner) -> None:
+def test_a_given_token_replaces_the_cloudflare_resources(run_program: StackRunner) -> None:
     token = tunnel_token()
     graph = run_program(
         {
@@ -217,7 +212,7 @@ def test_a_given_token_takes_cloudflares_resources_place(run_program: StackRunne
     assert graph.outputs["publicUrls"] == {"chat-interface": None}, "known where it was made"
 
 
-def test_a_quick_tunnel_tells_the_address_of_its_last_start(run_program: StackRunner) -> None:
+def test_the_url_of_a_quick_tunnel_is_that_of_its_last_start(run_program: StackRunner) -> None:
     graph = run_program(
         {"services": SERVICES, "monitor": {"socketGroup": 999}, "tunnel": {"mode": "quick"}}
     )
@@ -230,19 +225,19 @@ def test_a_quick_tunnel_tells_the_address_of_its_last_start(run_program: StackRu
     assert not graph.of("Volume")["phi-inference-models"].protected, "it is for trying"
 
 
-def test_a_quick_tunnel_that_tells_no_address_is_no_address() -> None:
+def test_a_quick_tunnel_without_a_logged_url_is_an_error() -> None:
     with pytest.raises(pulumi.RunError, match="has not logged its URL"):
         quick_url(["ERR failed to request quick Tunnel: https://api.trycloudflare.com"])
 
 
-def test_without_tunnels_nothing_of_them_exists(run_program: StackRunner) -> None:
+def test_without_tunnels_there_are_no_tunnel_resources(run_program: StackRunner) -> None:
     graph = run_program({"services": SERVICES, "monitor": {"socketGroup": 999}})
     assert connectors(graph) == {}
     assert "cloudflared" not in graph.of("ServiceImage")
     assert graph.outputs["publicUrls"] == {}
 
 
-def test_the_connector_image_is_built_unless_one_is_named(
+def test_the_connector_image_is_built_unless_one_is_set(
     named: Graph, run_program: StackRunner
 ) -> None:
     assert connectors(named)["chat-interface-tunnel-1"]["image"] == "sha256:cloudflared-build"
@@ -254,8 +249,8 @@ def test_the_connector_image_is_built_unless_one_is_named(
     assert "cloudflared" not in graph.of("ServiceImage")
 
 
-def test_the_prod_stack_needs_only_what_is_the_users_own(run_program: StackRunner) -> None:
-    """The shipped settings, with the lines that its comments ask for."""
+def test_the_prod_stack_needs_only_the_users_values(run_program: StackRunner) -> None:
+    """The shipped settings, with the values that its comments ask for."""
     shipped = yaml.safe_load((PROJECT_ROOT / "Pulumi.prod.yaml").read_text(encoding="utf-8"))
     settings = {k.removeprefix("llm-stack:"): v for k, v in shipped["config"].items()}
     settings["tunnel"] |= {
@@ -283,16 +278,16 @@ def test_the_prod_stack_needs_only_what_is_the_users_own(run_program: StackRunne
         base64.b64encode(b'["a"]').decode(),
     ],
 )
-def test_what_is_no_token_is_not_taken_for_one(text: str) -> None:
+def test_an_invalid_token_is_not_recognised(text: str) -> None:
     assert not is_tunnel_token(text)
 
 
-def test_a_token_is_known_by_its_form() -> None:
+def test_a_token_is_recognised_by_its_form() -> None:
     assert is_tunnel_token(tunnel_token())
     assert is_tunnel_token(f"{tunnel_token()}\n"), "as pasted, or as `cat` hands it over"
 
 
 def test_a_stack_without_cloudflare_does_not_load_its_sdk() -> None:
-    """It takes seconds, at every preview."""
+    """Loading it takes seconds, at every preview."""
     code = "import components.tunnel, sys; sys.exit('pulumi_cloudflare' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, check=True)

@@ -1,4 +1,4 @@
-// TeX in Markdown: \( … \), \[ … \], $ … $ and $$ … $$ become elements that hold the source.
+// TeX in Markdown: \( … \), \[ … \], $ … $ and $$ … $$ become elements that contain the source.
 import type { MarkdownIt, StateBlock, StateInline } from "markdown-it";
 
 const BLOCKS: [open: string, close: string][] = [

@@ -15,7 +15,7 @@ import {
 import { requestFor } from "../domain/prompt";
 import { splitThinking } from "../domain/thinking";
 import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
-import { change, current, find, hold, keep, release } from "./chats";
+import { change, current, find, keepInMemory, release, storeIntermediate } from "./chats";
 import { keyRequired } from "./models";
 import { announce } from "./notices";
 import { apiKey, rememberModels } from "./preferences";
@@ -26,14 +26,14 @@ const HIDDEN_FLUSH_MS = 250;
 const SHORTEST_TIMED = 0.05;
 
 /** An answer that is streaming. The signals change at most once per frame. */
-export class Arriving {
+export class StreamingAnswer {
   readonly text: Signal<string>;
   readonly reasoning: Signal<string>;
   private readonly parts = computed(() => splitThinking(this.text.value, this.reasoning.value));
-  readonly spoken = computed(() => this.parts.value.answer);
+  readonly answerText = computed(() => this.parts.value.answer);
   readonly thinking = computed(() => this.parts.value.thinking);
-  readonly hasThought = computed(() => this.thinking.value !== "");
-  readonly thinks = computed(() => !this.parts.value.closed);
+  readonly hasThinking = computed(() => this.thinking.value !== "");
+  readonly isThinking = computed(() => !this.parts.value.closed);
   readonly empty = computed(() => this.text.value === "" && this.reasoning.value === "");
   /** Position in the gateway's queue, 1 is next; null when not queued. */
   readonly queue = signal<number | null>(null);
@@ -119,31 +119,31 @@ export class Arriving {
 }
 
 /** By the id of the answer. */
-export const arriving = signal<ReadonlyMap<string, Arriving>>(new Map());
+export const streamingAnswers = signal<ReadonlyMap<string, StreamingAnswer>>(new Map());
 
-const inConversation = (id: string): Arriving[] =>
-  [...arriving.value.values()].filter((one) => one.conversationId === id);
+const inConversation = (id: string): StreamingAnswer[] =>
+  [...streamingAnswers.value.values()].filter((one) => one.conversationId === id);
 
 /** Whether the displayed conversation has a streaming answer. */
 export const answering = computed(() => inConversation(current.value.id).length > 0);
 
-function track(one: Arriving): void {
-  hold(one.conversationId);
-  arriving.value = new Map(arriving.peek()).set(one.answerId, one);
+function track(one: StreamingAnswer): void {
+  keepInMemory(one.conversationId);
+  streamingAnswers.value = new Map(streamingAnswers.peek()).set(one.answerId, one);
 }
 
-function untrack(one: Arriving): void {
-  const rest = new Map(arriving.peek());
+function untrack(one: StreamingAnswer): void {
+  const rest = new Map(streamingAnswers.peek());
   rest.delete(one.answerId);
-  arriving.value = rest;
+  streamingAnswers.value = rest;
   if (inConversation(one.conversationId).length === 0) release(one.conversationId);
 }
 
-async function run(one: Arriving, partial: string): Promise<void> {
+async function run(one: StreamingAnswer, partial: string): Promise<void> {
   const conversation = find(one.conversationId);
   if (!conversation) return;
   track(one);
-  const saver = setInterval(() => keepProgress(one), KEEP_EVERY_MS);
+  const saver = setInterval(() => storeProgress(one), KEEP_EVERY_MS);
   const outcome = await receive(one, requestFor(conversation, one.turnId, one.model, partial));
   clearInterval(saver);
   if (outcome.failure) await pageStays();
@@ -151,7 +151,7 @@ async function run(one: Arriving, partial: string): Promise<void> {
   change(one.conversationId, (now) =>
     changeAnswer(now, one.answerId, { ...one.snapshot(outcome.state), failure: outcome.failure }),
   );
-  announce(spoken(one, outcome.state));
+  announce(announcementOf(one, outcome.state));
   untrack(one);
 }
 
@@ -160,7 +160,7 @@ interface Outcome {
   failure: Failure | null;
 }
 
-async function receive(one: Arriving, request: ReturnType<typeof requestFor>): Promise<Outcome> {
+async function receive(one: StreamingAnswer, request: ReturnType<typeof requestFor>): Promise<Outcome> {
   const { signal: abort } = one.controller;
   try {
     for await (const event of streamChat(request, { key: apiKey.peek(), signal: abort })) one.take(event);
@@ -183,14 +183,14 @@ async function receive(one: Arriving, request: ReturnType<typeof requestFor>): P
 const pageStays = (): Promise<void> => new Promise((goOn) => setTimeout(goOn));
 
 /** Stores incomplete answers, so that a reload keeps the text received so far. */
-function keepProgress(one: Arriving): void {
+function storeProgress(one: StreamingAnswer): void {
   const conversation = find(one.conversationId);
   if (!conversation) return;
   const all = inConversation(one.conversationId);
-  keep(all.reduce((now, each) => changeAnswer(now, each.answerId, each.snapshot("streaming")), conversation));
+  storeIntermediate(all.reduce((now, each) => changeAnswer(now, each.answerId, each.snapshot("streaming")), conversation));
 }
 
-function spoken(one: Arriving, state: AnswerState): string {
+function announcementOf(one: StreamingAnswer, state: AnswerState): string {
   // A blind comparison must not announce the model to screen readers.
   const whose = find(one.conversationId)?.blind ? "An answer" : `The answer of ${one.model}`;
   if (state === "stopped") return `${whose} was stopped.`;
@@ -201,7 +201,7 @@ function spoken(one: Arriving, state: AnswerState): string {
 function begin(conversation: Conversation, turn: Turn): void {
   for (const lane of turn.lanes) {
     const answer = lane.answers.at(-1)!;
-    void run(new Arriving(conversation.id, turn.id, lane.model, answer.id, { text: "", reasoning: "" }), "");
+    void run(new StreamingAnswer(conversation.id, turn.id, lane.model, answer.id, { text: "", reasoning: "" }), "");
   }
 }
 
@@ -250,7 +250,7 @@ export function regenerate(turn: Turn, model: string): void {
     again = answer;
     return conversation;
   });
-  if (again) void run(new Arriving(id, turn.id, model, (again as Answer).id, { text: "", reasoning: "" }), "");
+  if (again) void run(new StreamingAnswer(id, turn.id, model, (again as Answer).id, { text: "", reasoning: "" }), "");
 }
 
 /** Continues a cut, stopped or too short answer. */
@@ -258,11 +258,11 @@ export function continueAnswer(turn: Turn, model: string, answer: Answer): void 
   const { id } = current.peek();
   const partial = splitThinking(answer.text, answer.reasoning).answer;
   change(id, (now) => changeAnswer(now, answer.id, { state: "streaming", failure: null, finish: null }));
-  void run(new Arriving(id, turn.id, model, answer.id, answer), partial);
+  void run(new StreamingAnswer(id, turn.id, model, answer.id, answer), partial);
 }
 
 export function stop(answerId: string): void {
-  arriving.peek().get(answerId)?.controller.abort();
+  streamingAnswers.peek().get(answerId)?.controller.abort();
 }
 
 /** Stops every answer of the displayed conversation. */

@@ -15,7 +15,7 @@ export const currentId = computed(() => current.value.id);
 let archive: Archive | null = null;
 const channel = new BroadcastChannel("chat.conversations");
 /** Conversations with streaming answers that are not displayed. */
-const behind = new Map<string, Conversation>();
+const background = new Map<string, Conversation>();
 
 export async function openArchive(): Promise<void> {
   try {
@@ -32,7 +32,7 @@ export async function openArchive(): Promise<void> {
 async function changedElsewhere(id: string): Promise<void> {
   if (!archive) return;
   headings.value = await archive.headings();
-  if (id !== currentId.peek() || behind.has(id)) return;
+  if (id !== currentId.peek() || background.has(id)) return;
   const stored = await archive.load(id);
   if (stored && stored.updatedAt > current.peek().updatedAt && id === currentId.peek()) {
     current.value = stored;
@@ -52,41 +52,41 @@ async function store(work: (open: Archive) => Promise<void>, id: string): Promis
   }
 }
 
-function listed(conversation: Conversation): void {
+function updateHeading(conversation: Conversation): void {
   const { id, title, updatedAt } = conversation;
   const others = headings.peek().filter((heading) => heading.id !== id);
   headings.value = [{ id, title, updatedAt }, ...others].sort((a, b) => b.updatedAt - a.updatedAt);
 }
 
 export const find = (id: string): Conversation | null =>
-  id === currentId.peek() ? current.peek() : (behind.get(id) ?? null);
+  id === currentId.peek() ? current.peek() : (background.get(id) ?? null);
 
 /** Changes a conversation that is open or still receiving answers, and stores it. */
-export function change(id: string, how: (conversation: Conversation) => Conversation): void {
+export function change(id: string, apply: (conversation: Conversation) => Conversation): void {
   const before = find(id);
   if (!before) return;
-  const after = how(before);
+  const after = apply(before);
   if (after === before) return;
   if (id === currentId.peek()) current.value = after;
-  if (behind.has(id)) behind.set(id, after);
+  if (background.has(id)) background.set(id, after);
   if (after.turns.length === 0) return;
-  listed(after);
+  updateHeading(after);
   void store((open) => open.save(after), id);
 }
 
 /** Stores an intermediate state (of a streaming answer) without showing it. */
-export function keep(conversation: Conversation): void {
+export function storeIntermediate(conversation: Conversation): void {
   void store((open) => open.save(conversation), conversation.id);
 }
 
 /** Keeps a conversation with a streaming answer in memory when another one is opened. */
-export function hold(id: string): void {
+export function keepInMemory(id: string): void {
   const conversation = find(id);
-  if (conversation) behind.set(id, conversation);
+  if (conversation) background.set(id, conversation);
 }
 
 export function release(id: string): void {
-  behind.delete(id);
+  background.delete(id);
 }
 
 export function startNew(models = lastModels.peek()): void {
@@ -96,7 +96,7 @@ export function startNew(models = lastModels.peek()): void {
 /** Shows a stored conversation; false when the id is unknown. */
 export async function show(id: string): Promise<boolean> {
   if (id === currentId.peek()) return true;
-  const held = behind.get(id);
+  const held = background.get(id);
   if (held) {
     current.value = held;
     return true;
@@ -109,12 +109,15 @@ export async function show(id: string): Promise<boolean> {
 }
 
 /** Changes any conversation, open or not. */
-export async function changeStored(id: string, how: (conversation: Conversation) => Conversation): Promise<void> {
-  if (find(id)) return change(id, how);
+export async function changeStored(
+  id: string,
+  apply: (conversation: Conversation) => Conversation,
+): Promise<void> {
+  if (find(id)) return change(id, apply);
   const stored = await archive?.load(id);
   if (!stored) return;
-  const after = how(stored);
-  listed(after);
+  const after = apply(stored);
+  updateHeading(after);
   await store((open) => open.save(after), id);
 }
 
@@ -133,7 +136,7 @@ export async function remove(id: string): Promise<void> {
 }
 
 function restore(conversation: Conversation): void {
-  listed(conversation);
+  updateHeading(conversation);
   void store((open) => open.save(conversation), conversation.id);
 }
 
@@ -155,9 +158,11 @@ export async function importText(source: string): Promise<void> {
     const known = new Map(headings.peek().map((heading) => [heading.id, heading.updatedAt]));
     const fresh = found.filter(({ id, updatedAt }) => (known.get(id) ?? -1) < updatedAt);
     await store((open) => open.save(...fresh), fresh[0]?.id ?? "");
-    batch(() => fresh.forEach(listed));
+    batch(() => fresh.forEach(updateHeading));
     const skipped = found.length - fresh.length;
-    notify(`Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`);
+    notify(
+      `Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`,
+    );
   } catch (error) {
     if (!(error instanceof ImportError)) throw error;
     notify(error.message, { tone: "error" });

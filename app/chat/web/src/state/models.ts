@@ -9,7 +9,7 @@ export const AUTO = "auto";
 
 export const status = signal<Status | null>(null);
 /** Why the gateway's status is not available; null when it is. */
-export const trouble = signal<string | null>(null);
+export const statusError = signal<string | null>(null);
 /** The gateway requires an API key or rejected the given one. */
 export const keyRequired = signal(false);
 
@@ -90,12 +90,12 @@ export async function refresh(): Promise<void> {
   const own = (abort = new AbortController());
   try {
     status.value = await fetchStatus(apiKey.peek(), AbortSignal.any([own.signal, AbortSignal.timeout(PERIOD_MS)]));
-    trouble.value = null;
+    statusError.value = null;
     keyRequired.value = false;
   } catch (error) {
     if (own.signal.aborted) return;
     if (error instanceof KeyRequired) keyRequired.value = true;
-    else trouble.value = "The gateway cannot be reached. Retrying every few seconds.";
+    else statusError.value = "The gateway cannot be reached. Retrying every few seconds.";
   }
   if (!document.hidden) timer = setTimeout(() => void refresh(), PERIOD_MS);
 }

@@ -10,7 +10,7 @@ import {
   shownAnswer,
 } from "../domain/conversation";
 import { splitThinking } from "../domain/thinking";
-import { type Arriving, answering, arriving, continueAnswer, regenerate, stop } from "../state/answering";
+import { type StreamingAnswer, answering, streamingAnswers, continueAnswer, regenerate, stop } from "../state/answering";
 import { change, currentId } from "../state/chats";
 import { announce } from "../state/notices";
 import { openPanel } from "../state/layout";
@@ -34,7 +34,7 @@ interface Props {
 
 export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) {
   const answer = shownAnswer(lane);
-  const live = arriving.value.get(answer.id);
+  const live = streamingAnswers.value.get(answer.id);
   const running = live !== undefined;
   return (
     <article
@@ -63,19 +63,19 @@ export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) 
 }
 
 /** The text, complete or streaming. */
-function Body({ answer, live }: { answer: Answer; live: Arriving | undefined }) {
+function Body({ answer, live }: { answer: Answer; live: StreamingAnswer | undefined }) {
   if (live?.empty.value) return <Waiting live={live} />;
   const parts = splitThinking(answer.text, answer.reasoning);
-  const thought = live ? live.hasThought.value : parts.thinking !== "";
+  const thought = live ? live.hasThinking.value : parts.thinking !== "";
   return (
     <>
-      {thought && <Thinking source={live?.thinking} text={parts.thinking} busy={live?.thinks.value ?? false} />}
-      <Markdown source={live?.spoken} text={parts.answer} />
+      {thought && <Thinking source={live?.thinking} text={parts.thinking} busy={live?.isThinking.value ?? false} />}
+      <Markdown source={live?.answerText} text={parts.answer} />
     </>
   );
 }
 
-function Waiting({ live }: { live: Arriving }) {
+function Waiting({ live }: { live: StreamingAnswer }) {
   const place = live.queue.value;
   const text =
     place === null ? "Processing your message" : place === 1 ? "Next in the queue" : `Number ${place} in the queue`;

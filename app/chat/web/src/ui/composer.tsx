@@ -5,7 +5,7 @@ import { path } from "../domain/conversation";
 import { answering, send, stopAll } from "../state/answering";
 import { current } from "../state/chats";
 import { following, openPanel } from "../state/layout";
-import { conditionNamed, conditionOf, keyRequired, models, placeholderFor, trouble } from "../state/models";
+import { conditionNamed, conditionOf, keyRequired, models, placeholderFor, statusError } from "../state/models";
 import { draft, editing, setDraft } from "../state/writing";
 import { TextButton } from "./button";
 import { isTouch } from "./focus";
@@ -46,7 +46,7 @@ export function Composer() {
 
   return (
     <div class="composer-area">
-      <Obstacle />
+      <AvailabilityNote />
       <form
         class="composer"
         onSubmit={(event) => {
@@ -83,7 +83,7 @@ export function Composer() {
 }
 
 /** Shows why the chosen models cannot answer, and offers actions. */
-function Obstacle() {
+function AvailabilityNote() {
   if (keyRequired.value) {
     return (
       <Note tone="warning">
@@ -96,10 +96,10 @@ function Obstacle() {
       </Note>
     );
   }
-  if (trouble.value) return <Note tone="error">{trouble.value}</Note>;
+  if (statusError.value) return <Note tone="error">{statusError.value}</Note>;
   const chosen = current.value.models;
   const down = chosen.find((id) => ["down", "loading"].includes(conditionNamed(id).light));
-  if (down) return <Unready id={down} />;
+  if (down) return <UnavailableModel id={down} />;
   const placeholders = chosen.filter((id) => placeholderFor(id));
   if (placeholders.length === 0) return null;
   return (
@@ -110,7 +110,7 @@ function Obstacle() {
   );
 }
 
-function Unready({ id }: { id: string }) {
+function UnavailableModel({ id }: { id: string }) {
   const { label, reason, advice } = conditionNamed(id);
   const other = models.value.find((model) => model.id !== id && ["ready", "busy"].includes(conditionOf(model).light));
   return (

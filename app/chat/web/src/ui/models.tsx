@@ -3,7 +3,7 @@ import { MAX_MODELS, configure } from "../domain/conversation";
 import type { ModelStatus } from "../gateway/status";
 import { change, current } from "../state/chats";
 import { closePanel, openPanel, phone } from "../state/layout";
-import { AUTO, type Condition, type Light, conditionNamed, conditionOf, models, trouble } from "../state/models";
+import { AUTO, type Condition, type Light, conditionNamed, conditionOf, models, statusError } from "../state/models";
 import { rememberModels } from "../state/preferences";
 import { Dialog } from "./dialog";
 import { Icon } from "./icon";
@@ -53,7 +53,7 @@ export function ModelsPanel() {
   return (
     <Dialog name="models" title="Models" shape="dropdown">
       {several && <p class="quiet">Choose one, or add up to {MAX_MODELS} to compare their answers side by side.</p>}
-      {trouble.value && <p class="note error">{trouble.value}</p>}
+      {statusError.value && <p class="note error">{statusError.value}</p>}
       <ul class="models">
         {several && (
           <Row
@@ -77,7 +77,7 @@ export function ModelsPanel() {
           />
         ))}
       </ul>
-      {models.value.length === 0 && !trouble.value && <p class="quiet">Loading the list of models.</p>}
+      {models.value.length === 0 && !statusError.value && <p class="quiet">Loading the list of models.</p>}
       {chosen.length > 1 && <BlindChoice />}
     </Dialog>
   );

@@ -49,7 +49,7 @@ export function SettingsPanel() {
       />
       <Whole
         name="Seed"
-        help="The same seed gives the same answer. Empty: a random seed each time."
+        help="The same seed repeats the same random choices. Empty: a random seed each time."
         value={sampling.seed}
         min={0}
         take={(seed) => set({ seed })}

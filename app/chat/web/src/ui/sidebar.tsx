@@ -106,10 +106,10 @@ function Entry({ heading }: { heading: Heading }) {
 function RenameField({ heading: { id, title } }: { heading: Heading }) {
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.select(), []);
-  const finish = (keep: boolean): void => {
+  const finish = (save: boolean): void => {
     if (renaming.peek() !== id) return;
     renaming.value = null;
-    if (keep) void changeStored(id, (conversation) => rename(conversation, field.current!.value));
+    if (save) void changeStored(id, (conversation) => rename(conversation, field.current!.value));
   };
   return (
     <li class="entry">

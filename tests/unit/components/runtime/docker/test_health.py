@@ -1,4 +1,4 @@
-"""When the gate of an update opens, and when it fails the update at once."""
+"""The update gate on one engine: when it opens, and when it fails the update at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def container(
     health: Any = None,
     **state: Any,
 ) -> dict[str, Any]:
-    """What the engine tells of a container."""
+    """The engine's attributes of a container."""
     return {
         "RestartCount": restarts,
         "State": {
@@ -33,7 +33,7 @@ def container(
     }
 
 
-def test_the_gate_opens_only_for_a_container_that_the_engine_calls_healthy() -> None:
+def test_the_gate_opens_only_for_a_healthy_container() -> None:
     assert is_healthy(container(health={"Status": "healthy"}))
     assert not is_healthy(container(health={"Status": "starting"}))
     assert not is_healthy(container(running=False, status="exited", health={"Status": "healthy"}))
@@ -48,7 +48,7 @@ def test_the_gate_opens_only_for_a_container_that_the_engine_calls_healthy() -> 
         container(health={"Status": "unhealthy", "Log": [{"ExitCode": -1, "Output": "timeout"}]}),
     ],
 )
-def test_waiting_goes_on_while_health_may_come(attrs: dict[str, Any]) -> None:
+def test_the_gate_waits_while_a_container_can_become_healthy(attrs: dict[str, Any]) -> None:
     assert failure_of(attrs) is None
 
 
@@ -91,19 +91,19 @@ def test_a_container_that_cannot_become_healthy_fails_at_once(
         (None, None),
     ],
 )
-def test_the_check_of_a_container_is_read_as_the_engine_reads_it(
+def test_a_health_check_is_parsed_as_by_the_engine(
     test: list[str] | None, command: list[str] | None
 ) -> None:
     assert check_command({"Config": {"Healthcheck": {"Test": test} if test else None}}) == command
 
 
-def test_a_check_runs_in_the_shell_of_its_image() -> None:
+def test_a_shell_health_check_runs_in_the_shell_of_its_image() -> None:
     config = {"Healthcheck": {"Test": ["CMD-SHELL", "true"]}, "Shell": ["/bin/bash", "-c"]}
     assert check_command({"Config": config}) == ["/bin/bash", "-c", "true"]
 
 
 class Execs:
-    """An engine's commands inside a container: begun, running, and then ended with a code."""
+    """A double of the engine's exec API: created, running, then ended with an exit code."""
 
     def __init__(self) -> None:
         self.begun = 0
@@ -136,9 +136,7 @@ def check(execs: Execs) -> EarlyCheck:
     return EarlyCheck(cast(docker.DockerClient, client), cast(Container, container))
 
 
-def test_an_early_check_opens_the_gate_once_it_has_ended_well(
-    check: EarlyCheck, execs: Execs
-) -> None:
+def test_an_early_check_opens_the_gate_when_it_succeeds(check: EarlyCheck, execs: Execs) -> None:
     assert not check.passes()
     assert not check.passes()
     assert execs.begun == 1, "one at a time"
@@ -146,13 +144,13 @@ def test_an_early_check_opens_the_gate_once_it_has_ended_well(
     assert check.passes()
 
 
-def test_an_early_check_that_fails_is_tried_again(check: EarlyCheck, execs: Execs) -> None:
+def test_a_failed_early_check_is_repeated(check: EarlyCheck, execs: Execs) -> None:
     execs.state = {"Running": False, "ExitCode": 1}
     assert [check.passes(), check.passes()] == [False, False]
     assert execs.begun == 2
 
 
-def test_a_container_that_ends_meanwhile_is_left_to_the_account_of_the_engine(
+def test_an_early_check_in_an_exited_container_does_not_pass(
     check: EarlyCheck, execs: Execs
 ) -> None:
     execs.gone = True

@@ -1,4 +1,4 @@
-"""When the gate of a Swarm's service opens, and when it fails the update at once."""
+"""The update gate on a Swarm: when it opens, and when it fails the update at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMPLETED = {"State": "completed"}
 
 
 def task(state: str, *, desired: str = "running", name: str = "t", error: str = "") -> Any:
-    """What a Swarm tells of a task."""
+    """The Swarm's attributes of a task."""
     return {
         "ID": name,
         "DesiredState": desired,
@@ -31,7 +31,7 @@ def task(state: str, *, desired: str = "running", name: str = "t", error: str = 
 RUNNING = task("running")
 
 
-def test_the_gate_opens_once_all_tasks_of_the_version_run_and_the_swarm_has_finished() -> None:
+def test_the_gate_opens_when_all_tasks_run_and_the_update_is_completed() -> None:
     assert has_converged({}, [RUNNING, RUNNING], 2), "a service that is new has no update"
     assert has_converged(COMPLETED, [RUNNING, RUNNING], 2)
     assert not has_converged(UPDATING, [RUNNING, RUNNING], 2), "they are still watched"
@@ -50,7 +50,7 @@ def test_the_gate_opens_once_all_tasks_of_the_version_run_and_the_swarm_has_fini
         (UPDATING, [task("pending")], NO_NODE_SECONDS - 1),
     ],
 )
-def test_waiting_goes_on_while_it_may_help(
+def test_the_gate_waits_while_the_update_can_succeed(
     status: dict[str, str], tasks: list[Any], waited: float
 ) -> None:
     assert failure_of(status, tasks, waited) is None
@@ -77,7 +77,7 @@ def test_waiting_goes_on_while_it_may_help(
         ),
     ],
 )
-def test_a_version_that_will_not_run_fails_at_once(
+def test_a_version_that_cannot_run_fails_at_once(
     status: dict[str, str], tasks: list[Any], reason: str
 ) -> None:
     found = failure_of(status, tasks, NO_NODE_SECONDS + 1)
@@ -85,7 +85,7 @@ def test_a_version_that_will_not_run_fails_at_once(
 
 
 @pytest.mark.parametrize("state", ["rollback_started", "rollback_paused", "rollback_completed"])
-def test_a_version_that_was_taken_back_fails_the_update(state: str) -> None:
+def test_a_rolled_back_version_fails_the_update(state: str) -> None:
     found = failure_of({"State": state}, [RUNNING, RUNNING], 1)
     assert found is not None
     assert found.reason.startswith("its new version failed")
@@ -101,7 +101,7 @@ def test_the_reason_is_the_newest_failure() -> None:
     ("before", "now", "never"),
     [(None, 2, True), (2, 0, True), (0, 2, True), (2, 2, False), (1, 2, False)],
 )
-def test_what_never_ran_has_no_version_to_go_back_to(
+def test_a_service_that_never_ran_has_no_version_to_roll_back_to(
     before: int | None, now: int, never: bool
 ) -> None:
     def spec(replicas: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A stack on a Swarm: the resources that the program asks for, and the settings it refuses."""
+"""A stack on a Swarm: the declared resources and the refused settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 from components.runtime.swarm.service import go_duration
-from tests.unit.components.conftest import Graph, StackRunner
+from tests.doubles.recording_engine import Graph, StackRunner
 
 SWARM = {
     "orchestrator": "swarm",
@@ -48,7 +48,7 @@ def spec(graph: Graph, name: str) -> dict[str, Any]:
     return found
 
 
-def test_services_take_the_place_of_containers(swarm: Graph) -> None:
+def test_services_replace_containers(swarm: Graph) -> None:
     assert swarm.of("Service").keys() == {
         "chat-interface",
         "phi-inference",
@@ -60,7 +60,7 @@ def test_services_take_the_place_of_containers(swarm: Graph) -> None:
     assert swarm.of("Volume") == {}, "each node makes its own"
 
 
-def test_the_components_are_those_of_one_engine(swarm: Graph) -> None:
+def test_the_components_are_the_same_as_on_one_engine(swarm: Graph) -> None:
     parents = {resource.name: resource.parent for resource in swarm.resources}
     assert parents["phi-inference"].endswith("ServiceStack::phi-inference")
     assert parents["monitor"].endswith("Monitor::monitor")
@@ -84,7 +84,7 @@ def test_every_service_is_hardened(swarm: Graph) -> None:
         assert [m["target"] for m in temporary] == ["/tmp"], name
 
 
-def test_a_new_version_starts_first_and_a_broken_one_is_taken_back(swarm: Graph) -> None:
+def test_a_new_version_starts_first_and_a_broken_one_is_rolled_back(swarm: Graph) -> None:
     for name, service in swarm.of("Service").items():
         update = service.inputs["updateConfig"]
         assert update["order"] == "start-first", name
@@ -92,15 +92,15 @@ def test_a_new_version_starts_first_and_a_broken_one_is_taken_back(swarm: Graph)
         assert service.inputs["rollbackConfig"]["order"] == "start-first", name
 
 
-def test_no_replica_waits_long_for_its_first_request(swarm: Graph) -> None:
+def test_health_checks_have_a_short_interval(swarm: Graph) -> None:
     for name, service in swarm.of("Service").items():
         check = service.inputs["taskSpec"]["containerSpec"]["healthcheck"]
         assert check["interval"] == "10s", name
-        # What the check asks comes from the image, except for an image without one.
+        # The check's command is that of the image, if the image has one.
         assert ("tests" in check) == ("tunnel" in name), name
 
 
-def test_every_service_must_pass_a_gate_that_hears_of_each_change(
+def test_every_service_has_a_gate_that_depends_on_each_change(
     run_program: StackRunner, swarm: Graph
 ) -> None:
     gates = swarm.of("Stash")
@@ -115,9 +115,7 @@ def test_every_service_must_pass_a_gate_that_hears_of_each_change(
     assert changed == {"chat-interface-gate"}
 
 
-def test_the_network_reaches_over_all_nodes_and_is_encrypted(
-    run_program: StackRunner, swarm: Graph
-) -> None:
+def test_the_network_is_an_encrypted_overlay(run_program: StackRunner, swarm: Graph) -> None:
     network = swarm.of("Network")["llm-network"].inputs
     assert (network["driver"], network["options"]) == ("overlay", {"encrypted": "true"})
     assert "attachable" not in network
@@ -125,7 +123,7 @@ def test_the_network_reaches_over_all_nodes_and_is_encrypted(
     assert "options" not in plain.of("Network")["llm-network"].inputs
 
 
-def test_replicas_share_a_name_and_have_one_each(swarm: Graph) -> None:
+def test_replicas_have_a_shared_and_a_separate_name(swarm: Graph) -> None:
     service = swarm.of("Service")["phi-inference"].inputs
     assert service["mode"] == {"replicated": {"replicas": 3}}
     assert service["endpointSpec"] == {"mode": "dnsrr"}
@@ -135,7 +133,7 @@ def test_replicas_share_a_name_and_have_one_each(swarm: Graph) -> None:
     assert spec(swarm, "monitor")["hostname"] == "monitor"
 
 
-def test_the_monitor_watches_each_replica_and_restarts_none(swarm: Graph) -> None:
+def test_the_monitor_checks_each_replica_and_restarts_none(swarm: Graph) -> None:
     config = json.loads(swarm.of("ServiceConfig")["monitor-config-monitor-json"].inputs["dataRaw"])
     assert config["restarts"]["enabled"] is False
     assert [service["name"] for service in config["services"]] == [
@@ -153,7 +151,7 @@ def test_the_monitor_watches_each_replica_and_restarts_none(swarm: Graph) -> Non
     assert not any("docker.sock" in str(resource.inputs) for resource in swarm.resources)
 
 
-def test_the_gateway_is_told_one_address_for_all_replicas(swarm: Graph) -> None:
+def test_the_gateway_receives_one_url_for_all_replicas(swarm: Graph) -> None:
     config = swarm.of("ServiceConfig")["chat-interface-config-gateway-json"].inputs
     (model,) = json.loads(config["dataRaw"])["models"]
     assert model["replicas"] == ["http://phi-inference:8000"]
@@ -161,7 +159,7 @@ def test_the_gateway_is_told_one_address_for_all_replicas(swarm: Graph) -> None:
     assert mounted["fileName"] == "/run/config/gateway.json"
 
 
-def test_a_secret_is_one_of_the_swarms_and_encrypted_in_the_state(swarm: Graph) -> None:
+def test_a_secret_is_a_swarm_secret_and_encrypted_in_the_state(swarm: Graph) -> None:
     secret = swarm.of("Secret")["phi-inference-secrets-hf_token"]
     assert base64.b64decode(secret.inputs["data"]) == b"not-a-token"
     assert "data" in secret.secrets
@@ -172,7 +170,7 @@ def test_a_secret_is_one_of_the_swarms_and_encrypted_in_the_state(swarm: Graph) 
     assert elsewhere == []
 
 
-def test_connectors_are_one_service_that_goes_before_a_replaced_tunnel(swarm: Graph) -> None:
+def test_connectors_are_one_service_that_is_removed_before_a_replaced_tunnel(swarm: Graph) -> None:
     connectors = swarm.of("Service")["chat-interface-tunnel"].inputs
     assert connectors["mode"] == {"replicated": {"replicas": 2}}
     assert spec(swarm, "chat-interface-tunnel")["commands"] == ["cloudflared"]
@@ -189,10 +187,10 @@ def test_placement_follows_the_labels_of_nodes(swarm: Graph) -> None:
     assert placement["constraints"] == ["node.labels.gpu==nvidia"]
     assert placement["prefs"] == ["node.labels.zone"]
     monitor = services["monitor"].inputs["taskSpec"]["placement"]
-    assert monitor["constraints"] == ["node.role==manager"], "where its history lies"
+    assert monitor["constraints"] == ["node.role==manager"], "the node of its volume"
 
 
-def test_models_stay_on_the_node_that_fetched_them(swarm: Graph) -> None:
+def test_models_stay_on_the_node_that_downloaded_them(swarm: Graph) -> None:
     mounts = {m["target"]: m for m in spec(swarm, "phi-inference")["mounts"]}
     assert mounts["/models"]["source"] == "prod-phi-inference-models"
     labels = {"llm-stack.stack": "prod", "llm-stack.service": "phi-inference"}
@@ -209,7 +207,7 @@ def test_labels_are_on_the_service_and_on_its_containers(swarm: Graph) -> None:
         assert {label["label"]: label["value"] for label in labels} == expected
 
 
-def test_nodes_pull_with_the_registrys_credentials(swarm: Graph) -> None:
+def test_nodes_pull_with_the_credentials_of_the_registry(swarm: Graph) -> None:
     for name, service in swarm.of("Service").items():
         assert "::registry::" in service.provider, name
         assert "@sha256:" in spec(swarm, name)["image"], name
@@ -268,7 +266,7 @@ def test_one_node_needs_no_registry(run_program: StackRunner) -> None:
         ),
     ],
 )
-def test_what_a_swarm_cannot_do_is_refused(
+def test_settings_that_a_swarm_does_not_support_are_refused(
     run_program: StackRunner, config: dict[str, Any], message: str
 ) -> None:
     wanted = {key: value for key, value in {**SWARM, **config}.items() if value is not None}
