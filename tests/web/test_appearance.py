@@ -134,7 +134,7 @@ async def _models(chat: ChatPage) -> None:
     await chat.open("?models=alpha,beta")
     await chat.picker.click()
     await expect(chat.page.get_by_text("Down", exact=True)).to_be_visible()
-    await expect(chat.page.get_by_text("Demo model", exact=True)).to_be_visible()
+    await expect(chat.page.get_by_text("Placeholder model", exact=True)).to_be_visible()
 
 
 async def _settings(chat: ChatPage) -> None:

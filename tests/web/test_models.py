@@ -61,12 +61,14 @@ async def test_a_placeholder_is_labelled(
     async with gateway_with(served(alpha, placeholder=placeholder)) as url:
         chat = ChatPage(page, url)
         await chat.open()
-        note = page.get_by_role("status").filter(has_text="alpha: demo model.")
+        note = page.get_by_role("status").filter(has_text="alpha: placeholder model.")
         await expect(note).to_contain_text(
-            "demo model “smollm2-135m”: no model hub could be reached"
+            "placeholder model “smollm2-135m”: no model hub could be reached"
         )
         await chat.picker.click()
-        await expect(chat.dialog("Models").get_by_text("Demo model", exact=True)).to_be_visible()
+        await expect(
+            chat.dialog("Models").get_by_text("Placeholder model", exact=True)
+        ).to_be_visible()
 
 
 async def test_a_model_shows_its_free_slots(chat: ChatPage, alpha: ScriptedModel) -> None:

@@ -104,7 +104,7 @@ function AvailabilityNote() {
   if (placeholders.length === 0) return null;
   return (
     <Note tone="info">
-      <strong>{placeholders.map(nameOf).join(", ")}: demo model.</strong> {placeholderText(placeholderFor(placeholders[0]!)!)}
+      <strong>{placeholders.map(nameOf).join(", ")}: placeholder model.</strong> {placeholderText(placeholderFor(placeholders[0]!)!)}
     </Note>
   );
 }

@@ -111,7 +111,7 @@ function Row({ id, description, condition, chosen, comparable, placeholder }: Ro
         <span class="model-line">
           <LightDot light={condition.light} />
           <strong>{nameOf(id)}</strong>
-          {placeholder && <span class="tag">Demo model</span>}
+          {placeholder && <span class="tag">Placeholder model</span>}
           <span class="model-state">{condition.label}</span>
         </span>
         {description && <span class="quiet">{description}</span>}
@@ -137,7 +137,7 @@ function Row({ id, description, condition, chosen, comparable, placeholder }: Ro
 }
 
 export const placeholderText = (placeholder: NonNullable<ModelStatus["placeholder"]>): string =>
-  `Answers come from the demo model “${placeholder.model}”: ${placeholder.reason}.`;
+  `Answers come from the placeholder model “${placeholder.model}”: ${placeholder.reason}.`;
 
 function BlindChoice() {
   const { id, blind } = current.value;
