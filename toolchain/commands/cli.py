@@ -202,7 +202,7 @@ def print_first_answer(urls: Mapping[str, str | None], stack: DevStack, progress
     progress.print(f"      {shown}{'…' if len(reply.text) > ANSWER_SHOWN else ''}")
     if reply.placeholder:
         progress.print(
-            f"      This is the placeholder model {reply.placeholder}, in place of {reply.model}."
+            f"      This is the demo model {reply.placeholder}, in place of {reply.model}."
         )
 
 

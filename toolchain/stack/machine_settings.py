@@ -69,7 +69,7 @@ class MachineSettings:
         placeholder = MachineSetting(
             "placeholderModel",
             PLACEHOLDER_MODEL,
-            needed=f"Cannot reach {hub}: every model is replaced by the placeholder model {{}}.",
+            needed=f"Cannot reach {hub}: every model is replaced by the demo model {{}}.",
             not_needed=f"{hub} is reachable: the models of the catalogue are used.",
         )
         engine = MachineSetting(

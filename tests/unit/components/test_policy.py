@@ -39,7 +39,7 @@ SECRETS = {
 DEV = {**PROD, "hostPorts": {"chat-interface": 8080, "monitor": 8090}}
 
 
-def broken(resources: list[Registration], stack: str) -> dict[str, list[str]]:
+def violations_of(resources: list[Registration], stack: str) -> dict[str, list[str]]:
     """Violations by resource name."""
     found = {
         resource.name: [
@@ -55,28 +55,28 @@ def broken(resources: list[Registration], stack: str) -> dict[str, list[str]]:
 def test_a_production_stack_violates_no_rule(run_program: StackRunner) -> None:
     graph = run_program(WHOLE, SECRETS, stack="prod")
     assert {"restarter", "chat-interface-tunnel-2"} <= set(graph.running)
-    assert broken(graph.resources, "prod") == {}
+    assert violations_of(graph.resources, "prod") == {}
 
 
 def test_a_production_stack_behind_a_proxy_violates_no_rule(run_program: StackRunner) -> None:
     proxy = {"http": "http://proxy.example.com:3128", "https": "http://proxy.example.com:3128"}
     graph = run_program({**WHOLE, "proxy": proxy, "modelHub": "https://h.test"}, SECRETS, "prod")
-    assert broken(graph.resources, "prod") == {}
+    assert violations_of(graph.resources, "prod") == {}
 
 
 def test_a_production_stack_on_a_swarm_violates_no_rule(run_program: StackRunner) -> None:
     graph = run_program({**WHOLE, "orchestrator": "swarm"}, SECRETS, stack="prod")
     assert {"chat-interface", "chat-interface-tunnel", "monitor"} <= graph.of("Service").keys()
-    assert broken(graph.resources, "prod") == {}
+    assert violations_of(graph.resources, "prod") == {}
 
 
 def test_a_dev_stack_with_host_ports_violates_no_rule(run_program: StackRunner) -> None:
-    assert broken(run_program(DEV, stack="dev").resources, "dev") == {}
+    assert violations_of(run_program(DEV, stack="dev").resources, "dev") == {}
 
 
 def test_a_host_port_in_production_is_a_violation(run_program: StackRunner) -> None:
     resources = run_program(DEV, stack="prod").resources
-    assert set(broken(resources, "prod")) == {"chat-interface", "monitor"}
+    assert set(violations_of(resources, "prod")) == {"chat-interface", "monitor"}
 
 
 def test_a_connector_image_with_a_tag_in_production_is_a_violation(
@@ -87,7 +87,7 @@ def test_a_connector_image_with_a_tag_in_production_is_a_violation(
         "tunnel": {"mode": "quick", "access": "public", "image": "cloudflare/cloudflared:2026.8.2"},
     }
     resources = run_program(config, stack="prod").resources
-    assert broken(resources, "prod") == {
+    assert violations_of(resources, "prod") == {
         "chat-interface-tunnel-1": [
             "image-by-digest: runs cloudflare/cloudflared:2026.8.2, whose tag can move; use "
             "cloudflare/cloudflared:2026.8.2@sha256:…"

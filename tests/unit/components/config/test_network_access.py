@@ -35,7 +35,7 @@ FILE_IN_CONTAINER = "/run/config/company-ca.pem"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Company:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Company:
     return company(tmp_path_factory.mktemp("company"))
 
 
@@ -232,10 +232,10 @@ class TestBuilds:
             assert rest == before["build"]["buildArgs"]
 
     def test_changes_of_proxy_and_authority_are_ignored(
-        self, run_program: StackRunner, made: Company
+        self, run_program: StackRunner, certificates: Company
     ) -> None:
         """The provider replaces an image and its containers for any change of `build`."""
-        config = {**STACK, "proxy": PROXY, "caFile": str(made.authority)}
+        config = {**STACK, "proxy": PROXY, "caFile": str(certificates.authority)}
         plain = run_program(STACK).of("RemoteImage")
         for name, image in run_program(config).of("RemoteImage").items():
             assert image.ignored == tuple(NOT_COMPARED)
@@ -248,9 +248,9 @@ class TestBuilds:
             assert {*added} == {*NOT_COMPARED}
 
     def test_builds_receive_the_authority_and_the_public_ones_as_a_secret(
-        self, run_program: StackRunner, made: Company, bundles: Path
+        self, run_program: StackRunner, certificates: Company, bundles: Path
     ) -> None:
-        graph = run_program({**STACK, "caFile": str(made.authority)})
+        graph = run_program({**STACK, "caFile": str(certificates.authority)})
         (bundle,) = bundles.iterdir()
         for name, image in graph.of("RemoteImage").items():
             assert image.inputs["build"]["secrets"] == [
@@ -282,13 +282,13 @@ class TestBuilds:
 class TestAuthoritiesInContainers:
     @pytest.mark.parametrize("container", ["chat-interface", "phi-inference", "monitor"])
     def test_containers_with_outside_requests_receive_a_file(
-        self, run_program: StackRunner, made: Company, container: str
+        self, run_program: StackRunner, certificates: Company, container: str
     ) -> None:
-        graph = run_program({**STACK, "caFile": str(made.authority)})
+        graph = run_program({**STACK, "caFile": str(certificates.authority)})
         assert environment(graph, container)["EXTRA_CA_FILE"] == FILE_IN_CONTAINER
         carrier = graph.of("Container")[f"{container}-config-carrier"]
         files = {upload["file"]: upload["content"] for upload in carrier.inputs["uploads"]}
-        assert files[FILE_IN_CONTAINER] == made.authority.read_text()
+        assert files[FILE_IN_CONTAINER] == certificates.authority.read_text()
 
     def test_without_the_setting_nothing_changes(self, run_program: StackRunner) -> None:
         graph = run_program(STACK)
@@ -298,19 +298,19 @@ class TestAuthoritiesInContainers:
             assert word not in everything
 
     def test_only_certificates_are_read_from_the_file(
-        self, run_program: StackRunner, made: Company, tmp_path: Path
+        self, run_program: StackRunner, certificates: Company, tmp_path: Path
     ) -> None:
         file = tmp_path / "ca.pem"
-        file.write_text(f"subject=CN = Company CA\n{made.authority.read_text()}\nbye\n")
+        file.write_text(f"subject=CN = Company CA\n{certificates.authority.read_text()}\nbye\n")
         graph = run_program({**STACK, "caFile": str(file)})
         uploads = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-        assert made.authority.read_text() in [upload["content"] for upload in uploads]
+        assert certificates.authority.read_text() in [upload["content"] for upload in uploads]
 
     def test_an_unsuitable_file_is_refused(
-        self, run_program: StackRunner, made: Company, tmp_path: Path
+        self, run_program: StackRunner, certificates: Company, tmp_path: Path
     ) -> None:
         leaf = tmp_path / "leaf.pem"
-        leaf.write_text(made.server.read_text().partition("-----BEGIN PRIVATE")[0])
+        leaf.write_text(certificates.server.read_text().partition("-----BEGIN PRIVATE")[0])
         broken = tmp_path / "broken.pem"
         broken.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         empty = tmp_path / "empty.pem"
@@ -318,11 +318,11 @@ class TestAuthoritiesInContainers:
         binary = tmp_path / "ca.der"
         binary.write_bytes(b"\x30\x82\xff\xfe")
         large = tmp_path / "large.pem"
-        large.write_text(made.authority.read_text() * 2000)
+        large.write_text(certificates.authority.read_text() * 2000)
         for file, expected in {
             tmp_path / "none.pem": "cannot be read: No such file or directory; found ",
             tmp_path: "cannot be read: Is a directory",
-            made.server: "holds a private key, which must stay where it was made; found ",
+            certificates.server: "holds a private key, which must stay where it was made; found ",
             leaf: "holds certificates of servers only, not of an authority (CA:TRUE)",
             broken: "holds a certificate that cannot be read: ",
             empty: "does not hold a certificate (-----BEGIN CERTIFICATE-----)",

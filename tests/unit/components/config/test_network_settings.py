@@ -15,27 +15,27 @@ SWARM: dict[str, Any] = {**DEV, "orchestrator": "swarm", "swarm": {"singleNode":
 ALLOWED = "allowed: a private IPv4 subnet of /16 to /26, in 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, such as 10.213.0.0/24"
 
 
-def addresses(run_program: StackRunner, config: dict[str, Any]) -> dict[str, Any]:
+def subnets(run_program: StackRunner, config: dict[str, Any]) -> dict[str, Any]:
     networks = run_program(config).of("Network")
     return {name: network.inputs.get("ipamConfigs") for name, network in networks.items()}
 
 
 def test_the_networks_of_one_engine_share_the_subnet(run_program: StackRunner) -> None:
-    assert addresses(run_program, {**DEV, "network": {"subnet": "10.213.0.0/24"}}) == {
+    assert subnets(run_program, {**DEV, "network": {"subnet": "10.213.0.0/24"}}) == {
         "llm-network": [{"subnet": "10.213.0.0/25", "gateway": "10.213.0.1"}],
         "restarter-network": [{"subnet": "10.213.0.240/28", "gateway": "10.213.0.241"}],
     }
 
 
 def test_the_network_of_a_swarm_has_the_whole_subnet(run_program: StackRunner) -> None:
-    assert addresses(run_program, {**SWARM, "network": {"subnet": "10.213.0.0/24"}}) == {
+    assert subnets(run_program, {**SWARM, "network": {"subnet": "10.213.0.0/24"}}) == {
         "llm-network": [{"subnet": "10.213.0.0/24", "gateway": "10.213.0.1"}],
     }
 
 
 def test_without_the_setting_the_engine_chooses(run_program: StackRunner) -> None:
-    assert addresses(run_program, DEV) == {"llm-network": None, "restarter-network": None}
-    assert addresses(run_program, SWARM) == {"llm-network": None}
+    assert subnets(run_program, DEV) == {"llm-network": None, "restarter-network": None}
+    assert subnets(run_program, SWARM) == {"llm-network": None}
 
 
 @pytest.mark.parametrize("prefix", range(16, 27))

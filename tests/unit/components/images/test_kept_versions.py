@@ -23,14 +23,14 @@ def test_the_newest_versions_are_kept_with_the_serving_one() -> None:
 
 
 @pytest.fixture
-def keeping(run_program: StackRunner) -> Graph:
+def with_kept_versions(run_program: StackRunner) -> Graph:
     return run_program({**STACK, "keepVersions": 2})
 
 
-def test_a_version_is_kept_once_everything_serves(keeping: Graph) -> None:
-    kept = keeping.of("Stash")["versions"]
+def test_a_version_is_kept_once_everything_serves(with_kept_versions: Graph) -> None:
+    kept = with_kept_versions.of("Stash")["versions"]
     assert kept.hooks == ("versions", "versions")
-    assert set(kept.inputs["input"]["images"]) == set(keeping.of("ServiceImage"))
+    assert set(kept.inputs["input"]["images"]) == set(with_kept_versions.of("ServiceImage"))
     gates = {"chat-interface-gate", "monitor-gate", "restarter-gate"}
     assert gates <= set(kept.depends_on)
 

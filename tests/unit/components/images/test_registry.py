@@ -79,14 +79,14 @@ def test_only_images_depend_on_the_registrys_provider(pushed: Graph) -> None:
 
 
 @pytest.fixture
-def signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with a login from `docker login`."""
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker" / "config.json").write_text("{}")
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
-@pytest.mark.usefixtures("signed_in")
+@pytest.mark.usefixtures("logged_in")
 def test_without_a_username_the_login_of_the_machine_is_used(run_program: StackRunner) -> None:
     graph = run_program({**STACK, "registry": REGISTRY})
     (provider,) = [r for r in graph.resources if r.type == "pulumi:providers:docker"]
@@ -102,7 +102,7 @@ def test_without_any_login_the_stack_is_refused(
         run_program({**STACK, "registry": REGISTRY})
 
 
-@pytest.mark.usefixtures("signed_in")
+@pytest.mark.usefixtures("logged_in")
 def test_a_registry_on_this_machine_is_used_over_plain_http(
     run_program: StackRunner,
 ) -> None:

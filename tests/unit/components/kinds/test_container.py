@@ -42,7 +42,7 @@ def run_with(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.Monke
     return run
 
 
-def watched(graph: Graph) -> dict[str, object]:
+def check_of(graph: Graph) -> dict[str, object]:
     (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
     services = json.loads(upload["content"])["services"]
     (cache,) = [service for service in services if service["name"] == "cache"]
@@ -57,13 +57,13 @@ def test_one_entry_declares_a_container_with_a_health_check(run_with: Run) -> No
     assert cache["stopTimeout"] == 20
     assert cache["readOnly"] is True
     assert "cache-gate" in graph.of("Stash")
-    assert watched(graph) == {"kind": "tcp", "url": "tcp://cache:6379", "depends_on": []}
+    assert check_of(graph) == {"kind": "tcp", "url": "tcp://cache:6379", "depends_on": []}
 
 
 def test_it_can_be_checked_by_http(run_with: Run) -> None:
     graph = run_with(ENTRY + "    health: /healthz\n")
-    assert watched(graph)["kind"] == "http"
-    assert watched(graph)["url"] == "http://cache:6379/healthz"
+    assert check_of(graph)["kind"] == "http"
+    assert check_of(graph)["url"] == "http://cache:6379/healthz"
 
 
 def test_an_image_without_dockerfile_is_refused(run_with: Run) -> None:

@@ -50,7 +50,7 @@ services:
 
 
 @pytest.fixture
-def with_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clock_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "clock.py").write_text(CLOCK, encoding="utf-8")
     monkeypatch.setattr(components.kinds, "__path__", [*components.kinds.__path__, str(tmp_path)])
     kinds.cache_clear()
@@ -59,7 +59,7 @@ def with_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     kinds.cache_clear()
 
 
-@pytest.mark.usefixtures("with_a_clock")
+@pytest.mark.usefixtures("clock_kind")
 def test_a_new_kind_needs_only_a_module_in_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_program: StackRunner
 ) -> None:

@@ -30,12 +30,12 @@ KEYS = {"apiKeys": '{"keys": []}'}
 
 
 @pytest.fixture
-def guarded(run_program: StackRunner) -> Graph:
+def with_access(run_program: StackRunner) -> Graph:
     return run_program(stack(access="access", people=PEOPLE), CLOUDFLARE, stack="prod")
 
 
-def test_access_allows_people_by_email_or_domain_and_machines_by_token(guarded: Graph) -> None:
-    policies = guarded.of("ZeroTrustAccessPolicy")
+def test_access_allows_people_by_email_or_domain_and_machines_by_token(with_access: Graph) -> None:
+    policies = with_access.of("ZeroTrustAccessPolicy")
     people = policies["chat-interface-tunnel-cloudflare-access-people"].inputs
     assert people["decision"] == "allow"
     assert people["includes"] == [
@@ -48,23 +48,23 @@ def test_access_allows_people_by_email_or_domain_and_machines_by_token(guarded: 
     assert machines["includes"] == [{"serviceToken": {"tokenId": token_id}}]
 
 
-def test_the_application_protects_the_hostname(guarded: Graph) -> None:
-    (application,) = guarded.of("ZeroTrustAccessApplication").values()
+def test_the_application_protects_the_hostname(with_access: Graph) -> None:
+    (application,) = with_access.of("ZeroTrustAccessApplication").values()
     assert application.inputs["domain"] == "chat.example.com"
     assert application.inputs["type"] == "self_hosted"
     assert [policy["precedence"] for policy in application.inputs["policies"]] == [1, 2]
 
 
-def test_the_access_application_is_created_before_the_dns_record(guarded: Graph) -> None:
-    (record,) = guarded.of("DnsRecord").values()
+def test_the_access_application_is_created_before_the_dns_record(with_access: Graph) -> None:
+    (record,) = with_access.of("DnsRecord").values()
     assert "chat-interface-tunnel-cloudflare-access-application" in record.depends_on
 
 
-def test_the_token_of_a_machine_is_a_secret_output(guarded: Graph) -> None:
-    machine = guarded.outputs["machineTokens"]["chat-interface"]
+def test_the_token_of_a_machine_is_a_secret_output(with_access: Graph) -> None:
+    machine = with_access.outputs["machineTokens"]["chat-interface"]
     assert machine == {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
-    assert "machineTokens" in guarded.secret_outputs
-    assert "publicUrls" not in guarded.secret_outputs
+    assert "machineTokens" in with_access.secret_outputs
+    assert "publicUrls" not in with_access.secret_outputs
 
 
 @pytest.mark.parametrize("access", ["public", "key"])

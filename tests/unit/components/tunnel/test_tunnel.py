@@ -51,7 +51,7 @@ def stack(**tunnel: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def named(run_program: StackRunner) -> Graph:
+def with_named_tunnel(run_program: StackRunner) -> Graph:
     return run_program(stack(), CLOUDFLARE, stack="prod")
 
 
@@ -72,14 +72,16 @@ def test_a_token_that_cannot_be_read_is_reported_with_a_message(
         run_program(stack(), CLOUDFLARE, stack="prod")
 
 
-def test_only_public_services_have_a_tunnel(named: Graph) -> None:
-    assert set(named.of("Tunnel")) == {"chat-interface-tunnel"}
-    assert set(connectors(named)) == {"chat-interface-tunnel-1"}
-    assert named.outputs["publicUrls"] == {"chat-interface": "https://chat.example.com"}
+def test_only_public_services_have_a_tunnel(with_named_tunnel: Graph) -> None:
+    assert set(with_named_tunnel.of("Tunnel")) == {"chat-interface-tunnel"}
+    assert set(connectors(with_named_tunnel)) == {"chat-interface-tunnel-1"}
+    assert with_named_tunnel.outputs["publicUrls"] == {"chat-interface": "https://chat.example.com"}
 
 
-def test_the_tunnel_is_configured_by_cloudflare_and_has_no_secret_input(named: Graph) -> None:
-    (tunnel,) = named.of("ZeroTrustTunnelCloudflared").values()
+def test_the_tunnel_is_configured_by_cloudflare_and_has_no_secret_input(
+    with_named_tunnel: Graph,
+) -> None:
+    (tunnel,) = with_named_tunnel.of("ZeroTrustTunnelCloudflared").values()
     assert tunnel.inputs == {
         "accountId": ACCOUNT,
         "name": "llm-stack-prod-chat-interface",
@@ -88,8 +90,8 @@ def test_the_tunnel_is_configured_by_cloudflare_and_has_no_secret_input(named: G
     assert tunnel.delete_before_replace, "Cloudflare refuses a second tunnel of one name"
 
 
-def test_only_the_hostname_is_routed_to_the_service(named: Graph) -> None:
-    (rules,) = named.of("ZeroTrustTunnelCloudflaredConfig").values()
+def test_only_the_hostname_is_routed_to_the_service(with_named_tunnel: Graph) -> None:
+    (rules,) = with_named_tunnel.of("ZeroTrustTunnelCloudflaredConfig").values()
     first, last = rules.inputs["config"]["ingresses"]
     assert (first["hostname"], first["service"]) == (
         "chat.example.com",
@@ -99,8 +101,8 @@ def test_only_the_hostname_is_routed_to_the_service(named: Graph) -> None:
     assert first["originRequest"]["connectTimeout"] < 30, "a dead service is reported sooner"
 
 
-def test_the_hostname_is_a_proxied_cname_that_is_created_last(named: Graph) -> None:
-    (record,) = named.of("DnsRecord").values()
+def test_the_hostname_is_a_proxied_cname_that_is_created_last(with_named_tunnel: Graph) -> None:
+    (record,) = with_named_tunnel.of("DnsRecord").values()
     assert record.inputs["name"] == "chat.example.com"
     assert record.inputs["type"] == "CNAME"
     assert record.inputs["content"].endswith("-id.cfargotunnel.com")
@@ -126,8 +128,8 @@ def test_a_service_can_set_its_hostname_and_replicas(run_program: StackRunner) -
     assert set(connectors(graph)) == {f"chat-interface-tunnel-{n}" for n in (1, 2, 3)}
 
 
-def test_connectors_are_hardened_and_drain(named: Graph) -> None:
-    for name, inputs in connectors(named).items():
+def test_connectors_are_hardened_and_drain(with_named_tunnel: Graph) -> None:
+    for name, inputs in connectors(with_named_tunnel).items():
         assert inputs["user"] == "65532:65532", "the user of Cloudflare's image"
         assert inputs["readOnly"] is True
         assert inputs["capabilities"] == {"drops": ["ALL"]}
@@ -138,8 +140,8 @@ def test_connectors_are_hardened_and_drain(named: Graph) -> None:
         assert inputs["destroyGraceSeconds"] == inputs["stopTimeout"] > int(grace.rstrip("s"))
 
 
-def test_flags_are_in_the_positions_that_cloudflared_requires(named: Graph) -> None:
-    connector = connectors(named)["chat-interface-tunnel-1"]
+def test_flags_are_in_the_positions_that_cloudflared_requires(with_named_tunnel: Graph) -> None:
+    connector = connectors(with_named_tunnel)["chat-interface-tunnel-1"]
     assert connector["entrypoints"] == ["cloudflared"]
     command = connector["command"]
     assert command[0] == "tunnel"
@@ -150,26 +152,28 @@ def test_flags_are_in_the_positions_that_cloudflared_requires(named: Graph) -> N
     assert health == ["CMD", "cloudflared", "tunnel", "--metrics", "127.0.0.1:20241", "ready"]
 
 
-def test_a_changed_health_check_replaces_the_connector(named: Graph) -> None:
-    assert named.running["chat-interface-tunnel-1"].replaced_on == ("healthcheck",)
+def test_a_changed_health_check_replaces_the_connector(with_named_tunnel: Graph) -> None:
+    assert with_named_tunnel.running["chat-interface-tunnel-1"].replaced_on == ("healthcheck",)
 
 
-def test_the_token_is_only_in_a_file(named: Graph) -> None:
-    carrier = named.of("Container")["chat-interface-tunnel-secrets-carrier"]
+def test_the_token_is_only_in_a_file(with_named_tunnel: Graph) -> None:
+    carrier = with_named_tunnel.of("Container")["chat-interface-tunnel-secrets-carrier"]
     (upload,) = carrier.inputs["uploads"]
     assert upload["content"] == TUNNEL_TOKEN
     assert upload["permissions"] == "0444", "the connector runs as another user"
-    connector = connectors(named)["chat-interface-tunnel-1"]
+    connector = connectors(with_named_tunnel)["chat-interface-tunnel-1"]
     assert connector["envs"] == [f"TUNNEL_TOKEN_FILE={upload['file']}"]
     assert connector["volumes"][0]["readOnly"] is True
-    assert named.is_only_in_files(TUNNEL_TOKEN, "chat-interface-tunnel-secrets")
-    assert TUNNEL_TOKEN not in str(named.outputs)
+    assert with_named_tunnel.is_only_in_files(TUNNEL_TOKEN, "chat-interface-tunnel-secrets")
+    assert TUNNEL_TOKEN not in str(with_named_tunnel.outputs)
 
 
-def test_connectors_are_created_after_the_tunnel_and_removed_before_it(named: Graph) -> None:
-    connector = named.running["chat-interface-tunnel-1"]
+def test_connectors_are_created_after_the_tunnel_and_removed_before_it(
+    with_named_tunnel: Graph,
+) -> None:
+    connector = with_named_tunnel.running["chat-interface-tunnel-1"]
     assert "chat-interface-tunnel-cloudflare-tunnel" in connector.depends_on
-    carrier = named.of("Container")["chat-interface-tunnel-secrets-carrier"]
+    carrier = with_named_tunnel.of("Container")["chat-interface-tunnel-secrets-carrier"]
     assert "chat-interface-tunnel-cloudflare-tunnel" in carrier.depends_on
 
 
@@ -183,10 +187,10 @@ def test_the_monitor_checks_every_connector(run_program: StackRunner) -> None:
         assert watched[name]["depends_on"] == ["chat-interface"]
 
 
-def test_a_production_stack_is_protected(named: Graph) -> None:
-    (tunnel,) = named.of("ZeroTrustTunnelCloudflared").values()
+def test_a_production_stack_is_protected(with_named_tunnel: Graph) -> None:
+    (tunnel,) = with_named_tunnel.of("ZeroTrustTunnelCloudflared").values()
     assert tunnel.protected
-    assert named.of("Volume")["phi-inference-models"].protected
+    assert with_named_tunnel.of("Volume")["phi-inference-models"].protected
 
 
 def test_protection_is_disabled_by_a_setting(run_program: StackRunner) -> None:
@@ -238,10 +242,13 @@ def test_without_tunnels_there_are_no_tunnel_resources(run_program: StackRunner)
 
 
 def test_the_connector_image_is_built_unless_one_is_set(
-    named: Graph, run_program: StackRunner
+    with_named_tunnel: Graph, run_program: StackRunner
 ) -> None:
-    assert connectors(named)["chat-interface-tunnel-1"]["image"] == "sha256:cloudflared-build"
-    build = named.of("RemoteImage")["cloudflared-build"].inputs["build"]
+    assert (
+        connectors(with_named_tunnel)["chat-interface-tunnel-1"]["image"]
+        == "sha256:cloudflared-build"
+    )
+    build = with_named_tunnel.of("RemoteImage")["cloudflared-build"].inputs["build"]
     assert build["buildArgs"]["BASE_IMAGE"] == "ubuntu:24.04"
     image = "cloudflare/cloudflared:2026.8.2@sha256:" + "0" * 64
     graph = run_program(stack(image=image), CLOUDFLARE, stack="prod")

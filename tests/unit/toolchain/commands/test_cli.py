@@ -163,7 +163,7 @@ def test_up_prints_the_first_completion(
     )
     assert cli.up(project, progress) == 0
     assert "      Hello\n" in out.getvalue()
-    assert "This is the placeholder model smollm2-135m (no hub), in place of phi." in out.getvalue()
+    assert "This is the demo model smollm2-135m (no hub), in place of phi." in out.getvalue()
     assert f"The chat is at {HERE} (" in out.getvalue()
 
 

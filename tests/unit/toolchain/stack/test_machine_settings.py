@@ -58,10 +58,7 @@ def test_settings_without_any_reachable_host(
     assert settings.configured("llm-stack:placeholderModel") == "smollm2-135m"
     assert settings.configured("llm-stack:engineSource") == "compiled"
     output = out.getvalue()
-    assert (
-        f"Cannot reach {HUB}: every model is replaced by the placeholder model smollm2-135m."
-        in output
-    )
+    assert f"Cannot reach {HUB}: every model is replaced by the demo model smollm2-135m." in output
     assert "Cannot reach ghcr.io: engineSource is compiled." in output
 
 

@@ -187,7 +187,9 @@ function storeProgress(one: StreamingAnswer): void {
   const conversation = find(one.conversationId);
   if (!conversation) return;
   const all = inConversation(one.conversationId);
-  storeIntermediate(all.reduce((now, each) => changeAnswer(now, each.answerId, each.snapshot("streaming")), conversation));
+  storeIntermediate(
+    all.reduce((now, each) => changeAnswer(now, each.answerId, each.snapshot("streaming")), conversation),
+  );
 }
 
 function announcementOf(one: StreamingAnswer, state: AnswerState): string {

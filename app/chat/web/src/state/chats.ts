@@ -109,10 +109,7 @@ export async function show(id: string): Promise<boolean> {
 }
 
 /** Changes any conversation, open or not. */
-export async function changeStored(
-  id: string,
-  apply: (conversation: Conversation) => Conversation,
-): Promise<void> {
+export async function changeStored(id: string, apply: (conversation: Conversation) => Conversation): Promise<void> {
   if (find(id)) return change(id, apply);
   const stored = await archive?.load(id);
   if (!stored) return;
@@ -160,9 +157,7 @@ export async function importText(source: string): Promise<void> {
     await store((open) => open.save(...fresh), fresh[0]?.id ?? "");
     batch(() => fresh.forEach(updateHeading));
     const skipped = found.length - fresh.length;
-    notify(
-      `Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`,
-    );
+    notify(`Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`);
   } catch (error) {
     if (!(error instanceof ImportError)) throw error;
     notify(error.message, { tone: "error" });

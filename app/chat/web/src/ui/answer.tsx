@@ -10,7 +10,14 @@ import {
   shownAnswer,
 } from "../domain/conversation";
 import { splitThinking } from "../domain/thinking";
-import { type StreamingAnswer, answering, streamingAnswers, continueAnswer, regenerate, stop } from "../state/answering";
+import {
+  type StreamingAnswer,
+  answering,
+  streamingAnswers,
+  continueAnswer,
+  regenerate,
+  stop,
+} from "../state/answering";
 import { change, currentId } from "../state/chats";
 import { announce } from "../state/notices";
 import { openPanel } from "../state/layout";
