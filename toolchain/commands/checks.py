@@ -21,6 +21,8 @@ UNIT_TESTS = "tests/unit"
 TEST_FOLDERS = (UNIT_TESTS, "tests/integration", "tests/web")
 # The threshold is in pyproject.toml. `./dev check` does without: it doubles the time of the tests.
 COVERAGE = "--cov"
+# Two processes, also on machines with more cores: the groups of tests/conftest.py share one engine.
+IN_GROUPS = ("-n", "2", "--dist", "loadgroup")
 # Replaces the expression in pyproject.toml that deselects all but the unit tests.
 EVERY_MARKER = ("-m", "")
 
@@ -44,7 +46,7 @@ class Checks:
         if selects_tests(pytest_args, self.project.root):
             return self._run([*EVERY_MARKER, *pytest_args])
         present = [folder for folder in TEST_FOLDERS if (self.project.root / folder).is_dir()]
-        return self._run([*EVERY_MARKER, COVERAGE, *present, *pytest_args])
+        return self._run([*IN_GROUPS, *EVERY_MARKER, COVERAGE, *present, *pytest_args])
 
     def _run(self, pytest_args: Sequence[str]) -> int:
         """Return pytest's exit code, or 1 if only a linter failed; pytest runs last."""

@@ -269,7 +269,7 @@ def test_check_runs_the_linters_and_the_unit_tests(checks: Checks) -> None:
 
 def test_test_runs_every_folder_with_every_marker(checks: Checks) -> None:
     assert checks.full(["-x"]) == 0
-    assert calls(checks)[-1].startswith("pytest -m  ")
+    assert calls(checks)[-1].startswith("pytest -n 2 --dist loadgroup -m  ")
     assert calls(checks)[-1].endswith(" --cov tests/unit tests/integration tests/web -x")
 
 
