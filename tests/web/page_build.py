@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 WEB = Path(__file__).parents[2] / "app" / "chat" / "web"
@@ -12,8 +14,21 @@ _INSTALLED = WEB / "node_modules" / ".installed-lock"
 _BUILT = WEB / "node_modules" / ".built-sources"
 
 
+@contextlib.contextmanager
+def _locked() -> Iterator[None]:
+    """One process at a time, where tests run in several."""
+    with (WEB / "package.json").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def install() -> None:
     """Install the versions in the lock file."""
+    with _locked():
+        _install()
+
+
+def _install() -> None:
     digest = _digest([WEB / "package.json", WEB / "package-lock.json"])
     if not _stamped(_INSTALLED, digest):
         npm("ci", "--no-audit", "--no-fund")
@@ -22,7 +37,12 @@ def install() -> None:
 
 def build() -> Path:
     """Build the page if its sources have changed; return the folder."""
-    install()
+    with _locked():
+        return _build()
+
+
+def _build() -> Path:
+    _install()
     dist = WEB / "dist"
     sources = [
         *(path for path in WEB.iterdir() if path.is_file()),

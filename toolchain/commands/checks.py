@@ -22,8 +22,9 @@ TEST_FOLDERS = (UNIT_TESTS, "tests/integration", "tests/web")
 # The threshold is in pyproject.toml. `./dev check` does without: it doubles the time of the tests.
 # An option has to follow: --cov takes the next word for its value.
 COVERAGE = "--cov"
-# Two processes, also on machines with more cores: the groups of tests/conftest.py share one engine.
-IN_GROUPS = ("-n", "2", "--dist", "loadgroup")
+# Two processes, also on machines with more cores: the tests share one engine, and mostly wait for
+# containers. The tests of a file stay together: they share a stack.
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
 # Replaces the expression in pyproject.toml that deselects all but the unit tests.
 EVERY_MARKER = ("-m", "")
 
@@ -47,7 +48,7 @@ class Checks:
         if selects_tests(pytest_args, self.project.root):
             return self._run([*EVERY_MARKER, *pytest_args])
         present = [folder for folder in TEST_FOLDERS if (self.project.root / folder).is_dir()]
-        return self._run([COVERAGE, *IN_GROUPS, *EVERY_MARKER, *present, *pytest_args])
+        return self._run([COVERAGE, *IN_PARALLEL, *EVERY_MARKER, *present, *pytest_args])
 
     def _run(self, pytest_args: Sequence[str]) -> int:
         """Return pytest's exit code, or 1 if only a linter failed; pytest runs last."""

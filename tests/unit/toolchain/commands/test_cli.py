@@ -270,7 +270,7 @@ def test_check_runs_the_linters_and_the_unit_tests(checks: Checks) -> None:
 def test_test_runs_every_folder_with_every_marker(checks: Checks) -> None:
     assert checks.full(["-x"]) == 0
     assert calls(checks)[-1] == (
-        "pytest --cov -n 2 --dist loadgroup -m  tests/unit tests/integration tests/web -x"
+        "pytest --cov -n 2 --dist loadfile -m  tests/unit tests/integration tests/web -x"
     )
 
 
