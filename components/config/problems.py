@@ -79,7 +79,7 @@ class Source:
         """A problem of the value at `key`, or of the key itself.
 
         :param found: the value; None where there is none to show.
-        :param allowed: with its introduction, as `choices` and `allowed` give it.
+        :param allowed: with its introduction `allowed: `, as `choices` gives it.
         """
         return Problem(
             source=self.name,
