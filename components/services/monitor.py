@@ -10,7 +10,6 @@ import pulumi
 
 from components.config.field_types import MEBIBYTE
 from components.config.names import MONITOR, RESTARTER
-from components.kinds.service import Service
 from components.plan.plan import Plan
 from components.runtime.container import HardenedContainerArgs, Mount
 from components.runtime.orchestrator import (
@@ -129,7 +128,11 @@ def monitor_config(plan: Plan) -> str:
         {
             "name": address,
             **service.health_check(address),
-            **({"expect": _expect(service)} if service.expect else {}),
+            **(
+                {"expect": expect.model_dump(by_alias=True, exclude_unset=True)}
+                if (expect := service.expect)
+                else {}
+            ),
             "depends_on": service.depends_on(plan),
             "start_grace": service.start_timeout,
         }
@@ -165,11 +168,6 @@ def monitor_config(plan: Plan) -> str:
 def _section(name: str, content: Mapping[str, object]) -> dict[str, object]:
     """A section of monitor.json, left out where the stack sets nothing in it."""
     return {name: content} if content else {}
-
-
-def _expect(service: Service) -> dict[str, object]:
-    assert service.expect is not None
-    return service.expect.model_dump(by_alias=True, exclude_unset=True)
 
 
 def monitor_environment(plan: Plan) -> dict[str, str]:
