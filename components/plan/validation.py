@@ -32,7 +32,10 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
     settings, source = loaded.settings.value, loaded.source
     assert settings is not None
     enabled = tuple(catalogue.services) if settings.services == "all" else settings.services
-    # What a service with problems is, is not known: it is only not reported as unknown.
+    own_problems = [*_stack_name_problems(stack), *loaded.problems, *catalogue.problems]
+    if not catalogue.names:
+        # Compared with a catalogue that cannot be read, every name would be wrong.
+        ensure_none(own_problems)
     services = {name: catalogue.services[name] for name in enabled if name in catalogue.services}
     cross_checks = [
         *_service_problems(enabled, catalogue, source),
@@ -60,9 +63,7 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
     ]
     ensure_none(
         [
-            *_stack_name_problems(stack),
-            *loaded.problems,
-            *catalogue.problems,
+            *own_problems,
             # A value that is wrong is not missing as well.
             *(one for one in cross_checks if not loaded.settings.lacks(*one.location)),
         ]

@@ -385,6 +385,12 @@ def test_broken_yaml_is_reported_with_its_line(tmp_path: Path) -> None:
     assert str(problem).startswith("services.yaml:1: is not YAML: expected")
 
 
+def test_a_catalogue_that_cannot_be_read_is_the_only_problem(plan: Planner) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        plan(replace=("models:", "models: ["), hostPorts={"chat-interface": 8080})
+    assert [problem.source for problem in refusal.value.problems] == ["services.yaml"]
+
+
 def test_a_missing_catalogue_is_reported(tmp_path: Path) -> None:
     (problem,) = load_catalogue(tmp_path / "services.yaml").problems
     assert str(problem) == "services.yaml: cannot be read: No such file or directory"
