@@ -1,5 +1,5 @@
 // One question with its answers.
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Lane, type Turn, TIE, isRunning, showTurn, shownAnswer, versions, vote } from "../domain/conversation";
 import { answering, resend } from "../state/answering";
 import { change, current } from "../state/chats";
@@ -94,7 +94,8 @@ function Question({ turn }: { turn: Turn }) {
 
 function QuestionEditor({ turn }: { turn: Turn }) {
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
+  // Before the field is shown: later, it would move the caret under someone who types already.
+  useLayoutEffect(() => {
     const { current: area } = field;
     area?.focus();
     area?.setSelectionRange(area.value.length, area.value.length);
