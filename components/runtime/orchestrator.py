@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Protocol
 
@@ -18,15 +18,33 @@ SECRETS_DIRECTORY = "/run/secrets"
 
 @dataclass(frozen=True)
 class FilesArgs:
-    """`files` maps a name to its content; `directory` is where the container finds them.
-
-    Files in `SECRETS_DIRECTORY` are secret.
-    """
+    """`files` maps a name to its content; `directory` is where the container finds them."""
 
     stack: str
     service: str
     directory: str
     files: Mapping[str, pulumi.Input[str]]
+    targets: Mapping[str, str] = field(default_factory=dict)
+    """By name, for files that are not to be in the directory: the path at which each is mounted by
+    itself. Either all files have one, or none."""
+    secret: bool = False
+    """Whether a Swarm keeps them as secrets; so it does with those in `SECRETS_DIRECTORY`."""
+    executable: frozenset[str] = frozenset()
+
+    @property
+    def are_secrets(self) -> bool:
+        """Whether nobody may read them in the orchestrator's own lists."""
+        return self.secret or self.directory == SECRETS_DIRECTORY
+
+
+@dataclass(frozen=True)
+class VolumeUse:
+    """Who uses a volume first, and where in which image."""
+
+    owner: str
+    """`uid:gid`, or a uid alone."""
+    image: pulumi.Input[str]
+    path: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class VolumeArgs:
     kept: bool
     """Whether it outlives the stack, and is found again by its name."""
     protect: bool = False
+    use: VolumeUse | None = None
+    """None leaves the volume to the user that the image names."""
 
 
 @dataclass(frozen=True)
