@@ -17,7 +17,7 @@ MOST_GPUS = 16
 MOST_CPUS = 256
 
 _DURATION = re.compile(r"[1-9][0-9]{0,3}[mh]")
-_MEMORY = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(MiB|GiB)")
+_MEMORY = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(MiB|GiB|[mgMG])")
 
 
 def _parse_memory(value: object) -> int:
@@ -25,7 +25,7 @@ def _parse_memory(value: object) -> int:
     match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise refusal("is not a valid memory size", allowed=allowed)
-    size = int(float(match[1]) * (GIBIBYTE if match[2] == "GiB" else MEBIBYTE))
+    size = int(float(match[1]) * (GIBIBYTE if match[2] in {"GiB", "g", "G"} else MEBIBYTE))
     if size < LEAST_MEMORY:
         raise refusal("is too small", allowed=allowed)
     return size

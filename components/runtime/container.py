@@ -26,8 +26,18 @@ class Mount:
     volume: pulumi.Input[str] | None = None
     host_path: pulumi.Input[str] | None = None
     read_only: bool = True
-    copy_up: bool = True
-    """Whether an empty volume is filled with what the image has at the path."""
+    folder: pulumi.Input[str] | None = None
+    """Where the engine has the volume's content. From there an empty volume is mounted as it is;
+    otherwise the engine gives it to the owner of the image's folder at the path."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume for mounts."""
+
+    name: pulumi.Input[str]
+    folder: pulumi.Input[str] | None = None
+    """As in `Mount`; None where the image decides who owns it."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pulumi
 
-from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.container import Files, HardenedContainerArgs, Volume
 from components.runtime.network import StackNetwork
 
 CONFIG_DIRECTORY = "/run/config"
@@ -84,10 +84,8 @@ class Orchestrator(Protocol):
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         """Files that a container is given in `HardenedContainerArgs.files`."""
 
-    def volume(
-        self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
-    ) -> pulumi.Input[str]:
-        """The name of a volume for `HardenedContainerArgs.mounts`."""
+    def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
+        """A volume for `HardenedContainerArgs.mounts`."""
 
     def run(
         self,

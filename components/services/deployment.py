@@ -15,6 +15,7 @@ from components.images.published_image import PublishedImage, PublishedImageArgs
 from components.images.registry import in_registry
 from components.plan.plan import Plan
 from components.preflight.checks import Engine
+from components.runtime.container import Volume
 from components.runtime.docker.orchestrator import DockerOrchestrator
 from components.runtime.generated_secret import (
     HEX,
@@ -42,8 +43,8 @@ class Deployment:
     network: StackNetwork
     secrets: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     """By name in the catalogue."""
-    volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
-    """By name in the catalogue: the name for mounts."""
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    """By name in the catalogue."""
 
     def image(self, service: str) -> pulumi.Output[str]:
         """What the container of a service runs."""
@@ -84,7 +85,7 @@ def _secrets(plan: Plan) -> dict[str, pulumi.Output[str]]:
     return {**plan.secrets.named, **generated}
 
 
-def _volumes(deployment: Deployment) -> dict[str, pulumi.Input[str]]:
+def _volumes(deployment: Deployment) -> dict[str, Volume]:
     """The named volumes of the services. Each belongs to the user of the first that writes it."""
     plan = deployment.plan
     uses: dict[str, tuple[str, NamedVolume]] = {}

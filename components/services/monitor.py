@@ -109,7 +109,7 @@ class Monitor(pulumi.ComponentResource):
                 cpus=0.5,
                 stop_grace=20,
                 environment=args.environment,
-                mounts=[Mount(volume=history, path=STATE_DIRECTORY, read_only=False)],
+                mounts=[Mount(volume=history.name, path=STATE_DIRECTORY, read_only=False)],
                 files=files,
                 port=PORT,
                 host_port=args.host_port,

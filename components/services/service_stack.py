@@ -13,7 +13,7 @@ import pulumi
 from components.config.named_secrets import filled, references
 from components.kinds.service import LocalService
 from components.kinds.workload import Workload
-from components.runtime.container import Files, HardenedContainerArgs, Mount
+from components.runtime.container import Files, HardenedContainerArgs, Mount, Volume
 from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
     SECRETS_DIRECTORY,
@@ -46,7 +46,7 @@ class ServiceStackArgs:
     """Whether the model volume refuses to be deleted."""
     secrets: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     """By name: those that the workload names."""
-    volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
     """By name: those that the workload names."""
     wait_for: Sequence[pulumi.Input[pulumi.Resource]] = ()
     """What must be healthy, or have ended, before its container starts."""
@@ -140,7 +140,7 @@ class ServiceStack(pulumi.ComponentResource):
         )
         self.container_id = running.id
         self.url = f"http://{name}:{args.service.port}" if args.service.port else None
-        self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
+        self.host_url = _host_url(args)
         self.container_name = running.name
         self.register_outputs({"url": self.url, "container_name": self.container_name})
 
@@ -202,15 +202,13 @@ class ServiceStack(pulumi.ComponentResource):
     def _volumes(self) -> list[Mount]:
         """What the catalogue mounts: named volumes, and paths of the machine."""
         workload = self._args.workload
-        # One that belongs to the service's user has been filled from the image already.
-        owned = (workload.options.user or "").replace(":", "").isdigit()
         return [
             *(
                 Mount(
-                    volume=self._args.volumes[volume.name],
+                    volume=self._args.volumes[volume.name].name,
                     path=volume.path,
                     read_only=volume.read_only,
-                    copy_up=not owned,
+                    folder=self._args.volumes[volume.name].folder,
                 )
                 for volume in workload.volumes
             ),
@@ -231,4 +229,17 @@ class ServiceStack(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        return [Mount(volume=volume, path=self._args.workload.model_directory, read_only=False)]
+        path = self._args.workload.model_directory
+        return [Mount(volume=volume.name, path=path, read_only=False)]
+
+
+def _host_url(args: ServiceStackArgs) -> str | None:
+    """By the stack's own port, or by one that the catalogue publishes."""
+    if args.host_port:
+        return f"http://127.0.0.1:{args.host_port}"
+    ports = (one for one in args.workload.options.ports if one.target == args.service.port)
+    published = next(ports, None)
+    if published is None or published.protocol != "tcp":
+        return None
+    address = "127.0.0.1" if published.address in {"0.0.0.0", "::"} else published.address
+    return f"http://{address}:{published.published}"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pulumi
 import pulumi_docker as docker
 
 from components.config.field_types import MEBIBYTE
-from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs
+from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs, Mount
 from components.runtime.container_options import HealthCheck, HostPort
 from components.runtime.go_duration import go_duration
 from components.runtime.labels import Label, files_label, service_label, stack_label
 
+# Where a container holds the volumes that it mounts from their folder.
+HELD = "/run/volumes"
 _LIMITS = {"nproc": (PROCESS_LIMIT, PROCESS_LIMIT)}
 
 
@@ -86,28 +90,7 @@ def hardened_container(
             for name, value in sorted(args.environment.items())
         ],
         labels=[docker.ContainerLabelArgs(**label) for label in labels],
-        volumes=[
-            docker.ContainerVolumeArgs(
-                volume_name=mount.volume,
-                host_path=mount.host_path,
-                container_path=mount.path,
-                read_only=mount.read_only,
-            )
-            for mount in mounts
-            if mount.copy_up
-        ],
-        mounts=[
-            docker.ContainerMountArgs(
-                type="volume",
-                source=mount.volume,
-                target=mount.path,
-                read_only=mount.read_only,
-                volume_options=docker.ContainerMountVolumeOptionsArgs(no_copy=True),
-            )
-            for mount in mounts
-            if not mount.copy_up
-        ]
-        or None,
+        volumes=[volume for mount in mounts for volume in _volumes(mount)],
         networks_advanced=[
             docker.ContainerNetworksAdvancedArgs(
                 name=network, aliases=[args.service, *options.aliases]
@@ -137,6 +120,21 @@ def hardened_container(
             ),
         ),
     )
+
+
+def _volumes(mount: Mount) -> Iterator[docker.ContainerVolumeArgs]:
+    yield docker.ContainerVolumeArgs(
+        volume_name=None if mount.folder else mount.volume,
+        host_path=mount.folder or mount.host_path,
+        container_path=mount.path,
+        read_only=mount.read_only,
+    )
+    if mount.folder:
+        # Without this one the engine takes the volume for unused, and `docker volume prune` would
+        # remove it. The image has nothing at this path that could be copied into it.
+        yield docker.ContainerVolumeArgs(
+            volume_name=mount.volume, container_path=f"{HELD}{mount.path}", read_only=True
+        )
 
 
 def _health_check(check: HealthCheck | None) -> docker.ContainerHealthcheckArgs | None:

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 import pulumi
 import pulumi_docker as docker
 
-from components.runtime.container import TCP, Files, HardenedContainerArgs
+from components.runtime.container import TCP, Files, HardenedContainerArgs, Volume
 from components.runtime.docker.container import hardened_container
 from components.runtime.docker.files import MountedFiles
 from components.runtime.docker.health_gate import HealthGate, HealthGateArgs
@@ -40,9 +40,7 @@ class DockerOrchestrator:
         mounted = MountedFiles(name, args, self.carrier_image, opts)
         return Files(version=mounted.version, mounts=mounted.mounts)
 
-    def volume(
-        self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
-    ) -> pulumi.Input[str]:
+    def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
         # A changed label or option would replace the volume, and delete its content.
         keep = pulumi.ResourceOptions(
             protect=args.protect,
@@ -59,11 +57,13 @@ class DockerOrchestrator:
             opts=pulumi.ResourceOptions.merge(opts, keep) if args.kept else opts,
         )
         if args.use is None:
-            return volume.name
+            return Volume(volume.name)
         owner = VolumeOwnerArgs(
             volume.name, args.use.owner, args.use.image, args.use.path, self.host
         )
-        return VolumeOwner(f"{name}-owner", owner, opts).volume
+        owned = VolumeOwner(f"{name}-owner", owner, opts).volume
+        folder = pulumi.Output.all(volume.mountpoint, owned).apply(lambda known: str(known[0]))
+        return Volume(owned, folder)
 
     def run(
         self,
