@@ -1,0 +1,165 @@
+"""How much memory llama-server needs for a model: weights, KV cache, buffers, itself.
+
+The numbers come from the header of the GGUF file where this machine has it, else from the entry of
+the catalogue. docs/models.md has the formulas, and measurements beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.config.field_types import MEBIBYTE
+from components.config.gguf_header import Omitted, UnreadableHeaderError, Value, read_header
+from components.config.kv_cache import (
+    CACHE_TYPE_BYTES,
+    DEFAULT_CACHE_TYPE,
+    CacheSettings,
+    Metadata,
+    cache_bytes,
+)
+from components.config.model import Model
+from components.config.problems import Problem, Source
+
+# The program, its threads and its libraries, and the process that starts it.
+SERVER_BYTES = 48 * MEBIBYTE
+# Text, score and index of one token of the vocabulary.
+VOCABULARY_BYTES = 320
+# Without a header: buffers and llama-server, which grow with the model up to a limit.
+LEAST_OVERHEAD = 96 * MEBIBYTE
+OVERHEAD_SHARE = 16
+MOST_OVERHEAD = 256 * MEBIBYTE
+# The share of the container's memory in which llama-server keeps prompts of earlier requests.
+PROMPT_CACHE_SHARE = 10
+
+
+@dataclass(frozen=True)
+class ModelNeeds:
+    """What decides about the memory of a model."""
+
+    weights: int
+    """Bytes of all its files, with projector, adapters and draft model."""
+    cache: CacheSettings
+    flash_attention: bool = True
+    every_output: bool = False
+    """Whether each token has an output, as for embeddings, and not only the last one."""
+    kv_bytes_per_token: int | None = None
+    """In the catalogue: of a KV cache with 16 bits per number."""
+    header: Mapping[str, Value] | None = None
+    draft_header: Mapping[str, Value] | None = None
+    on_gpu: bool = False
+    """Then the GPU's memory has the weights and the KV cache."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that a model needs."""
+
+    weights: int
+    kv_cache: int | None
+    """None where neither a header nor the entry has its size."""
+    overhead: int
+    """Buffers, and llama-server."""
+    context: int
+    slots: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + (self.kv_cache or 0) + self.overhead
+
+    @property
+    def with_prompt_cache(self) -> int:
+        """What a container needs, with the share of it that holds earlier prompts."""
+        return self.total * PROMPT_CACHE_SHARE // (PROMPT_CACHE_SHARE - 1)
+
+    def __str__(self) -> str:
+        slots = f"{self.slots} slot{'s' if self.slots > 1 else ''} of {self.context} tokens"
+        parts = {
+            "weights": self.weights,
+            f"KV cache of {slots}": self.kv_cache,
+            "buffers and llama-server": self.overhead,
+        }
+        return ", ".join(f"{name} {mebibytes(size)}" for name, size in parts.items() if size)
+
+
+def estimate(needs: ModelNeeds) -> Estimate:
+    """The memory of a model: rather too high than too low where a header has less to say."""
+    cache = needs.cache
+    overhead = min(LEAST_OVERHEAD + needs.weights // OVERHEAD_SHARE, MOST_OVERHEAD)
+    if needs.header is not None:
+        overhead = _buffers(needs.header, needs) + SERVER_BYTES
+        overhead += _vocabulary(needs.header) * VOCABULARY_BYTES
+    if needs.draft_header is not None:
+        overhead += _buffers(needs.draft_header, needs)
+    if needs.on_gpu:
+        return Estimate(0, 0, overhead, cache.context, cache.slots)
+    return Estimate(needs.weights, _kv_cache(needs), overhead, cache.context, cache.slots)
+
+
+def model_memory(model: Model, *, on_gpu: bool = False) -> Estimate:
+    """The memory of a model of the catalogue."""
+    cache = CacheSettings(model.context, model.slots)
+    header = local_header(model.path)
+    return estimate(ModelNeeds(model.size or 0, cache, header=header, on_gpu=on_gpu))
+
+
+def local_header(path: str | None) -> Mapping[str, Value] | None:
+    """The header of a GGUF file that this machine has; None where it has none that is readable."""
+    if path is None or not Path(path).is_file():
+        return None
+    try:
+        return read_header(Path(path))
+    except (OSError, UnreadableHeaderError):
+        # The container checks the file when it starts.
+        return None
+
+
+def memory_problem(
+    needed: Estimate, *, service: str, model: str, memory: int, source: Source
+) -> Problem | None:
+    """The problem of a service whose `memory` cannot hold its model."""
+    if needed.total <= memory:
+        return None
+    return source.problem(
+        ("services", service, "memory"),
+        f"cannot hold the model {model!r}, which needs {needed}",
+        found=f"{memory // MEBIBYTE}MiB",
+        allowed=f"allowed: at least {-(-needed.with_prompt_cache // MEBIBYTE)}MiB",
+    )
+
+
+def mebibytes(size: int) -> str:
+    """A size for people, rounded up."""
+    return f"{-(-size // MEBIBYTE)} MiB"
+
+
+def _kv_cache(needs: ModelNeeds) -> int | None:
+    draft = cache_bytes(needs.draft_header, needs.cache) if needs.draft_header else 0
+    if needs.header is not None:
+        return cache_bytes(needs.header, needs.cache) + draft
+    if needs.kv_bytes_per_token is None:
+        return None
+    share = CACHE_TYPE_BYTES[needs.cache.cache_type] / CACHE_TYPE_BYTES[DEFAULT_CACHE_TYPE]
+    tokens = needs.cache.context * needs.cache.slots
+    return int(needs.kv_bytes_per_token * share * tokens) + draft
+
+
+def _buffers(header: Mapping[str, Value], needs: ModelNeeds) -> int:
+    """Numbers of 32 bits for each token of a batch between two layers, the mask of the attention,
+    and the output."""
+    model, cache = Metadata(header), needs.cache
+    inner = max(
+        model.most("feed_forward_length"),
+        model.most("expert_feed_forward_length") * max(1, model.number("expert_used_count")),
+    )
+    per_token = 4 * (8 * model.number("embedding_length") + 2 * inner) + 2 * cache.context
+    if not needs.flash_attention:
+        per_token += 4 * model.most("attention.head_count") * cache.context
+    outputs = cache.batch if needs.every_output else 2 * cache.slots
+    return cache.batch * per_token + 4 * outputs * _vocabulary(header)
+
+
+def _vocabulary(header: Mapping[str, Value]) -> int:
+    tokens = header.get("tokenizer.ggml.tokens")
+    return tokens.length if isinstance(tokens, Omitted) else 0
