@@ -45,7 +45,9 @@ class ModelNeeds:
     every_output: bool = False
     """Whether each token has an output, as for embeddings, and not only the last one."""
     kv_bytes_per_token: int | None = None
-    """In the catalogue: of a KV cache with 16 bits per number."""
+    """In the catalogue: of a KV cache with 16 bits per number, for layers that keep all tokens."""
+    kv_bytes_per_slot: int = 0
+    """In the catalogue: what a slot needs at any context, for layers with a window or a state."""
     header: Mapping[str, Value] | None = None
     draft_header: Mapping[str, Value] | None = None
     on_gpu: bool = False
@@ -141,8 +143,8 @@ def _kv_cache(needs: ModelNeeds) -> int | None:
     if needs.kv_bytes_per_token is None:
         return None
     share = CACHE_TYPE_BYTES[needs.cache.cache_type] / CACHE_TYPE_BYTES[DEFAULT_CACHE_TYPE]
-    tokens = needs.cache.context * needs.cache.slots
-    return int(needs.kv_bytes_per_token * share * tokens) + draft
+    slot = needs.kv_bytes_per_token * share * needs.cache.context + needs.kv_bytes_per_slot
+    return int(slot) * needs.cache.slots + draft
 
 
 def _buffers(header: Mapping[str, Value], needs: ModelNeeds) -> int:
