@@ -65,7 +65,12 @@ class Metadata:
 
 def cache_bytes(header: Mapping[str, Value], settings: CacheSettings) -> int:
     """The KV cache of all slots, and the state of layers without one."""
-    return _Attention(header).cache_bytes(settings)
+    return 0 if is_encoder(header) else _Attention(header).cache_bytes(settings)
+
+
+def is_encoder(header: Mapping[str, Value]) -> bool:
+    """Whether a model sees its whole input at once, and needs no cache."""
+    return Metadata(header).get("attention.causal") is False
 
 
 class _Attention:
@@ -78,8 +83,6 @@ class _Attention:
     def cache_bytes(self, settings: CacheSettings) -> int:
         """Of the KV cache of all slots, and of the state of layers without one."""
         keys, size = self._keys, CACHE_TYPE_BYTES[settings.cache_type]
-        if keys.get("attention.causal") is False:
-            return 0  # An encoder: it sees its whole input at once.
         window = keys.number("attention.sliding_window")
         tokens = _padded(settings.context)
         in_window = (

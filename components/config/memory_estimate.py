@@ -18,8 +18,10 @@ from components.config.kv_cache import (
     CacheSettings,
     Metadata,
     cache_bytes,
+    is_encoder,
 )
 from components.config.model import Model
+from components.config.model_numbers import ModelNumbers
 from components.config.problems import Problem, Source
 
 # The program, its threads and its libraries, and the process that starts it.
@@ -43,11 +45,9 @@ class ModelNeeds:
     cache: CacheSettings
     flash_attention: bool = True
     every_output: bool = False
-    """Whether each token has an output, as for embeddings, and not only the last one."""
-    kv_bytes_per_token: int | None = None
-    """In the catalogue: of a KV cache with 16 bits per number, for layers that keep all tokens."""
-    kv_bytes_per_slot: int = 0
-    """In the catalogue: what a slot needs at any context, for layers with a window or a state."""
+    """Whether each token of a batch has an output, as for embeddings, and not only the last."""
+    numbers: ModelNumbers | None = None
+    """In the catalogue, for a model whose file is elsewhere."""
     header: Mapping[str, Value] | None = None
     draft_header: Mapping[str, Value] | None = None
     on_gpu: bool = False
@@ -88,10 +88,12 @@ class Estimate:
 def estimate(needs: ModelNeeds) -> Estimate:
     """The memory of a model: rather too high than too low where a header has less to say."""
     cache = needs.cache
-    overhead = min(LEAST_OVERHEAD + needs.weights // OVERHEAD_SHARE, MOST_OVERHEAD)
     if needs.header is not None:
         overhead = _buffers(needs.header, needs) + SERVER_BYTES
         overhead += _vocabulary(needs.header) * VOCABULARY_BYTES
+    else:
+        overhead = min(LEAST_OVERHEAD + needs.weights // OVERHEAD_SHARE, MOST_OVERHEAD)
+    overhead += _outputs(needs)
     if needs.draft_header is not None:
         overhead += _buffers(needs.draft_header, needs)
     if needs.on_gpu:
@@ -140,16 +142,16 @@ def _kv_cache(needs: ModelNeeds) -> int | None:
     draft = cache_bytes(needs.draft_header, needs.cache) if needs.draft_header else 0
     if needs.header is not None:
         return cache_bytes(needs.header, needs.cache) + draft
-    if needs.kv_bytes_per_token is None:
+    numbers = needs.numbers
+    if numbers is None or numbers.kv_bytes_per_token is None:
         return None
     share = CACHE_TYPE_BYTES[needs.cache.cache_type] / CACHE_TYPE_BYTES[DEFAULT_CACHE_TYPE]
-    slot = needs.kv_bytes_per_token * share * needs.cache.context + needs.kv_bytes_per_slot
+    slot = numbers.kv_bytes_per_token * share * needs.cache.context + numbers.kv_bytes_per_slot
     return int(slot) * needs.cache.slots + draft
 
 
 def _buffers(header: Mapping[str, Value], needs: ModelNeeds) -> int:
-    """Numbers of 32 bits for each token of a batch between two layers, the mask of the attention,
-    and the output."""
+    """Numbers of 32 bits for each token of a batch between two layers, and the attention's mask."""
     model, cache = Metadata(header), needs.cache
     inner = max(
         model.most("feed_forward_length"),
@@ -158,8 +160,21 @@ def _buffers(header: Mapping[str, Value], needs: ModelNeeds) -> int:
     per_token = 4 * (8 * model.number("embedding_length") + 2 * inner) + 2 * cache.context
     if not needs.flash_attention:
         per_token += 4 * model.most("attention.head_count") * cache.context
-    outputs = cache.batch if needs.every_output else 2 * cache.slots
-    return cache.batch * per_token + 4 * outputs * _vocabulary(header)
+    return cache.batch * per_token
+
+
+def _outputs(needs: ModelNeeds) -> int:
+    """A number of 32 bits for each word of the vocabulary: where it is computed, and a copy.
+
+    llama-server has them for embeddings too, and for encoders, which compute none, the copy.
+    """
+    if needs.header is not None:
+        vocabulary = _vocabulary(needs.header)
+    else:
+        vocabulary = needs.numbers.vocabulary if needs.numbers else 0
+    encoder = needs.header is not None and is_encoder(needs.header)
+    outputs = needs.cache.batch if needs.every_output else needs.cache.slots
+    return 4 * outputs * vocabulary * (1 if encoder else 2)
 
 
 def _vocabulary(header: Mapping[str, Value]) -> int:

@@ -15,6 +15,7 @@ from components.config.memory_estimate import (
     local_header,
     memory_problem,
 )
+from components.config.model_numbers import ModelNumbers
 from components.config.problems import Source
 from tests.unit.components.config.gguf_files import HeaderValue, write_gguf
 
@@ -169,7 +170,7 @@ def test_the_header_decides_where_the_machine_has_the_file(tmp_path: Path) -> No
     needs = ModelNeeds(
         98_362_432,
         CacheSettings(4096, 2),
-        kv_bytes_per_token=1,
+        numbers=ModelNumbers(kv_bytes_per_token=1),
         header=local_header(str(file)),
     )
     found = estimate(needs)
@@ -180,11 +181,11 @@ def test_the_header_decides_where_the_machine_has_the_file(tmp_path: Path) -> No
 
 
 def test_numbers_of_the_entry_count_where_there_is_no_file() -> None:
-    needs = ModelNeeds(
-        2_000_000_000, CacheSettings(8192, 2), kv_bytes_per_token=1000, kv_bytes_per_slot=50_000_000
-    )
+    numbers = ModelNumbers(kv_bytes_per_token=1000, kv_bytes_per_slot=50_000_000)
+    needs = ModelNeeds(2_000_000_000, CacheSettings(8192, 2), numbers=numbers)
     assert estimate(needs).kv_cache == 2 * (8192 * 1000 + 50_000_000)
-    quantised = ModelNeeds(2_000_000_000, CacheSettings(8192, 2, "q8_0"), kv_bytes_per_token=1000)
+    numbers = ModelNumbers(kv_bytes_per_token=1000)
+    quantised = ModelNeeds(2_000_000_000, CacheSettings(8192, 2, "q8_0"), numbers=numbers)
     assert estimate(quantised).kv_cache == 8192 * 2 * 1000 * 34 // 64
 
 
@@ -204,13 +205,33 @@ def headers(tmp_path: Path, **values: HeaderValue) -> ModelNeeds:
     return ModelNeeds(0, CacheSettings(4096, 1), header=local_header(str(file)))
 
 
-def test_buffers_grow_without_flash_attention_and_with_every_output(tmp_path: Path) -> None:
+def test_buffers_grow_without_flash_attention(tmp_path: Path) -> None:
     needs = headers(tmp_path)
-    plain = estimate(needs).overhead
     slow = ModelNeeds(0, needs.cache, header=needs.header, flash_attention=False)
-    assert estimate(slow).overhead - plain == 512 * 4 * 9 * 4096
-    embedding = ModelNeeds(0, needs.cache, header=needs.header, every_output=True)
-    assert estimate(embedding).overhead - plain == 4 * 50_000 * (512 - 2)
+    assert estimate(slow).overhead - estimate(needs).overhead == 512 * 4 * 9 * 4096
+
+
+def test_embeddings_need_an_output_for_each_token(tmp_path: Path) -> None:
+    cache = CacheSettings(4096, 1, batch=4096)
+    header = headers(tmp_path).header
+    plain = estimate(ModelNeeds(0, cache, header=header)).overhead
+    embedding = estimate(ModelNeeds(0, cache, header=header, every_output=True)).overhead
+    assert embedding - plain == 2 * 4 * 50_000 * (4096 - 1)
+
+
+def test_an_encoder_computes_no_output_and_has_a_copy_of_it_anyway(tmp_path: Path) -> None:
+    cache = CacheSettings(1024, 1, batch=1024)
+    header = headers(tmp_path, **{"llama.attention.causal": False}).header
+    plain = estimate(ModelNeeds(0, cache, header=header)).overhead
+    embedding = estimate(ModelNeeds(0, cache, header=header, every_output=True)).overhead
+    assert embedding - plain == 4 * 50_000 * (1024 - 1)
+
+
+def test_the_vocabulary_of_the_entry_counts_for_embeddings() -> None:
+    numbers = ModelNumbers(vocabulary=150_000)
+    cache = CacheSettings(1024, 1, batch=1024)
+    found = estimate(ModelNeeds(0, cache, numbers=numbers, every_output=True))
+    assert found.total == 96 * MEBIBYTE + 2 * 4 * 150_000 * 1024
 
 
 def test_a_draft_model_adds_its_own_cache(tmp_path: Path) -> None:
@@ -222,7 +243,12 @@ def test_a_draft_model_adds_its_own_cache(tmp_path: Path) -> None:
 
 def test_a_gpu_has_the_weights_and_the_cache() -> None:
     found = estimate(
-        ModelNeeds(18_000_000_000, CacheSettings(8192, 2), kv_bytes_per_token=1000, on_gpu=True)
+        ModelNeeds(
+            18_000_000_000,
+            CacheSettings(8192, 2),
+            numbers=ModelNumbers(kv_bytes_per_token=1000),
+            on_gpu=True,
+        )
     )
     assert found.total == 256 * MEBIBYTE
 
