@@ -32,8 +32,9 @@ VOCABULARY_BYTES = 320
 LEAST_OVERHEAD = 96 * MEBIBYTE
 OVERHEAD_SHARE = 16
 MOST_OVERHEAD = 256 * MEBIBYTE
-# The share of the container's memory in which llama-server keeps prompts of earlier requests.
+# llama-server keeps prompts of earlier requests in a share of the container's memory, up to a limit.
 PROMPT_CACHE_SHARE = 10
+MOST_PROMPT_CACHE = 2048 * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ class Estimate:
     @property
     def with_prompt_cache(self) -> int:
         """What a container needs, with the share of it that holds earlier prompts."""
-        return self.total * PROMPT_CACHE_SHARE // (PROMPT_CACHE_SHARE - 1)
+        share = -(-self.total // (PROMPT_CACHE_SHARE - 1))
+        return self.total + min(share, MOST_PROMPT_CACHE)
 
     def __str__(self) -> str:
         slots = f"{self.slots} slot{'s' if self.slots > 1 else ''} of {self.context} tokens"
