@@ -32,7 +32,7 @@ VOCABULARY_BYTES = 320
 LEAST_OVERHEAD = 96 * MEBIBYTE
 OVERHEAD_SHARE = 16
 MOST_OVERHEAD = 256 * MEBIBYTE
-# llama-server keeps prompts of earlier requests in a share of the container's memory, up to a limit.
+# llama-server keeps earlier prompts in a share of the container's memory, up to a limit.
 PROMPT_CACHE_SHARE = 10
 MOST_PROMPT_CACHE = 2048 * MEBIBYTE
 
