@@ -53,7 +53,13 @@ def publish(
 ) -> None:
     """Build images and push them, so that the engine has to pull them again."""
     if "llama-server" in targets:
-        build("--quiet", "-t", INFERENCE, *build_arguments("inference-tiny"), stdout=subprocess.DEVNULL)
+        build(
+            "--quiet",
+            "-t",
+            INFERENCE,
+            *build_arguments("inference-tiny"),
+            stdout=subprocess.DEVNULL,
+        )
     for target in targets:
         repository, _, tag = REPOSITORIES[target].partition(":")
         name = f"{server.address}/{repository}"

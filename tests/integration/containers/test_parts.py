@@ -148,7 +148,9 @@ def test_volumes_belong_to_the_user_of_their_service(parts: PartsStack) -> None:
     assert httpx.put(page, content="kept").status_code == 201
     containers = parts.containers()
     assert output_of(containers["page"], "stat", "-c", "%u:%g", "data/first") == "4321:4321"
-    assert output_of(containers["postgres"], "stat", "-c", "%u", "/var/lib/postgresql/data") == "999"
+    assert (
+        output_of(containers["postgres"], "stat", "-c", "%u", "/var/lib/postgresql/data") == "999"
+    )
     assert output_of(containers["redis"], "stat", "-c", "%u", "/data/appendonlydir") == "999"
 
 
@@ -252,7 +254,9 @@ def test_an_image_without_a_health_check_fails_the_gate_when_its_port_never_open
 ) -> None:
     good = parts.edit("proxy/page.conf", "listen 8000", "listen 8001")
     before = parts.ids()["proxy"]
-    parts.edit("parts.yaml", "port: 8000\n    start_timeout: 30", "port: 8000\n    start_timeout: 4")
+    parts.edit(
+        "parts.yaml", "port: 8000\n    start_timeout: 30", "port: 8000\n    start_timeout: 4"
+    )
     failed = parts.up(check=False)
     assert failed.returncode != 0
     assert re.search(r"proxy.*8000", failed.stdout + failed.stderr), failed.stdout

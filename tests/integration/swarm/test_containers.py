@@ -65,7 +65,9 @@ def stack(
     publish(registry, engine, buildkit, *PARTS)
     stack = SwarmStack(tmp_path_factory.mktemp("stack"), swarm.manager.client(), swarm=swarm)
     catalog = stack.project / "catalog"
-    (catalog / "chat-model.yaml").write_text(yaml.safe_dump({"services": {"chat-model": CHAT_MODEL}}))
+    (catalog / "chat-model.yaml").write_text(
+        yaml.safe_dump({"services": {"chat-model": CHAT_MODEL}})
+    )
     for path in catalog.glob("*.yaml"):
         path.write_text(from_registry(path.read_text(encoding="utf-8"), registry.address))
     configure(stack, registry, digests, SERVICES)
