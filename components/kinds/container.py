@@ -229,9 +229,7 @@ class ContainerService(LocalService):
             temporary_files={
                 "/tmp": TEMPORARY_FILES,
                 **{
-                    one.path: TemporaryFiles(
-                        one.size, one.options, int(one.mode, 8) if one.mode else None
-                    )
+                    one.path: TemporaryFiles(one.size, one.options, int(one.mode, 8))
                     for one in self.tmpfs
                 },
             },

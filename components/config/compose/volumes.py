@@ -62,15 +62,15 @@ class Tmpfs:
     path: str
     size: int = TMPFS_BYTES
     """Bytes."""
-    mode: str | None = None
+    # Without one it has the mode of the image's folder at the path, but belongs to root.
+    mode: str = "1777"
     executable: bool = False
 
     @property
     def options(self) -> str:
         """As Docker's HostConfig.Tmpfs has them."""
         execution = "exec" if self.executable else "noexec"
-        mode = f",mode={self.mode}" if self.mode else ""
-        return f"rw,{execution},nosuid,nodev,size={self.size}{mode}"
+        return f"rw,{execution},nosuid,nodev,size={self.size},mode={self.mode}"
 
 
 VolumeMount = NamedVolume | RepositoryFiles | HostPath
@@ -151,7 +151,7 @@ def _tmpfs(value: Any) -> Tmpfs:
     if not isinstance(value, str):
         raise refusal("is not a valid tmpfs", allowed="'/path' or '/path:size=64m'")
     path, _, options = value.partition(":")
-    size, mode, executable = TMPFS_BYTES, None, False
+    size, mode, executable = TMPFS_BYTES, "1777", False
     for option in filter(None, options.split(",")):
         name, _, text = option.partition("=")
         match name:
