@@ -21,9 +21,13 @@ from components.config.kv_cache import (
     is_encoder,
 )
 from components.config.model import Model
+from components.config.model_files import part_names
 from components.config.model_numbers import ModelNumbers
 from components.config.problems import Problem, Source
 
+# Tokens that llama-server computes at once for chat, as app/inference starts it. For embeddings it
+# computes a whole context.
+BATCH_TOKENS = 512
 # The program, its threads and its libraries, and the process that starts it.
 SERVER_BYTES = 48 * MEBIBYTE
 # Text, score and index of one token of the vocabulary.
@@ -104,10 +108,27 @@ def estimate(needs: ModelNeeds) -> Estimate:
 
 
 def model_memory(model: Model, *, on_gpu: bool = False) -> Estimate:
-    """The memory of a model of the catalogue."""
-    cache = CacheSettings(model.context, model.slots)
-    header = local_header(model.path)
-    return estimate(ModelNeeds(model.size or 0, cache, header=header, on_gpu=on_gpu))
+    """The memory of a model of the catalogue, as app/inference starts llama-server with it."""
+    batch = BATCH_TOKENS if model.task == "chat" else model.context
+    cache = CacheSettings(
+        model.context,
+        model.slots,
+        model.cache_type or DEFAULT_CACHE_TYPE,
+        batch=batch,
+        whole_windows="--swa-full" in model.options,
+    )
+    local = [model.path, *(file.path for file in model.extra_files if file.size is None)]
+    needs = ModelNeeds(
+        model.known_size + sum(map(_local_size, local[1:] if model.size else local)),
+        cache,
+        flash_attention=model.flash_attention != "off",
+        every_output=model.task != "chat",
+        numbers=model.numbers,
+        header=local_header(model.path),
+        draft_header=local_header(model.draft.path) if model.draft else None,
+        on_gpu=on_gpu,
+    )
+    return estimate(needs)
 
 
 def local_header(path: str | None) -> Mapping[str, Value] | None:
@@ -119,6 +140,12 @@ def local_header(path: str | None) -> Mapping[str, Value] | None:
     except (OSError, UnreadableHeaderError):
         # The container checks the file when it starts.
         return None
+
+
+def _local_size(path: str | None) -> int:
+    """Of a file, and of all parts of a split model; 0 where this machine has none."""
+    names = part_names(path) if path else []
+    return sum(Path(name).stat().st_size for name in names if Path(name).is_file())
 
 
 def memory_problem(

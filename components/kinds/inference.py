@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from components.config.field_types import MEBIBYTE, Gpus, ModelName, Port
+from components.config.field_types import Gpus, ModelName, Port
+from components.config.memory_estimate import memory_problem, model_memory
 from components.config.model import Model
 from components.config.problems import Problem, Source, choices
 from components.config.schema import refusal
@@ -19,8 +20,6 @@ from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, prese
 # Where every inference container reports whether it is draining.
 STATUS_PORT = 8001
 MODELS_DIRECTORY = "/models"
-# What llama-server needs beside the weights that it maps: buffers, bookkeeping, itself.
-MODEL_OVERHEAD = 256 * MEBIBYTE
 # llama-server reads its option --n-gpu-layers from here.
 N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
 
@@ -136,11 +135,12 @@ class InferenceService(LocalService):
                 allowed=choices(self.model, models),
             )
         elif model := models[self.model]:
-            needed = model.known_size + MODEL_OVERHEAD
-            if needed > self.memory:
-                yield source.problem(
-                    ("services", name, "memory"),
-                    f"cannot hold the model {self.model!r}",
-                    found=f"{self.memory // MEBIBYTE}MiB",
-                    allowed=f"allowed: at least {needed // MEBIBYTE + 1}MiB",
-                )
+            problem = memory_problem(
+                model_memory(model, on_gpu=self.gpus is not None),
+                service=name,
+                model=self.model,
+                memory=self.memory,
+                source=source,
+            )
+            if problem:
+                yield problem

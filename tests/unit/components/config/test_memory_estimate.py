@@ -14,7 +14,9 @@ from components.config.memory_estimate import (
     estimate,
     local_header,
     memory_problem,
+    model_memory,
 )
+from components.config.model import Model
 from components.config.model_numbers import ModelNumbers
 from components.config.problems import Source
 from tests.unit.components.config.gguf_files import HeaderValue, write_gguf
@@ -297,3 +299,63 @@ def test_there_is_no_problem_where_the_model_fits_exactly() -> None:
 
     assert problem(PHI.total) is None
     assert problem(PHI.total - 1) is not None
+
+
+def model(**keys: object) -> Model:
+    """A model of a catalogue."""
+    source = {
+        "repository": "someone/model",
+        "file": "model.gguf",
+        "revision": "main",
+        "sha256_origin": "unknown",
+    }
+    defaults = {"description": "A model", "context": 4096, "slots": 2}
+    return Model.model_validate({**defaults, **({} if "path" in keys else source), **keys})
+
+
+def test_every_file_of_a_model_counts() -> None:
+    extra = {"file": "extra.gguf", "sha256_origin": "unknown"}
+    found = model_memory(
+        model(
+            size=1000,
+            projector={**extra, "size": 200},
+            draft={**extra, "size": 30},
+            adapters=[{**extra, "size": 4}, {**extra, "size": 5}],
+        )
+    )
+    assert found.weights == 1239
+
+
+def test_every_part_of_a_split_model_counts() -> None:
+    parts = [{"file": f"m-0000{part}-of-00002.gguf", "size": 1000 + part} for part in (1, 2)]
+    assert model_memory(model(file=None, files=parts)).weights == 2003
+
+
+def test_a_model_on_this_machine_needs_no_numbers(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "model.gguf", SMOLLM2)
+    found = model_memory(model(path=str(file)))
+    assert found.weights == file.stat().st_size
+    assert found.kv_cache == 180 * MEBIBYTE
+
+
+def test_the_parts_of_a_model_on_this_machine_count(tmp_path: Path) -> None:
+    first = write_gguf(tmp_path / "m-00001-of-00002.gguf", SMOLLM2)
+    (tmp_path / "m-00002-of-00002.gguf").write_bytes(bytes(1000))
+    found = model_memory(model(path=str(first)))
+    assert found.weights == first.stat().st_size + 1000
+    assert found.kv_cache == 180 * MEBIBYTE
+
+
+def test_the_keys_of_a_model_decide(tmp_path: Path) -> None:
+    file = write_gguf(tmp_path / "m.gguf", {**GPT_OSS, "tokenizer.ggml.tokens": [""] * 1000})
+    path = {"path": str(file), "context": 8192}
+    plain = model_memory(model(**path))
+    assert plain.kv_cache is not None
+    assert model_memory(model(**path, cache_type="f32")).kv_cache == plain.kv_cache * 2
+    whole = model_memory(model(**path, options={"--swa-full": True}))
+    assert whole.kv_cache == 2 * 24 * 2048 * 8192
+    slow = model_memory(model(**path, flash_attention="off"))
+    assert slow.overhead > plain.overhead
+    embedding = model_memory(model(**path, task="embedding"))
+    assert embedding.overhead > plain.overhead + 8192 * 1000 * 8
+    assert model_memory(model(**path), on_gpu=True).total == plain.overhead
