@@ -1,0 +1,297 @@
+"""`volumes`, `tmpfs` and `configs`: named volumes, files of the project, paths of the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from toolchain.compose.forms import Mount
+from toolchain.compose.interpolation import Variables
+from toolchain.compose.names import FreeNames, name_of
+from toolchain.compose.outcome import CopiedFile, Outcome
+from toolchain.compose.secret_signs import is_secret_name, is_secret_value
+from toolchain.compose.sizes import tmpfs_size
+from toolchain.compose.yaml_file import Section
+
+MOST_FILES = 64
+MOST_BYTES = 1024**2
+# Docker's own limit for what is no text of a person.
+_REFUSED = (
+    "/proc", "/sys", "/etc", "/dev", "/boot", "/run", "/var/run", "/usr", "/bin", "/sbin", "/lib",
+    "/root",
+)  # fmt: skip
+_SOCKETS = ("docker.sock", "podman.sock", "containerd.sock")
+_CONFIGURATION = re.compile(
+    r"conf|config|configs|cfg|settings|init|initdb|scripts?|provisioning|dashboards?|rules"
+    r"|templates?|presets?|certs?|entrypoint|prompts?|workflows?|src|app|plugins?|functions",
+    re.IGNORECASE,
+)
+_CONFIGURATION_TARGET = re.compile(r"/etc(/|$)|/docker-entrypoint|conf|provisioning|/init")
+_TIME = {"/etc/localtime": "TZ", "/etc/timezone": "TZ"}
+
+
+@dataclass
+class MountRules:
+    """Puts the mounts of services into their entries."""
+
+    variables: Variables
+    project: str
+    volumes: FreeNames
+    definitions: Mapping[str, Any]
+    """`volumes` at the top of the compose files."""
+    configs: Mapping[str, Any]
+    folder: Path
+    """The compose project's own."""
+
+    def __post_init__(self) -> None:
+        self._named: dict[str, str] = {}
+
+    def apply(self, service: Section, outcome: Outcome) -> None:
+        """Put `volumes` and `tmpfs` into the entry."""
+        found: list[str] = []
+        tmpfs = [text for one in service.get("tmpfs") or [] if (text := _tmpfs(one, outcome))]
+        for mount in service.get("volumes") or []:
+            if mount.kind == "tmpfs":
+                size = f":size={tmpfs_size(mount.size)}" if mount.size else ""
+                tmpfs.append(f"{mount.target}{size}")
+            elif text := self._mount(mount, outcome):
+                found.append(text)
+        found += self._configs(service, outcome)
+        if found:
+            outcome.entry["volumes"] = found
+        if tmpfs:
+            outcome.carry("tmpfs", tmpfs)
+
+    def _mount(self, mount: Mount, outcome: Outcome) -> str | None:
+        key = f"volumes {mount.target}"
+        if mount.kind not in {"volume", "bind"}:
+            outcome.lose(key, f"type {mount.kind}", "use a named volume")
+            return None
+        if mount.kind == "bind" and mount.source:
+            return self._bind(mount, outcome, key)
+        if mount.source is None:
+            name = self._volume(f"{outcome.name}-{PurePosixPath(mount.target).name or 'data'}")
+            outcome.change(key, f"a volume without a name is now {name}")
+            return f"{name}:{mount.target}"
+        definition = self.definitions.get(mount.source)
+        if isinstance(definition, Section) and (device := _bound_device(definition)):
+            bound = Mount("bind", mount.target, device, mount.read_only, folder=self.folder)
+            return self._bind(bound, outcome, key)
+        name = self._volume(mount.source)
+        if isinstance(definition, Section) and definition.get("external"):
+            outcome.todo.append(_copy_volume(str(definition.get("name") or mount.source), name))
+        if name == mount.source:
+            outcome.carried.append(key)
+        else:
+            outcome.change(key, f"the volume {mount.source} is now {name}")
+        return f"{name}:{mount.target}"
+
+    def _volume(self, source: str) -> str:
+        """The name of a volume, the same for all services that use it."""
+        if source not in self._named:
+            self._named[source] = self.volumes.take(name_of(source))
+        return self._named[source]
+
+    def _bind(self, mount: Mount, outcome: Outcome, key: str) -> str | None:
+        assert mount.source is not None
+        if mount.source.startswith("~") or not mount.source.startswith(("/", ".")):
+            return self._from_home_or_folder(mount, outcome, key)
+        if mount.source.startswith("/"):
+            return self._host_path(mount.source, mount, outcome, key)
+        return self._relative(mount, outcome, key)
+
+    def _from_home_or_folder(self, mount: Mount, outcome: Outcome, key: str) -> str | None:
+        source = mount.source or ""
+        if not source.startswith("~"):
+            return self._relative(mount, outcome, key)
+        home = self.variables.values.get("HOME") or str(Path.home())
+        path = re.sub(r"^~", home, source)
+        return self._host_path(path, mount, outcome, key)
+
+    def _host_path(self, path: str, mount: Mount, outcome: Outcome, key: str) -> str | None:
+        path = str(PurePosixPath(path))
+        if path.endswith(_SOCKETS):
+            outcome.refuse(
+                key,
+                f"{path} gives control of the machine to whatever runs in the container",
+                "the stack's monitor watches and restarts services; run other tools of this kind "
+                "outside the stack",
+            )
+            return None
+        if path in _TIME:
+            outcome.lose(key, f"{path} is a file of the system", "set environment: TZ: Europe/…")
+            return None
+        if path == "/dev/shm":
+            outcome.entry.setdefault("shm_size", "1g")
+            outcome.change(key, "the machine's shared memory is now shm_size: 1g")
+            return None
+        if path.startswith("/root/"):
+            name = self._volume(f"{outcome.name}-{PurePosixPath(mount.target).name}")
+            outcome.change(key, f"{path} belongs to root: now the volume {name}")
+            outcome.todo.append(_copy_folder(path, name))
+            return f"{name}:{mount.target}"
+        if path.startswith("/dev/"):
+            outcome.lose(key, f"{path} is a device", f"use devices: [{path}]")
+            return None
+        if path == "/" or any(path == root or path.startswith(f"{root}/") for root in _REFUSED):
+            outcome.refuse(
+                key,
+                f"{path} belongs to the system of the machine",
+                "run this service outside the stack, or copy what it needs to catalog/ or a volume",
+            )
+            return None
+        if mount.read_only:
+            outcome.carried.append(key)
+            return f"{path}:{mount.target}"
+        outcome.change(key, f"{path}:rw: the service may write there (loosened); remove :rw if not")
+        return f"{path}:{mount.target}:rw"
+
+    def _relative(self, mount: Mount, outcome: Outcome, key: str) -> str | None:
+        source = mount.source or ""
+        path = Path(re.sub(r"/+$", "", str(mount.folder / source)))
+        if path.is_file() or (not path.is_dir() and PurePosixPath(source).suffix):
+            return self._file(path, mount, outcome, key)
+        if self._holds_configuration(path, mount):
+            return self._file(path, mount, outcome, key)
+        name = self._volume(f"{outcome.name}-{name_of(path.name)}")
+        outcome.change(key, f"the folder {source} is now the volume {name}")
+        if path.is_dir() and any(path.iterdir()):
+            outcome.todo.append(_copy_folder(str(path), name))
+        return f"{name}:{mount.target}"
+
+    def _holds_configuration(self, path: Path, mount: Mount) -> bool:
+        """Whether a folder is read only, and small text as far as it exists."""
+        wanted = mount.read_only or bool(
+            _CONFIGURATION.fullmatch(path.name) or _CONFIGURATION_TARGET.search(mount.target)
+        )
+        if not path.is_dir():
+            return wanted and mount.read_only
+        files = text_files(path)
+        return wanted and bool(files)
+
+    def _file(self, path: Path, mount: Mount, outcome: Outcome, key: str) -> str:
+        source = re.sub(r"^(\./)+|/+$", "", mount.source or "")
+        inner = "/".join(part for part in PurePosixPath(source).parts if part not in {"..", "."})
+        target = f"catalog/{self.project}/{inner or path.name}"
+        if not mount.read_only:
+            outcome.change(key, "read-only: files of the repository cannot be written to")
+        else:
+            outcome.carried.append(key)
+        if not path.exists():
+            outcome.todo.append(f"{mount.source} does not exist: create {target}")
+        elif reason := unfit(path):
+            outcome.todo.append(f"{mount.source} is not copied: {reason}; create {target}")
+        else:
+            outcome.files.append(CopiedFile(path, target))
+        return f"./{target}:{mount.target}"
+
+    def _configs(self, service: Section, outcome: Outcome) -> list[str]:
+        """Compose's `configs`: files, or texts of the compose file itself."""
+        found = []
+        for target, name in (service.get("configs") or {}).items():
+            path = target if target.startswith("/") else f"/{target}"
+            definition = self.configs.get(name)
+            given = definition if isinstance(definition, Section) else {}
+            content = given.get("content")
+            if isinstance(file := given.get("file"), str):
+                source = self.variables.plain(file)
+                mount = Mount("bind", path, source, read_only=True, folder=self.folder)
+                found.append(self._file(self.folder / source, mount, outcome, f"configs {name}"))
+            elif isinstance(content, str) and not self._has_secret(content):
+                copy = f"catalog/{self.project}/{name}"
+                text = self.variables.plain(content)
+                outcome.files.append(CopiedFile(Path(name), copy, text))
+                outcome.change(f"configs {name}", f"its content is now the file {copy}")
+                found.append(f"./{copy}:{path}")
+            else:
+                reason = "it holds a secret" if content else "it has no file and no content"
+                outcome.lose(f"configs {name}", reason, f"use secrets: {{NAME: {path}}}")
+        return found
+
+    def _has_secret(self, content: str) -> bool:
+        names = [reference.name for reference in self.variables.references(content)]
+        return holds_secret(self.variables.plain(content)) or any(map(is_secret_name, names))
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The files of a folder of few and small texts; empty for any other folder."""
+    found: list[Path] = []
+    size = 0
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not path.is_file():
+            continue
+        size += path.stat().st_size
+        found.append(path)
+        if len(found) > MOST_FILES or size > MOST_BYTES or not _is_text(path):
+            return []
+    return found
+
+
+def unfit(path: Path) -> str | None:
+    """Why a file or folder cannot be copied to catalog/; None if it can."""
+    files = [path] if path.is_file() else text_files(path)
+    if not files or path.is_symlink():
+        return f"allowed: text, {MOST_FILES} files and {MOST_BYTES // 1024**2} MiB at most"
+    for file in files:
+        if file.stat().st_size > MOST_BYTES or not _is_text(file):
+            return f"it is no text of at most {MOST_BYTES // 1024**2} MiB"
+        if holds_secret(file.read_text(encoding="utf-8")):
+            return "it seems to hold a secret, which belongs into secrets or secret_environment"
+    return None
+
+
+def holds_secret(text: str) -> bool:
+    """Whether a text of a file has something that looks like a secret."""
+    if is_secret_value(text):
+        return True
+    pairs = re.findall(r"(?m)^[\s\"']*([A-Za-z][\w.-]*)[\"']?\s*[:=]\s*[\"']?([^\s\"',#]+)", text)
+    return any(
+        is_secret_name(name)
+        and len(value) > 5
+        and not re.match(r"\$|os\.environ|\{\{|<", value)
+        and value.lower() not in {"true", "false", "none"}
+        and "/" not in value[:1]
+        for name, value in pairs
+    )
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        data = path.read_bytes()
+        return b"\0" not in data and data.decode("utf-8") is not None
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _tmpfs(text: str, outcome: Outcome) -> str | None:
+    path, _, options = text.partition(":")
+    if not path.startswith("/"):
+        outcome.lose("tmpfs", "its path is not absolute", "write an absolute path")
+        return None
+    size = next((one[5:] for one in options.split(",") if one.startswith("size=")), None)
+    return f"{path}:size={tmpfs_size(size)}" if size else path
+
+
+def _bound_device(definition: Section) -> str | None:
+    options = definition.get("driver_opts")
+    if isinstance(options, Section) and "bind" in str(options.get("o") or ""):
+        return str(options.get("device") or "") or None
+    return None
+
+
+def _copy_folder(path: str, volume: str) -> str:
+    return (
+        f"to keep the data in {path}, after the first pulumi up and with the service stopped: "
+        f"docker run --rm -v {path}:/from:ro -v STACK-{volume}:/to alpine cp -a /from/. /to"
+    )
+
+
+def _copy_volume(source: str, volume: str) -> str:
+    return (
+        f"to keep the data in the volume {source}, after the first pulumi up and with the service "
+        f"stopped: docker run --rm -v {source}:/from:ro -v STACK-{volume}:/to alpine "
+        "cp -a /from/. /to"
+    )
