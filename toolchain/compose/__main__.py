@@ -54,7 +54,7 @@ def _checked(done: Import, root: Path, path: Path, files: Sequence[Path]) -> tup
     while True:
         services = done.content()["services"]
         text = catalogue_text(done.content(), files)
-        problems = problems_of(root, path, text, _copies(done), services)
+        problems = problems_of(root, path, text, _copies(done), services, done.values.needed)
         if not problems:
             return done, text
         if "" in problems:

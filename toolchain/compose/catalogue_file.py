@@ -13,6 +13,8 @@ from toolchain.compose.mounts import text_files
 from toolchain.compose.outcome import CopiedFile
 from toolchain.compose.problems import ComposeError, Place, problem
 
+_FLOW_WIDTH = 72
+
 
 class _Dumper(yaml.SafeDumper):
     """Indents lists, and writes long texts as blocks."""
@@ -29,7 +31,21 @@ def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
+def _list(dumper: _Dumper, values: list[Any]) -> yaml.SequenceNode:
+    """Short words on one line."""
+    short = all(isinstance(value, str) and " " not in value for value in values)
+    flow = short and sum(len(value) + 2 for value in values) < _FLOW_WIDTH
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
+
+
+def _mapping(dumper: _Dumper, values: dict[str, Any]) -> yaml.MappingNode:
+    flow = bool(values) and set(values) <= {"generate", "alphabet", "condition", "soft", "hard"}
+    return dumper.represent_mapping("tag:yaml.org,2002:map", values, flow_style=flow)
+
+
 _Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+_Dumper.add_representer(dict, _mapping)
 
 
 def catalogue_text(content: Mapping[str, Any], files: Sequence[Path]) -> str:
@@ -41,23 +57,20 @@ def catalogue_text(content: Mapping[str, Any], files: Sequence[Path]) -> str:
     body = yaml.dump(
         content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
     )
-    # A line between services is easier to read.
+    # An empty line between services is easier to read.
     lines = body.splitlines()
-    spaced = [
-        f"\n{line}"
-        if at > 1
-        and line.startswith("  ")
-        and line[2:3].isalpha()
-        and _section(lines, at) == "services:"
-        and lines[at - 1] != "services:"
-        else line
-        for at, line in enumerate(lines)
-    ]
+    spaced = [f"\n{line}" if _begins(lines, at) else line for at, line in enumerate(lines)]
     return f"# Made by ./dev import from {names}. docs/compose.md\n" + "\n".join(spaced) + "\n"
 
 
-def _section(lines: Sequence[str], at: int) -> str:
-    return next(line for line in reversed(lines[: at + 1]) if line[:1].strip())
+def _begins(lines: Sequence[str], at: int) -> bool:
+    """Whether a line begins a section, or a service that is not the first."""
+    if at == 0:
+        return False
+    if not lines[at].startswith(" "):
+        return True
+    services = lines.index("services:") if "services:" in lines else at
+    return at > services + 1 and lines[at][:2] == "  " and lines[at][2:3].isalpha()
 
 
 def writing_problems(root: Path, path: Path, text: str, copies: Iterable[CopiedFile]) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from toolchain.compose.interpolation import Reference, Variables
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.plain_values import PlainValues
-from toolchain.compose.secret_signs import is_secret_name
+from toolchain.compose.secret_signs import CREDENTIALS, is_secret_name
 from toolchain.compose.secrets import SecretPart, Secrets, parts_with_secrets
 from toolchain.compose.yaml_file import Section
 
@@ -21,11 +22,21 @@ class EnvironmentRules:
     secrets: Secrets
     plain: PlainValues
 
-    def collect(self, name: str, service: Section) -> None:
-        """Find the secrets of a service, before any text of another one is looked at."""
-        for key, text in self._variables_of(service).items():
-            if text and (self.variables.plain(text) or self._is_needed(text)):
-                parts_with_secrets(key, text, name, self.secrets, self.variables)
+    def collect(self, services: Mapping[str, Section]) -> None:
+        """Find the secrets of all services, before any text is divided.
+
+        Short names come first, which name a secret best: `MINIO_ROOT_PASSWORD` before
+        `APP_STORE_SECRET_ACCESS_KEY`. URLs come last: most have a password that another
+        variable has too.
+        """
+        found = [
+            (bool(CREDENTIALS.search(self.variables.plain(text))), len(key), key, text, name)
+            for name, service in services.items()
+            for key, text in self._variables_of(service).items()
+            if text and (self.variables.plain(text) or self._is_needed(text))
+        ]
+        for _, _, key, text, name in sorted(found, key=lambda one: one[:2]):
+            parts_with_secrets(key, text, name, self.secrets, self.variables)
 
     def apply(self, service: Section, outcome: Outcome) -> None:
         """Put both keys into the entry."""

@@ -14,7 +14,7 @@ from toolchain.compose.yaml_file import Override, Reset, Section
 
 MOST_PORTS_OF_A_RANGE = 100
 _PORT = re.compile(
-    r"(?:(?P<address>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?:(?P<host>[0-9]*(?:-[0-9]+)?):)?"
+    r"(?:(?P<address>\[[0-9a-fA-F:.]+\]|[0-9]+(?:\.[0-9]+){3}):)?(?:(?P<host>[0-9]*(?:-[0-9]+)?):)?"
     r"(?P<container>[0-9]+(?:-[0-9]+)?)(?:/(?P<protocol>tcp|udp|sctp))?"
 )
 

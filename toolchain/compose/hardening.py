@@ -11,7 +11,12 @@ from toolchain.compose.yaml_file import Section
 
 # What an entrypoint needs that starts as root and then changes to its own user.
 ROOT_ENTRYPOINT = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"]
-_REFUSED = {"ALL", "SYS_ADMIN"}
+_REFUSED = {
+    "ALL", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "DAC_READ_SEARCH", "LINUX_IMMUTABLE",
+    "MAC_ADMIN", "MAC_OVERRIDE", "PERFMON", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PACCT",
+    "SYS_PTRACE", "SYS_RAWIO", "SYS_TTY_CONFIG",
+}  # fmt: skip
+_USER = re.compile(r"([a-z_][a-z0-9_-]*|[0-9]{1,10})(:([a-z_][a-z0-9_-]*|[0-9]{1,10}))?")
 
 
 def apply_hardening(service: Section, catalogue: CatalogueEntries, outcome: Outcome) -> None:
@@ -32,7 +37,9 @@ def apply_hardening(service: Section, catalogue: CatalogueEntries, outcome: Outc
         outcome.change(
             "hardening",
             "loosened, since the image is not in the catalogue: its own user, a writable root and "
-            "the capabilities of an entrypoint that starts as root",
+            "the capabilities of an entrypoint that starts as root. To tighten it, remove cap_add, "
+            "then set read_only: true with a tmpfs for what it writes, then user: 10001:10001, and "
+            "start it after each step",
         )
     _apply_own(service, outcome)
 
@@ -53,16 +60,13 @@ def _add_tmpfs(outcome: Outcome, paths: object) -> None:
 def _apply_own(service: Section, outcome: Outcome) -> None:
     """What the compose file itself has comes first."""
     if user := service.get("user"):
-        if re.fullmatch(r"[0-9]+(:[0-9]+)?", user):
+        if _USER.fullmatch(user):
             outcome.entry["user"] = user
             outcome.carried.append("user")
-            if user.partition(":")[0] != "0":
+            if user.partition(":")[0] not in {"0", "root"}:
                 outcome.entry.pop("cap_add", None)
-        elif user in {"root", "root:root"}:
-            outcome.entry["user"] = "0:0"
-            outcome.carried.append("user")
         else:
-            outcome.change("user", "the image's own: allowed are numbers, such as 1000:1000")
+            outcome.change("user", "the image's own: allowed are numbers and names, as 1000:1000")
     read_only = service.get("read_only")
     if read_only in {True, "true"}:
         outcome.entry.pop("read_only", None)

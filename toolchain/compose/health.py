@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -32,16 +33,27 @@ def apply_health_check(service: Section, commands: CommandRules, outcome: Outcom
     found: dict[str, Any] = {}
     if given.get("test"):
         found["test"] = commands.health_check(given["test"], outcome)
+    else:
+        outcome.lose("healthcheck", "it has no test of its own", "write healthcheck.test")
+        return
     plain = commands.variables.plain
     for key in _TIMES:
-        if given.get(key) is not None:
-            found[key] = plain(str(given[key]))
+        if given.get(key) is not None and (duration := _duration(plain(str(given[key])))):
+            found[key] = duration
     if given.get("retries") is not None:
         retries = plain(str(given["retries"]))
-        found["retries"] = int(retries) if retries.isdigit() else 3
+        found["retries"] = min(100, max(1, int(retries))) if retries.isdigit() else 3
     if "start_interval" in given:
         outcome.change("healthcheck.start_interval", "left out: interval holds from the start")
     outcome.carry("healthcheck", found)
+
+
+def _duration(text: str) -> str | None:
+    """A duration in whole seconds; None for none at all."""
+    if re.fullmatch(r"([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?", text) and text:
+        return text
+    found = sizes.seconds(text)
+    return f"{math.ceil(found)}s" if found else None
 
 
 def is_job(service: Section, command: str, needed_by_end: bool) -> bool:

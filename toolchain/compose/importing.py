@@ -15,7 +15,7 @@ from toolchain.compose.environment import EnvironmentRules
 from toolchain.compose.hardening import apply_hardening
 from toolchain.compose.images import apply_image, built_images
 from toolchain.compose.mounts import MountRules
-from toolchain.compose.names import LONGEST_SECRET, FreeNames, secret_name
+from toolchain.compose.names import LONGEST_SECRET, FreeNames, secret_name, volume_name
 from toolchain.compose.obstacles import find_obstacles, report_without_use
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.plain_values import PlainValues
@@ -110,7 +110,7 @@ class _Importing:
         self._mounts = MountRules(
             variables,
             project.name,
-            FreeNames(catalogue.volumes, project.name),
+            FreeNames(catalogue.volumes, project.name, volume_name, LONGEST_SECRET),
             project.volumes,
             project.configs,
             project.folder,
@@ -121,8 +121,7 @@ class _Importing:
 
     def run(self) -> Import:
         services = self._project.services
-        for name, service in services.items():
-            self._environment.collect(name, service)
+        self._environment.collect(services)
         outcomes = {name: self._outcome(name, service) for name, service in services.items()}
         written = {name for name, outcome in outcomes.items() if outcome.written}
         for name in written:
@@ -192,9 +191,9 @@ class _Importing:
         if job:
             outcome.entry.pop("port", None)
             outcome.entry.pop("health", None)
-        for key in ("working_dir", "ulimits"):
-            if service.get(key):
-                outcome.carry(key, service[key])
+        resources.apply_ulimits(service, outcome)
+        if service.get("working_dir"):
+            outcome.carry("working_dir", service["working_dir"])
         self._apply_labels(service, outcome)
         self._apply_names(name, service, outcome)
         if kind:

@@ -17,12 +17,14 @@ from toolchain.compose.sizes import tmpfs_size
 from toolchain.compose.yaml_file import Section
 
 MOST_FILES = 64
-MOST_BYTES = 1024**2
-# Docker's own limit for what is no text of a person.
+MOST_BYTES = 500_000
+# With these, or with what is in them, a container reaches the machine itself; as in
+# components/config/compose/volumes.py.
 _REFUSED = (
-    "/proc", "/sys", "/etc", "/dev", "/boot", "/run", "/var/run", "/usr", "/bin", "/sbin", "/lib",
-    "/root",
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr",
+    "/var/run", "/var/lib/docker", "/var/lib/containerd",
 )  # fmt: skip
+_REFUSED_WHOLE = ("/", "/home", "/opt", "/root", "/srv", "/var", "/var/lib")
 _SOCKETS = ("docker.sock", "podman.sock", "containerd.sock")
 _CONFIGURATION = re.compile(
     r"conf|config|configs|cfg|settings|init|initdb|scripts?|provisioning|dashboards?|rules"
@@ -30,7 +32,7 @@ _CONFIGURATION = re.compile(
     re.IGNORECASE,
 )
 _CONFIGURATION_TARGET = re.compile(r"/etc(/|$)|/docker-entrypoint|conf|provisioning|/init")
-_TIME = {"/etc/localtime": "TZ", "/etc/timezone": "TZ"}
+_HARMLESS = {"/etc/localtime", "/etc/timezone"}
 
 
 @dataclass
@@ -92,7 +94,7 @@ class MountRules:
     def _volume(self, source: str) -> str:
         """The name of a volume, the same for all services that use it."""
         if source not in self._named:
-            self._named[source] = self.volumes.take(name_of(source))
+            self._named[source] = self.volumes.take(source)
         return self._named[source]
 
     def _bind(self, mount: Mount, outcome: Outcome, key: str) -> str | None:
@@ -121,22 +123,19 @@ class MountRules:
                 "outside the stack",
             )
             return None
-        if path in _TIME:
-            outcome.lose(key, f"{path} is a file of the system", "set environment: TZ: Europe/…")
-            return None
+        if path in _HARMLESS:
+            outcome.carried.append(key)
+            return f"{path}:{mount.target}"
         if path == "/dev/shm":
             outcome.entry.setdefault("shm_size", "1g")
             outcome.change(key, "the machine's shared memory is now shm_size: 1g")
             return None
-        if path.startswith("/root/"):
-            name = self._volume(f"{outcome.name}-{PurePosixPath(mount.target).name}")
-            outcome.change(key, f"{path} belongs to root: now the volume {name}")
-            outcome.todo.append(_copy_folder(path, name))
-            return f"{name}:{mount.target}"
         if path.startswith("/dev/"):
             outcome.lose(key, f"{path} is a device", f"use devices: [{path}]")
             return None
-        if path == "/" or any(path == root or path.startswith(f"{root}/") for root in _REFUSED):
+        if path in _REFUSED_WHOLE or any(
+            path == root or path.startswith(f"{root}/") for root in _REFUSED
+        ):
             outcome.refuse(
                 key,
                 f"{path} belongs to the system of the machine",
@@ -234,10 +233,10 @@ def unfit(path: Path) -> str | None:
     """Why a file or folder cannot be copied to catalog/; None if it can."""
     files = [path] if path.is_file() else text_files(path)
     if not files or path.is_symlink():
-        return f"allowed: text, {MOST_FILES} files and {MOST_BYTES // 1024**2} MiB at most"
+        return f"allowed: text, {MOST_FILES} files of {MOST_BYTES // 1000} KB in all"
     for file in files:
         if file.stat().st_size > MOST_BYTES or not _is_text(file):
-            return f"it is no text of at most {MOST_BYTES // 1024**2} MiB"
+            return f"it is no text of at most {MOST_BYTES // 1000} KB"
         if holds_secret(file.read_text(encoding="utf-8")):
             return "it seems to hold a secret, which belongs into secrets or secret_environment"
     return None
@@ -271,8 +270,14 @@ def _tmpfs(text: str, outcome: Outcome) -> str | None:
     if not path.startswith("/"):
         outcome.lose("tmpfs", "its path is not absolute", "write an absolute path")
         return None
-    size = next((one[5:] for one in options.split(",") if one.startswith("size=")), None)
-    return f"{path}:size={tmpfs_size(size)}" if size else path
+    kept = []
+    for option in options.split(","):
+        name, _, text = option.partition("=")
+        if name == "size":
+            kept.append(f"size={tmpfs_size(text)}")
+        elif option == "exec" or (name == "mode" and re.fullmatch(r"0?[0-7]{3,4}", text)):
+            kept.append(option)
+    return f"{path}:{','.join(kept)}" if kept else path
 
 
 def _bound_device(definition: Section) -> str | None:

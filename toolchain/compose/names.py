@@ -26,6 +26,13 @@ def name_of(text: str) -> str:
     return name if len(name) > 1 else f"{name}-1"
 
 
+def volume_name(text: str) -> str:
+    """A valid name of a volume, which may have _ and . too."""
+    if re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,62}", text):
+        return text
+    return name_of(text)
+
+
 def secret_name(variable: str) -> str:
     """The name of a secret or of a value for a variable: `postgres-password`."""
     name = re.sub(r"[^a-z0-9]+", "-", variable.lower()).strip("-")

@@ -18,6 +18,9 @@ def apply_ports(service: Section, kind: str | None, command: str, outcome: Outco
     written, moved, without = [], [], []
     for port in ports:
         suffix = "" if port.protocol == "tcp" else f"/{port.protocol}"
+        if port.protocol == "sctp":
+            outcome.lose("ports", "the protocol sctp", "use tcp or udp")
+            continue
         if port.host is None:
             without.append(f"{port.container}{suffix}")
             continue

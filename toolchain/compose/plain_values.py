@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 
 from toolchain.compose.interpolation import Reference, Variables
-from toolchain.compose.names import secret_name
 
 
 @dataclass
@@ -28,7 +27,7 @@ class PlainValues:
 
     def reference(self, reference: Reference, service: str) -> str:
         """What stands for a variable."""
-        name = secret_name(reference.name)
+        name = reference.name
         if reference.value is None:
             self.needed.setdefault(name, set()).add(service)
             return f"${{config:{name}}}"

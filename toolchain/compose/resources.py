@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ MOST_GPUS = 16
 # For `ipc: host`, which has the size of the machine's own.
 SHARED_MEMORY = "8g"
 _GIBIBYTE = 1024**3
+# The largest limit that Docker's API takes.
+UNLIMITED = 2**63 - 1
 
 
 def apply_gpus(service: Section, environment: Mapping[str, str], outcome: Outcome) -> None:
@@ -113,14 +116,44 @@ def apply_shared_memory(service: Section, outcome: Outcome) -> None:
         outcome.lose("ipc", f"shared memory of another container ({ipc})", "use shm_size for each")
 
 
+def apply_ulimits(service: Section, outcome: Outcome) -> None:
+    """`ulimits`, in which -1 is no limit."""
+    found: dict[str, Any] = {}
+    for name, value in (service.get("ulimits") or {}).items():
+        if isinstance(value, dict):
+            pair = {key: _limit(value.get(key)) for key in ("soft", "hard")}
+            found[name] = {key: one for key, one in pair.items() if one is not None}
+        elif (one := _limit(value)) is not None:
+            found[name] = one
+    if found:
+        outcome.carry("ulimits", found)
+
+
+def _limit(value: object) -> int | None:
+    try:
+        number = int(str(value))
+    except ValueError:
+        return None
+    return UNLIMITED if number < 0 else number
+
+
+def _in_memory(outcome: Outcome) -> int:
+    """What file systems in memory may take, in bytes."""
+    total = sizes.size_in_bytes(str(outcome.entry.get("shm_size") or "0")) or 0
+    for text in outcome.entry.get("tmpfs", ()):
+        match = re.search(r"size=([^,]+)", text)
+        total += (sizes.size_in_bytes(match[1]) if match else None) or sizes.MEBIBYTE * 64
+    return total
+
+
 def apply_limits(service: Section, kind: str | None, outcome: Outcome) -> None:
     """`memory` and `cpus`."""
     deploy = service.get("deploy") or {}
     limits = _below(deploy, "resources", "limits")
     given = service.get("mem_limit") or limits.get("memory")
     size = sizes.size_in_bytes(str(given)) if given else None
-    shared = sizes.size_in_bytes(str(outcome.entry.get("shm_size") or "0")) or 0
-    if size:
+    shared = _in_memory(outcome)
+    if size and size > shared:
         outcome.carry("memory", sizes.memory(size))
     elif kind:
         assumed = model_servers.memory_of(kind) * _GIBIBYTE + shared
@@ -130,9 +163,9 @@ def apply_limits(service: Section, kind: str | None, outcome: Outcome) -> None:
             f"{outcome.entry['memory']}: the compose file has no limit; what {kind} needs depends "
             "on its models",
         )
-    elif shared:
+    elif shared >= _GIBIBYTE // 2:
         outcome.entry["memory"] = sizes.memory(shared + _GIBIBYTE)
-        outcome.change("memory", f"{outcome.entry['memory']}: it contains the shared memory")
+        outcome.change("memory", f"{outcome.entry['memory']}: it contains shm_size and tmpfs")
     cpus = service.get("cpus") or limits.get("cpus")
     try:
         number = float(str(cpus)) if cpus else 0.0

@@ -24,6 +24,8 @@ _DESCRIPTIONS = {
     "required", "parallelism", "id", "provider", "issuer", "audience", "scheme", "days", "minutes",
     "seconds", "hours", "timeout", "rounds", "public", "endpoint", "scope", "scopes", "role",
 }  # fmt: skip
+# As in components/config/named_secrets.py.
+_ALWAYS = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE)
 _PUBLIC_VALUES = {"true", "false", "yes", "no", "on", "off", "none", "null", "enabled", "disabled"}
 _SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY"
@@ -75,6 +77,8 @@ def words(name: str) -> list[str]:
 
 def is_secret_name(name: str) -> bool:
     """Whether a variable or option of this name holds a secret."""
+    if is_always_secret(name):
+        return True
     parts = words(name)
     if not parts or parts[-1] in _DESCRIPTIONS or parts[0] in {"max", "min", "enable", "disable"}:
         return False
@@ -85,6 +89,11 @@ def is_secret_name(name: str) -> bool:
             or (len(parts) > 1 and parts[-2] in _ISSUERS)
         )
     return any(part in _WORDS for part in parts)
+
+
+def is_always_secret(name: str) -> bool:
+    """Whether the catalogue refuses a plain value under this name, whatever the value."""
+    return _ALWAYS.search(name) is not None
 
 
 def is_public_value(value: str) -> bool:

@@ -12,6 +12,7 @@ from toolchain.compose.names import FreeNames, kept_secret_name, secret_name
 from toolchain.compose.secret_signs import (
     CREDENTIALS,
     comes_from_elsewhere,
+    is_always_secret,
     is_own,
     is_placeholder,
     is_public_value,
@@ -155,7 +156,12 @@ def parts_with_secrets(
     :param key: the variable or option that has the text as its value.
     """
     plain = variables.plain(text)
-    parts: list[Part] = list(variables.parts(text))
+    parts: list[Part] = [
+        part.value or ""
+        if isinstance(part, Reference) and part.from_default and _has_credentials(part)
+        else part
+        for part in variables.parts(text)
+    ]
     references = [part for part in parts if isinstance(part, Reference)]
     if any(_is_secret(reference) for reference in references):
         return [
@@ -164,7 +170,7 @@ def parts_with_secrets(
             else part
             for part in _with_passwords(key, parts, service, secrets)
         ]
-    if is_secret_name(key) and not is_public_value(plain):
+    if is_secret_name(key) and (not is_public_value(plain) or is_always_secret(key)):
         if len(parts) == 1 and references:
             secret = secrets.of_reference(references[0], service)
         elif CREDENTIALS.search(plain):
@@ -178,6 +184,10 @@ def parts_with_secrets(
     if is_secret_value(plain) or (is_random(plain) and "KEY" in key.upper()):
         return [SecretPart(secrets.of_value(key, plain, service), key)]
     return _known_values(parts, secrets, key)
+
+
+def _has_credentials(reference: Reference) -> bool:
+    return CREDENTIALS.search(reference.value or "") is not None
 
 
 def _is_secret(reference: Reference) -> bool:

@@ -3,44 +3,56 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from toolchain.compose.outcome import CopiedFile
 from toolchain.terminal.errors import SetupError
-from toolchain.terminal.processes import capture
 
 # The Pulumi program's packages are not imported here: another process has them, in a copy of the
 # catalogue that holds the new file too.
 _PROGRAM = """
 import json, sys
 from pathlib import Path
-from components.kinds.catalogue import load_catalogue
-catalogue = load_catalogue(Path("services.yaml"))
+from components.kinds.catalogue import StackValues, load_catalogue
+given = json.load(sys.stdin)
+stack = StackValues(values=given["values"], enabled=tuple(given["services"]))
+catalogue = load_catalogue(Path("services.yaml"), stack)
 problems = [[[*map(str, one.location)], one.source, str(one)] for one in catalogue.problems]
 print(json.dumps(problems))
 """
 
 
 def problems_of(
-    root: Path, path: Path, text: str, copies: Sequence[CopiedFile], services: Mapping[str, Any]
+    root: Path,
+    path: Path,
+    text: str,
+    copies: Sequence[CopiedFile],
+    services: Mapping[str, Any],
+    values: Iterable[str],
 ) -> dict[str, list[str]]:
-    """By service, the problems that the loader finds; under an empty name those of the file."""
+    """By service, the problems that the loader finds; under an empty name those of the file.
+
+    :param values: names of values that a stack has to set.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         _copy_catalogue(root, copy)
         file = copy / path.relative_to(root)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-        for entry in services.values():
-            _add_missing(copy, entry)
         for one in copies:
             _copy_file(one, copy / one.target)
-        return _found(root, copy, path.name, services)
+        for entry in services.values():
+            _add_missing(copy, entry)
+        stack = {"services": [*services], "values": dict.fromkeys(values, "value")}
+        return _found(root, copy, path.name, stack)
 
 
 def _copy_catalogue(root: Path, copy: Path) -> None:
@@ -68,27 +80,28 @@ def _copy_file(one: CopiedFile, target: Path) -> None:
     if one.content is not None:
         target.write_text(one.content, encoding="utf-8")
     elif one.source.is_dir():
-        target.unlink(missing_ok=True)
         shutil.copytree(one.source, target, dirs_exist_ok=True)
     else:
         shutil.copy(one.source, target)
 
 
-def _found(root: Path, copy: Path, name: str, services: Mapping[str, Any]) -> dict[str, list[str]]:
+def _found(root: Path, copy: Path, name: str, stack: Mapping[str, Any]) -> dict[str, list[str]]:
     python = root / ".venv" / "bin" / "python"
-    result = capture(
-        [python if python.exists() else sys.executable, "-c", _PROGRAM],
+    result = subprocess.run(
+        [str(python) if python.exists() else sys.executable, "-c", _PROGRAM],
         cwd=copy,
-        env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
-        timeout=120,
+        env={"PYTHONPATH": str(root), "PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
+        input=json.dumps(stack),
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    if not result.ok:
-        last = (result.err.strip().splitlines() or ["no output"])[-1]
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or ["no output"])[-1]
         raise SetupError(f"The entries cannot be checked with the catalogue's loader: {last}")
     found: dict[str, list[str]] = {}
-    for location, source, text in json.loads(result.out):
-        if not source.endswith(name) and not {*location} & {*services}:
-            continue
-        service = next((part for part in location if part in services), "")
-        found.setdefault(service, []).append(text)
+    for location, source, text in json.loads(result.stdout):
+        if source.endswith(name):
+            service = next((part for part in location[1:2] if part in stack["services"]), "")
+            found.setdefault(service, []).append(text)
     return found
