@@ -60,7 +60,7 @@ class CommandRules:
         if not Words(whole).has_secret:
             self._put_plain("entrypoint", service, entrypoint, outcome)
             self._put_plain("command", service, command, outcome)
-        elif _script_at(whole, self.variables) is not None:
+        elif _script_at(whole) is not None:
             self._put_script(entrypoint, whole, outcome)
         else:
             self._put_shell(service, entrypoint, command, outcome)
@@ -174,7 +174,7 @@ class CommandRules:
         kept: list[list[Part]] = []
         taken: str | None = None
         for word in command.words:
-            text = word[0] if isinstance(word[0], str) else ""
+            text = word[0] if word and isinstance(word[0], str) else ""
             option, _, _ = text.partition("=")
             if taken:
                 self._hold(taken, word, outcome)
@@ -201,7 +201,7 @@ class CommandRules:
         self, entrypoint: Words | None, whole: list[list[Part]], outcome: Outcome
     ) -> None:
         """A command that is a shell already: its script reads the variables."""
-        at = _script_at(whole, self.variables)
+        at = _script_at(whole)
         texts = [
             self._with_variables(word, outcome)
             if position == at
@@ -309,9 +309,14 @@ def _open_quote(script: str) -> str:
     return quote
 
 
-def _script_at(whole: list[list[Part]], variables: Variables) -> int | None:
+def _text_of(word: list[Part]) -> str:
+    """A word without variables; empty for any other."""
+    return word[0] if len(word) == 1 and isinstance(word[0], str) else ""
+
+
+def _script_at(whole: list[list[Part]]) -> int | None:
     """Which word is the script of a shell."""
-    texts = [word[0] if len(word) == 1 and isinstance(word[0], str) else "" for word in whole]
+    texts = [_text_of(word) for word in whole]
     for at, text in enumerate(texts[:-1]):
         if text.startswith("-") and text.endswith("c") and at:
             before = texts[at - 1].rpartition("/")[2]

@@ -264,7 +264,7 @@ class _Importing:
             if len(value) >= SHORTEST_FOUND and not value.isalpha()
         }
         for key, value in list(outcome.entry.items()):
-            for text in _texts(value):
+            for text in map(_without_names, _texts(value)):
                 if is_secret_value(text) or any(found in text for found in values):
                     outcome.entry.pop(key, None)
                     outcome.lose(
@@ -289,6 +289,11 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _texts(inner)
+
+
+def _without_names(text: str) -> str:
+    """A text without the names of secrets and values that it has in their place."""
+    return re.sub(r"\$\{[^}]*\}", "", text)
 
 
 def _used_secrets(entries: Iterator[Mapping[str, Any]]) -> Iterator[str]:

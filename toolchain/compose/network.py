@@ -48,9 +48,8 @@ def apply_ports(service: Section, kind: str | None, command: str, outcome: Outco
 def _apply_port(
     service: Section, ports: list[Port], kind: str | None, command: str, outcome: Outcome
 ) -> None:
-    exposed = [
-        int(text) for text in service.get("expose") or [] if text.partition("/")[0].isdigit()
-    ]
+    numbers = [text.partition("/")[0].partition("-")[0] for text in service.get("expose") or []]
+    exposed = [int(text) for text in numbers if text.isdigit()]
     published = [port.container for port in ports if port.protocol == "tcp"]
     known = known_image(service.get("image")).port
     own = [known] if known else []
