@@ -18,6 +18,18 @@ _OWN_SERVICES = {"monitor", "restarter"}
 _SETTINGS = ("user", "read_only", "tmpfs", "cap_add", "health", "start_timeout")
 
 
+@dataclass(frozen=True)
+class KnownEntry:
+    """An entry of the catalogue that has a published image."""
+
+    name: str
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str]
+    paths: frozenset[str]
+    """Where its volumes are."""
+    port: int | None
+
+
 @dataclass
 class CatalogueEntries:
     """Names and images in services.yaml and catalog/*.yaml."""
@@ -26,8 +38,8 @@ class CatalogueEntries:
     secrets: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
     builds: set[str] = field(default_factory=set)
-    images: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
-    """By repository: the entry's name, and its settings."""
+    images: dict[str, KnownEntry] = field(default_factory=dict)
+    """By repository."""
 
     def add(self, content: Mapping[str, Any]) -> None:
         """Add the entries of one file."""
@@ -40,14 +52,23 @@ class CatalogueEntries:
                 self._add_service(str(name), entry)
 
     def _add_service(self, name: str, entry: Mapping[str, Any]) -> None:
-        for volume in entry.get("volumes") or []:
-            source = str(volume).partition(":")[0]
-            if re.match(r"[a-z]", source):
-                self.volumes.add(source)
+        volumes = [str(volume).split(":") for volume in entry.get("volumes") or []]
+        named = [parts for parts in volumes if re.match(r"[a-z]", parts[0])]
+        self.volumes |= {parts[0] for parts in named}
+        environment = entry.get("environment")
         image = entry.get("image")
         if isinstance(image, str) and re.search(r"[/:@]", image):
             settings = {key: entry[key] for key in _SETTINGS if key in entry}
-            self.images.setdefault(repository(image), (name, settings))
+            known = KnownEntry(
+                name,
+                settings,
+                {str(key): str(text) for key, text in environment.items()}
+                if isinstance(environment, dict)
+                else {},
+                frozenset(parts[1] for parts in named if len(parts) > 1),
+                entry.get("port"),
+            )
+            self.images.setdefault(repository(image), known)
 
 
 def read_entries(root: Path, without: Path) -> CatalogueEntries:

@@ -20,6 +20,10 @@ _JOB = re.compile(
 _RUNS_ON = re.compile(r"\b(serve|server|start|exec|wait|tail -f|while|uvicorn|gunicorn|npm run)\b")
 _SHELL = re.compile(r"(^|/|\s)(ba|da|a)?sh\s+-\w*c\b")
 LONGEST_STOP = 600
+# For what downloads a model at its start.
+DOWNLOAD_SECONDS = 1800
+# The stack waits two minutes for any service.
+USUAL_PERIOD = 60
 
 
 def apply_health_check(service: Section, commands: CommandRules, outcome: Outcome) -> None:
@@ -92,6 +96,20 @@ def apply_restart(service: Section, job: bool, outcome: Outcome) -> None:
             outcome.change("restart", f"{kind}, without a limit of attempts")
     elif kind != "unless-stopped":
         outcome.change("restart", "unless-stopped, the stack's default: it runs on")
+
+
+def apply_start_timeout(service: Section, kind: str | None, command: str, outcome: Outcome) -> None:
+    """`start_timeout`, longer than the stack's own where a start takes long."""
+    check = outcome.entry.get("healthcheck", {})
+    period = sizes.seconds(str(check.get("start_period") or "0s")) or 0
+    needed = 0
+    if kind or re.search(r"\b(pull|download)\b", command):
+        needed = DOWNLOAD_SECONDS
+    if period > USUAL_PERIOD:
+        needed = max(needed, math.ceil(period) + USUAL_PERIOD)
+    if needed > outcome.entry.get("start_timeout", 0):
+        outcome.entry["start_timeout"] = needed
+        outcome.change("start_timeout", f"{needed} seconds, since a first start may take long")
 
 
 def apply_stop(service: Section, outcome: Outcome) -> None:

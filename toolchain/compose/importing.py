@@ -15,7 +15,7 @@ from toolchain.compose.environment import EnvironmentRules
 from toolchain.compose.hardening import apply_hardening
 from toolchain.compose.images import apply_image, built_images
 from toolchain.compose.mounts import MountRules
-from toolchain.compose.names import LONGEST_SECRET, FreeNames, secret_name, volume_name
+from toolchain.compose.names import LONGEST_SECRET, FreeNames, kept_secret_name, volume_name
 from toolchain.compose.obstacles import find_obstacles, report_without_use
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.plain_values import PlainValues
@@ -102,7 +102,7 @@ class _Importing:
         self._catalogue = catalogue
         free = FreeNames(catalogue.services, project.name)
         self._names = {name: free.take(name) for name in project.services}
-        secret_names = FreeNames(catalogue.secrets, project.name, secret_name, LONGEST_SECRET)
+        secret_names = FreeNames(catalogue.secrets, project.name, kept_secret_name, LONGEST_SECRET)
         self._secrets = Secrets(variables, secret_names)
         self._plain = PlainValues(variables)
         self._environment = EnvironmentRules(variables, self._secrets, self._plain)
@@ -187,7 +187,8 @@ class _Importing:
         resources.apply_devices(service, outcome)
         resources.apply_shared_memory(service, outcome)
         resources.apply_limits(service, kind, outcome)
-        apply_hardening(service, self._catalogue, outcome)
+        apply_hardening(service, self._catalogue, outcome, job=job)
+        health.apply_start_timeout(service, kind, command, outcome)
         if job:
             outcome.entry.pop("port", None)
             outcome.entry.pop("health", None)

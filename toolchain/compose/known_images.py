@@ -61,11 +61,12 @@ _KNOWN: dict[str, KnownImage] = {
 
 
 def repository(image: str) -> str:
-    """The name of an image without registry.hub's own names, tag and digest."""
+    """The name of an image without Docker Hub's own names, tag and digest."""
     name = image.partition("@")[0]
     head, slash, tail = name.rpartition("/")
     name = f"{head}{slash}{tail.partition(':')[0]}"
     name = re.sub(r"^(?:docker\.io|index\.docker\.io|registry-1\.docker\.io)/", "", name)
+    name = re.sub(r"^docker\.n8n\.io/", "", name)
     return name.removeprefix("library/")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +15,7 @@ from toolchain.compose.outcome import CopiedFile, Outcome
 from toolchain.compose.secret_signs import is_secret_name, is_secret_value
 from toolchain.compose.sizes import tmpfs_size
 from toolchain.compose.yaml_file import Section
+from toolchain.terminal.processes import capture
 
 MOST_FILES = 64
 MOST_BYTES = 500_000
@@ -32,6 +33,12 @@ _CONFIGURATION = re.compile(
     re.IGNORECASE,
 )
 _CONFIGURATION_TARGET = re.compile(r"/etc(/|$)|/docker-entrypoint|conf|provisioning|/init")
+_EXTENSION = re.compile(r"[^/]\.[A-Za-z][A-Za-z0-9]{0,9}$")
+# Names of folders that say nothing about whose they are.
+_GENERAL = {
+    "data", "db", "storage", "logs", "log", "cache", "models", "files", "uploads", "images", "tmp",
+    "backup", "backups", "shared", "state", "output", "outputs", "input", "workspace", "database",
+}  # fmt: skip
 _HARMLESS = {"/etc/localtime", "/etc/timezone"}
 
 
@@ -97,6 +104,16 @@ class MountRules:
             self._named[source] = self.volumes.take(source)
         return self._named[source]
 
+    def _volume_of(self, path: Path, outcome: Outcome) -> str:
+        """The name of the volume in place of a folder: its own, unless many are called so."""
+        source = str(path)
+        if source not in self._named:
+            name = name_of(path.name)
+            if name in _GENERAL:
+                name = f"{outcome.name}-{name}"
+            self._named[source] = self.volumes.take(name)
+        return self._named[source]
+
     def _bind(self, mount: Mount, outcome: Outcome, key: str) -> str | None:
         assert mount.source is not None
         if mount.source.startswith("~") or not mount.source.startswith(("/", ".")):
@@ -133,6 +150,10 @@ class MountRules:
         if path.startswith("/dev/"):
             outcome.lose(key, f"{path} is a device", f"use devices: [{path}]")
             return None
+        if self._is_inside(path):
+            return self._relative(
+                replace(mount, source=f"./{self._inner(path)}", folder=self.folder), outcome, key
+            )
         if path in _REFUSED_WHOLE or any(
             path == root or path.startswith(f"{root}/") for root in _REFUSED
         ):
@@ -148,14 +169,20 @@ class MountRules:
         outcome.change(key, f"{path}:rw: the service may write there (loosened); remove :rw if not")
         return f"{path}:{mount.target}:rw"
 
+    def _is_inside(self, path: str) -> bool:
+        return Path(path) != self.folder and Path(path).is_relative_to(self.folder)
+
+    def _inner(self, path: str) -> str:
+        return Path(path).relative_to(self.folder).as_posix()
+
     def _relative(self, mount: Mount, outcome: Outcome, key: str) -> str | None:
         source = mount.source or ""
         path = Path(re.sub(r"/+$", "", str(mount.folder / source)))
-        if path.is_file() or (not path.is_dir() and PurePosixPath(source).suffix):
+        if path.is_file() or (not path.is_dir() and _EXTENSION.search(source)):
             return self._file(path, mount, outcome, key)
         if self._holds_configuration(path, mount):
             return self._file(path, mount, outcome, key)
-        name = self._volume(f"{outcome.name}-{name_of(path.name)}")
+        name = self._volume_of(path, outcome)
         outcome.change(key, f"the folder {source} is now the volume {name}")
         if path.is_dir() and any(path.iterdir()):
             outcome.todo.append(_copy_folder(str(path), name))
@@ -168,8 +195,7 @@ class MountRules:
         )
         if not path.is_dir():
             return wanted and mount.read_only
-        files = text_files(path)
-        return wanted and bool(files)
+        return bool(text_files(path)) and (wanted or _is_in_git(path))
 
     def _file(self, path: Path, mount: Mount, outcome: Outcome, key: str) -> str:
         source = re.sub(r"^(\./)+|/+$", "", mount.source or "")
@@ -255,6 +281,13 @@ def holds_secret(text: str) -> bool:
         and "/" not in value[:1]
         for name, value in pairs
     )
+
+
+def _is_in_git(folder: Path) -> bool:
+    """Whether the folder came with the compose file, and is not what services wrote."""
+    listed = capture(["git", "-C", folder, "ls-files", "--cached", "."])
+    kept = [name for name in listed.out.splitlines() if not name.rpartition("/")[2].startswith(".")]
+    return listed.ok and bool(kept)
 
 
 def _is_text(path: Path) -> bool:

@@ -85,7 +85,8 @@ def _values(
     given = list(env_files) or ([folder / ".env"] if (folder / ".env").is_file() else [])
     for file in given:
         found |= read_variables(file, file.name, environment)
-    return {**found, **environment}
+    # Where Compose itself is called for this project.
+    return {**found, **environment, "PWD": str(folder)}
 
 
 class _Loader:

@@ -35,24 +35,23 @@ def replacement(
 def _tunnel(
     service: Section, command: str, services: Collection[str], names: dict[str, str]
 ) -> Loss:
-    target = next(
-        (name for name in services if re.search(rf"//{re.escape(name)}\b", command)), None
-    )
+    environment = service.get("environment") or {}
+    texts = f"{command} {environment.get('TUNNEL_URL') or ''}"
+    target = next((name for name in services if re.search(rf"//{re.escape(name)}\b", texts)), None)
     if target is None:
         target = next((name for name in service.get("depends_on") or {} if name in services), None)
     name = names.get(target, target) if target else "SERVICE"
-    quick = "--token" not in command and "TUNNEL_TOKEN" not in (service.get("environment") or {})
-    quick = quick and "--url" in command
     commands = [
         f"public: true in the entry of {name}",
-        f"pulumi config set --path llm-stack:tunnel.services.{name}.mode "
-        + ("quick" if quick else "named"),
+        f"pulumi config set --path llm-stack:tunnel.services.{name}.mode named",
         f"pulumi config set --path llm-stack:tunnel.services.{name}.access access",
     ]
-    if quick:
-        commands[-1] = commands[-1].removesuffix("access") + "public"
-    else:
+    if "--token" in command or "TUNNEL_TOKEN" in environment:
         commands.append(f"pulumi config set --secret cloudflareTunnelToken-{name}")
+    else:
+        commands.append(
+            "an account and a zone at Cloudflare, since a quick tunnel leads to the gateway only"
+        )
     return Loss(
         "image",
         "the stack's own tunnels run cloudflared",

@@ -26,6 +26,8 @@ GENERATED_LENGTH = 32
 MOST_GENERATED = 128
 # Shorter values are in too many texts to be looked for.
 SHORTEST_FOUND = 6
+# Keys that their program accepts in one form only.
+_PREFIXES = {"LITELLM_MASTER_KEY": "sk-"}
 
 
 @dataclass
@@ -75,6 +77,7 @@ class Secrets:
         self._by_value: dict[str, Secret] = {}
         self._by_variable: dict[str, Secret] = {}
         self._by_file: dict[str, Secret] = {}
+        self._by_key: dict[str, Secret] = {}
         self.all: dict[str, Secret] = {}
 
     def of_reference(self, reference: Reference, service: str) -> Secret:
@@ -111,15 +114,19 @@ class Secrets:
         known = self._by_variable.get(variable) if of_variable else None
         if known is None and value:
             known = self._by_value.get(value)
+        if known is None and (same := self._by_key.get(variable)) is not None:
+            # Two values are two secrets; a variable without a value has that of its name.
+            known = same if not value or not same.values else None
         if known is None:
             known = self._add(secret_name(variable), service)
-            if value and value.startswith("sk-") and is_placeholder(value.removeprefix("sk-")):
-                known.prefix = "sk-"
         if of_variable:
             self._by_variable[variable] = known
+        if variable in _PREFIXES or (value and re.fullmatch(r"sk-.{1,15}", value)):
+            known.prefix = _PREFIXES.get(variable, "sk-")
         if value:
             self._by_value.setdefault(value, known)
             known.values.add(value)
+        self._by_key.setdefault(variable, known)
         known.variables.add(variable)
         known.services.add(service)
         return known
