@@ -12,6 +12,8 @@ from toolchain.compose.names import name_of
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
 
+# Names in docker/ and app/ that are the stack's own.
+_OWN_BUILDS = {"carrier", "chat", "cloudflared", "inference", "monitor", "restarter", "shared"}
 _LOCAL_TAGS = {"local", "dev", "test", "build"}
 _LOCAL_REGISTRIES = {"local", "localhost"}
 
@@ -35,20 +37,29 @@ def is_published(image: str) -> bool:
     return "/" in name and tag not in _LOCAL_TAGS and not {first, parts[0]} & _LOCAL_REGISTRIES
 
 
+def build_name(service: str, project: str) -> str:
+    """The name of what a service builds; the project's own images keep theirs."""
+    return name_of(f"{project}-{service}") if service in _OWN_BUILDS else service
+
+
 def apply_image(
-    service: Section, built: Mapping[str, str], names: Mapping[str, str], outcome: Outcome
+    service: Section, built: Mapping[str, str], builds: Mapping[str, str], outcome: Outcome
 ) -> None:
-    """Put `image`, or `build` with what is to be done for it."""
+    """Put `image`, or `build` with what is to be done for it.
+
+    :param built: by image, the service that builds it.
+    :param builds: by service, the name of what it builds.
+    """
     image, build = service.get("image"), service.get("build")
     if image and image in built and built[image] != outcome.original:
-        outcome.entry["build"] = names[built[image]]
-        outcome.change("image", f"{image} is built here, as for {names[built[image]]}")
+        outcome.entry["build"] = builds[built[image]]
+        outcome.change("image", f"{image} is built here, as for {built[image]}")
     elif image and (not build or is_published(image)):
         _apply_reference(image, outcome)
         if build:
             outcome.change("build", f"left out: {image} is published")
     elif build:
-        _apply_build(build, outcome)
+        _apply_build(build, builds[outcome.original], outcome)
     else:
         outcome.refuse("image", "there is no image and no build", "add one to the compose file")
 
@@ -67,8 +78,7 @@ def _apply_reference(image: str, outcome: Outcome) -> None:
     outcome.change("image", f"{image}:latest, the default tag written out; a version is better")
 
 
-def _apply_build(build: Section, outcome: Outcome) -> None:
-    name = name_of(outcome.name)
+def _apply_build(build: Section, name: str, outcome: Outcome) -> None:
     outcome.entry["build"] = name
     outcome.change("build", f"docker/{name}.Dockerfile, with the context app/{name}")
     context = Path(str(build["context"]))

@@ -13,7 +13,7 @@ from toolchain.compose.catalogue_entries import CatalogueEntries, read_entries
 from toolchain.compose.commands import CommandRules
 from toolchain.compose.environment import EnvironmentRules
 from toolchain.compose.hardening import apply_hardening
-from toolchain.compose.images import apply_image, built_images
+from toolchain.compose.images import apply_image, build_name, built_images
 from toolchain.compose.mounts import MountRules
 from toolchain.compose.names import LONGEST_SECRET, FreeNames, kept_secret_name, volume_name
 from toolchain.compose.obstacles import find_obstacles, report_without_use
@@ -118,6 +118,7 @@ class _Importing:
         self._linked = network.linked(project.services)
         self._needed_by_end = health.needed_by_end(project.services)
         self._built = built_images(project.services)
+        self._builds = {name: build_name(own, project.name) for name, own in self._names.items()}
 
     def run(self) -> Import:
         services = self._project.services
@@ -153,7 +154,7 @@ class _Importing:
             return outcome
         outcome.entry["kind"] = "container"
         find_obstacles(service, outcome)
-        apply_image(service, self._built, self._names, outcome)
+        apply_image(service, self._built, self._builds, outcome)
         self._environment.apply(service, outcome)
         self._apply_secrets(service, outcome)
         self._commands.apply(service, outcome)

@@ -96,7 +96,7 @@ class MountRules:
             outcome.carried.append(key)
         else:
             outcome.change(key, f"the volume {mount.source} is now {name}")
-        return f"{name}:{mount.target}"
+        return f"{name}:{mount.target}{':ro' if mount.read_only else ''}"
 
     def _volume(self, source: str) -> str:
         """The name of a volume, the same for all services that use it."""
