@@ -11,7 +11,6 @@ from pathlib import Path
 from toolchain.compose import arguments
 from toolchain.compose.catalogue_file import catalogue_text, write
 from toolchain.compose.importing import Import, import_project
-from toolchain.compose.outcome import CopiedFile
 from toolchain.compose.problems import ComposeError
 from toolchain.compose.project import load_project, project_name
 from toolchain.compose.report import enabled_services, report, unready
@@ -36,16 +35,16 @@ def run(options: argparse.Namespace, root: Path, environment: Mapping[str, str])
     path = root / "catalog" / f"{project.name}.yaml"
     done, text = _checked(import_project(project, root), root, path, files)
     if options.write:
-        changed = write(root, path, text, _copies(done), force=options.force)
+        changed = write(root, path, text, done.copies, force=options.force)
         for target in changed:
             print(f"wrote {target.relative_to(root)}", file=sys.stderr)
         if not changed:
             print(f"{path.relative_to(root)} has this content already", file=sys.stderr)
     else:
-        print(text)
+        print(text, end="")
     shown = str(path.relative_to(root))
     enabled = enabled_services(root, options.stack)
-    print(report(done, shown, files, enabled, options.stack), file=sys.stderr)
+    print(report(done, shown, files, enabled, options.stack, copied=options.write), file=sys.stderr)
     return INCOMPLETE if unready(done.outcomes) else 0
 
 
@@ -54,7 +53,7 @@ def _checked(done: Import, root: Path, path: Path, files: Sequence[Path]) -> tup
     while True:
         services = done.content()["services"]
         text = catalogue_text(done.content(), files)
-        problems = problems_of(root, path, text, _copies(done), services, done.values.needed)
+        problems = problems_of(root, path, text, done.copies, services, done.values.needed)
         if not problems:
             return done, text
         if "" in problems:
@@ -62,16 +61,9 @@ def _checked(done: Import, root: Path, path: Path, files: Sequence[Path]) -> tup
         done.refuse(problems)
 
 
-def _copies(done: Import) -> list[CopiedFile]:
-    found = {copy.target: copy for outcome in done.written for copy in outcome.files}
-    return list(found.values())
-
-
 def main(args: Sequence[str]) -> int:
     """Run the command; problems are printed without a traceback."""
-    parser = argparse.ArgumentParser(prog="./dev import")
-    arguments.add_arguments(parser)
-    options = parser.parse_args(args)
+    options = arguments.parser().parse_args(args)
     root = Path(__file__).resolve().parents[2]
     try:
         return run(options, root, os.environ)

@@ -23,6 +23,13 @@ examples:
   ./dev import ../n8n/docker-compose.yml --env-file ../n8n/prod.env --write"""
 
 
+def parser() -> argparse.ArgumentParser:
+    """A parser of the command alone."""
+    own = argparse.ArgumentParser(prog="./dev import")
+    add_arguments(own)
+    return own
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments to a parser of the command."""
     parser.description = _DESCRIPTION

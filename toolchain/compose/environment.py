@@ -68,7 +68,9 @@ class EnvironmentRules:
         if secret:
             outcome.entry["secret_environment"] = secret
             outcome.change(
-                "environment", f"{', '.join(secret)} in secret_environment: encrypted in the state"
+                "environment",
+                f"{', '.join(secret)} in secret_environment: encrypted in the state, visible "
+                "to docker inspect",
             )
 
     def _variables_of(self, service: Section) -> dict[str, str | None]:

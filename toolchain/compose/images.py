@@ -97,7 +97,7 @@ def _apply_build(build: Section, name: str, outcome: Outcome) -> None:
     ]
     if build.get("dockerfile_inline"):
         copy[0] = f"write dockerfile_inline to docker/{name}.Dockerfile"
-    outcome.todo.append(f"needs a Dockerfile: {' && '.join(copy)}")
+    outcome.todo.append("\n".join(["needs a Dockerfile:", *copy]))
     for key in ("args", "target", "additional_contexts", "secrets", "ssh"):
         if build.get(key):
             outcome.lose(

@@ -14,10 +14,10 @@ from toolchain.compose.commands import CommandRules
 from toolchain.compose.environment import EnvironmentRules
 from toolchain.compose.hardening import apply_hardening
 from toolchain.compose.images import apply_image, build_name, built_images
-from toolchain.compose.mounts import MountRules
+from toolchain.compose.mounts import MountRules, text_files
 from toolchain.compose.names import LONGEST_SECRET, FreeNames, kept_secret_name, volume_name
 from toolchain.compose.obstacles import find_obstacles, report_without_use
-from toolchain.compose.outcome import Outcome
+from toolchain.compose.outcome import CopiedFile, Outcome
 from toolchain.compose.plain_values import PlainValues
 from toolchain.compose.project import ComposeProject
 from toolchain.compose.replaced import replacement
@@ -49,6 +49,12 @@ class Import:
     @property
     def written(self) -> list[Outcome]:
         return [outcome for outcome in self.outcomes if outcome.written]
+
+    @property
+    def copies(self) -> list[CopiedFile]:
+        """The files that entries need, each once."""
+        found = {copy.target: copy for outcome in self.written for copy in outcome.files}
+        return list(found.values())
 
     def content(self) -> dict[str, Any]:
         """The catalogue's file."""
@@ -259,12 +265,16 @@ class _Importing:
         outcome.change("serves", f"{kind}: the gateway offers its models ({tasks})")
 
     def _remove_values_of_secrets(self, outcome: Outcome) -> None:
-        """The last check: no text of the entry holds a secret's value."""
+        """The last check: no text of the entry or of its files holds a secret's value."""
         values = {
             value
             for value in self._secrets.values()
             if len(value) >= SHORTEST_FOUND and not value.isalpha()
         }
+        for copy in list(outcome.files):
+            if any(found in text for text in contents(copy) for found in values):
+                outcome.files.remove(copy)
+                outcome.todo.append(f"{copy.source} is not copied: it holds a secret")
         for key, value in list(outcome.entry.items()):
             for text in map(_without_names, _texts(value)):
                 if is_secret_value(text) or any(found in text for found in values):
@@ -276,6 +286,14 @@ class _Importing:
                         "secret_environment, and a shell that reads the variable",
                     )
                     break
+
+
+def contents(copy: CopiedFile) -> list[str]:
+    """The texts of a file, or of the files of a folder."""
+    if copy.content is not None:
+        return [copy.content]
+    files = text_files(copy.source) if copy.source.is_dir() else [copy.source]
+    return [file.read_text(encoding="utf-8") for file in files]
 
 
 def _ordered(entry: Mapping[str, Any]) -> dict[str, Any]:

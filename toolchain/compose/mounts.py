@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,8 @@ from toolchain.compose.yaml_file import Section
 from toolchain.terminal.processes import capture
 
 MOST_FILES = 64
+# A file with one long word is a key.
+SHORTEST_SECRET = 12
 MOST_BYTES = 500_000
 # With these, or with what is in them, a container reaches the machine itself; as in
 # components/config/compose/volumes.py.
@@ -91,7 +94,8 @@ class MountRules:
             return self._bind(bound, outcome, key)
         name = self._volume(mount.source)
         if isinstance(definition, Section) and definition.get("external"):
-            outcome.todo.append(_copy_volume(str(definition.get("name") or mount.source), name))
+            given = str(definition.get("name") or mount.source)
+            outcome.todo.append(_copy_data(f"the volume {given}", given, name))
         if name == mount.source:
             outcome.carried.append(key)
         else:
@@ -185,7 +189,7 @@ class MountRules:
         name = self._volume_of(path, outcome)
         outcome.change(key, f"the folder {source} is now the volume {name}")
         if path.is_dir() and any(path.iterdir()):
-            outcome.todo.append(_copy_folder(str(path), name))
+            outcome.todo.append(_copy_data(source, str(path), name))
         return f"{name}:{mount.target}"
 
     def _holds_configuration(self, path: Path, mount: Mount) -> bool:
@@ -263,14 +267,15 @@ def unfit(path: Path) -> str | None:
     for file in files:
         if file.stat().st_size > MOST_BYTES or not _is_text(file):
             return f"it is no text of at most {MOST_BYTES // 1000} KB"
-        if holds_secret(file.read_text(encoding="utf-8")):
+        if is_secret_name(file.stem) or holds_secret(file.read_text(encoding="utf-8")):
             return "it seems to hold a secret, which belongs into secrets or secret_environment"
     return None
 
 
 def holds_secret(text: str) -> bool:
     """Whether a text of a file has something that looks like a secret."""
-    if is_secret_value(text):
+    words = text.split()
+    if is_secret_value(text) or (len(words) == 1 and len(words[0]) >= SHORTEST_SECRET):
         return True
     pairs = re.findall(r"(?m)^[\s\"']*([A-Za-z][\w.-]*)[\"']?\s*[:=]\s*[\"']?([^\s\"',#]+)", text)
     return any(
@@ -320,16 +325,10 @@ def _bound_device(definition: Section) -> str | None:
     return None
 
 
-def _copy_folder(path: str, volume: str) -> str:
+def _copy_data(what: str, source: str, volume: str) -> str:
     return (
-        f"to keep the data in {path}, after the first pulumi up and with the service stopped: "
-        f"docker run --rm -v {path}:/from:ro -v STACK-{volume}:/to alpine cp -a /from/. /to"
-    )
-
-
-def _copy_volume(source: str, volume: str) -> str:
-    return (
-        f"to keep the data in the volume {source}, after the first pulumi up and with the service "
-        f"stopped: docker run --rm -v {source}:/from:ro -v STACK-{volume}:/to alpine "
+        f"to keep the data in {what}, after the first pulumi up and with the service stopped "
+        "(STACK is the stack's name):\n"
+        f"docker run --rm -v {shlex.quote(f'{source}:/from:ro')} -v STACK-{volume}:/to alpine "
         "cp -a /from/. /to"
     )

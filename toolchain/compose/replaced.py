@@ -42,18 +42,16 @@ def _tunnel(
         target = next((name for name in service.get("depends_on") or {} if name in services), None)
     name = names.get(target, target) if target else "SERVICE"
     commands = [
-        f"public: true in the entry of {name}",
         f"pulumi config set --path llm-stack:tunnel.services.{name}.mode named",
         f"pulumi config set --path llm-stack:tunnel.services.{name}.access access",
     ]
+    place = "see docs/production.md"
     if "--token" in command or "TUNNEL_TOKEN" in environment:
         commands.append(f"pulumi config set --secret cloudflareTunnelToken-{name}")
     else:
-        commands.append(
-            "an account and a zone at Cloudflare, since a quick tunnel leads to the gateway only"
-        )
+        place += " for the account and zone at Cloudflare: a quick tunnel leads to the gateway only"
     return Loss(
         "image",
         "the stack's own tunnels run cloudflared",
-        "; ".join(commands) + "; see docs/production.md",
+        "\n".join([f"public: true in the entry of {name}; {place}; and", *commands]),
     )

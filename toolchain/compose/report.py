@@ -12,7 +12,7 @@ import yaml
 
 from toolchain.compose.importing import Import
 from toolchain.compose.outcome import Outcome
-from toolchain.project import NAME
+from toolchain.project import DEV_STACK, NAME
 
 _WIDTH = 100
 # With more services than this, one line for all is easier to read than one for each.
@@ -25,10 +25,13 @@ def report(
     files: Sequence[Path],
     enabled: Sequence[str] | None,
     stack: str,
+    *,
+    copied: bool,
 ) -> str:
     """All that a person has to know about the entries.
 
     :param path: of the catalogue's file.
+    :param copied: whether the files that entries need were copied.
     :param enabled: the services that the stack has; None where they are not known.
     """
     lines = [_summary(done, path, files), ""]
@@ -37,7 +40,7 @@ def report(
         ("Changed", _changed(done)),
         ("Not carried", _not_carried(done)),
         ("Profiles", _profiles(done)),
-        ("To do before the first start", _todo(done)),
+        ("To do before the first start", _todo(done, copied=copied)),
         ("Secrets and values (no value of a secret is printed or written)", _secrets(done, stack)),
         (f"Enable the services in the stack {stack}", _enable(done, enabled, stack)),
     ):
@@ -56,24 +59,26 @@ def _summary(done: Import, path: str, files: Sequence[Path]) -> str:
     return f"{text}."
 
 
-def _line(head: str, text: str, width: int = 0) -> str:
-    """A line, wrapped under its text."""
-    first = f"  {head:<{width}}  " if head else "  "
-    return textwrap.fill(
-        text,
+def _line(text: str, head: str = "  ") -> str:
+    """A text, wrapped; the lines after its first one are commands, which are not."""
+    first, *commands = text.split("\n")
+    wrapped = textwrap.fill(
+        first,
         _WIDTH,
-        initial_indent=first,
+        initial_indent=head,
         subsequent_indent="      ",
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return "\n".join([wrapped, *(f"      {command}" for command in commands)])
 
 
 def _carried(done: Import) -> Iterator[str]:
     width = max((len(one.name) for one in done.written), default=0)
     for one in done.written:
         if one.carried:
-            yield _line(one.name, ", ".join(dict.fromkeys(one.carried)), width)
+            carried = ", ".join(dict.fromkeys(one.carried))
+            yield _line(carried, f"  {one.name:<{width}}  ")
 
 
 def _changed(done: Import) -> Iterator[str]:
@@ -83,26 +88,26 @@ def _changed(done: Import) -> Iterator[str]:
             if one.name not in by_text[change]:
                 by_text[change].append(one.name)
     if done.project.networks or any(one.get("networks") for one in done.project.services.values()):
-        yield _line("", "all: networks: left out; all services of a stack are on one network")
+        yield _line("all: networks: left out; all services of a stack are on one network")
     for (key, text), names in by_text.items():
         head = "all" if len(names) == len(done.written) > _MANY else ", ".join(names)
-        yield _line("", f"{head}: {key}: {text}")
+        yield _line(f"{head}: {key}: {text}")
 
 
 def _not_carried(done: Import) -> Iterator[str]:
     for one in done.outcomes:
         if one.replaced:
-            yield _line("", f"{one.name}: {one.replaced.reason}. Instead: {one.replaced.instead}")
+            yield _line(f"{one.name}: {one.replaced.reason}. Instead: {one.replaced.instead}")
             continue
         for loss in one.obstacles:
             text = f"{one.name} (the whole service): {loss.key}: {loss.reason}."
-            yield _line("", f"{text} Instead: {loss.instead}")
+            yield _line(f"{text} Instead: {loss.instead}")
         if one.obstacles:
             continue
         for loss in one.losses:
-            yield _line("", f"{one.name}: {loss.key}: {loss.reason}. Instead: {loss.instead}")
+            yield _line(f"{one.name}: {loss.key}: {loss.reason}. Instead: {loss.instead}")
     for name, profiles in done.project.left_out.items():
-        yield _line("", f"{name}: not in the given profiles; it has {', '.join(profiles)}")
+        yield _line(f"{name}: not in the given profiles; it has {', '.join(profiles)}")
 
 
 def _profiles(done: Import) -> Iterator[str]:
@@ -111,18 +116,21 @@ def _profiles(done: Import) -> Iterator[str]:
         for profile in one.profiles:
             profiles[profile].append(one.name)
     for profile, names in profiles.items():
-        yield _line("", f"{profile}: {', '.join(names)}")
+        yield _line(f"{profile}: {', '.join(names)}")
     if profiles:
-        yield _line("", "A stack has no profiles: enable the services of those that you use.")
+        yield _line("A stack has no profiles: enable the services of those that you use.")
 
 
-def _todo(done: Import) -> Iterator[str]:
+def _todo(done: Import, *, copied: bool) -> Iterator[str]:
     for one in done.written:
         for text in dict.fromkeys(one.todo):
-            yield _line("", f"{one.name}: {text}")
+            yield _line(f"{one.name}: {text}")
         for copy in one.files:
-            if copy.content is None:
-                yield _line("", f"{one.name}: copy {copy.source} to {copy.target} (--write does)")
+            if copy.content is None and not copied:
+                source = copy.source
+                if source.is_relative_to(done.project.folder):
+                    source = source.relative_to(done.project.folder)
+                yield _line(f"{one.name}: copy {source} to {copy.target} (--write does)")
 
 
 def _secrets(done: Import, stack: str) -> Iterator[str]:
@@ -130,22 +138,27 @@ def _secrets(done: Import, stack: str) -> Iterator[str]:
     if made:
         names = ", ".join(secret.name for secret in made)
         yield _line(
-            "",
             f"Made by the stack: {names}. Existing data needs its old passwords: for those, remove "
             "the line under secrets: and set the value by the command below.",
         )
     for secret in done.secrets:
         if secret.generate is None:
             source = f" < {shlex.quote(str(secret.file))}" if secret.file else ""
-            yield f"  pulumi config set --secret --path {NAME}:secrets.{secret.name}{source}"
+            key = f"{NAME}:secrets.{secret.name}"
+            yield f"  pulumi config set --secret --path {key}{_of_stack(stack)}{source}"
     for name, services in done.values.needed.items():
         if services & {one.name for one in done.written}:
-            yield f"  pulumi config set --path {NAME}:values.{name} VALUE"
+            yield f"  pulumi config set --path {NAME}:values.{name} VALUE{_of_stack(stack)}"
     if made and not any(secret.generate is None for secret in done.secrets):
-        yield f"  pulumi config set --secret --path {NAME}:secrets.NAME"
+        yield f"  pulumi config set --secret --path {NAME}:secrets.NAME{_of_stack(stack)}"
+
+
+def _of_stack(stack: str) -> str:
+    return "" if stack == DEV_STACK else f" --stack {stack}"
 
 
 def _enable(done: Import, enabled: Sequence[str] | None, stack: str) -> Iterator[str]:
+    of_stack = _of_stack(stack)
     names = [one.name for one in done.written]
     if enabled is not None:
         names = [name for name in names if name not in enabled]
@@ -153,9 +166,9 @@ def _enable(done: Import, enabled: Sequence[str] | None, stack: str) -> Iterator
         index = f"N+{at}" if at else "N"
         if enabled is not None:
             index = str(len(enabled) + at)
-        yield f"  pulumi config set --path '{NAME}:services[{index}]' {name}"
+        yield f"  pulumi config set --path '{NAME}:services[{index}]' {name}{of_stack}"
     if names and enabled is None:
-        yield _line("", f"N is the number of services that Pulumi.{stack}.yaml has.")
+        yield _line(f"N is the number of services that Pulumi.{stack}.yaml has.")
 
 
 def enabled_services(root: Path, stack: str) -> list[str] | None:

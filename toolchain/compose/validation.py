@@ -43,16 +43,28 @@ def problems_of(
     """
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        _copy_catalogue(root, copy)
-        file = copy / path.relative_to(root)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        for one in copies:
-            _copy_file(one, copy / one.target)
-        for entry in services.values():
-            _add_missing(copy, entry)
+        make_copy(root, copy, path, text, copies, services)
         stack = {"services": [*services], "values": dict.fromkeys(values, "value")}
         return _found(root, copy, path.name, stack)
+
+
+def make_copy(
+    root: Path,
+    copy: Path,
+    path: Path,
+    text: str,
+    copies: Sequence[CopiedFile],
+    services: Mapping[str, Any],
+) -> None:
+    """Copy the catalogue, and add the new file with all that its entries need."""
+    _copy_catalogue(root, copy)
+    file = copy / path.relative_to(root)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    for one in copies:
+        _copy_file(one, copy / one.target)
+    for entry in services.values():
+        _add_missing(copy, entry)
 
 
 def _copy_catalogue(root: Path, copy: Path) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import chdir
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.kinds.catalogue import StackValues, load_catalogue
 from toolchain.compose.importing import Import, import_project
-from toolchain.compose.outcome import Outcome
+from toolchain.compose.outcome import CopiedFile, Outcome
 from toolchain.compose.project import ComposeProject, load_project
+from toolchain.compose.validation import make_copy
 
 Files = Callable[..., Path]
 Importing = Callable[..., Import]
@@ -84,3 +89,31 @@ def changed(one: Outcome) -> str:
         f"{loss.key}: {loss.reason}; {loss.instead}" for loss in (*one.losses, *one.obstacles)
     ]
     return "\n".join((*changes, *losses, *one.todo))
+
+
+def checker(folder: Path) -> Callable[..., dict[str, list[str]]]:
+    """`problems_of` of toolchain.compose.validation, in this process."""
+    numbers = count()
+
+    def problems_of(
+        root: Path,
+        path: Path,
+        text: str,
+        copies: Sequence[CopiedFile],
+        services: Mapping[str, Any],
+        values: Iterable[str],
+    ) -> dict[str, list[str]]:
+        copy = folder / str(next(numbers))
+        copy.mkdir(parents=True)
+        make_copy(root, copy, path, text, copies, services)
+        stack = StackValues(values=dict.fromkeys(values, "value"), enabled=tuple(services))
+        with chdir(copy):
+            catalogue = load_catalogue(Path("services.yaml"), stack)
+        found: dict[str, list[str]] = {}
+        for problem in catalogue.problems:
+            if problem.source.endswith(path.name):
+                name = str(problem.location[1]) if len(problem.location) > 1 else ""
+                found.setdefault(name if name in services else "", []).append(str(problem))
+        return found
+
+    return problems_of

@@ -44,7 +44,7 @@ def test_a_build_needs_its_dockerfile(compose: Importing) -> None:
     assert one.entry["build"] == "my-app"
     assert one.written
     folder = done.project.folder
-    assert f"needs a Dockerfile: cp {folder}/src/x.Dockerfile docker/my-app.Dockerfile" in changed(
+    assert f"needs a Dockerfile:\ncp {folder}/src/x.Dockerfile docker/my-app.Dockerfile" in changed(
         one
     )
     assert f"cp -r {folder}/src app/my-app" in changed(one)
