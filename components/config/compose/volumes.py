@@ -62,15 +62,24 @@ class Tmpfs:
     path: str
     size: int = TMPFS_BYTES
     """Bytes."""
-    # Without one it has the mode of the image's folder at the path, but belongs to root.
+    # Where the image has a folder at the path, its mode counts (runc), hence the owner.
     mode: str = "1777"
     executable: bool = False
 
-    @property
-    def options(self) -> str:
-        """As Docker's HostConfig.Tmpfs has them."""
+    def options(self, owner: str | None) -> str:
+        """As Docker's HostConfig.Tmpfs has them.
+
+        :param owner: `uid:gid`, or a uid alone; None for root.
+        """
         execution = "exec" if self.executable else "noexec"
-        return f"rw,{execution},nosuid,nodev,size={self.size},mode={self.mode}"
+        return f"rw,{execution},nosuid,nodev,size={self.size},mode={self.mode}{_owner(owner)}"
+
+
+def _owner(owner: str | None) -> str:
+    if owner is None:
+        return ""
+    uid, _, gid = owner.partition(":")
+    return f",uid={uid},gid={gid or uid}"
 
 
 VolumeMount = NamedVolume | RepositoryFiles | HostPath
