@@ -30,7 +30,6 @@ def test_every_section_can_be_set(run_program: StackRunner) -> None:
         "keepAlive": {"interval": 30},
         "breaker": {"coolDownSeconds": 5},
         "health": {"intervalWhenDown": 2},
-        "githubModels": {"models": ["openai/gpt-4.1"]},
         "corsOrigins": ["https://app.example.com"],
     }
     written = gateway(run_program({**STACK, "gateway": settings}))
@@ -39,7 +38,6 @@ def test_every_section_can_be_set(run_program: StackRunner) -> None:
     assert read.keep_alive.interval == 30
     assert read.breaker.cool_down_seconds == 5
     assert read.health.interval_when_down == 2
-    assert read.github_models.models == ("openai/gpt-4.1",)
     assert read.cors_origins == ("https://app.example.com",)
 
 
