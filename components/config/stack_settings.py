@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from components.config.field_types import Duration, ModelName, Name, Port
+from components.config.compose.words import scalar_text
+from components.config.field_types import GIBIBYTE, Cpus, Duration, Memory, ModelName, Name, Port
 from components.config.gateway import GatewaySettings
 from components.config.monitor import MonitorSettings
 from components.config.network import NetworkSettings
@@ -47,10 +48,24 @@ def _list_or_all(value: object) -> str:
     return "=all" if isinstance(value, str) else "=list"
 
 
+def _text(value: object) -> object:
+    """Pulumi passes a number or a truth value as it is, where a list or a map holds it."""
+    return scalar_text(value) if isinstance(value, int | float) else value
+
+
+ValueName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+ValueText = Annotated[str, BeforeValidator(_text)]
 EnabledServices = Annotated[
     Annotated[Literal["all"], Tag("=all")] | Annotated[tuple[Name, ...], Tag("=list")],
     Discriminator(_list_or_all),
 ]
+
+
+class Defaults(CamelModel):
+    """Limits of the containers whose entry in the catalogue names none."""
+
+    memory: Memory = GIBIBYTE
+    cpus: Cpus = 1
 
 
 class StackSettings(CamelModel):
@@ -63,6 +78,10 @@ class StackSettings(CamelModel):
         )
     }
     services: EnabledServices = Field(description="names of services.yaml, or all of them")
+    defaults: Defaults = Defaults()
+    values: dict[ValueName, ValueText] = Field(
+        default_factory=dict, description="what ${config:NAME} in the catalogue stands for"
+    )
     orchestrator: OrchestratorKind = OrchestratorKind.DOCKER
     replicas: dict[Name, Replicas] = Field(default_factory=dict)
     swarm: SwarmSettings | None = None

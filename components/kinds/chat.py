@@ -8,11 +8,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from components.config.field_types import Port
-from components.kinds.service import Service, Stack
+from components.kinds.service import LocalService, Stack
 from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, present
 
 
-class ChatService(Service):
+class ChatService(LocalService):
     """The OpenAI-compatible gateway in front of every model of the stack, with its page."""
 
     checks_keys: ClassVar[bool] = True
@@ -46,9 +46,9 @@ class ChatService(Service):
     def health_check(self, host: str) -> dict[str, object]:
         return {"kind": "chat", "url": f"http://{host}:{self.port}"}
 
-    def depends_on(self, stack: Stack) -> list[str]:
+    def dependencies(self, stack: Stack) -> list[str]:
         """A gateway whose models are down works as it should: a restart would not help."""
-        return stack.upstream_addresses
+        return stack.upstream_services
 
 
 def _models(stack: Stack) -> list[dict[str, object]]:

@@ -68,8 +68,8 @@ class Stack(Protocol):
         """The model servers of all its services."""
 
     @property
-    def upstream_addresses(self) -> list[str]:
-        """The names on the network of all their replicas."""
+    def upstream_services(self) -> list[str]:
+        """The names of the services that are model servers."""
 
     @property
     def proxy_environment(self) -> Mapping[str, str]:
@@ -108,34 +108,30 @@ class Expect(StrictModel):
 
 
 class Service(StrictModel, ABC):
-    """One service: its limits, its port inside the network, and what its kind makes of it.
+    """One service of the catalogue, and what its kind makes of it.
 
     A kind is a subclass in its own module of this package; components/kinds/registry.py finds it,
     and its name is the default of the field `kind`.
     """
 
-    checks_keys: ClassVar[bool] = False
-    """Whether the service checks API keys, and so may be public."""
-
     kind: str
     description: str
-    memory: Memory
-    cpus: Cpus = Field(description="processors that it may use at most")
-    port: Port
-    public: bool = Field(default=False, description="whether a tunnel may lead to it")
-    start_timeout: int = Field(ge=1, description="seconds until it must be healthy")
     expect: Expect | None = None
 
-    @abstractmethod
-    def workload(self, stack: Stack) -> Workload:
-        """What its container runs."""
+    @property
+    def start_grace(self) -> int:
+        """Seconds for which the monitor does not expect it to be healthy yet."""
+        return 60
 
     @abstractmethod
-    def health_check(self, host: str) -> dict[str, object]:
-        """The health check of one replica: `kind` and `url` of app/monitor/settings.py."""
+    def health_check(self, host: str) -> dict[str, object] | None:
+        """The health check of one replica: `kind` and `url` of app/monitor/settings.py.
 
-    def depends_on(self, stack: Stack) -> list[str]:
-        """Names on the network of what must work for it to be healthy."""
+        None for a service that the monitor does not check.
+        """
+
+    def dependencies(self, stack: Stack) -> list[str]:
+        """Names of the services that must work for it to be healthy."""
         return []
 
     def upstream(self, name: str, stack: Stack) -> Upstream | None:
@@ -149,4 +145,34 @@ class Service(StrictModel, ABC):
 
         :param models: all of the catalogue; None for one that has problems itself.
         """
+        yield from ()
+
+
+class LocalService(Service):
+    """A service that the stack runs in a container: its limits, and its port in the network."""
+
+    checks_keys: ClassVar[bool] = False
+    """Whether the service checks API keys, and so may be public."""
+
+    memory: Memory
+    cpus: Cpus = Field(description="processors that it may use at most")
+    port: Port | None
+    public: bool = Field(default=False, description="whether a tunnel may lead to it")
+    start_timeout: int = Field(ge=1, description="seconds until it must be healthy")
+
+    @property
+    def start_grace(self) -> int:
+        return self.start_timeout
+
+    @property
+    def is_job(self) -> bool:
+        """Whether its program ends by itself."""
+        return False
+
+    @abstractmethod
+    def workload(self, stack: Stack) -> Workload:
+        """What its container runs."""
+
+    def swarm_obstacles(self) -> Iterator[tuple[str, str]]:
+        """Keys that a Swarm cannot fulfil, each with the reason."""
         yield from ()
