@@ -228,5 +228,4 @@ def _read_service(name: str, entry: object, source: Source, defaults: Defaults) 
 def _with_limits(service: Service | None, defaults: Defaults) -> Service | None:
     if not isinstance(service, LocalService):
         return service
-    missing = {"memory", "cpus"} - service.model_fields_set
-    return service.model_copy(update={name: getattr(defaults, name) for name in missing})
+    return service.with_limits({"memory": defaults.memory, "cpus": defaults.cpus})

@@ -53,6 +53,8 @@ from components.runtime.container_options import (
 
 NONE = "none"
 JOB = "no"
+# Users that are root, or may be.
+_ROOT = ("root", "0", IMAGE_USER)
 OWN_LABELS = "llm-stack."
 
 
@@ -188,6 +190,21 @@ class ContainerService(LocalService):
             return NONE
         return self.health or TCP
 
+    @property
+    def loosened(self) -> Mapping[str, str]:
+        written = [one.path for one in self.volumes if isinstance(one, HostPath)]
+        opened = [str(port) for port in self.ports]
+        found = {
+            "user": self.user if self.user.partition(":")[0] in _ROOT else "",
+            "read_only": "" if self.read_only else "false",
+            "cap_add": ",".join(self.cap_add),
+            "devices": ",".join(device.source for device in self.devices),
+            "volumes": ",".join(written),
+            "ports": ",".join(opened),
+            "secret_environment": ",".join(self.secret_environment),
+        }
+        return {key: text for key, text in found.items() if text}
+
     def workload(self, stack: Stack) -> Workload:
         return Workload(
             image=self.image or self.build or "",
@@ -233,6 +250,7 @@ class ContainerService(LocalService):
             extra_hosts=self.extra_hosts,
             ulimits={name: (limit.soft, limit.hard) for name, limit in self.ulimits.items()},
             labels=self.labels,
+            loosened=self.loosened,
             aliases=self.aliases,
             init=self.init,
             restart=self.restart,

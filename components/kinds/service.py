@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from components.config.field_types import Cpus, HttpStatus, Memory, Port, Scalar
 from components.config.model import Model
@@ -180,14 +180,33 @@ class LocalService(Service):
     public: bool = Field(default=False, description="whether a tunnel may lead to it")
     start_timeout: int = Field(ge=1, description="seconds until it must be healthy")
 
+    _from_stack: frozenset[str] = PrivateAttr(default=frozenset())
+
     @property
     def start_grace(self) -> int:
         return self.start_timeout
 
     @property
+    def limits_from_stack(self) -> frozenset[str]:
+        """The limits that its entry leaves to the stack."""
+        return self._from_stack
+
+    def with_limits(self, limits: Mapping[str, float]) -> Self:
+        """The same service with these limits where its entry has none."""
+        missing = frozenset(limits) - self.model_fields_set
+        copy = self.model_copy(update={name: limits[name] for name in missing})
+        copy._from_stack = missing
+        return copy
+
+    @property
     def is_job(self) -> bool:
         """Whether its program ends by itself."""
         return False
+
+    @property
+    def loosened(self) -> Mapping[str, str]:
+        """By key: what its container is allowed beyond the hardening of all others."""
+        return {}
 
     @abstractmethod
     def workload(self, stack: Stack) -> Workload:

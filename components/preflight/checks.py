@@ -18,6 +18,7 @@ from components.plan.plan import Plan
 from components.preflight.cpu_limits import cpu_limit_problems
 from components.preflight.gpu import gpu_problems
 from components.preflight.memory import warn_of_memory
+from components.preflight.notices import print_notices
 from components.preflight.published_images import published_images
 
 
@@ -49,6 +50,7 @@ def check_engine(plan: Plan) -> Engine:
     images, missing = published_images(plan, host)
     ensure_none([*problems, *missing])
     warn_of_memory(plan, info)
+    print_notices(plan)
     return Engine(host, socket, images)
 
 

@@ -85,6 +85,8 @@ class ContainerOptions:
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """By name: the soft and the hard limit."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    loosened: Mapping[str, str] = field(default_factory=dict)
+    """By key of the catalogue: what is less strict than the default, for a label."""
     aliases: Sequence[str] = ()
     """Further names on the network."""
     init: bool = True

@@ -11,7 +11,13 @@ from components.config.field_types import MEBIBYTE
 from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs, Mount
 from components.runtime.container_options import HealthCheck, HostPort
 from components.runtime.go_duration import go_duration
-from components.runtime.labels import Label, files_label, service_label, stack_label
+from components.runtime.labels import (
+    Label,
+    files_label,
+    loosened_label,
+    service_label,
+    stack_label,
+)
 
 # Where a container holds the volumes that it mounts from their folder.
 HELD = "/run/volumes"
@@ -29,6 +35,8 @@ def hardened_container(
     options = args.options
     labels = [stack_label(args.stack), service_label(args.service)]
     labels += [Label(label=name, value=text) for name, text in sorted(options.labels.items())]
+    if options.loosened:
+        labels.append(loosened_label(options.loosened))
     if args.files:
         version = pulumi.Output.all(*(files.version for files in args.files)).apply(",".join)
         labels.append(files_label(version))

@@ -63,6 +63,7 @@ class SwarmOrchestrator:
                 # An update replaces one task after another, and watches the last one for a while.
                 timeout=start_timeout * (args.replicas or 1) + WATCHED,
                 docker_host=self.host,
+                is_job=args.options.is_job,
             ),
             pulumi.ResourceOptions(parent=opts.parent),
         )

@@ -16,7 +16,7 @@ import pulumi_docker as docker
 from components.runtime.container import HardenedContainerArgs, Mount
 from components.runtime.container_options import HealthCheck, TemporaryFiles
 from components.runtime.go_duration import go_duration
-from components.runtime.labels import Label, service_label, stack_label
+from components.runtime.labels import Label, loosened_label, service_label, stack_label
 
 # How long after a task has become healthy it still counts for or against its version, in seconds.
 WATCHED = 10
@@ -160,7 +160,10 @@ def _health_check(
 
 
 def _labels(args: HardenedContainerArgs) -> list[docker.ServiceLabelArgsDict]:
-    own = [Label(label=name, value=text) for name, text in sorted(args.options.labels.items())]
+    options = args.options
+    own = [Label(label=name, value=text) for name, text in sorted(options.labels.items())]
+    if options.loosened:
+        own.append(loosened_label(options.loosened))
     return [{**label} for label in (stack_label(args.stack), service_label(args.service), *own)]
 
 
