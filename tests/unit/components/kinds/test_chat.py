@@ -144,7 +144,7 @@ def test_the_monitor_does_not_blame_the_gateway_for_its_servers(run_program: Sta
     graph = run_program(SERVERS, KEYS)
     (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
     checks = {one["name"]: one for one in json.loads(upload["content"])["services"]}
-    # The external one has a key, so nothing is asked of it.
+    # The external one has a key, which the monitor does not have.
     assert checks.keys() == {"chat-interface", "vllm", "ollama"}
     assert checks["chat-interface"]["depends_on"] == ["vllm", "ollama"]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.monitor.settings import Settings
 from components.config.problems import Source
 from components.config.schema import read
 from components.kinds.external import ExternalService
+from tests.doubles.recording_engine import StackRunner
 
 SERVICE: dict[str, Any] = {
     "kind": "external",
@@ -57,3 +60,23 @@ def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
     (found,) = read(ExternalService, content, Source("services.yaml")).problems
     assert "has a user name or a password" in str(found)
     assert "hunter2" not in str(found)
+
+
+def test_the_monitor_checks_it_and_restarts_nothing(
+    run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "services.yaml"
+    path.write_text(
+        "services:\n"
+        "  chat-interface: {kind: chat, description: Chat, memory: 1GiB, cpus: 1}\n"
+        "  far: {kind: external, url: 'http://192.0.2.7:8000', serves: {health: /health}}\n"
+    )
+    monkeypatch.setattr("components.plan.loading.CATALOGUE", path)
+    graph = run_program({"services": "all", "monitor": {"socketGroup": 999}})
+    assert "far" not in graph.running
+    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
+    services = Settings.model_validate_json(upload["content"]).services
+    chat, far = services
+    assert (str(far.url), far.kind, far.restart) == ("http://192.0.2.7:8000/health", "http", False)
+    assert chat.restart
+    assert chat.depends_on == ("far",)
