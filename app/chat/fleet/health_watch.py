@@ -78,6 +78,8 @@ async def _watch_health(
         failures = failures + 1 if health.state is State.DOWN else 0
         # A server that was ready may fail some checks before it counts as down.
         if failures in (0, settings.failures) or server.health.state is not State.READY:
+            if server.discovers and health != server.health:
+                _log_health(provider, health)
             server.health = health
         if server.discovers:
             provider.changed()
@@ -88,6 +90,12 @@ async def _watch_health(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await server.check_now.wait()
+
+
+def _log_health(provider: Provider, health: Health) -> None:
+    """Until it has listed its models, nothing else shows what is wrong with a server."""
+    log = _log.info if health.state is State.READY else _log.warning
+    log(f"a server is {health.state}", server=provider.name, reason=health.reason)
 
 
 async def _check(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from app.chat.access.keys import new_key
 from app.chat.settings import KeyFile, Secrets
+from app.shared.json_log import JsonLines
 from tests.doubles.model_server import (
     HELLO,
     HeldResponses,
@@ -320,6 +322,25 @@ async def test_the_health_check_is_the_path_or_the_list_of_models(
         await until(client, a="ready", b="ready")
         assert not server.list_requests
         assert not other.health_requests
+
+
+async def test_a_server_that_never_listed_its_models_is_logged_with_the_reason(
+    server: ModelServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.listing = (404, b"")
+    async with running(settings(servers=[served("x", server)])) as url, client_of(url) as client:
+        while len(server.list_requests) < 4:
+            await client.get("/health")
+        server.listing = (200, listing("a"))
+        await until(client, a="ready")
+    lines = [json.loads(JsonLines().format(record)) for record in caplog.records]
+    assert [
+        (line["level"], line["message"], line.get("reason")) for line in lines if "server" in line
+    ] == [
+        ("warning", "a server is down", "its health check returned status 404"),
+        ("info", "a server is ready", None),
+    ]
 
 
 async def test_a_server_with_a_path_is_asked_for_its_models_once_it_is_healthy(
