@@ -186,3 +186,18 @@ def test_the_former_settings_of_github_models_are_refused_with_what_replaces_the
         "catalog/github-models.yaml, with url and models there; run: pulumi config rm --path "
         "llm-stack:gateway.githubModels, and add github-models to llm-stack:services"
     )
+
+
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "in plain text"])
+def test_the_former_secret_of_github_models_is_refused_with_the_commands_that_move_it(
+    run_program: StackRunner, encrypted: bool
+) -> None:
+    token = {"ghModelsToken": "ghp_x"}
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program(STACK if encrypted else {**STACK, **token}, token if encrypted else None)
+    assert str(refusal.value) == (
+        "Pulumi.test.yaml: llm-stack:ghModelsToken: is now secrets.github-models, for the service "
+        "github-models of catalog/github-models.yaml; run: pulumi config get ghModelsToken | "
+        "pulumi config set --secret --path llm-stack:secrets.github-models && pulumi config rm "
+        "ghModelsToken"
+    )
