@@ -17,6 +17,7 @@ from components.config.compose.machine import (
     Group,
     Ulimit,
     User,
+    numeric_user,
 )
 from components.config.compose.ports import PortMapping
 from components.config.compose.quantities import Size
@@ -236,7 +237,7 @@ class ContainerService(LocalService):
                 "/tmp": TEMPORARY_FILES,
                 **{
                     one.path: TemporaryFiles(
-                        one.size, one.options, int(one.mode, 8) if one.mode else None
+                        one.size, one.options(numeric_user(self.user)), int(one.mode, 8)
                     )
                     for one in self.tmpfs
                 },
