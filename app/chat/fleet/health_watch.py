@@ -82,7 +82,7 @@ async def _watch_health(
                 _log_health(provider, health)
             server.health = health
         if server.discovers:
-            provider.changed()
+            provider.review()
         server.dispatch()
         server.check_now.clear()
         ready = server.health.state is State.READY and not failures

@@ -48,6 +48,7 @@ class Provider:
         self._last: tuple[str, ...] = ()
         self._last_listed = 0.0
         self._reported = False
+        self._reviewed: object = None
 
     @property
     def external(self) -> bool:
@@ -69,7 +70,13 @@ class Provider:
         """Remove and add servers."""
         self.servers = [server for server in self.servers if server not in removed]
         self.servers += added
-        if removed or added or self.discovers:
+        self.review()
+
+    def review(self) -> None:
+        """Call `changed` if there are other servers or models than before."""
+        now = (tuple(self.offered()), [(server, server.models) for server in self.servers])
+        if now != self._reviewed:
+            self._reviewed = now
             self.changed()
 
     def list_received(self, server: Server, listed: ModelList) -> None:
