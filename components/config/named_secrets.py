@@ -17,7 +17,9 @@ _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _SECRET_VARIABLE = re.compile(
     r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE
 )
-_SECRET_VALUE = re.compile(r"\b(eyJ[\w+/=-]{40,}|hf_\w{20,}|gh[pousr]_\w{20,}|sk-[\w-]{20,})")
+_SECRET_VALUE = re.compile(
+    r"\b(eyJ[\w+/=-]{40,}|hf_\w{20,}|gh[pousr]_\w{20,}|pul-[0-9a-f]{20,}|sk-[\w-]{20,})"
+)
 _PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 

@@ -16,7 +16,7 @@ from components.config.stack_secrets import StackSecrets
 from components.config.stack_settings import StackSettings
 from components.kinds.catalogue import Catalogue
 from components.kinds.container import ContainerService
-from components.kinds.service import LocalService
+from components.kinds.service import LocalService, Service
 
 
 def service_problems(
@@ -121,6 +121,23 @@ def _secret_problems(
                     + f"; or secrets: {{{secret}: {{generate: 32}}}} in the catalogue",
                     run=f"pulumi config set --secret --path llm-stack:secrets.{secret}",
                 )
+
+
+def api_key_problems(
+    services: Mapping[str, Service], catalogue: Catalogue, secrets: StackSecrets
+) -> Iterator[Problem]:
+    """Keys that the gateway shall send to a service, and that the stack does not have."""
+    known = {*catalogue.secrets, *secrets.named}
+    for name, service in services.items():
+        api = service.served_api(name)
+        secret = api.serves.api_key if api else None
+        if secret is not None and secret not in known:
+            yield catalogue.source_of(name).problem(
+                ("services", name, "serves", "api_key"),
+                f"the stack does not have the secret {secret}",
+                allowed=choices(secret, known),
+                run=f"pulumi config set --secret --path llm-stack:secrets.{secret}",
+            )
 
 
 def _port_problems(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from components.config.compose.volumes import clean_path
 from components.config.schema import StrictModel, refusal
 
 # capabilities(7) without those that give control of the machine.
@@ -22,7 +23,8 @@ CAPABILITIES = frozenset(
 _DEVICE = re.compile(r"(/dev/[^:\s]+)(?::(/dev/[^:\s]+))?(?::([rwm]{1,3}))?")
 # Memory and disks: whoever can read these can read everything.
 _DANGEROUS_DEVICE = re.compile(
-    r"/dev/(mem|kmem|port|kmsg|sd[a-z]|hd[a-z]|vd[a-z]|xvd[a-z]|nvme|dm-|mapper|disk|loop|root)"
+    r"/dev/(mem|kmem|port|kmsg|sd[a-z]|hd[a-z]|vd[a-z]|xvd[a-z]|nvme|mmcblk|md|nbd|dm-|mapper"
+    r"|disk|block|sg\d|bsg|loop|root)"
 )
 _USER = re.compile(r"image|([a-z_][a-z0-9_-]*|\d{1,10})(:([a-z_][a-z0-9_-]*|\d{1,10}))?")
 # The user that the image names.
@@ -59,14 +61,16 @@ def _device(value: Any) -> Device:
     if isinstance(value, Device):
         return value
     match = _DEVICE.fullmatch(value) if isinstance(value, str) else None
-    if match is None or "/.." in match[1]:
+    source = clean_path(match[1]) if match else ""
+    # A folder stands for all devices in it.
+    if match is None or "/.." in match[1] or source == "/dev":
         raise refusal("is not a valid device", allowed="/dev/dri, or /dev/kfd:/dev/kfd:rwm")
-    if _DANGEROUS_DEVICE.match(match[1]):
+    if _DANGEROUS_DEVICE.match(source):
         raise refusal(
             "is the machine's memory or a disk, which no service may have",
             allowed="/dev/dri, /dev/kfd and devices like them",
         )
-    return Device(match[1], match[2] or match[1], match[3] or "rwm")
+    return Device(source, clean_path(match[2] or source), match[3] or "rwm")
 
 
 def _ulimit(value: Any) -> Any:
@@ -102,3 +106,8 @@ Group = Annotated[
     Field(pattern=r"^([a-z_][a-z0-9_-]*|\d{1,10})$"),
     WithJsonSchema({"type": ["string", "integer"]}),
 ]
+
+
+def numeric_user(user: str | None) -> str | None:
+    """`uid:gid` or a uid, where a user is given by numbers; None for a name of the image's."""
+    return user if user and user.replace(":", "").isdigit() else None

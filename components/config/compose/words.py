@@ -55,15 +55,18 @@ def _pairs(separators: str, example: str) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if isinstance(value, Mapping):
             return value
+        # Hidden: a list is shown as a whole, with the secrets beside the entry that is wrong.
         if not isinstance(value, list | tuple):
-            raise refusal("is not a map", allowed=f"a map, or a list such as [{example}]")
+            allowed = f"a map, or a list such as [{example}]"
+            raise refusal("is not a map", allowed=allowed, hide=True)
         found: dict[str, str] = {}
-        for entry in value:
-            name, separator, text = _split(str(entry), separators)
-            if not separator:
-                raise refusal(f"has {name!r} without a value", allowed=example)
+        for at, entry in enumerate(value):
+            name, separator, text = _split(entry if isinstance(entry, str) else "", separators)
+            if not (name and separator):
+                place = name if name.replace("_", "").isalnum() else f"entry {at}"
+                raise refusal(f"has {place} without a value", allowed=example, hide=True)
             if name in found:
-                raise refusal(f"has {name!r} twice", allowed="each name once")
+                raise refusal(f"has {name} twice", allowed="each name once", hide=True)
             found[name] = text
         return found
 
