@@ -116,7 +116,12 @@ class _Importing:
         self._mounts = MountRules(
             variables,
             project.name,
-            FreeNames(catalogue.volumes, project.name, volume_name, LONGEST_SECRET),
+            FreeNames(
+                {*catalogue.volumes, *self._own_volumes()},
+                project.name,
+                volume_name,
+                LONGEST_SECRET,
+            ),
             project.volumes,
             project.configs,
             project.folder,
@@ -125,6 +130,12 @@ class _Importing:
         self._needed_by_end = health.needed_by_end(project.services)
         self._built = built_images(project.services)
         self._builds = {name: build_name(own, project.name) for name, own in self._names.items()}
+
+    def _own_volumes(self) -> Iterator[str]:
+        """Names of the volumes that the stack itself makes."""
+        for name in (*self._catalogue.services, *self._names.values()):
+            yield f"{name}-models"
+        yield "monitor-history"
 
     def run(self) -> Import:
         services = self._project.services

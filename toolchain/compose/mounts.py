@@ -39,9 +39,13 @@ _CONFIGURATION_TARGET = re.compile(r"/etc(/|$)|/docker-entrypoint|conf|provision
 _EXTENSION = re.compile(r"[^/]\.[A-Za-z][A-Za-z0-9]{0,9}$")
 # Names of folders that say nothing about whose they are.
 _GENERAL = {
-    "data", "db", "storage", "logs", "log", "cache", "models", "files", "uploads", "images", "tmp",
-    "backup", "backups", "shared", "state", "output", "outputs", "input", "workspace", "database",
-}  # fmt: skip
+    name: name
+    for name in (
+        "data", "db", "storage", "logs", "log", "cache", "files", "uploads", "images", "tmp",
+        "backup", "backups", "shared", "state", "output", "outputs", "input", "workspace",
+        "database",
+    )
+} | {"models": "model-files"}  # fmt: skip
 _HARMLESS = {"/etc/localtime", "/etc/timezone"}
 
 
@@ -114,7 +118,7 @@ class MountRules:
         if source not in self._named:
             name = name_of(path.name)
             if name in _GENERAL:
-                name = f"{outcome.name}-{name}"
+                name = f"{outcome.name}-{_GENERAL[name]}"
             self._named[source] = self.volumes.take(name)
         return self._named[source]
 
@@ -147,6 +151,11 @@ class MountRules:
         if path in _HARMLESS:
             outcome.carried.append(key)
             return f"{path}:{mount.target}"
+        if path.startswith("/root/"):
+            name = self._volume_of(Path(path), outcome)
+            outcome.change(key, f"{path} is root's own: now the volume {name}")
+            outcome.todo.append(_copy_data(path, path, name))
+            return f"{name}:{mount.target}"
         if path == "/dev/shm":
             outcome.entry.setdefault("shm_size", "1g")
             outcome.change(key, "the machine's shared memory is now shm_size: 1g")

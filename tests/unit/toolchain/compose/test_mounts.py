@@ -35,6 +35,8 @@ def mounted(compose: Importing, volume: str, **options: object) -> Outcome:
         ("~/models:/models:ro", "/home/me/models:/models"),
         ("'${HOME}/models:/models:ro'", "/home/me/models:/models"),
         ("'${PWD}/app.yaml:/app.yaml'", "./catalog/shop/app.yaml:/app.yaml"),
+        ("/root/hub:/hub", "hub:/hub"),
+        ("'app-models:/models'", "shop-app-models:/models"),
         ("/etc/localtime:/etc/localtime:ro", "/etc/localtime:/etc/localtime"),
     ],
 )
@@ -90,8 +92,8 @@ def test_one_folder_of_two_services_is_one_volume(compose: Importing) -> None:
           job: {image: 'b:1', volumes: ["./models:/data"]}
         """
     )
-    assert outcome(done, "web").entry["volumes"] == ["web-models:/models"]
-    assert outcome(done, "job").entry["volumes"] == ["web-models:/data"]
+    assert outcome(done, "web").entry["volumes"] == ["web-model-files:/models"]
+    assert outcome(done, "job").entry["volumes"] == ["web-model-files:/data"]
 
 
 def test_volumes_at_the_top_of_the_file(compose: Importing) -> None:

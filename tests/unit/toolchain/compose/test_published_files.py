@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.kinds.catalogue import StackValues, load_catalogue
-from components.kinds.service import Service
+from components.config.stack_secrets import StackSecrets
+from components.config.stack_settings import StackSettings
+from components.kinds.catalogue import Catalogue, StackValues, load_catalogue
+from components.kinds.service import LocalService
+from components.plan.service_problems import service_problems
 from toolchain.compose.catalogue_file import catalogue_text
 from toolchain.compose.importing import Import, import_project
 from toolchain.compose.project import load_project
@@ -65,8 +69,8 @@ def imported(name: str) -> Import:
     return import_project(project, ROOT)
 
 
-def accepted(done: Import, copy: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Service]:
-    """The services that the catalogue's loader accepts, of all that the import has made."""
+def loaded(done: Import, copy: Path, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """The catalogue with all that the import has made."""
     content = done.content()
     path = ROOT / "catalog" / f"{done.project.name}.yaml"
     text = catalogue_text(content, [FOLDER / f"{done.project.name}.yml"])
@@ -75,9 +79,32 @@ def accepted(done: Import, copy: Path, monkeypatch: pytest.MonkeyPatch) -> dict[
     stack = StackValues(
         values=dict.fromkeys(done.values.needed, "value"), enabled=tuple(content["services"])
     )
-    catalogue = load_catalogue(Path("services.yaml"), stack)
-    assert [str(problem) for problem in catalogue.problems] == []
-    return {name: catalogue.services[name] for name in content["services"]}
+    return load_catalogue(Path("services.yaml"), stack)
+
+
+def together(done: Import, catalogue: Catalogue) -> list[str]:
+    """What keeps the services from running in one stack, with one profile of those that exclude
+    each other."""
+    enabled = tuple(
+        one.name
+        for one in done.written
+        if done.project.name != "n8n-starter" or one.profiles in {(), ("cpu",)}
+    )
+    services = {
+        name: service
+        for name in enabled
+        if isinstance(service := catalogue.services[name], LocalService)
+    }
+    # Their values are not looked at.
+    set_by_command: Any = {secret.name: None for secret in done.secrets if secret.generate is None}
+    found = service_problems(
+        services,
+        enabled,
+        catalogue,
+        StackSettings(services=enabled),
+        StackSecrets(named=set_by_command),
+    )
+    return [str(problem) for problem in found]
 
 
 def outcomes() -> Iterator[tuple[str, str, set[str] | None, bool]]:
@@ -92,7 +119,11 @@ def test_each_service_is_an_entry_that_the_catalogue_accepts(
 ) -> None:
     done = imported(name)
     assert len(done.outcomes) == SERVICES[name]
-    services = accepted(done, tmp_path, monkeypatch)
+    catalogue = loaded(done, tmp_path, monkeypatch)
+    assert [str(problem) for problem in catalogue.problems] == []
+    services = done.content()["services"]
+    assert set(services) <= set(catalogue.services)
+    assert together(done, catalogue) == []
     without = {service for file, service in {*OBSTACLES, *REPLACED} if file == name}
     assert {one.original for one in done.outcomes if one.name not in services} == without
 
