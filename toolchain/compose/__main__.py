@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from toolchain.compose import arguments
-from toolchain.compose.catalogue_file import catalogue_text, write
+from toolchain.compose.catalogue_file import catalogue_text, is_imported, write
 from toolchain.compose.importing import Import, import_project
 from toolchain.compose.problems import ComposeError
 from toolchain.compose.project import load_project, project_name
@@ -32,6 +32,9 @@ def run(options: argparse.Namespace, root: Path, environment: Mapping[str, str])
         profiles=options.profile,
         name=project_name(options.project) if options.project else None,
     )
+    if not options.project and not is_imported(root / "catalog" / f"{project.name}.yaml"):
+        # A ready entry of this name stays as it is.
+        project.name = f"{project.name}-compose"
     path = root / "catalog" / f"{project.name}.yaml"
     done, text = _checked(import_project(project, root), root, path, files)
     if options.write:

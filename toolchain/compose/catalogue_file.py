@@ -14,6 +14,7 @@ from toolchain.compose.outcome import CopiedFile
 from toolchain.compose.problems import ComposeError, Place, problem
 
 _FLOW_WIDTH = 72
+_MADE = "# Made by ./dev import"
 
 
 class _Dumper(yaml.SafeDumper):
@@ -48,6 +49,16 @@ _Dumper.add_representer(list, _list)
 _Dumper.add_representer(dict, _mapping)
 
 
+def is_imported(path: Path) -> bool:
+    """Whether an import made the file, or makes it now."""
+    try:
+        return path.read_text(encoding="utf-8").startswith(_MADE)
+    except FileNotFoundError:
+        return True
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def catalogue_text(content: Mapping[str, Any], files: Sequence[Path]) -> str:
     """The text of the catalogue's file.
 
@@ -60,7 +71,7 @@ def catalogue_text(content: Mapping[str, Any], files: Sequence[Path]) -> str:
     # An empty line between services is easier to read.
     lines = body.splitlines()
     spaced = [f"\n{line}" if _begins(lines, at) else line for at, line in enumerate(lines)]
-    return f"# Made by ./dev import from {names}. docs/compose.md\n" + "\n".join(spaced) + "\n"
+    return f"{_MADE} from {names}. docs/compose.md\n" + "\n".join(spaced) + "\n"
 
 
 def _begins(lines: Sequence[str], at: int) -> bool:
@@ -85,7 +96,7 @@ def writing_problems(root: Path, path: Path, text: str, copies: Iterable[CopiedF
             Place(str(target.relative_to(root))),
             "",
             "exists, and is different; nothing was written",
-            run="the same command with --force, which replaces it",
+            run="the same command with --force, which replaces it, or with --project NAME",
         )
         for target in found
     ]

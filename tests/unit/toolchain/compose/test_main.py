@@ -135,7 +135,7 @@ def test_a_file_that_differs_is_replaced_only_by_force(
     write("shop.toml", "title = 1\n")
     call("compose.yml", "--write")
     file = root / "catalog" / changed
-    file.write_text("# mine\nservices: {}\n" if changed.endswith(".yaml") else "mine = 1\n")
+    file.write_text(f"{file.read_text()}# mine\n")
     before = file.read_text()
     with pytest.raises(ComposeError) as caught:
         call("compose.yml", "--write")
@@ -237,3 +237,16 @@ def test_services_that_the_stack_has_are_counted(call: Call, write: Files, root:
 def test_a_project_has_the_given_name(call: Call, write: Files) -> None:
     write("compose.yml", "services: {app: {image: 'a:1'}}\n")
     assert "catalog/other.yaml: 1 of 1 services" in call("compose.yml", "--project", "Other").err
+
+
+def test_a_ready_entry_of_the_same_name_is_not_replaced(
+    call: Call, write: Files, root: Path
+) -> None:
+    ready = root / "catalog" / "shop.yaml"
+    ready.write_text("services: {shop: {kind: container, image: 'a:1'}}\n")
+    write("compose.yml", "name: shop\nservices: {shop: {image: 'a:1'}}\n")
+    called = call("compose.yml", "--write")
+    assert "wrote catalog/shop-compose.yaml" in called.err
+    assert ready.read_text().startswith("services: {shop:")
+    written = yaml.safe_load((root / "catalog" / "shop-compose.yaml").read_text())
+    assert written["services"]["shop-compose-shop"]["aliases"] == ["shop"]
