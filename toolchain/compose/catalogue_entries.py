@@ -28,6 +28,7 @@ class KnownEntry:
     paths: frozenset[str]
     """Where its volumes are."""
     port: int | None
+    image: str
 
 
 @dataclass
@@ -67,6 +68,7 @@ class CatalogueEntries:
                 else {},
                 frozenset(parts[1] for parts in named if len(parts) > 1),
                 entry.get("port"),
+                image,
             )
             self.images.setdefault(repository(image), known)
 

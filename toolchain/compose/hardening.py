@@ -45,6 +45,9 @@ def _runs_alike(service: Section, known: KnownEntry, outcome: Outcome) -> bool:
     own = {text.split(":")[1] for text in volumes if not text.startswith((".", "/"))}
     written = any(text.startswith("/") and text.endswith(":rw") for text in volumes)
     given = service.get("entrypoint") or service.get("user")
+    # Alpine's users have other numbers.
+    if ("alpine" in str(service.get("image"))) is not ("alpine" in known.image):
+        return False
     return known.paths <= own and not written and not given and "build" not in outcome.entry
 
 

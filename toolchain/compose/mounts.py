@@ -89,7 +89,9 @@ class MountRules:
         if mount.kind == "bind" and mount.source:
             return self._bind(mount, outcome, key)
         if mount.source is None:
-            name = self._volume(f"{outcome.name}-{PurePosixPath(mount.target).name or 'data'}")
+            name = self._volume(
+                f"{name_of(outcome.original)}-{PurePosixPath(mount.target).name or 'data'}"
+            )
             outcome.change(key, f"a volume without a name is now {name}")
             return f"{name}:{mount.target}"
         definition = self.definitions.get(mount.source)
@@ -118,7 +120,7 @@ class MountRules:
         if source not in self._named:
             name = name_of(path.name)
             if name in _GENERAL:
-                name = f"{outcome.name}-{_GENERAL[name]}"
+                name = f"{name_of(outcome.original)}-{_GENERAL[name]}"
             self._named[source] = self.volumes.take(name)
         return self._named[source]
 

@@ -52,14 +52,21 @@ def test_an_image_of_the_catalogue_has_its_settings(compose: Importing, checkout
 
 @pytest.mark.parametrize(
     "keys",
-    ["volumes: ['s:/elsewhere']", "volumes: ['/srv/q:/qdrant/storage']", "entrypoint: sh, "
-     "volumes: ['s:/qdrant/storage']"],
-)  # fmt: skip
+    [
+        "volumes: ['s:/elsewhere']",
+        "volumes: ['/srv/q:/qdrant/storage']",
+        "entrypoint: sh, volumes: ['s:/qdrant/storage']",
+        "image: 'qdrant/qdrant:v1-alpine', volumes: ['s:/qdrant/storage']",
+    ],
+)
 def test_an_image_that_is_used_in_another_way_is_loosened(
     compose: Importing, checkout: Path, keys: str
 ) -> None:
     (checkout / "catalog" / "qdrant.yaml").write_text(QDRANT)
-    one = outcome(compose(f"services: {{store: {{image: 'qdrant/qdrant:v1', {keys}}}}}"), "store")
+    text = f"services: {{store: {{image: 'qdrant/qdrant:v1', {keys}}}}}"
+    if "image:" in keys:
+        text = f"services: {{store: {{{keys}}}}}"
+    one = outcome(compose(text), "store")
     assert one.entry["user"] == "image"
     assert one.entry["read_only"] is False
 
