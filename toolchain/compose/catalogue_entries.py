@@ -29,6 +29,7 @@ class KnownEntry:
     """Where its volumes are."""
     port: int | None
     image: str
+    limits: Mapping[str, Any]
 
 
 @dataclass
@@ -69,6 +70,7 @@ class CatalogueEntries:
                 frozenset(parts[1] for parts in named if len(parts) > 1),
                 entry.get("port"),
                 image,
+                {key: entry[key] for key in ("memory", "cpus") if key in entry},
             )
             self.images.setdefault(repository(image), known)
 

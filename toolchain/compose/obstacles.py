@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toolchain.compose.forms import is_true
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
 
@@ -60,9 +61,12 @@ _HANDLED = {
 }  # fmt: skip
 
 
+KNOWN_KEYS = frozenset({*_HANDLED, *_WITHOUT_USE})
+
+
 def find_obstacles(service: Section, outcome: Outcome) -> None:
     """Report every key that keeps the service from being carried."""
-    if service.get("privileged") in {True, "true"}:
+    if is_true(service.get("privileged")):
         outcome.refuse("privileged", "it gives the container control of the machine", _OUTSIDE)
     mode = str(service.get("network_mode") or "")
     if mode == "host":

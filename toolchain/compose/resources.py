@@ -11,6 +11,7 @@ from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
 
 MOST_GPUS = 16
+MOST_CPUS = 256
 # For `ipc: host`, which has the size of the machine's own.
 SHARED_MEMORY = "8g"
 _GIBIBYTE = 1024**3
@@ -171,7 +172,7 @@ def apply_limits(service: Section, kind: str | None, outcome: Outcome) -> None:
         number = float(str(cpus)) if cpus else 0.0
     except ValueError:
         number = 0.0
-    if number > 0:
+    if 0 < number <= MOST_CPUS:
         outcome.carry("cpus", int(number) if number == int(number) else number)
     elif kind:
         outcome.entry["cpus"] = 2
