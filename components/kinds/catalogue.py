@@ -184,6 +184,7 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
         # Of an entry that the stack leaves off it needs no value.
         if stack.enabled is None
         or problem.location[:1] != ("services",)
+        or problem.location[1:2] == ()
         or problem.location[1] in stack.enabled
     ]
     sections = read(_File, resolved(content, stack.values), source)

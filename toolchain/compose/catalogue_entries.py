@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from toolchain.compose.known_images import repository
+from toolchain.compose.known_images import is_alpine, repository
 
 # Names on the network of what a stack has without an entry.
 _OWN_SERVICES = {"monitor", "restarter"}
@@ -28,7 +28,8 @@ class KnownEntry:
     paths: frozenset[str]
     """Where its volumes are."""
     port: int | None
-    image: str
+    on_alpine: bool
+    """Whether the image is a variant with Alpine's user ids."""
     limits: Mapping[str, Any]
 
 
@@ -69,7 +70,7 @@ class CatalogueEntries:
                 else {},
                 frozenset(parts[1] for parts in named if len(parts) > 1),
                 entry.get("port"),
-                image,
+                is_alpine(image),
                 {key: entry[key] for key in ("memory", "cpus") if key in entry},
             )
             self.images.setdefault(repository(image), known)

@@ -6,7 +6,7 @@ import re
 
 from toolchain.compose.catalogue_entries import CatalogueEntries, KnownEntry
 from toolchain.compose.forms import is_true
-from toolchain.compose.known_images import repository
+from toolchain.compose.known_images import is_alpine, repository
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
 
@@ -57,8 +57,7 @@ def _runs_alike(service: Section, known: KnownEntry, outcome: Outcome) -> bool:
     own = {text.split(":")[1] for text in volumes if not text.startswith((".", "/"))}
     written = any(text.startswith("/") and text.endswith(":rw") for text in volumes)
     given = service.get("entrypoint") or service.get("user")
-    # Alpine's users have other numbers.
-    if ("alpine" in str(service.get("image"))) is not ("alpine" in known.image):
+    if is_alpine(service["image"]) != known.on_alpine:
         return False
     return known.paths <= own and not written and not given and "build" not in outcome.entry
 
