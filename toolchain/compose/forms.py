@@ -102,9 +102,6 @@ class Forms:
             return Override(self.plain(value.value))
         return value
 
-    def with_variables(self, value: object) -> Any:
-        return value
-
     def text(self, value: object) -> str:
         """A scalar as plain text."""
         if isinstance(value, dict | list) or value is None:

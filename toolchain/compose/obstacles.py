@@ -94,7 +94,7 @@ def report_without_use(service: Section, outcome: Outcome) -> None:
                 outcome.change(key, f"left out: {_WITHOUT_USE[key]}")
         elif key.startswith("x-"):
             outcome.change(key, "left out: an extension")
-        elif key not in _HANDLED:
+        elif key not in KNOWN_KEYS:
             outcome.lose(key, "the catalogue has no such key", "see docs/adding-a-service.md")
     for option in service.get("security_opt") or []:
         if option.startswith("no-new-privileges"):

@@ -28,7 +28,7 @@ def report(
     *,
     copied: bool,
 ) -> str:
-    """All that a person has to know about the entries.
+    """The text of the report.
 
     :param path: of the catalogue's file.
     :param copied: whether the files that entries need were copied.

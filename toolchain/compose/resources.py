@@ -92,7 +92,7 @@ def apply_devices(service: Section, outcome: Outcome) -> None:
         elif text.startswith("/dev/"):
             found.append(text)
         else:
-            outcome.lose("devices", f"{text} is no path below /dev", "use gpus, or /dev/…")
+            outcome.lose("devices", f"{text} is not a path below /dev", "use gpus, or /dev/…")
     if found:
         outcome.carry("devices", found)
     if groups := service.get("group_add"):
@@ -118,7 +118,7 @@ def apply_shared_memory(service: Section, outcome: Outcome) -> None:
 
 
 def apply_ulimits(service: Section, outcome: Outcome) -> None:
-    """`ulimits`, in which -1 is no limit."""
+    """`ulimits`, where -1 means unlimited."""
     found: dict[str, Any] = {}
     for name, value in (service.get("ulimits") or {}).items():
         if isinstance(value, dict):
