@@ -17,6 +17,7 @@ from components.config.compose.machine import (
     Group,
     Ulimit,
     User,
+    numeric_user,
 )
 from components.config.compose.ports import PortMapping
 from components.config.compose.quantities import Size
@@ -34,10 +35,11 @@ from components.config.named_secrets import SecretFiles, SecretTexts, looks_secr
 from components.config.network_access import with_proxy
 from components.config.problems import Key, Problem, Source, choices
 from components.config.schema import refusal
+from components.config.serves import Serves
 from components.images.image_sources import image_names
 from components.kinds.project_files import paths_of, project_file_problems, project_files
 from components.kinds.refused_keys import REFUSED_KEYS
-from components.kinds.service import LocalService, Stack
+from components.kinds.service import LocalService, ServedApi, Stack
 from components.kinds.workload import Workload
 from components.runtime.container import TCP
 from components.runtime.container_options import (
@@ -126,6 +128,9 @@ class ContainerService(LocalService):
     ulimits: dict[str, Ulimit] = Field(default_factory=dict)
     labels: Variables = Field(default_factory=dict)
     init: bool = True
+    serves: Serves | None = Field(
+        default=None, description="an OpenAI-compatible API, which the gateway offers"
+    )
     aliases: tuple[Annotated[str, AfterValidator(_alias)], ...] = Field(
         default=(), description="further names on the network"
     )
@@ -164,6 +169,8 @@ class ContainerService(LocalService):
             )
         if self.health not in (None, NONE) and self.port is None:
             raise refusal(f"has health: {self.health} but no port", allowed="port, or health: none")
+        if self.serves and self.port is None:
+            raise refusal("has serves but no port", allowed="port: what it listens on")
         if self.public and self.port is None:
             raise refusal("is public but has no port", allowed="port: what it listens on")
         if self.expect and not self.check.startswith("/"):
@@ -244,8 +251,9 @@ class ContainerService(LocalService):
         )
 
     def _temporary_files(self) -> dict[str, TemporaryFiles]:
+        owner = numeric_user(self.user)
         own = {
-            one.path: TemporaryFiles(one.size, one.options, int(one.mode, 8) if one.mode else None)
+            one.path: TemporaryFiles(one.size, one.options(owner), int(one.mode, 8))
             for one in self.tmpfs
         }
         # The engine refuses a second mount at one path.
@@ -274,6 +282,13 @@ class ContainerService(LocalService):
 
     def dependencies(self, stack: Stack) -> list[str]:
         return list(self.depends_on)
+
+    def served_api(self, name: str) -> ServedApi | None:
+        if self.serves is None:
+            return None
+        return ServedApi(
+            f"http://{name}:{self.port}", self.serves, self.description, external=False
+        )
 
     def swarm_obstacles(self) -> Iterator[tuple[str, str]]:
         if self.ports:

@@ -20,7 +20,7 @@ from components.images.image_sources import image_names, inference_images
 from components.kinds.catalogue import Catalogue
 from components.kinds.service import LocalService
 from components.plan.plan import Plan
-from components.plan.service_problems import service_problems
+from components.plan.service_problems import api_key_problems, service_problems
 from components.plan.tunnel_problems import tunnel_problems
 from components.plan.tunnels import make_tunnel_plans
 
@@ -47,6 +47,7 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
         *_portless_problems(settings, local, source),
         *not_running_problems(("updates",), settings.updates, placeable, source),
         *service_problems(local, enabled, catalogue, settings, loaded.secrets),
+        *api_key_problems(services, catalogue, loaded.secrets),
         *_placeholder_problems(settings.placeholder_model, catalogue, source),
         *orchestrator_problems(
             settings.orchestrator,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pulumi
 
+from components.config.compose.machine import numeric_user
 from components.config.compose.volumes import NamedVolume
 from components.config.names import CARRIER, MONITOR
 from components.config.orchestrator import SwarmSettings
@@ -112,10 +113,8 @@ def _volumes(deployment: Deployment) -> dict[str, Volume]:
 
 def _use(volume: NamedVolume, service: str, deployment: Deployment) -> VolumeUse | None:
     """None where the image decides who owns the volume."""
-    user = deployment.plan.workloads[service].options.user or ""
-    if not user.replace(":", "").isdigit():
-        return None
-    return VolumeUse(user, deployment.image(service), volume.path)
+    user = numeric_user(deployment.plan.workloads[service].options.user)
+    return VolumeUse(user, deployment.image(service), volume.path) if user else None
 
 
 def _orchestrator(

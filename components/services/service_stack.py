@@ -74,7 +74,7 @@ def service_args(
         protect=plan.protect,
         secrets={secret: deployment.secrets[secret] for secret in workload.secret_names},
         volumes={volume.name: deployment.volumes[volume.name] for volume in workload.volumes},
-        wait_for=[running[needed] for needed in workload.wait_for],
+        wait_for=[running[needed] for needed in workload.wait_for if needed in running],
     )
 
 
@@ -82,7 +82,10 @@ def service_stacks(deployment: Deployment) -> dict[str, ServiceStack]:
     """Every service that runs in a container of the stack, in the order of the settings."""
     workloads = deployment.plan.workloads
     running: dict[str, ServiceStack] = {}
-    order = TopologicalSorter({name: one.wait_for for name, one in workloads.items()})
+    # A server elsewhere is there, or not: nothing here waits for it.
+    order = TopologicalSorter(
+        {name: [n for n in one.wait_for if n in workloads] for name, one in workloads.items()}
+    )
     for name in order.static_order():
         running[name] = ServiceStack(name, service_args(name, deployment, running))
     return {name: running[name] for name in workloads}

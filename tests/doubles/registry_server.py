@@ -1,4 +1,4 @@
-"""A registry for tests: Debian's docker-registry on the loopback, with one user."""
+"""A registry for tests: Debian's docker-registry on the loopback, with one user or open to all."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class RegistryServer:
 
 
 @contextlib.contextmanager
-def running_registry(directory: Path) -> Iterator[RegistryServer]:
-    """Serve an empty registry until the end of the block."""
+def running_registry(directory: Path, *, public: bool = False) -> Iterator[RegistryServer]:
+    """Serve an empty registry until the end of the block; a public one asks for no password."""
     program = shutil.which("docker-registry")
     if program is None:
         pytest.fail("docker-registry is missing; in Debian and Ubuntu: apt install docker-registry")
@@ -63,18 +63,15 @@ def running_registry(directory: Path) -> Iterator[RegistryServer]:
     hashed = bcrypt.hashpw(server.password.encode(), bcrypt.gensalt(4, b"2a"))
     users.write_text(f"{USER}:{hashed.decode()}\n", encoding="utf-8")
     config = directory / "registry.yml"
-    config.write_text(
-        yaml.safe_dump(
-            {
-                "version": 0.1,
-                "log": {"accesslog": {"disabled": True}},
-                "storage": {"filesystem": {"rootdirectory": str(directory / "images")}},
-                "http": {"addr": server.address},
-                "auth": {"htpasswd": {"realm": "tests", "path": str(users)}},
-            }
-        ),
-        encoding="utf-8",
-    )
+    settings: dict[str, object] = {
+        "version": 0.1,
+        "log": {"accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(directory / "images")}},
+        "http": {"addr": server.address},
+    }
+    if not public:
+        settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(users)}}
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     with (directory / "registry.log").open("w") as log:
         process = subprocess.Popen([program, "serve", config], stdout=log, stderr=log)
     try:

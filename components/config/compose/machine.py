@@ -115,3 +115,8 @@ Group = Annotated[
     Field(pattern=r"^([a-z_][a-z0-9_-]*|\d{1,10})$"),
     WithJsonSchema({"type": ["string", "integer"]}),
 ]
+
+
+def numeric_user(user: str | None) -> str | None:
+    """`uid:gid` or a uid, where a user is given by numbers; None for a name of the image's."""
+    return user if user and user.replace(":", "").isdigit() else None

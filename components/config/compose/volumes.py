@@ -62,15 +62,24 @@ class Tmpfs:
     path: str
     size: int = TMPFS_BYTES
     """Bytes."""
-    mode: str | None = None
+    # Where the image has a folder at the path, its mode counts (runc), hence the owner.
+    mode: str = "1777"
     executable: bool = False
 
-    @property
-    def options(self) -> str:
-        """As Docker's HostConfig.Tmpfs has them."""
+    def options(self, owner: str | None) -> str:
+        """As Docker's HostConfig.Tmpfs has them.
+
+        :param owner: `uid:gid`, or a uid alone; None for root.
+        """
         execution = "exec" if self.executable else "noexec"
-        mode = f",mode={self.mode}" if self.mode else ""
-        return f"rw,{execution},nosuid,nodev,size={self.size}{mode}"
+        return f"rw,{execution},nosuid,nodev,size={self.size},mode={self.mode}{_owner(owner)}"
+
+
+def _owner(owner: str | None) -> str:
+    if owner is None:
+        return ""
+    uid, _, gid = owner.partition(":")
+    return f",uid={uid},gid={gid or uid}"
 
 
 VolumeMount = NamedVolume | RepositoryFiles | HostPath
@@ -156,7 +165,7 @@ def _tmpfs(value: Any) -> Tmpfs:
     if not isinstance(value, str):
         raise refusal("is not a valid tmpfs", allowed="'/path' or '/path:size=64m'")
     path, _, options = value.partition(":")
-    size, mode, executable = TMPFS_BYTES, None, False
+    size, mode, executable = TMPFS_BYTES, "1777", False
     for option in filter(None, options.split(",")):
         name, _, text = option.partition("=")
         match name:

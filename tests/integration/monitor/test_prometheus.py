@@ -19,9 +19,10 @@ from tests.integration.conftest import free_port
 from tests.integration.monitor.conftest import MakeRig
 from tests.integration.monitor.rig import Rig, ServiceSpec, wait_for
 
-FOLDER = Path(__file__).parents[3] / "docs" / "monitoring"
+CATALOG = Path(__file__).parents[3] / "catalog"
+FOLDER = CATALOG / "prometheus"
 RULES = FOLDER / "alerts.rules.yml"
-DASHBOARD = json.loads((FOLDER / "grafana-dashboard.json").read_text())
+DASHBOARD = json.loads((CATALOG / "grafana" / "monitor.json").read_text())
 
 
 def promtool(*words: str, text: str | None = None) -> None:
@@ -141,7 +142,10 @@ def test_a_real_prometheus_scrapes_the_monitor_and_has_data_for_the_dashboard(
 ) -> None:
     target = rig.ip_address(rig.monitor, rig.network.name) + ":8090"
     with prometheus(tmp_path, target) as url:
-        wait_for(lambda: query(url, "up == 1") or None, lambda: "the monitor was not scraped")
+        wait_for(
+            lambda: query(url, 'up{job="llm-stack-monitor"} == 1') or None,
+            lambda: "the monitor was not scraped",
+        )
         (up,) = query(url, 'monitor_probe_up{service="phi"}')
         assert up["value"][1] == "1"
         (restarts,) = query(url, 'monitor_restarts_total{service="phi"}')

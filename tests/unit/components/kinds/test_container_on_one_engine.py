@@ -128,8 +128,8 @@ def test_its_file_systems(everything: dict[str, Any]) -> None:
     assert everything["readOnly"] is False
     assert everything["tmpfs"] == {
         "/tmp": "rw,noexec,nosuid,nodev,size=64m",
-        "/run": "rw,noexec,nosuid,nodev,size=16777216,mode=1777",
-        "/var/cache": "rw,noexec,nosuid,nodev,size=67108864",
+        "/run": "rw,noexec,nosuid,nodev,size=16777216,mode=1777,uid=999,gid=999",
+        "/var/cache": "rw,noexec,nosuid,nodev,size=67108864,mode=1777,uid=999,gid=999",
     }
     folders = "/var/lib/docker/volumes"
     assert everything["volumes"] == [
@@ -153,7 +153,7 @@ def test_the_engine_checks_its_health(everything: dict[str, Any]) -> None:
         "interval": "1m30s",
         "timeout": "5s",
         "retries": 4,
-        "startPeriod": "2m",
+        "startPeriod": "2m0s",
     }
 
 

@@ -185,7 +185,7 @@ def test_services_that_cannot_run_together_are_refused(
     "entries",
     [
         {"aa": "ports: ['8080:80']", "bb": "ports: ['8080:80/udp', '192.0.2.7:8080:80']"},
-        {"aa": "aliases: [node]", "bb": "aliases: [node]"},
+        {"aa": "aliases: [node]", "bb": "aliases: [node-b]"},
         {"aa": "aliases: [aa]"},
         {"aa": "volumes: ['data:/x']", "bb": "volumes: ['data:/x']"},
         {"aa": "depends_on: [bb, cc]", "bb": "depends_on: [cc]", "cc": ""},

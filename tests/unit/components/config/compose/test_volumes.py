@@ -153,14 +153,18 @@ def test_a_volume_of_another_form_is_refused(entry: Any, text: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "expected", "options"),
     [
-        ("/run", Tmpfs("/run"), "rw,noexec,nosuid,nodev,size=67108864"),
-        ("/run:size=16m", Tmpfs("/run", 16 * 1024**2), "rw,noexec,nosuid,nodev,size=16777216"),
+        ("/run", Tmpfs("/run"), "rw,noexec,nosuid,nodev,size=67108864,mode=1777,uid=999,gid=998"),
+        (
+            "/run:size=16m",
+            Tmpfs("/run", 16 * 1024**2),
+            "rw,noexec,nosuid,nodev,size=16777216,mode=1777,uid=999,gid=998",
+        ),
         (
             "/run:size=1k,mode=1777,exec,uid=999,gid=999,rw,nosuid,nodev",
             Tmpfs("/run", 1024, "1777", executable=True),
-            "rw,exec,nosuid,nodev,size=1024,mode=1777",
+            "rw,exec,nosuid,nodev,size=1024,mode=1777,uid=999,gid=998",
         ),
-        ("/run:", Tmpfs("/run"), "rw,noexec,nosuid,nodev,size=67108864"),
+        ("/run:", Tmpfs("/run"), "rw,noexec,nosuid,nodev,size=67108864,mode=1777,uid=999,gid=998"),
     ],
 )
 def test_a_file_system_in_memory_has_a_size_and_the_safe_options(
@@ -168,7 +172,7 @@ def test_a_file_system_in_memory_has_a_size_and_the_safe_options(
 ) -> None:
     assert service(tmpfs=[entry]).tmpfs == (expected,)
     assert service(tmpfs=entry).tmpfs == (expected,), "one may be written without a list"
-    assert expected.options == options
+    assert expected.options("999:998") == options
 
 
 OPTIONS = "allowed: size=64m, mode=1777, exec, rw, noexec"
