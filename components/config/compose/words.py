@@ -35,6 +35,13 @@ def scalar_text(value: object) -> str:
     raise refusal("is not text", allowed="text, in quotes")
 
 
+def names(value: list[Any] | tuple[Any, ...]) -> list[str]:
+    """A list of names; raises what pydantic reports for a list with anything else in it."""
+    if not all(isinstance(name, str) for name in value):
+        raise refusal("has an entry that is not a name", allowed="a list of names, or a map")
+    return list(value)
+
+
 def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         try:
