@@ -162,7 +162,8 @@ def output_of(container: Container, *command: str) -> str:
     """Run a command in a container."""
     code, output = container.exec_run([*command])
     assert code == 0, output
-    return bytes(output).decode().strip()
+    assert isinstance(output, bytes)
+    return output.decode().strip()
 
 
 @pytest.fixture(scope="module")
