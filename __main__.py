@@ -10,7 +10,7 @@ from components.runtime.process import prepare_process
 from components.services.deployment import begin
 from components.services.monitor import Monitor, monitor_args
 from components.services.restarter import Restarter, restarter_args
-from components.services.service_stack import ServiceStack, service_args
+from components.services.service_stack import service_stacks
 from components.services.tunnels import tunnel_args
 from components.tunnel.tunnel import Tunnel
 
@@ -20,11 +20,11 @@ with refusals():
     engine = check_engine(plan)
 
 deployment = begin(plan, engine)
-services = {name: ServiceStack(name, service_args(name, deployment)) for name in plan.services}
+services = service_stacks(deployment)
 tunnels = {
     name: Tunnel(
         f"{name}-tunnel",
-        tunnel_args(tunnel, services[name].url, deployment),
+        tunnel_args(tunnel, services[name], deployment),
         pulumi.ResourceOptions(depends_on=[services[name]]),
     )
     for name, tunnel in plan.tunnels.items()

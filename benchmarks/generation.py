@@ -2,8 +2,9 @@
 
 Both are the same binary with the same model, SmolLM2-135M-Instruct: once as a stack runs it (the
 image's entrypoint, a CPU limit, the hardening), once with llama-server's defaults. They answer in
-turns, first on an idle machine, then with two busy loops. Prints a Markdown table of tokens per
-second, the median of the rounds.
+turns, first on an idle machine, then with two busy loops. Two starts of the same server differ by
+up to a tenth, so each is started several times. Prints a Markdown table of tokens per second: the
+median of the starts, of which each counts with the median of its rounds.
 
 `--variant NAME:VARIABLE=VALUE[,…]` adds the stack's container with other environment variables.
 """
@@ -15,9 +16,10 @@ import contextlib
 import json
 import multiprocessing
 import os
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -55,6 +57,25 @@ def main() -> None:
     image = options.image or _demo_image(client)
     variants = [Variant("plain llama-server", {}, bare=True), Variant("stack's container", {})]
     variants += options.variant
+    quiet: dict[str, list[Speed]] = {variant.name: [] for variant in variants}
+    busy: dict[str, list[Speed]] = {variant.name: [] for variant in variants}
+    for start in range(options.starts):
+        # Not the same one first each time.
+        turn = [*variants[start % len(variants) :], *variants[: start % len(variants)]]
+        _measure_start(client, image, turn, options, quiet, busy)
+        print(f"start {start + 1} of {options.starts} measured", file=sys.stderr)
+    print(_table(quiet, busy, options))
+
+
+def _measure_start(
+    client: docker.DockerClient,
+    image: str,
+    variants: Sequence[Variant],
+    options: argparse.Namespace,
+    quiet: Mapping[str, list[Speed]],
+    busy: Mapping[str, list[Speed]],
+) -> None:
+    """Start each server once, and add its speed to both results."""
     with contextlib.ExitStack() as stack:
         containers = [
             stack.enter_context(_server(client, image, variant, options.cpus))
@@ -64,10 +85,11 @@ def main() -> None:
         for url in urls:
             _wait(url)
             _ask(url, tokens=16)
-        quiet = _rounds(urls, options)
+        for variant, speed in zip(variants, _rounds(urls, options), strict=True):
+            quiet[variant.name].append(speed)
         with _busy_loops(options.loops):
-            busy = _rounds(urls, options)
-    print(_table([variant.name for variant in variants], quiet, busy, options))
+            for variant, speed in zip(variants, _rounds(urls, options), strict=True):
+                busy[variant.name].append(speed)
 
 
 def _options() -> argparse.Namespace:
@@ -76,7 +98,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--cpus", type=float, default=os.cpu_count(), help="CPU limit of a container"
     )
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--starts", type=int, default=5, help="starts of each server")
+    parser.add_argument("--rounds", type=int, default=3, help="answers of each start")
     parser.add_argument("--tokens", type=int, default=128, help="tokens per answer")
     parser.add_argument("--loops", type=int, default=2, help="busy loops in the second half")
     parser.add_argument("--variant", type=_variant, action="append", default=[])
@@ -174,10 +197,11 @@ def _rounds(urls: Sequence[str], options: argparse.Namespace) -> list[Speed]:
     for _ in range(options.rounds):
         for url, found in zip(urls, answers, strict=True):
             found.append(_ask(url, options.tokens))
-    return [
-        Speed(median(one.prompt for one in found), median(one.generation for one in found))
-        for found in answers
-    ]
+    return [_median(found) for found in answers]
+
+
+def _median(found: Sequence[Speed]) -> Speed:
+    return Speed(median(one.prompt for one in found), median(one.generation for one in found))
 
 
 def _spin() -> None:
@@ -198,22 +222,24 @@ def _busy_loops(count: int) -> Iterator[None]:
 
 
 def _table(
-    names: Sequence[str],
-    quiet: Sequence[Speed],
-    busy: Sequence[Speed],
+    quiet: Mapping[str, Sequence[Speed]],
+    busy: Mapping[str, Sequence[Speed]],
     options: argparse.Namespace,
 ) -> str:
     head = (
-        f"Tokens/s, {options.cpus:g} CPUs, median of {options.rounds}, {options.loops} busy loops\n"
+        f"Tokens/s, {options.cpus:g} CPUs, median of {options.starts} starts with "
+        f"{options.rounds} answers each, {options.loops} busy loops\n"
     )
     lines = [
         "| server | prompt | generation | of plain | prompt, busy | generation, busy |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    for name, alone, beside in zip(names, quiet, busy, strict=True):
-        share = alone.generation / quiet[0].generation
+    plain = _median(next(iter(quiet.values())))
+    for name, starts in quiet.items():
+        alone, beside = _median(starts), _median(busy[name])
         lines.append(
-            f"| {name} | {alone.prompt:.0f} | {alone.generation:.1f} | {share:.0%} "
+            f"| {name} | {alone.prompt:.0f} | {alone.generation:.1f} "
+            f"| {alone.generation / plain.generation:.0%} "
             f"| {beside.prompt:.0f} | {beside.generation:.1f} |"
         )
     return "\n".join([head, *lines])

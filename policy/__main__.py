@@ -19,7 +19,10 @@ def policy(rule: Rule) -> ResourceValidationPolicy:
         for violation in rule.violations(Resource(args.resource_type, args.props, stack)):
             report(f"{args.name} {violation}.", None)
 
-    return ResourceValidationPolicy(name=rule.name, description=rule.description, validate=validate)
+    level = EnforcementLevel.ADVISORY if rule.advisory else EnforcementLevel.MANDATORY
+    return ResourceValidationPolicy(
+        name=rule.name, description=rule.description, validate=validate, enforcement_level=level
+    )
 
 
 PolicyPack(

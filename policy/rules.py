@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,17 @@ DEVELOPMENT = re.compile(r"^dev(-.*)?$")
 # The only service that may mount the Docker socket; see app/restarter.
 SOCKET_SERVICE = "restarter"
 SERVICE_LABEL = "llm-stack.service"
+# What the catalogue opens for a service: `key=values; key=values`.
+LOOSENED_LABEL = "llm-stack.loosened"
+# These give control of the machine, whatever the catalogue says.
+DANGEROUS_CAPABILITIES = {"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_ALL", "ALL"}
 
 SECRET_NAME = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE)
 SECRET_FLAG = re.compile(r"^--?[\w-]*(token|key|secret|password)(=.+)?$", re.IGNORECASE)
-# Known token prefixes: Cloudflare Tunnel (base64 of JSON), Hugging Face, GitHub, Pulumi.
-SECRET_VALUE = re.compile(r"\b(eyJ[\w+/=-]{40,}|hf_\w{20,}|gh[pousr]_\w{20,}|pul-[0-9a-f]{20,})")
+# Known token prefixes: Cloudflare Tunnel (base64 of JSON), Hugging Face, GitHub, Pulumi, OpenAI.
+SECRET_VALUE = re.compile(
+    r"\b(eyJ[\w+/=-]{40,}|hf_\w{20,}|gh[pousr]_\w{20,}|pul-[0-9a-f]{20,}|sk-[\w-]{20,})"
+)
 # Mounting a parent folder gives access to the socket too.
 SOCKET_PATHS = ("/var/run/docker.sock", "/run/docker.sock")
 NAMESPACES = ("networkMode", "pidMode", "ipcMode", "usernsMode")
@@ -43,6 +49,8 @@ class Rule:
     description: str
     check: Callable[[Resource], Iterable[str]]
     production_only: bool = False
+    advisory: bool = False
+    """Whether it only lists what it finds."""
 
     def violations(self, resource: Resource) -> list[str]:
         """The violations, each with what to change."""
@@ -53,7 +61,7 @@ class Rule:
 
 def no_host_port(resource: Resource) -> Iterator[str]:
     """A host port bypasses tunnels and Access policies."""
-    if resource.is_a("Container"):
+    if resource.is_a("Container") and "ports" not in _loosened(resource):
         for port in resource.props.get("ports") or ():
             yield (
                 f"publishes port {_whole(port.get('external'))} on the host; in production, "
@@ -66,16 +74,16 @@ def no_host_port(resource: Resource) -> Iterator[str]:
 
 def no_privileges(resource: Resource) -> Iterator[str]:
     """A container with these privileges is not isolated from its host."""
-    if added := _container_spec(resource).get("capAdds"):
+    if added := _undeclared_capabilities(resource, _container_spec(resource).get("capAdds")):
         yield f"adds the capabilities {', '.join(added)}; drop them"
     if not resource.is_a("Container"):
         return
     props = resource.props
     if props.get("privileged"):
         yield "is privileged; no service of this project needs that"
-    if added := (props.get("capabilities") or {}).get("adds"):
+    if added := _undeclared_capabilities(resource, (props.get("capabilities") or {}).get("adds")):
         yield f"adds the capabilities {', '.join(added)}; drop them"
-    if props.get("devices"):
+    if props.get("devices") and "devices" not in _loosened(resource):
         yield "mounts devices of the host"
     # With user namespace remapping or SELinux, the socket is not accessible otherwise; see
     # components/engine/socket.py.
@@ -89,7 +97,10 @@ def no_privileges(resource: Resource) -> Iterator[str]:
 
 def no_plain_secret(resource: Resource) -> Iterator[str]:
     """These texts are shown by `docker inspect` and `docker history`."""
+    declared = _loosened(resource).get("secret_environment", ())
     for place, name, value in _texts(resource):
+        if place == "variable" and name in declared:
+            continue
         remedy = "pass it as a file, see FilesArgs in components/runtime/orchestrator.py"
         if value and SECRET_NAME.search(name):
             yield f"{place} {name} looks like a secret; {remedy}"
@@ -133,13 +144,13 @@ def hardened(resource: Resource) -> Iterator[str]:
         if props.get("networkMode") != "none":
             yield "is never started and needs no network: set networkMode to none"
         return
-    if not props.get("readOnly"):
+    if not props.get("readOnly") and "read_only" not in _loosened(resource):
         yield "can write to its root file system: set readOnly"
     if "ALL" not in ((props.get("capabilities") or {}).get("drops") or ()):
         yield "keeps capabilities: drop ALL"
     if not any(str(opt).startswith("no-new-privileges") for opt in props.get("securityOpts") or ()):
         yield "can gain privileges: set no-new-privileges"
-    if str(props.get("user") or "").partition(":")[0] in {"", "0", "root"}:
+    if _may_be_root(props.get("user")) and "user" not in _loosened(resource):
         yield "runs as root or as the image's default user: set user"
     for limit in ("memory", "memorySwap", "cpus"):
         if not props.get(limit):
@@ -154,11 +165,11 @@ def _hardened_service(resource: Resource) -> Iterator[str]:
     """The part of the hardening that Swarm supports; see components/runtime/swarm/service.py."""
     task = resource.props.get("taskSpec") or {}
     spec = _container_spec(resource)
-    if not spec.get("readOnly"):
+    if not spec.get("readOnly") and "read_only" not in _loosened(resource):
         yield "can write to its root file system: set readOnly"
     if "ALL" not in (spec.get("capDrops") or ()):
         yield "keeps capabilities: drop ALL"
-    if str(spec.get("user") or "").partition(":")[0] in {"", "0", "root"}:
+    if _may_be_root(spec.get("user")) and "user" not in _loosened(resource):
         yield "runs as root or as the image's default user: set user"
     limits = (task.get("resources") or {}).get("limits") or {}
     for limit in ("memoryBytes", "nanoCpus"):
@@ -166,6 +177,23 @@ def _hardened_service(resource: Resource) -> Iterator[str]:
             yield f"has no limit: set {limit}"
     if not {"max-size", "max-file"} <= set((task.get("logDriver") or {}).get("options") or ()):
         yield "can fill the disk with its log: set the log driver's max-size and max-file"
+
+
+def loosened(resource: Resource) -> Iterator[str]:
+    """What the catalogue opens for a service, for the person who reads the preview."""
+    for key, values in _loosened(resource).items():
+        yield f"{_LOOSENED_TEXTS.get(key, key)}: {', '.join(values)}"
+
+
+_LOOSENED_TEXTS = {
+    "user": "may run as root",
+    "read_only": "can write to its root file system; read_only",
+    "cap_add": "has capabilities",
+    "devices": "uses devices of the machine",
+    "volumes": "uses folders of the machine",
+    "ports": "publishes ports of the machine",
+    "secret_environment": "has secrets that `docker inspect` shows, in the variables",
+}
 
 
 RULES = (
@@ -182,6 +210,12 @@ RULES = (
         "hardened",
         "Every container is hardened as in components/runtime/container.py",
         hardened,
+    ),
+    Rule(
+        "loosened",
+        "What the catalogue opens for a service beyond the hardening",
+        loosened,
+        advisory=True,
     ),
 )
 
@@ -224,6 +258,22 @@ def _host_paths(resource: Resource) -> Iterator[str]:
     for mount in mounts:
         if mount.get("type") == "bind":
             yield str(mount.get("source"))
+
+
+def _loosened(resource: Resource) -> Mapping[str, Sequence[str]]:
+    """By key of the catalogue: the values that a container is labelled with."""
+    entries = (_label(resource, LOOSENED_LABEL) or "").split("; ")
+    pairs = (entry.partition("=") for entry in entries if entry)
+    return {key: values.split(",") for key, _, values in pairs}
+
+
+def _undeclared_capabilities(resource: Resource, added: Iterable[str] | None) -> list[str]:
+    declared = {f"CAP_{name}" for name in _loosened(resource).get("cap_add", ())}
+    return [name for name in added or () if name not in declared - DANGEROUS_CAPABILITIES]
+
+
+def _may_be_root(user: object) -> bool:
+    return str(user or "").partition(":")[0] in {"", "0", "root"}
 
 
 def _label(resource: Resource, name: str) -> str | None:

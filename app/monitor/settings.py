@@ -127,6 +127,7 @@ class Service(Strict):
     depends_on: tuple[Name, ...] = ()
     start_grace: Annotated[float, Field(ge=0, le=86_400)] = 60
     expect: Expectation = Expectation()
+    restart: bool = Field(default=True, description="whether the restarter can restart it")
 
     @model_validator(mode="after")
     def url_fits_the_kind(self) -> Self:

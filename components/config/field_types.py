@@ -17,7 +17,7 @@ MOST_GPUS = 16
 MOST_CPUS = 256
 
 _DURATION = re.compile(r"[1-9][0-9]{0,3}[mh]")
-_MEMORY = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(MiB|GiB)")
+_MEMORY = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(MiB|GiB|[mgMG])")
 
 
 def _parse_memory(value: object) -> int:
@@ -25,7 +25,7 @@ def _parse_memory(value: object) -> int:
     match = _MEMORY.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise refusal("is not a valid memory size", allowed=allowed)
-    size = int(float(match[1]) * (GIBIBYTE if match[2] == "GiB" else MEBIBYTE))
+    size = int(float(match[1]) * (GIBIBYTE if match[2] in {"GiB", "g", "G"} else MEBIBYTE))
     if size < LEAST_MEMORY:
         raise refusal("is too small", allowed=allowed)
     return size
@@ -43,10 +43,19 @@ def _parse_cpus(value: object) -> float:
 
 
 def _parse_gpus(value: object) -> str:
-    """Docker's own spelling: `all`, or how many."""
+    """Docker's own spelling: `all`, how many, or `"device=0,1"` with quotes in it."""
+    if isinstance(value, list | tuple) and value and all(map(_is_gpu_id, value)):
+        return f'"device={",".join(map(str, value))}"'
     if value == "all" or (type(value) is int and 1 <= value <= MOST_GPUS):
         return str(value)
-    raise refusal("is not a valid number of GPUs", allowed=f"all, or 1 to {MOST_GPUS}")
+    raise refusal(
+        "is not a valid number of GPUs", allowed=f"all, 1 to {MOST_GPUS}, or a list of ids"
+    )
+
+
+def _is_gpu_id(value: object) -> bool:
+    """An index, or an id such as GPU-3a23c669-…"""
+    return bool(re.fullmatch(r"[A-Za-z0-9-]{1,64}", str(value)))
 
 
 def _check_duration(value: str) -> str:
@@ -73,7 +82,13 @@ Gpus = Annotated[
     str,
     BeforeValidator(_parse_gpus),
     WithJsonSchema(
-        {"anyOf": [{"const": "all"}, {"type": "integer", "minimum": 1, "maximum": MOST_GPUS}]}
+        {
+            "anyOf": [
+                {"const": "all"},
+                {"type": "integer", "minimum": 1, "maximum": MOST_GPUS},
+                {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1},
+            ]
+        }
     ),
 ]
 Memory = Annotated[

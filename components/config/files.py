@@ -11,22 +11,27 @@ from components.config.problems import Key, Problem, SettingsError, Source, choi
 from components.config.yaml_document import UnreadableError, read_document
 
 
-def read_mapping(path: Path, keys: Sequence[str]) -> tuple[Source, Mapping[str, Any]]:
+def read_mapping(
+    path: Path, keys: Sequence[str], name: str | None = None
+) -> tuple[Source, Mapping[str, Any]]:
     """The content of a YAML file, with what finds its lines.
+
+    :param name: by which problems name the file; None for its own.
 
     Raises `SettingsError` if the file cannot be read, or holds anything else than a mapping.
     """
+    name = name or path.name
     try:
         document = read_document(path)
     except UnreadableError as error:
         raise SettingsError(
-            Problem(path.name, "", problem.text, line=problem.line) for problem in error.problems
+            Problem(name, "", problem.text, line=problem.line) for problem in error.problems
         ) from None
-    source = Source(path.name, document=document)
+    source = Source(name, document=document)
     if not isinstance(document.content, dict):
         found = "nothing" if document.content is None else reprlib.repr(document.content)
         problem = Problem(
-            path.name,
+            name,
             "",
             "is not a mapping",
             line=document.line(()),

@@ -13,9 +13,11 @@ from components.config.files import stack_source
 from components.config.problems import Problem, Source
 from components.config.schema import Reading, read
 from components.config.stack_secrets import (
+    NAMED_SECRETS,
     StackSecrets,
     encryption_problems,
     is_secret,
+    named_secrets,
     plain_text_problems,
     stack_secrets,
     tunnel_token_problems,
@@ -59,14 +61,16 @@ def load_settings(stack: str) -> LoadedSettings:
         for key, value in secrets.items()
         if key.startswith(WEBHOOK_PREFIX)
     }
+    names, secret_problems = named_secrets(secrets.get(NAMED_SECRETS), source)
     formats = settings.value.monitor.alerts.formats
     return LoadedSettings(
         source,
         settings,
-        stack_secrets(list(secrets), make_webhooks(webhooks, formats), everything),
+        stack_secrets(list(secrets), names, make_webhooks(webhooks, formats), everything),
         (
             *plain_text_problems(secrets, everything, source),
             *encryption_problems(encrypted, source),
+            *secret_problems,
             *tunnel_token_problems(secrets, source),
             *settings.problems,
             *alert_problems(webhooks, secrets.get(HEARTBEAT_KEY), formats, source),

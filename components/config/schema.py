@@ -23,6 +23,8 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     renamed_keys: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """By the key of an earlier version: its new name, and the command that renames it."""
+    refused_keys: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """By a key that people expect: why it is refused, and what is there instead."""
 
 
 class CamelModel(StrictModel):
@@ -206,6 +208,10 @@ def _unknown_key(
     renamed = section.renamed_keys.get(name) if issubclass(section, StrictModel) else None
     if renamed:
         return source.problem(place, f"is now {renamed[0]}", run=renamed[1])
+    refused = section.refused_keys.get(name) if issubclass(section, StrictModel) else None
+    if refused:
+        text, allowed = refused
+        return source.problem(place, f"is refused: {text}", allowed=f"allowed: {allowed}")
     return source.problem(
         place,
         "unknown key",

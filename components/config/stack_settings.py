@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from components.config.field_types import Duration, ModelName, Name, Port
+from components.config.compose.words import scalar_text
+from components.config.field_types import GIBIBYTE, Cpus, Duration, Memory, ModelName, Name, Port
 from components.config.gateway import GatewaySettings
 from components.config.monitor import MonitorSettings
 from components.config.network import NetworkSettings
@@ -19,6 +20,14 @@ from components.config.schema import CamelModel
 from components.config.tunnels import TunnelSettings
 
 PROJECT = "llm-stack"
+# Secrets by the key of an earlier version: what each is now, and the commands that move it.
+RENAMED_SECRETS = {
+    "ghModelsToken": (
+        "secrets.github-models, for the service github-models of catalog/github-models.yaml",
+        "pulumi config get ghModelsToken | pulumi config set --secret --path "
+        "llm-stack:secrets.github-models && pulumi config rm ghModelsToken",
+    )
+}
 
 
 class EngineSource(StrEnum):
@@ -47,10 +56,24 @@ def _list_or_all(value: object) -> str:
     return "=all" if isinstance(value, str) else "=list"
 
 
+def _text(value: object) -> object:
+    """Pulumi passes a number or a truth value as it is, where a list or a map holds it."""
+    return scalar_text(value) if isinstance(value, int | float) else value
+
+
+ValueName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+ValueText = Annotated[str, BeforeValidator(_text)]
 EnabledServices = Annotated[
     Annotated[Literal["all"], Tag("=all")] | Annotated[tuple[Name, ...], Tag("=list")],
     Discriminator(_list_or_all),
 ]
+
+
+class Defaults(CamelModel):
+    """Limits of the containers whose entry in the catalogue names none."""
+
+    memory: Memory = GIBIBYTE
+    cpus: Cpus = 1
 
 
 class StackSettings(CamelModel):
@@ -60,9 +83,14 @@ class StackSettings(CamelModel):
         "standInModel": (
             "placeholderModel",
             "pulumi config rm standInModel && pulumi config set placeholderModel smollm2-135m",
-        )
+        ),
+        **RENAMED_SECRETS,
     }
     services: EnabledServices = Field(description="names of services.yaml, or all of them")
+    defaults: Defaults = Defaults()
+    values: dict[ValueName, ValueText] = Field(
+        default_factory=dict, description="what ${config:NAME} in the catalogue stands for"
+    )
     orchestrator: OrchestratorKind = OrchestratorKind.DOCKER
     replicas: dict[Name, Replicas] = Field(default_factory=dict)
     swarm: SwarmSettings | None = None

@@ -12,7 +12,7 @@ from components.config.model import Model
 from components.config.problems import Problem, Source, choices
 from components.config.schema import refusal
 from components.images.image_sources import InferenceImage
-from components.kinds.service import Expect, Service, Stack, Upstream
+from components.kinds.service import Expect, LocalService, Stack, Upstream
 from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, present
 
 # Where every inference container reports whether it is draining.
@@ -24,7 +24,7 @@ MODEL_OVERHEAD = 256 * MEBIBYTE
 N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
 
 
-class InferenceService(Service):
+class InferenceService(LocalService):
     """llama-server, which loads one model of the catalogue at its start."""
 
     kind: Literal["inference"] = "inference"

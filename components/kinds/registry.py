@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -24,5 +25,5 @@ def _defined() -> Iterator[type[Service]]:
         module = importlib.import_module(f"{components.kinds.__name__}.{entry.name}")
         for value in vars(module).values():
             own = isinstance(value, type) and value.__module__ == module.__name__
-            if own and issubclass(value, Service) and value is not Service:
+            if own and issubclass(value, Service) and not inspect.isabstract(value):
                 yield value

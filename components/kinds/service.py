@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from components.config.field_types import Cpus, HttpStatus, Memory, Port, Scalar
 from components.config.model import Model
 from components.config.problems import Problem, Source
 from components.config.schema import StrictModel
+from components.config.serves import Serves
 from components.config.stack_secrets import StackSecrets
 from components.config.stack_settings import StackSettings
 from components.kinds.workload import Workload
@@ -44,6 +45,17 @@ class Upstream:
     """Where a replica reports whether it is draining."""
 
 
+@dataclass(frozen=True)
+class ServedApi:
+    """A service's OpenAI-compatible API, which the gateway offers."""
+
+    url: str
+    serves: Serves
+    description: str
+    external: bool
+    """Whether the server is outside of the stack's network."""
+
+
 class Stack(Protocol):
     """What a kind can read of the stack that its services are part of."""
 
@@ -68,8 +80,12 @@ class Stack(Protocol):
         """The model servers of all its services."""
 
     @property
-    def upstream_addresses(self) -> list[str]:
-        """The names on the network of all their replicas."""
+    def served_apis(self) -> Mapping[str, ServedApi]:
+        """The APIs of services with `serves`, by name of the service."""
+
+    @property
+    def upstream_services(self) -> list[str]:
+        """The names of the services that the gateway sends requests to."""
 
     @property
     def proxy_environment(self) -> Mapping[str, str]:
@@ -108,38 +124,38 @@ class Expect(StrictModel):
 
 
 class Service(StrictModel, ABC):
-    """One service: its limits, its port inside the network, and what its kind makes of it.
+    """One service of the catalogue, and what its kind makes of it.
 
     A kind is a subclass in its own module of this package; components/kinds/registry.py finds it,
     and its name is the default of the field `kind`.
     """
 
-    checks_keys: ClassVar[bool] = False
-    """Whether the service checks API keys, and so may be public."""
-
     kind: str
     description: str
-    memory: Memory
-    cpus: Cpus = Field(description="processors that it may use at most")
-    port: Port
-    public: bool = Field(default=False, description="whether a tunnel may lead to it")
-    start_timeout: int = Field(ge=1, description="seconds until it must be healthy")
     expect: Expect | None = None
 
-    @abstractmethod
-    def workload(self, stack: Stack) -> Workload:
-        """What its container runs."""
+    @property
+    def start_grace(self) -> int:
+        """Seconds for which the monitor does not expect it to be healthy yet."""
+        return 60
 
     @abstractmethod
-    def health_check(self, host: str) -> dict[str, object]:
-        """The health check of one replica: `kind` and `url` of app/monitor/settings.py."""
+    def health_check(self, host: str) -> dict[str, object] | None:
+        """The health check of one replica: `kind` and `url` of app/monitor/settings.py.
 
-    def depends_on(self, stack: Stack) -> list[str]:
-        """Names on the network of what must work for it to be healthy."""
+        None for a service that the monitor does not check.
+        """
+
+    def dependencies(self, stack: Stack) -> list[str]:
+        """Names of the services that must work for it to be healthy."""
         return []
 
     def upstream(self, name: str, stack: Stack) -> Upstream | None:
         """The model server that it is, if it is one."""
+        return None
+
+    def served_api(self, name: str) -> ServedApi | None:
+        """Its OpenAI-compatible API, if the gateway offers one of it."""
         return None
 
     def problems(
@@ -149,4 +165,53 @@ class Service(StrictModel, ABC):
 
         :param models: all of the catalogue; None for one that has problems itself.
         """
+        yield from ()
+
+
+class LocalService(Service):
+    """A service that the stack runs in a container: its limits, and its port in the network."""
+
+    checks_keys: ClassVar[bool] = False
+    """Whether the service checks API keys, and so may be public."""
+
+    memory: Memory
+    cpus: Cpus = Field(description="processors that it may use at most")
+    port: Port | None
+    public: bool = Field(default=False, description="whether a tunnel may lead to it")
+    start_timeout: int = Field(ge=1, description="seconds until it must be healthy")
+
+    _from_stack: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def start_grace(self) -> int:
+        return self.start_timeout
+
+    @property
+    def limits_from_stack(self) -> frozenset[str]:
+        """The limits that its entry leaves to the stack."""
+        return self._from_stack
+
+    def with_limits(self, limits: Mapping[str, float]) -> Self:
+        """The same service with these limits where its entry has none."""
+        missing = frozenset(limits) - self.model_fields_set
+        copy = self.model_copy(update={name: limits[name] for name in missing})
+        copy._from_stack = missing
+        return copy
+
+    @property
+    def is_job(self) -> bool:
+        """Whether its program ends by itself."""
+        return False
+
+    @property
+    def loosened(self) -> Mapping[str, str]:
+        """By key: what its container is allowed beyond the hardening of all others."""
+        return {}
+
+    @abstractmethod
+    def workload(self, stack: Stack) -> Workload:
+        """What its container runs."""
+
+    def swarm_obstacles(self) -> Iterator[tuple[str, str]]:
+        """Keys that a Swarm cannot fulfil, each with the reason."""
         yield from ()

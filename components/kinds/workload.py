@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
+
+from components.config.compose.volumes import HostPath, NamedVolume
+from components.config.named_secrets import references
+from components.kinds.project_files import ProjectFile
+from components.runtime.container_options import ContainerOptions
 
 # Seconds that running answers may take when their container is replaced or stopped.
 DRAIN_SECONDS = 120
@@ -18,7 +23,7 @@ class Workload:
     """The part of a service's container that depends on its kind."""
 
     image: str
-    """Name of an image that the project builds."""
+    """Name of an image that the project builds, or the reference of a published one."""
     stop_grace: int
     """Seconds between SIGTERM and SIGKILL."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -27,6 +32,29 @@ class Workload:
     model_directory: str | None = None
     """Where a volume for models is mounted; None for a service without one."""
     gpus: str | None = None
+    published: bool = False
+    """Whether `image` is the reference of a published one."""
+    check: str | None = None
+    """The path of the health check by HTTP, or `tcp`, where the image may have none."""
+    named_secrets: Mapping[str, str] = field(default_factory=dict)
+    """By path: the name of the secret that the file holds."""
+    secret_environment: Mapping[str, str] = field(default_factory=dict)
+    """By variable: a text in which `${NAME}` stands for a secret."""
+    volumes: Sequence[NamedVolume] = ()
+    host_paths: Sequence[HostPath] = ()
+    project_files: Sequence[ProjectFile] = ()
+    options: ContainerOptions = field(default_factory=ContainerOptions)
+    wait_for: Sequence[str] = ()
+    """Services that must be healthy, or jobs that must have ended, before it starts."""
+
+    @property
+    def secret_names(self) -> set[str]:
+        """Of all secrets that it needs."""
+        texts = self.secret_environment.values()
+        return {
+            *self.named_secrets.values(),
+            *(name for text in texts for name in references(text)),
+        }
 
 
 def present(files: Mapping[str, pulumi.Output[str] | None]) -> dict[str, pulumi.Output[str]]:

@@ -13,8 +13,10 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from components.config.alerts import WEBHOOK_PREFIX
 from components.config.model import Model
-from components.config.stack_secrets import SECRET_KEYS, TUNNEL_TOKEN_PREFIX
+from components.config.named_secrets import GeneratedSecretSettings
+from components.config.stack_secrets import NAMED_SECRETS, SECRET_KEYS, TUNNEL_TOKEN_PREFIX
 from components.config.stack_settings import PROJECT, StackSettings
+from components.kinds.catalogue import EXTENSION
 from components.kinds.registry import kinds
 
 FOLDER = Path("docs/schema")
@@ -36,8 +38,9 @@ def catalogue_schema() -> dict[str, Any]:
     """The schema of services.yaml: models, and services by kind."""
     definitions: dict[str, Any] = {}
     model = _hoisted(Model.model_json_schema(), definitions)
+    secret = _hoisted(GeneratedSecretSettings.model_json_schema(), definitions)
     services = [
-        {**schema, "required": ["kind", *schema["required"]]}
+        {**schema, "required": ["kind", *schema.get("required", [])]}
         for kind in kinds().values()
         for schema in [_hoisted(kind.model_json_schema(), definitions)]
     ]
@@ -45,12 +48,13 @@ def catalogue_schema() -> dict[str, Any]:
         "$schema": DIALECT,
         "title": "The catalogue of models and services",
         "type": "object",
-        "required": ["models", "services"],
         "additionalProperties": False,
         "properties": {
             "models": {"type": "object", "additionalProperties": model},
             "services": {"type": "object", "additionalProperties": {"oneOf": services}},
+            "secrets": {"type": "object", "additionalProperties": secret},
         },
+        "patternProperties": {f"^{EXTENSION}": True},
         "$defs": definitions,
     }
 
@@ -71,6 +75,10 @@ def stack_schema() -> dict[str, Any]:
                 "properties": {
                     **{f"{PROJECT}:{key}": value for key, value in settings["properties"].items()},
                     **{f"{PROJECT}:{key}": _SECRET for key in SECRET_KEYS},
+                    f"{PROJECT}:{NAMED_SECRETS}": {
+                        "type": "object",
+                        "additionalProperties": _SECRET,
+                    },
                 },
                 "patternProperties": {
                     **{f"^{PROJECT}:{prefix}": _SECRET for prefix in prefixes},

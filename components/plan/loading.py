@@ -11,7 +11,7 @@ import pulumi
 
 from components.config.loading import load_settings
 from components.config.problems import SettingsError
-from components.kinds.catalogue import load_catalogue
+from components.kinds.catalogue import StackValues, load_catalogue
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
 
@@ -21,7 +21,12 @@ MESSAGE_SHOWN = 32
 
 def load_plan(stack: str) -> Plan:
     """The plan of a stack; raises `SettingsError` with the problems of all its files."""
-    return make_plan(stack, load_settings(stack), load_catalogue(CATALOGUE))
+    loaded = load_settings(stack)
+    settings = loaded.settings.value
+    assert settings is not None
+    enabled = None if settings.services == "all" else settings.services
+    values = StackValues(settings.defaults, settings.values, enabled)
+    return make_plan(stack, loaded, load_catalogue(CATALOGUE, values))
 
 
 @contextmanager

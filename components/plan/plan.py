@@ -8,13 +8,21 @@ from functools import cached_property
 from ipaddress import IPv4Network
 
 from components.config.model import Model
+from components.config.named_secrets import GeneratedSecretSettings
 from components.config.names import CARRIER, CONNECTOR, MONITOR, RESTARTER
 from components.config.network_access import NetworkAccess
 from components.config.orchestrator import OrchestratorKind
 from components.config.problems import Source
 from components.config.stack_secrets import StackSecrets
 from components.config.stack_settings import PROJECT, StackSettings
-from components.kinds.service import Placeholder, Service, Upstream
+from components.kinds.catalogue import Catalogue
+from components.kinds.service import (
+    LocalService,
+    Placeholder,
+    ServedApi,
+    Service,
+    Upstream,
+)
 from components.kinds.workload import Workload
 from components.plan.tunnels import QuickTunnel, TunnelPlan
 from components.runtime.orchestrator import CONFIG_DIRECTORY
@@ -32,10 +40,7 @@ class Plan:
     tunnels: Mapping[str, TunnelPlan]
     source: Source
     """The stack's settings file."""
-    catalogue: Source
-    """services.yaml."""
-    known_services: tuple[str, ...] = ()
-    """Names of all services of the catalogue, enabled or not."""
+    catalogue: Catalogue
 
     @property
     def network_access(self) -> NetworkAccess:
@@ -48,7 +53,8 @@ class Plan:
 
         All of the catalogue: else turning one service on would change, and so restart, every other.
         """
-        return (*self.known_services, MONITOR, RESTARTER)
+        known = dict.fromkeys((*self.catalogue.names, *self.services))
+        return (*known, MONITOR, RESTARTER)
 
     @property
     def network_environment(self) -> Mapping[str, str]:
@@ -61,14 +67,36 @@ class Plan:
         return self.network_access.proxy_variables(self.own_hosts)
 
     @cached_property
+    def local_services(self) -> Mapping[str, LocalService]:
+        """The services that run in containers of this stack."""
+        services = self.services.items()
+        return {name: one for name, one in services if isinstance(one, LocalService)}
+
+    @cached_property
     def workloads(self) -> Mapping[str, Workload]:
         """What the container of each service runs."""
-        return {name: service.workload(self) for name, service in self.services.items()}
+        return {name: service.workload(self) for name, service in self.local_services.items()}
 
     @property
     def images(self) -> set[str]:
-        """Every image that the stack runs, built or given by its digest."""
-        return {*self.own_images, *(workload.image for workload in self.workloads.values())}
+        """Every image of the project that the stack runs, built or given by its digest."""
+        workloads = self.workloads.values()
+        return {*self.own_images, *(one.image for one in workloads if not one.published)}
+
+    @property
+    def published_images(self) -> set[str]:
+        """References of the images that others publish and the stack runs."""
+        return {one.image for one in self.workloads.values() if one.published}
+
+    @property
+    def generated_secrets(self) -> Mapping[str, GeneratedSecretSettings]:
+        """The secrets that the stack makes for its services, by name."""
+        used = {name for one in self.workloads.values() for name in one.secret_names}
+        return {
+            name: settings
+            for name, settings in self.catalogue.secrets.items()
+            if name in used and name not in self.secrets.named
+        }
 
     @property
     def upstreams(self) -> list[Upstream]:
@@ -77,13 +105,19 @@ class Plan:
         return [upstream for upstream in found if upstream]
 
     @property
-    def upstream_addresses(self) -> list[str]:
-        """The names on the network of all replicas of the model servers."""
+    def served_apis(self) -> Mapping[str, ServedApi]:
+        """The APIs of services with `serves`, by name of the service."""
+        found = {name: service.served_api(name) for name, service in self.services.items()}
+        return {name: api for name, api in found.items() if api}
+
+    @property
+    def upstream_services(self) -> list[str]:
+        """The names of the services that the gateway sends requests to."""
+        served = self.served_apis
         return [
-            address
+            name
             for name, service in self.services.items()
-            if service.upstream(name, self)
-            for address in self.addresses(name)
+            if name in served or service.upstream(name, self)
         ]
 
     def loaded_model(self, name: str) -> tuple[Model, Placeholder | None]:
@@ -142,8 +176,9 @@ class Plan:
     @property
     def restartable(self) -> tuple[str, ...]:
         """The services, and the connectors, that the monitor may have restarted."""
+        services = [name for name, one in self.local_services.items() if not one.is_job]
         connectors = [name for tunnel in self.tunnels.values() for name in tunnel.connectors]
-        return (*self.services, *connectors)
+        return (*services, *connectors)
 
     @property
     def protect(self) -> bool:
@@ -153,8 +188,16 @@ class Plan:
         return any(not isinstance(tunnel.kind, QuickTunnel) for tunnel in self.tunnels.values())
 
     def recreates(self, name: str) -> bool:
-        """Whether an update stops a service before it starts the new version."""
-        return self.settings.updates.get(name) == "recreate" or self.host_port(name) is not None
+        """Whether an update stops a service before it starts the new version.
+
+        By default with a volume of its own: a database refuses a second one on its files.
+        """
+        chosen = self.settings.updates.get(name)
+        workload = self.workloads[name]
+        writes = any(not volume.read_only for volume in workload.volumes)
+        if self.host_port(name) is not None or workload.options.ports:
+            return True
+        return writes if chosen is None else chosen == "recreate"
 
     def host_port(self, name: str) -> int | None:
         """The port on 127.0.0.1 that leads to a service, if the stack opens one."""

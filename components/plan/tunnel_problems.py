@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterator, Mapping
 from components.config.orchestrator import not_running_problems
 from components.config.problems import Problem, Source, choices
 from components.config.tunnels import Access, People, TunnelMode, TunnelSettings
-from components.kinds.service import Service
+from components.kinds.service import LocalService
 from components.plan.tunnels import TunnelWish, tunnel_wishes
 
 
 def tunnel_problems(
     stack: str,
     settings: TunnelSettings,
-    services: Mapping[str, Service],
+    services: Mapping[str, LocalService],
     enabled: Collection[str],
     *,
     tokens: Mapping[str, object],
@@ -34,9 +34,20 @@ def tunnel_problems(
     yield from _token_problems(tokens, wishes, enabled, source)
     yield from _account_problems(settings, wishes, cloudflare_account, source)
     for wish in wishes:
+        yield from _port_problems(wish, services[wish.service], source)
         yield from _access_problems(wish, api_keys, source)
         yield from _quick_tunnel_problems(wish, one_engine, source)
     yield from _hostname_problems(settings, wishes, source)
+
+
+def _port_problems(wish: TunnelWish, service: LocalService, source: Source) -> Iterator[Problem]:
+    if wish.mode is not TunnelMode.OFF and service.port is None:
+        yield source.problem(
+            wish.key("mode"),
+            "is a tunnel to a service without a port",
+            found=wish.mode.value,
+            allowed="allowed: off, or port: what it listens on in the catalogue",
+        )
 
 
 def _token_problems(

@@ -14,7 +14,7 @@ from components.config.tunnels import (
     TunnelMode,
     TunnelSettings,
 )
-from components.kinds.service import Service
+from components.kinds.service import LocalService
 
 # In this stack a service is called by its plain name; elsewhere the stack's name follows it.
 MAIN_STACK = "prod"
@@ -87,7 +87,7 @@ class TunnelWish:
 def make_tunnel_plans(
     stack: str,
     settings: TunnelSettings,
-    services: Mapping[str, Service],
+    services: Mapping[str, LocalService],
     tokens: Mapping[str, pulumi.Output[str]],
 ) -> dict[str, TunnelPlan]:
     """The tunnels of a stack without problems, by service."""
@@ -101,7 +101,7 @@ def make_tunnel_plans(
 def tunnel_wishes(
     stack: str,
     settings: TunnelSettings,
-    services: Mapping[str, Service],
+    services: Mapping[str, LocalService],
     tokens: Mapping[str, object],
 ) -> list[TunnelWish]:
     return [
@@ -115,7 +115,7 @@ _NOTHING = ServiceTunnelSettings()
 
 def _wish(
     name: str,
-    service: Service,
+    service: LocalService,
     stack: str,
     settings: TunnelSettings,
     own: ServiceTunnelSettings,

@@ -18,8 +18,9 @@ from components.config.registry import registry_problems
 from components.config.stack_settings import StackSettings
 from components.images.image_sources import image_names, inference_images
 from components.kinds.catalogue import Catalogue
-from components.kinds.service import Service
+from components.kinds.service import LocalService
 from components.plan.plan import Plan
+from components.plan.service_problems import api_key_problems, service_problems
 from components.plan.tunnel_problems import tunnel_problems
 from components.plan.tunnels import make_tunnel_plans
 
@@ -31,23 +32,28 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
     """Validate the settings against the catalogue; raises `SettingsError` with every problem."""
     settings, source = loaded.settings.value, loaded.source
     assert settings is not None
-    enabled = tuple(catalogue.services) if settings.services == "all" else settings.services
+    enabled = catalogue.names if settings.services == "all" else settings.services
     own_problems = [*_stack_name_problems(stack), *loaded.problems, *catalogue.problems]
     if not catalogue.names:
         # Compared with a catalogue that cannot be read, every name would be wrong.
         ensure_none(own_problems)
     services = {name: catalogue.services[name] for name in enabled if name in catalogue.services}
+    local = {name: one for name, one in services.items() if isinstance(one, LocalService)}
+    # One with problems may be local, and what is set for it is no further problem.
+    placeable = tuple(name for name in enabled if name in local or name not in services)
     cross_checks = [
         *_service_problems(enabled, catalogue, source),
         *_host_port_problems(settings, catalogue, source),
-        *not_running_problems(("updates",), settings.updates, enabled, source),
+        *not_running_problems(("updates",), settings.updates, placeable, source),
+        *service_problems(local, enabled, catalogue, settings, loaded.secrets),
+        *api_key_problems(services, catalogue, loaded.secrets),
         *_placeholder_problems(settings.placeholder_model, catalogue, source),
         *orchestrator_problems(
             settings.orchestrator,
             settings.replicas,
             settings.swarm,
-            services=enabled,
-            placeable=(*enabled, *(f"{name}-tunnel" for name in enabled), MONITOR),
+            services=placeable,
+            placeable=(*placeable, *(f"{name}-tunnel" for name in placeable), MONITOR),
             registry_given=settings.registry is not None,
             host_ports=settings.host_ports,
             source=source,
@@ -59,7 +65,7 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
             images=[*image_names(), *inference_images()],
             source=source,
         ),
-        *_tunnel_problems(stack, loaded, settings, services, enabled),
+        *_tunnel_problems(stack, loaded, settings, local, placeable),
     ]
     ensure_none(
         [
@@ -68,7 +74,7 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
             *(one for one in cross_checks if not loaded.settings.lacks(*one.location)),
         ]
     )
-    tunnels = make_tunnel_plans(stack, settings.tunnel, services, loaded.secrets.tunnel_tokens)
+    tunnels = make_tunnel_plans(stack, settings.tunnel, local, loaded.secrets.tunnel_tokens)
     return Plan(
         stack,
         settings,
@@ -77,8 +83,7 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
         catalogue.models,
         tunnels,
         source,
-        catalogue.source,
-        catalogue.names,
+        catalogue,
     )
 
 
@@ -105,12 +110,12 @@ def _service_problems(
                 found=name,
                 allowed="allowed: another name",
             )
-        elif name not in catalogue.names:
+        elif name not in catalogue.all_names:
             yield source.problem(
                 ("services", at),
-                "is not a service of services.yaml",
+                "is not a service of services.yaml or catalog/",
                 found=name,
-                allowed=choices(name, catalogue.names),
+                allowed=choices(name, catalogue.all_names),
             )
     for name, times in Counter(enabled).items():
         if times > 1:
@@ -123,7 +128,7 @@ def _host_port_problems(
     settings: StackSettings, catalogue: Catalogue, source: Source
 ) -> Iterator[Problem]:
     """A service that is off keeps its port: turning it on again is one setting."""
-    known = (*catalogue.names, MONITOR)
+    known = (*catalogue.all_names, MONITOR)
     yield from not_running_problems(("hostPorts",), settings.host_ports, known, source)
     users: dict[int, list[str]] = {}
     for name, port in settings.host_ports.items():
@@ -156,7 +161,7 @@ def _tunnel_problems(
     stack: str,
     loaded: LoadedSettings,
     settings: StackSettings,
-    services: Mapping[str, Service],
+    services: Mapping[str, LocalService],
     enabled: tuple[str, ...],
 ) -> Iterator[Problem]:
     """Nothing where it is not known which services the stack runs."""

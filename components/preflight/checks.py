@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -12,11 +12,14 @@ from components.engine.build_engine import build_host_problems, image_store_prob
 from components.engine.info import EngineInfo, ask_engine
 from components.engine.socket import DockerSocket, docker_socket
 from components.images.kept_versions import pin_problems
+from components.images.published_image import FoundImage
 from components.images.registry import login_problems
 from components.plan.plan import Plan
 from components.preflight.cpu_limits import cpu_limit_problems
 from components.preflight.gpu import gpu_problems
 from components.preflight.memory import warn_of_memory
+from components.preflight.notices import print_notices
+from components.preflight.published_images import published_images
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Engine:
     """None for the one that DOCKER_HOST names."""
     restarter_socket: DockerSocket | None
     """None where the stack has no restarter."""
+    published_images: Mapping[str, FoundImage] = field(default_factory=dict)
+    """By the reference in the catalogue."""
 
 
 def check_engine(plan: Plan) -> Engine:
@@ -42,9 +47,11 @@ def check_engine(plan: Plan) -> Engine:
     except SettingsError as error:
         problems += error.problems
         socket = None
-    ensure_none(problems)
+    images, missing = published_images(plan, host)
+    ensure_none([*problems, *missing])
     warn_of_memory(plan, info)
-    return Engine(host, socket)
+    print_notices(plan)
+    return Engine(host, socket, images)
 
 
 def _engine_problems(plan: Plan, host: str | None, info: EngineInfo | None) -> Iterator[Problem]:

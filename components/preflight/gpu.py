@@ -21,7 +21,7 @@ def gpu_problems(plan: Plan, info: EngineInfo | None) -> Iterator[Problem]:
     runtimes = ", ".join(info.runtimes) or "none"
     for name, workload in plan.workloads.items():
         if workload.gpus:
-            yield plan.catalogue.problem(
+            yield plan.catalogue.source_of(name).problem(
                 ("services", name, "gpus"),
                 f"the engine cannot provide GPUs; its runtimes are {runtimes}",
                 found=workload.gpus,

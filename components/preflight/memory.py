@@ -26,11 +26,11 @@ def memory_warning(plan: Plan, memory: int) -> str | None:
 
     Limits are counted, not use: a container may need all of its limit at the worst moment.
     """
-    twice = {name: s.memory for name, s in plan.services.items() if not plan.recreates(name)}
+    twice = {name: s.memory for name, s in plan.local_services.items() if not plan.recreates(name)}
     if not twice:
         return None
     largest = max(twice, key=lambda name: twice[name])
-    limits = sum(service.memory for service in plan.services.values())
+    limits = sum(service.memory for service in plan.local_services.values())
     if limits + twice[largest] <= memory:
         return None
     return (

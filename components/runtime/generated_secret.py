@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import secrets
+import string
+from dataclasses import dataclass
 
 import pulumi
 
 TOKEN_BYTES = 32
+HEX = "0123456789abcdef"
+LETTERS_DIGITS = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True)
+class GeneratedSecretArgs:
+    """How the secret looks."""
+
+    length: int = 2 * TOKEN_BYTES
+    """Characters."""
+    alphabet: str = HEX
 
 
 class GeneratedSecret(pulumi.ComponentResource):
-    """A random token, the same in every update until the resource is replaced."""
+    """A random text, the same in every update until the resource is replaced."""
 
     value: pulumi.Output[str]
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: GeneratedSecretArgs = GeneratedSecretArgs(),
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("llm-stack:index:GeneratedSecret", name, None, opts)
         kept = pulumi.Stash(
             f"{name}-value",
-            input=pulumi.Output.secret(secrets.token_hex(TOKEN_BYTES)),
-            # Each run of the program draws a new token; the one in the state stays.
+            input=pulumi.Output.secret(
+                "".join(secrets.choice(args.alphabet) for _ in range(args.length))
+            ),
+            # Each run of the program draws another one; the one in the state stays.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"]),
         )
         self.value = pulumi.Output.secret(kept.output)

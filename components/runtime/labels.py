@@ -5,6 +5,7 @@ app/restarter, toolchain and policy run without this package and repeat the name
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 import pulumi
@@ -13,6 +14,7 @@ STACK = "llm-stack.stack"
 SERVICE = "llm-stack.service"
 CONTENTS = "llm-stack.contents"
 FILES = "llm-stack.files"
+LOOSENED = "llm-stack.loosened"
 
 
 class Label(TypedDict):
@@ -40,3 +42,8 @@ def contents_label(identity: pulumi.Input[str]) -> Label:
 def files_label(version: pulumi.Input[str]) -> Label:
     """Marks a container with the version of its files, so that another one replaces it."""
     return {"label": FILES, "value": version}
+
+
+def loosened_label(loosened: Mapping[str, str]) -> Label:
+    """Marks a container with what its entry in the catalogue opens, for the policy pack."""
+    return {"label": LOOSENED, "value": "; ".join(f"{k}={v}" for k, v in sorted(loosened.items()))}

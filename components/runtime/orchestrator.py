@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Protocol
 
 import pulumi
 
-from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.container import Files, HardenedContainerArgs, Volume
 from components.runtime.network import StackNetwork
 
 CONFIG_DIRECTORY = "/run/config"
@@ -18,15 +18,33 @@ SECRETS_DIRECTORY = "/run/secrets"
 
 @dataclass(frozen=True)
 class FilesArgs:
-    """`files` maps a name to its content; `directory` is where the container finds them.
-
-    Files in `SECRETS_DIRECTORY` are secret.
-    """
+    """`files` maps a name to its content; `directory` is where the container finds them."""
 
     stack: str
     service: str
     directory: str
     files: Mapping[str, pulumi.Input[str]]
+    targets: Mapping[str, str] = field(default_factory=dict)
+    """By name, for files that are not to be in the directory: the path at which each is mounted by
+    itself. Either all files have one, or none."""
+    secret: bool = False
+    """Whether a Swarm keeps them as secrets; so it does with those in `SECRETS_DIRECTORY`."""
+    executable: frozenset[str] = frozenset()
+
+    @property
+    def are_secrets(self) -> bool:
+        """Whether nobody may read them in the orchestrator's own lists."""
+        return self.secret or self.directory == SECRETS_DIRECTORY
+
+
+@dataclass(frozen=True)
+class VolumeUse:
+    """Who uses a volume first, and where in which image."""
+
+    owner: str
+    """`uid:gid`, or a uid alone."""
+    image: pulumi.Input[str]
+    path: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class VolumeArgs:
     kept: bool
     """Whether it outlives the stack, and is found again by its name."""
     protect: bool = False
+    use: VolumeUse | None = None
+    """None leaves the volume to the user that the image names."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +84,8 @@ class Orchestrator(Protocol):
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         """Files that a container is given in `HardenedContainerArgs.files`."""
 
-    def volume(
-        self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
-    ) -> pulumi.Input[str]:
-        """The name of a volume for `HardenedContainerArgs.mounts`."""
+    def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
+        """A volume for `HardenedContainerArgs.mounts`."""
 
     def run(
         self,

@@ -10,6 +10,7 @@ import pulumi
 
 from components.config.field_types import MEBIBYTE
 from components.config.names import MONITOR, RESTARTER
+from components.kinds.service import LocalService
 from components.plan.plan import Plan
 from components.runtime.container import HardenedContainerArgs, Mount
 from components.runtime.orchestrator import (
@@ -109,7 +110,7 @@ class Monitor(pulumi.ComponentResource):
                 cpus=0.5,
                 stop_grace=20,
                 environment=args.environment,
-                mounts=[Mount(volume=history, path=STATE_DIRECTORY, read_only=False)],
+                mounts=[Mount(volume=history.name, path=STATE_DIRECTORY, read_only=False)],
                 files=files,
                 port=PORT,
                 host_port=args.host_port,
@@ -124,20 +125,34 @@ class Monitor(pulumi.ComponentResource):
 def monitor_config(plan: Plan) -> str:
     """The content of monitor.json: every service with its health check, and the settings."""
     settings = plan.settings.monitor
+    checks = {
+        address: check
+        for name, service in plan.services.items()
+        for address in plan.addresses(name)
+        if (check := service.health_check(address))
+    }
     services: list[dict[str, object]] = [
         {
             "name": address,
-            **service.health_check(address),
+            **checks[address],
             **(
                 {"expect": expect.model_dump(by_alias=True, exclude_unset=True)}
                 if (expect := service.expect)
                 else {}
             ),
-            "depends_on": service.depends_on(plan),
-            "start_grace": service.start_timeout,
+            "depends_on": [
+                needed
+                for dependency in service.dependencies(plan)
+                for needed in plan.addresses(dependency)
+                if needed in checks
+            ],
+            "start_grace": service.start_grace,
+            # Of a server elsewhere there is no container to restart.
+            **({} if isinstance(service, LocalService) else {"restart": False}),
         }
         for name, service in plan.services.items()
         for address in plan.addresses(name)
+        if address in checks
     ]
     services += [
         {

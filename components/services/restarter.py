@@ -12,6 +12,7 @@ from components.config.field_types import MEBIBYTE
 from components.config.names import RESTARTER
 from components.engine.socket import DockerSocket
 from components.runtime.container import HardenedContainerArgs, Mount
+from components.runtime.container_options import ContainerOptions
 from components.runtime.generated_secret import GeneratedSecret
 from components.runtime.network import StackNetwork, StackNetworkArgs
 from components.runtime.orchestrator import (
@@ -73,7 +74,7 @@ class Restarter(pulumi.ComponentResource):
         super().__init__("llm-stack:index:Restarter", name, None, opts)
         mine = pulumi.ResourceOptions(parent=self)
         self.url = f"http://{name}:{PORT}"
-        self.token = GeneratedSecret(f"{name}-token", mine).value
+        self.token = GeneratedSecret(f"{name}-token", opts=mine).value
         network = StackNetwork(
             f"{name}-network",
             StackNetworkArgs(stack=args.stack, internal=True, subnet=args.subnet),
@@ -100,7 +101,7 @@ class Restarter(pulumi.ComponentResource):
                 memory=64 * MEBIBYTE,
                 cpus=0.25,
                 stop_grace=10,
-                groups=[str(args.socket.group)],
+                options=ContainerOptions(groups=[str(args.socket.group)]),
                 security_opts=args.socket.security_opts,
                 userns_mode=args.socket.userns_mode,
                 mounts=[Mount(host_path=args.socket.path, path=SOCKET_IN_CONTAINER)],

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from graphlib import TopologicalSorter
 
 import pulumi
 
-from components.kinds.service import Service
+from components.config.named_secrets import filled, references
+from components.kinds.service import LocalService
 from components.kinds.workload import Workload
-from components.runtime.container import Files, HardenedContainerArgs, Mount
+from components.runtime.container import Files, HardenedContainerArgs, Mount, Volume
 from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
     SECRETS_DIRECTORY,
@@ -19,13 +23,16 @@ from components.runtime.orchestrator import (
 )
 from components.services.deployment import Deployment
 
+# Where the volume has the files that a container mounts one by one.
+PLACED_DIRECTORY = "/files"
+
 
 @dataclass(frozen=True)
 class ServiceStackArgs:
     """A service of the catalogue, what its container runs, and where."""
 
     stack: str
-    service: Service
+    service: LocalService
     workload: Workload
     image: pulumi.Input[str]
     network: pulumi.Input[str]
@@ -37,31 +44,58 @@ class ServiceStackArgs:
     """Whether an update stops the old container before it starts the new one."""
     protect: bool = False
     """Whether the model volume refuses to be deleted."""
+    secrets: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    """By name: those that the workload names."""
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    """By name: those that the workload names."""
+    wait_for: Sequence[pulumi.Input[pulumi.Resource]] = ()
+    """What must be healthy, or have ended, before its container starts."""
 
 
-def service_args(name: str, deployment: Deployment) -> ServiceStackArgs:
-    """The arguments for one service of a stack."""
+def service_args(
+    name: str, deployment: Deployment, running: Mapping[str, ServiceStack]
+) -> ServiceStackArgs:
+    """The arguments for one service of a stack.
+
+    :param running: the services that it waits for, by name.
+    """
     plan = deployment.plan
     workload = plan.workloads[name]
     return ServiceStackArgs(
         stack=plan.stack,
-        service=plan.services[name],
+        service=plan.local_services[name],
         workload=workload,
-        image=deployment.images[workload.image],
+        image=deployment.image(name),
         network=deployment.network.reference,
         host_port=plan.host_port(name),
         orchestrator=deployment.orchestrator,
         replicas=plan.replicas(name),
         recreate=plan.recreates(name),
         protect=plan.protect,
+        secrets={secret: deployment.secrets[secret] for secret in workload.secret_names},
+        volumes={volume.name: deployment.volumes[volume.name] for volume in workload.volumes},
+        wait_for=[running[needed] for needed in workload.wait_for if needed in running],
     )
+
+
+def service_stacks(deployment: Deployment) -> dict[str, ServiceStack]:
+    """Every service that runs in a container of the stack, in the order of the settings."""
+    workloads = deployment.plan.workloads
+    running: dict[str, ServiceStack] = {}
+    # A server elsewhere is there, or not: nothing here waits for it.
+    order = TopologicalSorter(
+        {name: [n for n in one.wait_for if n in workloads] for name, one in workloads.items()}
+    )
+    for name in order.static_order():
+        running[name] = ServiceStack(name, service_args(name, deployment, running))
+    return {name: running[name] for name in workloads}
 
 
 class ServiceStack(pulumi.ComponentResource):
     """Runs one service, reached on the network under the component's own name."""
 
-    url: str
-    """Address on the stack's network."""
+    url: str | None
+    """Address on the stack's network; None for a service without a port."""
     host_url: str | None
     """Address on this machine, where the stack opens a port for the service."""
     container_name: pulumi.Output[str]
@@ -73,9 +107,15 @@ class ServiceStack(pulumi.ComponentResource):
     ) -> None:
         super().__init__("llm-stack:index:ServiceStack", name, None, opts)
         self._name, self._args = name, args
+        named = {
+            posixpath.basename(path): args.secrets[secret]
+            for path, secret in args.workload.named_secrets.items()
+            if posixpath.dirname(path) == SECRETS_DIRECTORY
+        }
         files = [
             *self._files("config", CONFIG_DIRECTORY, args.workload.config_files),
-            *self._files("secrets", SECRETS_DIRECTORY, args.workload.secret_files),
+            *self._files("secrets", SECRETS_DIRECTORY, {**args.workload.secret_files, **named}),
+            *self._placed_files(),
         ]
         running = args.orchestrator.run(
             name,
@@ -87,8 +127,10 @@ class ServiceStack(pulumi.ComponentResource):
                 memory=args.service.memory,
                 cpus=args.service.cpus,
                 stop_grace=args.workload.stop_grace,
-                environment=args.workload.environment,
-                mounts=self._model_volume(),
+                environment=self._environment(),
+                mounts=[*self._model_volume(), *self._volumes()],
+                options=args.workload.options,
+                check=args.workload.check,
                 files=files,
                 replicas=args.replicas,
                 port=args.service.port,
@@ -97,11 +139,11 @@ class ServiceStack(pulumi.ComponentResource):
                 gpus=args.workload.gpus,
             ),
             args.service.start_timeout,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.wait_for) or None),
         )
         self.container_id = running.id
-        self.url = f"http://{name}:{args.service.port}"
-        self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
+        self.url = f"http://{name}:{args.service.port}" if args.service.port else None
+        self.host_url = _host_url(args)
         self.container_name = running.name
         self.register_outputs({"url": self.url, "container_name": self.container_name})
 
@@ -114,6 +156,71 @@ class ServiceStack(pulumi.ComponentResource):
         mine = pulumi.ResourceOptions(parent=self)
         return [self._args.orchestrator.files(f"{self._name}-{role}", args, mine)]
 
+    def _environment(self) -> dict[str, pulumi.Input[str]]:
+        """Plain values, and texts with secrets in them, which stay encrypted in the state."""
+        workload, secrets = self._args.workload, self._args.secrets
+        texts = {
+            variable: pulumi.Output.all(**{name: secrets[name] for name in references(text)}).apply(
+                partial(filled, text)
+            )
+            for variable, text in workload.secret_environment.items()
+        }
+        return {**workload.environment, **texts}
+
+    def _placed_files(self) -> list[Files]:
+        """Files that are mounted by themselves: those of the project, and secrets at their path."""
+        workload = self._args.workload
+        secrets = {
+            path: name
+            for path, name in workload.named_secrets.items()
+            if posixpath.dirname(path) != SECRETS_DIRECTORY
+        }
+        given = [
+            FilesArgs(
+                self._args.stack,
+                self._name,
+                PLACED_DIRECTORY,
+                {file.name: file.content for file in workload.project_files},
+                {file.name: file.path for file in workload.project_files},
+                executable=frozenset(
+                    file.name for file in workload.project_files if file.executable
+                ),
+            ),
+            FilesArgs(
+                self._args.stack,
+                self._name,
+                PLACED_DIRECTORY,
+                {name: self._args.secrets[name] for name in secrets.values()},
+                {name: path for path, name in secrets.items()},
+                secret=True,
+            ),
+        ]
+        mine = pulumi.ResourceOptions(parent=self)
+        return [
+            self._args.orchestrator.files(f"{self._name}-{role}", files, mine)
+            for role, files in zip(("files", "placed-secrets"), given, strict=True)
+            if files.files
+        ]
+
+    def _volumes(self) -> list[Mount]:
+        """What the catalogue mounts: named volumes, and paths of the machine."""
+        workload = self._args.workload
+        return [
+            *(
+                Mount(
+                    volume=self._args.volumes[volume.name].name,
+                    path=volume.path,
+                    read_only=volume.read_only,
+                    folder=self._args.volumes[volume.name].folder,
+                )
+                for volume in workload.volumes
+            ),
+            *(
+                Mount(host_path=host.source, path=host.path, read_only=host.read_only)
+                for host in workload.host_paths
+            ),
+        ]
+
     def _model_volume(self) -> list[Mount]:
         """Gigabytes that took an hour to fetch: kept when the stack goes, found again by name."""
         if self._args.workload.model_directory is None:
@@ -125,4 +232,17 @@ class ServiceStack(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
-        return [Mount(volume=volume, path=self._args.workload.model_directory, read_only=False)]
+        path = self._args.workload.model_directory
+        return [Mount(volume=volume.name, path=path, read_only=False)]
+
+
+def _host_url(args: ServiceStackArgs) -> str | None:
+    """By the stack's own port, or by one that the catalogue publishes."""
+    if args.host_port:
+        return f"http://127.0.0.1:{args.host_port}"
+    ports = (one for one in args.workload.options.ports if one.target == args.service.port)
+    published = next(ports, None)
+    if published is None or published.protocol != "tcp":
+        return None
+    address = "127.0.0.1" if published.address in {"0.0.0.0", "::"} else published.address
+    return f"http://{address}:{published.published}"

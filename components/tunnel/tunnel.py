@@ -12,6 +12,7 @@ import pulumi_docker as docker
 from components.config.field_types import MEBIBYTE
 from components.plan.tunnels import GivenTunnel, NamedTunnel, QuickTunnel, TunnelPlan
 from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.container_options import ContainerOptions, HealthCheck
 from components.runtime.orchestrator import SECRETS_DIRECTORY, FilesArgs, Orchestrator
 
 METRICS_PORT = 20241
@@ -33,12 +34,12 @@ METRICS_FLAGS = (
     "--grace-period",
     f"{DRAIN}s",
 )
-CONNECTED = docker.ContainerHealthcheckArgs(
-    tests=["CMD", "cloudflared", "tunnel", "--metrics", f"127.0.0.1:{METRICS_PORT}", "ready"],
-    interval="30s",
-    timeout="5s",
+CONNECTED = HealthCheck(
+    ["CMD", "cloudflared", "tunnel", "--metrics", f"127.0.0.1:{METRICS_PORT}", "ready"],
+    interval=30,
+    timeout=5,
     retries=3,
-    start_period="30s",
+    start_period=30,
 )
 
 
@@ -156,10 +157,12 @@ class Tunnel(pulumi.ComponentResource):
                 # A tunnel that is replaced can go only after its connectors. The engine finds them
                 # by a plain value that comes from the tunnel; a label, one of a set, is overlooked.
                 hostname=files.version.apply(lambda version: version[:12]) if files else None,
-                user=USER,
-                entrypoint=["cloudflared"],
-                command=command,
-                healthcheck=CONNECTED,
+                options=ContainerOptions(
+                    user=USER,
+                    entrypoint=["cloudflared"],
+                    command=command,
+                    health_check=CONNECTED,
+                ),
                 terminal=terminal,
             ),
             START_TIMEOUT,

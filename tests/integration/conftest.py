@@ -181,6 +181,8 @@ class StackUnderTest:
             health = {
                 name: container.attrs["State"]["Health"]["Status"]
                 for name, container in containers.items()
+                # A job, or a program without a health check, has none.
+                if "Health" in container.attrs["State"]
             }
             if set(health.values()) == {"healthy"}:
                 return containers

@@ -26,7 +26,7 @@ def commands(page: Path) -> Iterator[str]:
 def files(page: Path) -> dict[str, str]:
     """The content of each file that a page shows, by the path named before its block."""
     text = page.read_text(encoding="utf-8")
-    named = r"`([\w./-]+\.(?:py|Dockerfile))`[^`]*?:\n\n```\w+\n(.*?)^```$"
+    named = r"`([\w./-]+\.(?:py|sql|Dockerfile))`[^`]*?:\n\n```\w+\n(.*?)^```$"
     found = re.findall(named, text, re.MULTILINE | re.DOTALL)
     return dict(found)
 

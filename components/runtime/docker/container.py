@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pulumi
 import pulumi_docker as docker
 
 from components.config.field_types import MEBIBYTE
-from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs
-from components.runtime.labels import files_label, service_label, stack_label
+from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs, Mount
+from components.runtime.container_options import HealthCheck, HostPort
+from components.runtime.go_duration import go_duration
+from components.runtime.labels import (
+    Label,
+    files_label,
+    loosened_label,
+    service_label,
+    stack_label,
+)
+
+# Where a container holds the volumes that it mounts from their folder.
+HELD = "/run/volumes"
+_LIMITS = {"nproc": (PROCESS_LIMIT, PROCESS_LIMIT)}
 
 
 def hardened_container(
@@ -18,25 +32,54 @@ def hardened_container(
     A container without a host port starts beside the one it replaces. With one it cannot, since two
     containers cannot hold the same port, and the old one goes first.
     """
+    options = args.options
     labels = [stack_label(args.stack), service_label(args.service)]
+    labels += [Label(label=name, value=text) for name, text in sorted(options.labels.items())]
+    if options.loosened:
+        labels.append(loosened_label(options.loosened))
     if args.files:
         version = pulumi.Output.all(*(files.version for files in args.files)).apply(",".join)
         labels.append(files_label(version))
+    mounts = (*(mount for files in args.files for mount in files.mounts), *args.mounts)
+    ports = list(options.ports)
+    if args.port and args.host_port:
+        ports.insert(0, HostPort(args.host_port, args.port))
     return docker.Container(
         name,
         image=args.image,
-        user=args.user,
-        group_adds=list(args.groups) or None,
-        entrypoints=list(args.entrypoint) or None,
-        command=list(args.command) or None,
-        healthcheck=args.healthcheck,
+        user=options.user,
+        group_adds=list(options.groups) or None,
+        entrypoints=list(options.entrypoint) or None,
+        command=list(options.command) or None,
+        working_dir=options.working_directory,
+        healthcheck=_health_check(options.health_check),
         tty=args.terminal or None,
         hostname=args.hostname,
         gpus=args.gpus,
-        read_only=True,
-        init=True,
-        restart="unless-stopped",
-        capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+        read_only=options.read_only,
+        init=options.init,
+        restart=options.restart,
+        # A job's container stays, so that its log can be read.
+        must_run=False if options.is_job else None,
+        capabilities=docker.ContainerCapabilitiesArgs(
+            drops=["ALL"],
+            adds=[f"CAP_{name}" for name in sorted(options.capabilities)] or None,
+        ),
+        devices=[
+            docker.ContainerDeviceArgs(
+                host_path=device.host_path,
+                container_path=device.path,
+                permissions=device.permissions,
+            )
+            for device in options.devices
+        ]
+        or None,
+        hosts=[
+            docker.ContainerHostArgs(host=host, ip=address)
+            for host, address in sorted(options.extra_hosts.items())
+        ]
+        or None,
+        shm_size=-(-options.shared_memory // MEBIBYTE) if options.shared_memory else None,
         security_opts=["no-new-privileges:true", *args.security_opts],
         userns_mode=args.userns_mode,
         memory=args.memory // MEBIBYTE,
@@ -44,31 +87,34 @@ def hardened_container(
         # As the engine reads it back: "1" would be a change at every preview.
         cpus=str(float(args.cpus)),
         ulimits=[
-            docker.ContainerUlimitArgs(name="nproc", soft=PROCESS_LIMIT, hard=PROCESS_LIMIT),
+            docker.ContainerUlimitArgs(name=name, soft=soft, hard=hard)
+            for name, (soft, hard) in sorted({**_LIMITS, **options.ulimits}.items())
         ],
-        tmpfs={"/tmp": "rw,noexec,nosuid,nodev,size=64m"},
+        tmpfs={path: files.options for path, files in options.temporary_files.items()},
         log_driver="json-file",
         log_opts={"max-size": "10m", "max-file": "3"},
-        envs=[f"{key}={value}" for key, value in sorted(args.environment.items())],
-        labels=[docker.ContainerLabelArgs(**label) for label in labels],
-        volumes=[
-            docker.ContainerVolumeArgs(
-                volume_name=mount.volume,
-                host_path=mount.host_path,
-                container_path=mount.path,
-                read_only=mount.read_only,
-            )
-            for mount in (*(m for files in args.files for m in files.mounts), *args.mounts)
+        envs=[
+            f"{name}={value}" if isinstance(value, str) else pulumi.Output.concat(name, "=", value)
+            for name, value in sorted(args.environment.items())
         ],
+        labels=[docker.ContainerLabelArgs(**label) for label in labels],
+        volumes=[volume for mount in mounts for volume in _volumes(mount)],
         networks_advanced=[
-            docker.ContainerNetworksAdvancedArgs(name=network, aliases=[args.service])
+            docker.ContainerNetworksAdvancedArgs(
+                name=network, aliases=[args.service, *options.aliases]
+            )
             for network in args.networks
         ],
         ports=[
-            docker.ContainerPortArgs(internal=args.port, external=args.host_port, ip="127.0.0.1")
+            docker.ContainerPortArgs(
+                internal=port.target,
+                external=port.published,
+                ip=port.address,
+                protocol=None if port.protocol == "tcp" else port.protocol,
+            )
+            for port in ports
         ]
-        if args.port and args.host_port
-        else None,
+        or None,
         stop_timeout=args.stop_grace,
         destroy_grace_seconds=args.stop_grace,
         # The health gate waits, and reports why not: see components/runtime/docker/health.py.
@@ -76,9 +122,39 @@ def hardened_container(
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
-                delete_before_replace=args.recreate or args.host_port is not None,
+                delete_before_replace=args.recreate or bool(ports),
                 # The provider takes a changed health check for done without doing anything.
                 replace_on_changes=["healthcheck"],
             ),
         ),
+    )
+
+
+def _volumes(mount: Mount) -> Iterator[docker.ContainerVolumeArgs]:
+    yield docker.ContainerVolumeArgs(
+        volume_name=None if mount.folder else mount.volume,
+        host_path=mount.folder or mount.host_path,
+        container_path=mount.path,
+        read_only=mount.read_only,
+    )
+    if mount.folder:
+        # Without this one the engine takes the volume for unused, and `docker volume prune` would
+        # remove it. The image has nothing at this path that could be copied into it.
+        yield docker.ContainerVolumeArgs(
+            volume_name=mount.volume, container_path=f"{HELD}{mount.path}", read_only=True
+        )
+
+
+def _health_check(check: HealthCheck | None) -> docker.ContainerHealthcheckArgs | None:
+    """None leaves the image's own."""
+    if check is None:
+        return None
+    if list(check.test) == ["NONE"]:
+        return docker.ContainerHealthcheckArgs(tests=["NONE"])
+    return docker.ContainerHealthcheckArgs(
+        tests=list(check.test),
+        interval=go_duration(check.interval),
+        timeout=go_duration(check.timeout),
+        retries=check.retries,
+        start_period=go_duration(check.start_period),
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 import pulumi_docker as docker
 
-from components.runtime.container import USER, Mount
+from components.runtime.container import Mount
+from components.runtime.container_options import USER
 from components.runtime.labels import contents_label, service_label, stack_label
 from components.runtime.orchestrator import FilesArgs
 
@@ -20,7 +23,7 @@ class MountedFiles(pulumi.ComponentResource):
     started with, and no file outlives its setting.
     """
 
-    mount: Mount
+    mounts: Sequence[Mount]
     version: pulumi.Output[str]
     """Changes with every content, and does not reveal it."""
 
@@ -65,7 +68,7 @@ class MountedFiles(pulumi.ComponentResource):
                 docker.ContainerUploadArgs(
                     file=f"{args.directory}/{file}",
                     content=pulumi.Output.secret(content),
-                    permissions="0444",
+                    permissions="0555" if file in args.executable else "0444",
                 )
                 for file, content in sorted(args.files.items())
             ],
@@ -73,5 +76,19 @@ class MountedFiles(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
         self.version = carrier.id
-        self.mount = Mount(volume=volume.name, path=args.directory)
+        self.mounts = _mounts(args, volume)
         self.register_outputs({"version": self.version})
+
+
+def _mounts(args: FilesArgs, volume: docker.Volume) -> list[Mount]:
+    """The whole volume in its directory, or each file of it at its own path.
+
+    Engines before Docker 26 cannot mount a part of a volume; the volume's folder on the engine's
+    machine can be mounted by any.
+    """
+    if not args.targets:
+        return [Mount(volume=volume.name, path=args.directory)]
+    return [
+        Mount(host_path=pulumi.Output.concat(volume.mountpoint, "/", file), path=path)
+        for file, path in sorted(args.targets.items())
+    ]

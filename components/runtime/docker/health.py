@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import pulumi
 from docker import DockerClient
@@ -12,6 +15,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from components.engine.client import docker_client, run_blocking
+from components.runtime.docker.question import Question
 
 LAST_LINES = 15
 POLL_SECONDS = 0.5
@@ -26,12 +30,31 @@ PROGRESS_SECONDS = 5.0
 STOP_SECONDS = 10
 
 
+# A program that has no health check and cannot be asked has started once it has run so long.
+SETTLED_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Expected:
+    """When a container counts as healthy beside its own health check."""
+
+    is_job: bool = False
+    """Once its program has ended with exit code 0."""
+    question: str | None = None
+    """Without a health check: once this URL answers, `{address}` being the container's address."""
+    asking_image: str | None = None
+
+
 class NotHealthy(Exception):
     """A container that will not become healthy; `str()` has the reason and its last log lines."""
 
 
 async def wait_until_healthy(
-    container_id: str, time_limit: int, docker_host: str | None, reporter: pulumi.Resource | None
+    container_id: str,
+    time_limit: int,
+    docker_host: str | None,
+    reporter: pulumi.Resource | None,
+    expected: Expected = Expected(),
 ) -> None:
     """Return once the container is healthy; raises `NotHealthy` as soon as it cannot become so.
 
@@ -45,14 +68,14 @@ async def wait_until_healthy(
     client = await run_blocking(docker_client, docker_host)
     try:
         container = await run_blocking(client.containers.get, container_id)
-        if container.status == "exited":
+        if container.status == "exited" and not _has_completed(container, expected):
             await run_blocking(container.start)
         try:
             async with asyncio.timeout(time_limit):
-                check = EarlyCheck(client, container)
-                failure = await _failure_while_waiting(container, check, reporter)
+                with _check(client, container, expected, time_limit) as check:
+                    failure = await _failure_while_waiting(container, check, reporter)
         except TimeoutError:
-            failure = f"not healthy after {time_limit} s"
+            failure = f"not {'ended' if expected.is_job else 'healthy'} after {time_limit} s"
         if failure:
             last_log = await run_blocking(last_lines, container, LAST_LINES)
             await run_blocking(container.stop, timeout=STOP_SECONDS)
@@ -62,19 +85,19 @@ async def wait_until_healthy(
 
 
 async def _failure_while_waiting(
-    container: Container, check: EarlyCheck, reporter: pulumi.Resource | None
+    container: Container, check: Check, reporter: pulumi.Resource | None
 ) -> str | None:
     """Wait for health, and log the container's newest line now and then; None once healthy."""
     started = time.monotonic()
     reported = ""
     while True:
         await run_blocking(container.reload)
-        if is_healthy(container.attrs):
+        if not isinstance(check, Completion) and is_healthy(container.attrs):
+            return None
+        if await run_blocking(check.passes):
             return None
         if failure := failure_of(container.attrs):
             return failure
-        if await run_blocking(check.passes):
-            return None
         waited = time.monotonic() - started
         if waited > PROGRESS_SECONDS:
             last_log = await run_blocking(last_lines, container, 1)
@@ -82,6 +105,59 @@ async def _failure_while_waiting(
                 pulumi.log.info(f"waiting for health, {waited:.0f} s: {last_log}", reporter)
             reported = last_log
         await asyncio.sleep(min(max(POLL_SECONDS, waited * POLL_SHARE), LONGEST_POLL_SECONDS))
+
+
+class Check(Protocol):
+    """What decides that a container is healthy, beside the engine's own verdict."""
+
+    def passes(self) -> bool:
+        """Whether it is; does not wait."""
+
+
+@contextlib.contextmanager
+def _check(
+    client: DockerClient, container: Container, expected: Expected, time_limit: int
+) -> Iterator[Check]:
+    if expected.is_job:
+        yield Completion(container)
+    elif check_command(container.attrs) is not None:
+        yield EarlyCheck(client, container)
+    elif expected.question and expected.asking_image:
+        asked = (expected.question, expected.asking_image, time_limit)
+        with Question(client, container, *asked) as question:
+            yield question
+    else:
+        yield Settled(container)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """Whether the program of a job has ended well."""
+
+    container: Container
+
+    def passes(self) -> bool:
+        return _has_completed(self.container, Expected(is_job=True))
+
+
+def _has_completed(container: Container, expected: Expected) -> bool:
+    state = container.attrs["State"]
+    # A container that never ran has exit code 0 as well.
+    ran = not state["StartedAt"].startswith("0001-")
+    return expected.is_job and ran and state["Status"] == "exited" and state["ExitCode"] == 0
+
+
+@dataclass
+class Settled:
+    """Whether a program without any health check runs for a while without having ended."""
+
+    container: Container
+    started: float = field(default_factory=time.monotonic)
+
+    def passes(self) -> bool:
+        if not self.container.attrs["State"]["Running"]:
+            self.started = time.monotonic()
+        return time.monotonic() - self.started >= SETTLED_SECONDS
 
 
 class EarlyCheck:

@@ -16,6 +16,12 @@ class HealthGateArgs:
     container_id: pulumi.Input[str]
     timeout: int
     docker_host: str | None = None
+    is_job: bool = False
+    """Whether its program is to end, with exit code 0."""
+    question: str | None = None
+    """Without a health check in the image: the URL to ask, with `{address}` for its address."""
+    asking_image: pulumi.Input[str] | None = None
+    """An image with Python, from which to ask."""
 
 
 class HealthGate(Gate):
@@ -37,10 +43,12 @@ class HealthGate(Gate):
 
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
             # Imported here because it imports Docker's client, see components/engine/client.py.
-            from components.runtime.docker.health import wait_until_healthy
+            from components.runtime.docker.health import Expected, wait_until_healthy
 
             container = (hook.new_inputs or {})["input"]
-            await wait_until_healthy(container, args.timeout, args.docker_host, reporter)
+            image = await pulumi.Output.from_input(args.asking_image).future()
+            expected = Expected(args.is_job, args.question, image)
+            await wait_until_healthy(container, args.timeout, args.docker_host, reporter, expected)
 
         super().__init__(name, args.container_id, wait, opts)
         self.container_id = self.input

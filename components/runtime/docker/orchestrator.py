@@ -8,10 +8,11 @@ from ipaddress import IPv4Network
 import pulumi
 import pulumi_docker as docker
 
-from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.container import TCP, Files, HardenedContainerArgs, Volume
 from components.runtime.docker.container import hardened_container
 from components.runtime.docker.files import MountedFiles
 from components.runtime.docker.health_gate import HealthGate, HealthGateArgs
+from components.runtime.docker.volume_owner import VolumeOwner, VolumeOwnerArgs
 from components.runtime.labels import service_label, stack_label
 from components.runtime.network import StackNetwork, StackNetworkArgs
 from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
@@ -23,6 +24,8 @@ class DockerOrchestrator:
 
     carrier_image: pulumi.Input[str]
     host: str | None = None
+    asking_image: pulumi.Input[str] | None = None
+    """The image from which a service without a health check is asked: the monitor's."""
 
     def network(
         self,
@@ -35,18 +38,16 @@ class DockerOrchestrator:
 
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         mounted = MountedFiles(name, args, self.carrier_image, opts)
-        return Files(version=mounted.version, mounts=[mounted.mount])
+        return Files(version=mounted.version, mounts=mounted.mounts)
 
-    def volume(
-        self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
-    ) -> pulumi.Input[str]:
+    def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
         # A changed label or option would replace the volume, and delete its content.
         keep = pulumi.ResourceOptions(
             protect=args.protect,
             retain_on_delete=True,
             ignore_changes=["labels", "driver", "driverOpts"],
         )
-        return docker.Volume(
+        volume = docker.Volume(
             name,
             name=f"{args.stack}-{name}" if args.kept else None,
             labels=[
@@ -54,7 +55,15 @@ class DockerOrchestrator:
                 docker.VolumeLabelArgs(**service_label(args.service)),
             ],
             opts=pulumi.ResourceOptions.merge(opts, keep) if args.kept else opts,
-        ).name
+        )
+        if args.use is None:
+            return Volume(volume.name)
+        owner = VolumeOwnerArgs(
+            volume.name, args.use.owner, args.use.image, args.use.path, self.host
+        )
+        owned = VolumeOwner(f"{name}-owner", owner, opts).volume
+        folder = pulumi.Output.all(volume.mountpoint, owned).apply(lambda known: str(known[0]))
+        return Volume(owned, folder)
 
     def run(
         self,
@@ -78,7 +87,23 @@ class DockerOrchestrator:
         container = hardened_container(name, args, opts)
         gate = HealthGate(
             f"{name}-gate",
-            HealthGateArgs(container_id=container.id, timeout=start_timeout, docker_host=self.host),
+            HealthGateArgs(
+                container_id=container.id,
+                timeout=start_timeout,
+                docker_host=self.host,
+                is_job=args.options.is_job,
+                question=_question(args),
+                asking_image=self.asking_image,
+            ),
             pulumi.ResourceOptions(parent=opts.parent),
         )
         return Running(container.name, gate.container_id)
+
+
+def _question(args: HardenedContainerArgs) -> str | None:
+    """The URL of the service's health check, with `{address}` for the container's address."""
+    if args.check is None or args.port is None:
+        return None
+    if args.check == TCP:
+        return f"tcp://{{address}}:{args.port}"
+    return f"http://{{address}}:{args.port}{args.check}"

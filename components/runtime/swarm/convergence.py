@@ -23,6 +23,9 @@ NO_NODE_SECONDS = 45
 # A node that has just joined may reject a task once, until it has the network.
 REFUSALS_TOLERATED = 2
 
+# States of a task (github.com/moby/swarmkit, `api/types.proto`).
+RUNNING, COMPLETE = "running", "complete"
+
 Task = dict[str, Any]
 
 
@@ -32,16 +35,19 @@ async def wait_until_converged(
     time_limit: int,
     docker_host: str | None,
     reporter: pulumi.Resource | None,
+    wanted: str = RUNNING,
 ) -> None:
     """Return once all tasks run the version; raises `NotHealthy` as soon as they will not.
 
     A version that fails does not stay: Swarm takes an update back, or it is taken back here. A
     service that never had another version is stopped, and started again by the next update.
+
+    :param wanted: the state of a task that has done what it should: `COMPLETE` for a job.
     """
     client = await run_blocking(docker_client, docker_host)
     try:
         service = await run_blocking(client.services.get, service_id)
-        watch = await run_blocking(_begin, service, replicas)
+        watch = await run_blocking(_begin, service, replicas, wanted)
         try:
             async with asyncio.timeout(time_limit):
                 failure = await _failure_while_waiting(watch, reporter)
@@ -73,6 +79,7 @@ class Watch:
     """Tasks that had failed before this update, and so do not count."""
     never_ran: bool
     """Whether it has no version that ever worked."""
+    wanted: str = RUNNING
     status: dict[str, Any] = field(default_factory=dict)
     tasks: Sequence[Task] = ()
     """Those of the present version, newest first."""
@@ -92,7 +99,7 @@ class Watch:
         return self.tasks[0] if self.tasks else None
 
 
-def _begin(service: Service, replicas: int) -> Watch:
+def _begin(service: Service, replicas: int, wanted: str) -> Watch:
     """Know what failed before; a service that an earlier update stopped is started again."""
     known: frozenset[str] = frozenset()
     stopped, never_ran = _replicas(service.attrs["Spec"]) == 0, has_never_run(service.attrs)
@@ -103,7 +110,7 @@ def _begin(service: Service, replicas: int) -> Watch:
         )
     if stopped:
         service.scale(replicas)
-    return Watch(service, replicas, known, never_ran)
+    return Watch(service, replicas, known, never_ran, wanted)
 
 
 def has_never_run(attrs: Mapping[str, Any]) -> bool:
@@ -120,7 +127,7 @@ async def _failure_while_waiting(watch: Watch, reporter: pulumi.Resource | None)
     while True:
         await run_blocking(watch.look)
         waited = time.monotonic() - started
-        if has_converged(watch.status, watch.tasks, watch.replicas):
+        if has_converged(watch.status, watch.tasks, watch.replicas, watch.wanted):
             return None
         if failure := failure_of(watch.status, watch.tasks, waited):
             if failure.task is None:
@@ -128,7 +135,7 @@ async def _failure_while_waiting(watch: Watch, reporter: pulumi.Resource | None)
                 task = newest_failure(everything)
                 return Failure(f"{failure.reason}: {reason_of(task)}", task) if task else failure
             return failure
-        state = progress(watch.tasks, watch.replicas)
+        state = progress(watch.tasks, watch.replicas, watch.wanted)
         if state != reported and waited > PROGRESS_SECONDS:
             pulumi.log.info(f"waiting for the Swarm, {waited:.0f} s: {state}", reporter)
             reported = state
@@ -138,14 +145,16 @@ async def _failure_while_waiting(watch: Watch, reporter: pulumi.Resource | None)
 FAILED = frozenset({"failed", "rejected", "orphaned"})
 
 
-def has_converged(status: dict[str, Any], tasks: Sequence[Task], replicas: int) -> bool:
+def has_converged(
+    status: dict[str, Any], tasks: Sequence[Task], replicas: int, wanted: str = RUNNING
+) -> bool:
     """Whether the Swarm has finished, and runs as many tasks of the present version as it should.
 
     A task whose image has a health check runs only once that has passed.
     """
     if status.get("State", "completed") != "completed":
         return False
-    return sum(_runs(task) for task in tasks) == replicas
+    return sum(_has_reached(task, wanted) for task in tasks) == replicas
 
 
 def failure_of(status: dict[str, Any], tasks: Sequence[Task], waited: float) -> Failure | None:
@@ -180,16 +189,19 @@ def reason_of(task: Task) -> str:
     return f"its task is {status['State']}: {last_log}"
 
 
-def progress(tasks: Sequence[Task], replicas: int) -> str:
+def progress(tasks: Sequence[Task], replicas: int, wanted: str = RUNNING) -> str:
     """How far it is, in a line."""
-    running = sum(_runs(task) for task in tasks)
-    waiting = [task["Status"] for task in tasks if not _runs(task)]
+    running = sum(_has_reached(task, wanted) for task in tasks)
+    waiting = [task["Status"] for task in tasks if not _has_reached(task, wanted)]
     newest = f"; the newest is {waiting[0]['State']}" if waiting else ""
-    return f"{running} of {replicas} tasks run{newest}"
+    verb = "run" if wanted == RUNNING else "have completed"
+    return f"{running} of {replicas} tasks {verb}{newest}"
 
 
-def _runs(task: Task) -> bool:
-    return bool(task["Status"]["State"] == "running" == task["DesiredState"])
+def _has_reached(task: Task, wanted: str) -> bool:
+    if wanted == COMPLETE:
+        return bool(task["Status"]["State"] == COMPLETE)
+    return bool(task["Status"]["State"] == RUNNING == task["DesiredState"])
 
 
 def tasks_of(service: Service, *, up_to_date: bool = False) -> list[Task]:

@@ -9,7 +9,7 @@ import pulumi_docker as docker
 
 from components.runtime.container import Files
 from components.runtime.labels import service_label, stack_label
-from components.runtime.orchestrator import SECRETS_DIRECTORY, FilesArgs
+from components.runtime.orchestrator import FilesArgs
 
 
 class SwarmFiles(pulumi.ComponentResource):
@@ -31,7 +31,7 @@ class SwarmFiles(pulumi.ComponentResource):
         configs: list[docker.ServiceConfig] = []
         for file, content in sorted(args.files.items()):
             label = f"{name}-{file.replace('.', '-')}"
-            if args.directory == SECRETS_DIRECTORY:
+            if args.are_secrets:
                 secret = docker.Secret(
                     label,
                     data=pulumi.Output.secret(content).apply(_encoded),
@@ -47,7 +47,7 @@ class SwarmFiles(pulumi.ComponentResource):
                     opts=mine,
                 )
                 configs.append(config)
-        names = [f"{args.directory}/{file}" for file in sorted(args.files)]
+        names = [args.targets.get(file, f"{args.directory}/{file}") for file in sorted(args.files)]
         self.files = Files(
             version=pulumi.Output.all(*(made.id for made in (*secrets, *configs))).apply(",".join),
             secrets=[

@@ -9,7 +9,7 @@ import pulumi
 
 from components.config.names import MONITOR
 from components.config.orchestrator import SwarmSettings
-from components.runtime.container import Files, HardenedContainerArgs
+from components.runtime.container import Files, HardenedContainerArgs, Volume
 from components.runtime.network import StackNetwork, StackNetworkArgs
 from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
 from components.runtime.swarm.files import SwarmFiles
@@ -41,11 +41,9 @@ class SwarmOrchestrator:
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         return SwarmFiles(name, args, opts).files
 
-    def volume(
-        self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions
-    ) -> pulumi.Input[str]:
+    def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
         """Each node makes its own when a task needs it, and keeps it: a Swarm has no volumes."""
-        return f"{args.stack}-{name}"
+        return Volume(f"{args.stack}-{name}")
 
     def run(
         self,
@@ -65,6 +63,7 @@ class SwarmOrchestrator:
                 # An update replaces one task after another, and watches the last one for a while.
                 timeout=start_timeout * (args.replicas or 1) + WATCHED,
                 docker_host=self.host,
+                is_job=args.options.is_job,
             ),
             pulumi.ResourceOptions(parent=opts.parent),
         )

@@ -7,23 +7,24 @@ nodes have to set both for all their containers, see docs/swarm.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_docker as docker
 
 from components.runtime.container import HardenedContainerArgs, Mount
-from components.runtime.labels import service_label, stack_label
+from components.runtime.container_options import HealthCheck, TemporaryFiles
+from components.runtime.go_duration import go_duration
+from components.runtime.labels import Label, loosened_label, service_label, stack_label
 
 # How long after a task has become healthy it still counts for or against its version, in seconds.
 WATCHED = 10
 # Seconds until a task that exited is restarted.
 RESTART_DELAY = 5
-TEMPORARY_BYTES = 64 * 1024**2
 # Swarm sends no request to a task before its health check has passed, and restarts it when the
 # check fails. Engines before Docker 25 wait a whole interval first.
-CHECKED_EVERY = "10s"
+CHECKED_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ def hardened_service(
     A task that is replaced stays until its successor is healthy, unless it is to be recreated.
     When a version fails, Swarm goes back to the one before it.
     """
+    options = args.options
     task: docker.ServiceTaskSpecArgsDict = {
         "container_spec": _container(args),
         "networks_advanceds": [
-            {"id": network, "aliases": [args.service]} for network in args.networks
+            {"id": network, "aliases": [args.service, *options.aliases]}
+            for network in args.networks
         ],
         "log_driver": {"name": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
         "placement": {
@@ -58,7 +61,7 @@ def hardened_service(
             "reservation": {"memory_bytes": args.memory},
         },
         "restart_policy": {
-            "condition": "any",
+            "condition": "none" if options.is_job else "any",
             "delay": go_duration(RESTART_DELAY),
             "max_attempts": 0,
             "window": "0s",
@@ -102,50 +105,66 @@ def hardened_service(
 def _container(
     args: HardenedContainerArgs,
 ) -> docker.ServiceTaskSpecContainerSpecArgsDict:
+    options = args.options
     spec: docker.ServiceTaskSpecContainerSpecArgsDict = {
         "image": args.image,
-        "user": args.user,
         # A name for each replica on the network, the same after it was replaced.
         "hostname": f"{args.service}-{{{{.Task.Slot}}}}" if args.replicas else args.service,
-        "read_only": True,
-        "init": True,
+        "read_only": options.read_only,
+        "init": options.init,
         "cap_drops": ["ALL"],
         "labels": [{**label} for label in _labels(args)],
-        "mounts": [*(_mount(mount, args) for mount in args.mounts), _temporary_files()],
+        "mounts": [*(_mount(mount, args) for mount in args.mounts), *_temporary_files(args)],
         "secrets": [secret for files in args.files for secret in files.secrets],
         "configs": [config for files in args.files for config in files.configs],
         "stop_grace_period": go_duration(args.stop_grace),
-        "healthcheck": _healthcheck(args.healthcheck),
+        "healthcheck": _health_check(options.health_check),
     }
     # What is left out comes from the image.
+    if options.user:
+        spec["user"] = options.user
+    if options.capabilities:
+        spec["cap_adds"] = [f"CAP_{name}" for name in sorted(options.capabilities)]
+    if options.working_directory:
+        spec["dir"] = options.working_directory
+    if options.extra_hosts:
+        spec["hosts"] = [
+            {"host": host, "ip": address} for host, address in sorted(options.extra_hosts.items())
+        ]
     if args.environment:
         spec["env"] = dict(args.environment)
-    if args.groups:
-        spec["groups"] = list(args.groups)
-    if args.entrypoint:
-        spec["commands"] = list(args.entrypoint)
-    if args.command:
-        spec["args"] = list(args.command)
+    if options.groups:
+        spec["groups"] = list(options.groups)
+    if options.entrypoint:
+        spec["commands"] = list(options.entrypoint)
+    if options.command:
+        spec["args"] = list(options.command)
     return spec
 
 
-def _healthcheck(
-    check: docker.ContainerHealthcheckArgs | None,
+def _health_check(
+    check: HealthCheck | None,
 ) -> docker.ServiceTaskSpecContainerSpecHealthcheckArgsDict:
     """What is left out comes from the image."""
     if check is None:
-        return {"interval": CHECKED_EVERY}
+        return {"interval": go_duration(CHECKED_EVERY)}
+    if list(check.test) == ["NONE"]:
+        return {"tests": ["NONE"]}
     return {
-        "interval": CHECKED_EVERY,
-        "tests": check.tests,
-        "timeout": check.timeout,
+        "interval": go_duration(min(check.interval, CHECKED_EVERY)),
+        "tests": list(check.test),
+        "timeout": go_duration(check.timeout),
         "retries": check.retries,
-        "start_period": check.start_period,
+        "start_period": go_duration(check.start_period),
     }
 
 
 def _labels(args: HardenedContainerArgs) -> list[docker.ServiceLabelArgsDict]:
-    return [{**stack_label(args.stack)}, {**service_label(args.service)}]
+    options = args.options
+    own = [Label(label=name, value=text) for name, text in sorted(options.labels.items())]
+    if options.loosened:
+        own.append(loosened_label(options.loosened))
+    return [{**label} for label in (stack_label(args.stack), service_label(args.service), *own)]
 
 
 def _mount(
@@ -168,21 +187,23 @@ def _mount(
     }
 
 
-def _temporary_files() -> docker.ServiceTaskSpecContainerSpecMountArgsDict:
+def _temporary_files(
+    args: HardenedContainerArgs,
+) -> Iterator[docker.ServiceTaskSpecContainerSpecMountArgsDict]:
     """The engine adds noexec, nosuid and nodev to a mount of this type."""
-    return {
-        "type": "tmpfs",
-        "target": "/tmp",
-        "tmpfs_options": {"size_bytes": TEMPORARY_BYTES},
+    shared = args.options.shared_memory
+    mounts = {
+        **args.options.temporary_files,
+        # A Swarm's services have no other way to set its size.
+        **({"/dev/shm": TemporaryFiles(shared, "")} if shared else {}),
     }
-
-
-def go_duration(seconds: int) -> str:
-    """As the engine returns it: `60s` would be a change at every refresh, since it returns `1m`."""
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+    for path, files in mounts.items():
+        options: docker.ServiceTaskSpecContainerSpecMountTmpfsOptionsArgsDict = {
+            "size_bytes": files.size
+        }
+        if files.mode:
+            options["mode"] = files.mode
+        yield {"type": "tmpfs", "target": path, "tmpfs_options": options}
 
 
 def _digest(text: str) -> str:

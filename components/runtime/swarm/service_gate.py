@@ -19,6 +19,8 @@ class SwarmGateArgs:
     replicas: int
     timeout: int
     docker_host: str | None = None
+    is_job: bool = False
+    """Whether its program is to end, with exit code 0."""
 
 
 class SwarmGate(Gate):
@@ -40,11 +42,20 @@ class SwarmGate(Gate):
 
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
             # Imported here because it imports Docker's client, see components/engine/client.py.
-            from components.runtime.swarm.convergence import wait_until_converged
+            from components.runtime.swarm.convergence import (
+                COMPLETE,
+                RUNNING,
+                wait_until_converged,
+            )
 
             service, _, _ = str((hook.new_inputs or {})["input"]).partition("/")
             await wait_until_converged(
-                service, args.replicas, args.timeout, args.docker_host, reporter
+                service,
+                args.replicas,
+                args.timeout,
+                args.docker_host,
+                reporter,
+                COMPLETE if args.is_job else RUNNING,
             )
 
         version = pulumi.Output.concat(args.service_id, "/", args.version)

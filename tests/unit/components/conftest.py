@@ -8,6 +8,7 @@ import json
 import runpy
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ import pulumi
 import pytest
 from pulumi.runtime import get_root_resource
 
+from components.config.files import stack_source
 from tests.doubles.recording_engine import (
     Graph,
     RecordingCallbacks,
@@ -53,8 +55,16 @@ def event_loop_of_the_program() -> Iterator[None]:
         asyncio.set_event_loop(None)
 
 
+@pytest.fixture(autouse=True)
+def no_settings_of_this_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings come from the test, and not from a stack that someone has brought up here."""
+    monkeypatch.setattr(
+        "components.config.loading.stack_source", partial(stack_source, folder=tmp_path)
+    )
+
+
 @pytest.fixture
-def run_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StackRunner]:
+def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[StackRunner]:
     """Run the real `__main__.py` of this project with the recording engine."""
 
     def run(

@@ -31,7 +31,6 @@ WHOLE = {
 }
 SECRETS = {
     "hfToken": "hf_" + "a" * 30,
-    "ghModelsToken": "ghp_" + "a" * 30,
     "apiKeys": '{"keys": []}',
     "registryPassword": "ghp_" + "b" * 30,
     "cloudflare:apiToken": "t" * 40,

@@ -84,7 +84,11 @@ def test_a_gate_logs_under_its_service(
             hooks[name] = self
 
     async def wait(
-        container_id: str, limit: int, host: str | None, reporter: pulumi.Resource | None
+        container_id: str,
+        limit: int,
+        host: str | None,
+        reporter: pulumi.Resource | None,
+        expected: object,
     ) -> None:
         reporters.append(reporter)
 

@@ -54,7 +54,7 @@ def plan(tmp_path: Path) -> Planner:
 SETTINGS = [
     (
         {"services": ["chat-interface", "fi-inference"]},
-        "Pulumi.dev.yaml: llm-stack:services.1: is not a service of services.yaml; found "
+        "Pulumi.dev.yaml: llm-stack:services.1: is not a service of services.yaml or catalog/; found "
         "'fi-inference'; did you mean 'phi-inference'? allowed: chat-interface, llama-inference, "
         "phi-inference, qwen-inference",
     ),
@@ -84,10 +84,10 @@ SETTINGS = [
     (
         {"servces": ["chat-interface"]},
         "Pulumi.dev.yaml: llm-stack:servces: unknown key; did you mean 'services'? allowed: "
-        "baseImages, caFile, engineSource, gateway, hostPorts, imageDigests, keepVersions, "
-        "modelHub, monitor, network, operationTimeout, orchestrator, placeholderModel, protect, "
-        "proxy, registry, replicas, services, swarm, tunnel, updates; run: pulumi config rm "
-        "--path 'llm-stack:servces'",
+        "baseImages, caFile, defaults, engineSource, gateway, hostPorts, imageDigests, "
+        "keepVersions, modelHub, monitor, network, operationTimeout, orchestrator, "
+        "placeholderModel, protect, proxy, registry, replicas, services, swarm, tunnel, updates, "
+        "values; run: pulumi config rm --path 'llm-stack:servces'",
     ),
     (
         {"updates": {"phi-inference": "stop-first"}},
@@ -205,7 +205,7 @@ CATALOGUE = [
     (
         ("kind: chat", "kind: chatbot"),
         "services.yaml:{line}: services.chat-interface.kind: is not a valid kind; found "
-        "'chatbot'; did you mean 'chat'? allowed: chat, container, inference",
+        "'chatbot'; did you mean 'chat'? allowed: chat, container, external, inference",
     ),
     (
         ("  qwen-inference:", "  phi-inference:"),
@@ -281,7 +281,7 @@ SIDECAR = """
   sidecar:
     kind: container
     description: A sidecar
-    image: carrier
+    build: carrier
     port: 80
     memory: {memory}
     cpus: {cpus}

@@ -46,8 +46,7 @@ def test_a_misplaced_flag_prints_the_help_and_exits_with_0(misplaced: list[str])
 
 def test_the_health_check_of_the_project_has_no_misplaced_flag() -> None:
     """Nothing listens on the port: the right form fails, a wrong one would pass."""
-    assert isinstance(CONNECTED.tests, list)
-    command = [str(part) for part in CONNECTED.tests]
+    command = list(CONNECTED.test)
     assert command[:2] == ["CMD", "cloudflared"]
     assert run(*command[2:]).returncode == 1
 

@@ -217,14 +217,26 @@ def test_an_invalid_catalogue_is_refused_with_its_line(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "services.yaml:1: is not a mapping; found nothing; allowed: models, services"),
+        (
+            "",
+            "services.yaml:1: is not a mapping; found nothing; allowed: models, secrets, services",
+        ),
         (
             "# later\n",
-            "services.yaml:1: is not a mapping; found nothing; allowed: models, services",
+            "services.yaml:1: is not a mapping; found nothing; allowed: models, secrets, services",
         ),
-        ("\n- a\n", "services.yaml:2: is not a mapping; found ['a']; allowed: models, services"),
-        ("later", "services.yaml:1: is not a mapping; found 'later'; allowed: models, services"),
-        ("!!set {a}", "services.yaml:1: is not a mapping; found {'a'}; allowed: models, services"),
+        (
+            "\n- a\n",
+            "services.yaml:2: is not a mapping; found ['a']; allowed: models, secrets, services",
+        ),
+        (
+            "later",
+            "services.yaml:1: is not a mapping; found 'later'; allowed: models, secrets, services",
+        ),
+        (
+            "!!set {a}",
+            "services.yaml:1: is not a mapping; found {'a'}; allowed: models, secrets, services",
+        ),
     ],
 )
 def test_a_document_without_keys_is_refused(tmp_path: Path, content: str, message: str) -> None:

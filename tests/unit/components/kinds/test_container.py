@@ -19,7 +19,7 @@ ENTRY = """
   cache:
     kind: container
     description: A cache
-    image: carrier
+    build: carrier
     port: 6379
     memory: 64MiB
     cpus: 0.5
@@ -35,7 +35,7 @@ def run_with(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.Monke
         text = (PROJECT_ROOT / "services.yaml").read_text(encoding="utf-8")
         path.write_text(text + entry, encoding="utf-8")
         monkeypatch.setattr(
-            "components.plan.loading.load_catalogue", lambda _: load_catalogue(path)
+            "components.plan.loading.load_catalogue", lambda *_: load_catalogue(path)
         )
         return run_program({**STACK, **config})
 
@@ -68,11 +68,11 @@ def test_it_can_be_checked_by_http(run_with: Run) -> None:
 
 def test_an_image_without_dockerfile_is_refused(run_with: Run) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
-        run_with(ENTRY.replace("image: carrier", "image: carier"))
+        run_with(ENTRY.replace("build: carrier", "build: carier"))
     file, _, text = str(refusal.value).partition(": ")
     assert file.startswith("services.yaml:")
     assert text == (
-        "services.cache.image: there is no docker/carier.Dockerfile; found "
+        "services.cache.build: there is no docker/carier.Dockerfile; found "
         "'carier'; did you mean 'carrier'? allowed: carrier, chat, cloudflared, inference, "
         "monitor, restarter"
     )
@@ -107,7 +107,8 @@ def test_conditions_on_its_responses_are_passed_to_the_monitor(run_with: Run) ->
 
 def test_conditions_on_a_tcp_check_are_refused(run_with: Run) -> None:
     with pytest.raises(
-        pulumi.RunError, match="a TCP connection without a response; allowed: expect with health:"
+        pulumi.RunError,
+        match="its health check is tcp, without a response; allowed: expect with health:",
     ):
         run_with(ENTRY + "    expect: {max_seconds: 2}\n")
 

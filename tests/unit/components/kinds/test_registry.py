@@ -19,11 +19,11 @@ CLOCK = '''
 from typing import Literal
 
 from components.config.field_types import Port
-from components.kinds.service import Service, Stack
+from components.kinds.service import LocalService, Stack
 from components.kinds.workload import Workload
 
 
-class ClockService(Service):
+class ClockService(LocalService):
     """Answers with the time."""
 
     kind: Literal["clock"] = "clock"
@@ -65,7 +65,7 @@ def test_a_new_kind_needs_only_a_module_in_the_package(
 ) -> None:
     path = tmp_path / "services.yaml"
     path.write_text(CATALOGUE, encoding="utf-8")
-    monkeypatch.setattr("components.plan.loading.load_catalogue", lambda _: load_catalogue(path))
+    monkeypatch.setattr("components.plan.loading.load_catalogue", lambda *_: load_catalogue(path))
     graph = run_program({"services": ["berlin"], "monitor": {"socketGroup": 999}})
     assert graph.running["berlin"].inputs["envs"] == ["ZONE=Europe/Berlin"]
     (monitor,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
@@ -73,4 +73,4 @@ def test_a_new_kind_needs_only_a_module_in_the_package(
 
 
 def test_the_kinds_of_this_project() -> None:
-    assert set(kinds()) == {"chat", "container", "inference"}
+    assert set(kinds()) == {"chat", "container", "external", "inference"}

@@ -38,7 +38,7 @@ Run = Any
 def run_with_gpus(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(more: str, info: EngineInfo | None) -> Graph:
         known = catalogue(tmp_path, more)
-        monkeypatch.setattr("components.plan.loading.load_catalogue", lambda path: known)
+        monkeypatch.setattr("components.plan.loading.load_catalogue", lambda *_: known)
         monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: info)
         return run_program(STACK)
 
@@ -105,17 +105,17 @@ def test_an_engine_with_gpus_is_detected_by_its_info(info: dict[str, Any], found
         (
             "    gpus: 0\n",
             "services.phi-inference.gpus: is not a valid number of GPUs; found 0; allowed: all, "
-            "or 1 to 16",
+            "1 to 16, or a list of ids",
         ),
         (
             "    gpus: some\n",
             "services.phi-inference.gpus: is not a valid number of GPUs; found 'some'; allowed: "
-            "all, or 1 to 16",
+            "all, 1 to 16, or a list of ids",
         ),
         (
             "    gpus: yes\n",
             "services.phi-inference.gpus: is not a valid number of GPUs; found True; allowed: "
-            "all, or 1 to 16",
+            "all, 1 to 16, or a list of ids",
         ),
         (
             "    gpu_layers: 20\n",

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.runtime.swarm.service import go_duration
+from components.runtime.go_duration import go_duration
 from tests.doubles.recording_engine import Graph, StackRunner
 
 SWARM = {
