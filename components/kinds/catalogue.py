@@ -44,6 +44,8 @@ class StackValues:
     """By name: what `${config:NAME}` stands for."""
     enabled: tuple[str, ...] | None = None
     """The services that it names; None for all of services.yaml."""
+    needs_all_names: bool = False
+    """Whether it needs the names of all services, also of those that are off."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def load_catalogue(path: Path, stack: StackValues = StackValues()) -> Catalogue:
     problem.
     """
     main = _read_file(path, stack)
-    if not main.services or all(name in main.services for name in stack.enabled or ()):
+    named = all(name in main.services for name in stack.enabled or ())
+    if not main.services or (named and not stack.needs_all_names):
         return _checked([main], stack)
     more = [_read_file(file, stack) for file in sorted((path.parent / FOLDER).glob("*.yaml"))]
     return _checked([main, *more], stack)
@@ -181,6 +184,7 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
         # Of an entry that the stack leaves off it needs no value.
         if stack.enabled is None
         or problem.location[:1] != ("services",)
+        or problem.location[1:2] == ()
         or problem.location[1] in stack.enabled
     ]
     sections = read(_File, resolved(content, stack.values), source)

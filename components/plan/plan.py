@@ -53,8 +53,7 @@ class Plan:
 
         All of the catalogue: else turning one service on would change, and so restart, every other.
         """
-        known = dict.fromkeys((*self.catalogue.names, *self.services))
-        return (*known, MONITOR, RESTARTER)
+        return (*self.catalogue.all_names, MONITOR, RESTARTER)
 
     @property
     def network_environment(self) -> Mapping[str, str]:
