@@ -29,7 +29,7 @@ services:
     tmpfs: ["/run:size=16m,mode=1777", /var/cache]
     shm_size: 100000000
     ports: ["8080:80", "0.0.0.0:9000:9000", "53:5353/udp"]
-    healthcheck: {{test: [CMD, ready], interval: 1m30s, timeout: 5s, retries: 4, start_period: 20s}}
+    healthcheck: {{test: [CMD, ready], interval: 1m30s, timeout: 5s, retries: 4, start_period: 2m}}
     gpus: ["0", "1"]
     devices: ["/dev/kfd", "/dev/dri:/dev/x:rw"]
     group_add: [44, video]
