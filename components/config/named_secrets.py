@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from components.config.compose.words import Variables
+from components.config.compose.words import Variables, names
 from components.config.schema import StrictModel, refusal
 
 SECRETS_DIRECTORY = "/run/secrets"
@@ -58,7 +58,7 @@ def _secret_name(value: str) -> str:
 def _files(value: Any) -> Any:
     """By name: where the file is."""
     if isinstance(value, list | tuple):
-        return {name: f"{SECRETS_DIRECTORY}/{name}" for name in value}
+        return {name: f"{SECRETS_DIRECTORY}/{name}" for name in names(value)}
     return value
 
 

@@ -100,10 +100,12 @@ def _checked(files: Sequence[_Content], stack: StackValues) -> Catalogue:
     known = {name: one.value if not one.problems else None for name, one in models.items()}
     valid = {name: one.value for name, one in services.items() if one.value}
     entries = [*models.values(), *services.values(), *secrets.values()]
+    unknown = {key for file in files for key in file.unknown}
     problems = [
         *(problem for file in files for problem in file.problems),
         *_listed_twice(files),
-        *(problem for entry in entries for problem in entry.problems),
+        # A text with a name that has no value may be wrong for that reason alone.
+        *(one for entry in entries for one in entry.problems if one.location not in unknown),
         *(
             problem
             for name, service in valid.items()
@@ -162,6 +164,8 @@ class _Content:
     services: Mapping[str, Reading[Any]] = field(default_factory=dict)
     secrets: Mapping[str, Reading[GeneratedSecretSettings]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    unknown: frozenset[Key] = frozenset()
+    """Keys of texts with a name that the stack has no value for."""
 
     @property
     def keys(self) -> Iterator[Key]:
@@ -204,6 +208,7 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
             for name, entry in found.secrets.items()
         },
         (*unknown, *sections.problems),
+        frozenset(problem.location for problem in unknown),
     )
 
 

@@ -73,6 +73,9 @@ def _problem(entry: RepositoryFiles) -> tuple[str, str] | None:
     for file in files:
         if not _is_inside(file):
             return f"has a file that leads out of the project, {file}", limit
+        # Neither the provider's upload nor a Swarm's config can be empty.
+        if not file.stat().st_size:
+            return f"has an empty file in it, {file}", f"{limit}; one with a comment in it"
         if file.stat().st_size > MOST_BYTES:
             return f"has a larger file in it, {file}", f"{limit}; a named volume for larger ones"
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from toolchain.compose.known_images import repository
+from toolchain.compose.known_images import is_alpine, repository
 
 # Names on the network of what a stack has without an entry.
 _OWN_SERVICES = {"monitor", "restarter"}
@@ -28,6 +28,8 @@ class KnownEntry:
     paths: frozenset[str]
     """Where its volumes are."""
     port: int | None
+    on_alpine: bool
+    """Whether the image is a variant with Alpine's user ids."""
 
 
 @dataclass
@@ -67,6 +69,7 @@ class CatalogueEntries:
                 else {},
                 frozenset(parts[1] for parts in named if len(parts) > 1),
                 entry.get("port"),
+                is_alpine(image),
             )
             self.images.setdefault(repository(image), known)
 

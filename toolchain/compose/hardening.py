@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from toolchain.compose.catalogue_entries import CatalogueEntries, KnownEntry
-from toolchain.compose.known_images import repository
+from toolchain.compose.known_images import is_alpine, repository
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
 
@@ -45,6 +45,8 @@ def _runs_alike(service: Section, known: KnownEntry, outcome: Outcome) -> bool:
     own = {text.split(":")[1] for text in volumes if not text.startswith((".", "/"))}
     written = any(text.startswith("/") and text.endswith(":rw") for text in volumes)
     given = service.get("entrypoint") or service.get("user")
+    if is_alpine(service["image"]) != known.on_alpine:
+        return False
     return known.paths <= own and not written and not given and "build" not in outcome.entry
 
 

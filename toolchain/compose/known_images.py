@@ -73,3 +73,8 @@ def repository(image: str) -> str:
 def known_image(image: str | None) -> KnownImage:
     """What is known of an image."""
     return _KNOWN.get(repository(image), KnownImage()) if image else KnownImage()
+
+
+def is_alpine(image: str) -> bool:
+    """Whether a tag names Alpine Linux, whose users have other ids than Debian's."""
+    return "alpine" in image.partition("@")[0].rpartition(":")[2]

@@ -145,6 +145,10 @@ def _secrets(done: Import, stack: str) -> Iterator[str]:
         if secret.generate is None:
             source = f" < {shlex.quote(str(secret.file))}" if secret.file else ""
             key = f"{NAME}:secrets.{secret.name}"
+            if secret.prefix:
+                yield _line(
+                    f"{secret.name}: its program needs a text that begins with {secret.prefix}"
+                )
             yield f"  pulumi config set --secret --path {key}{_of_stack(stack)}{source}"
     for name, services in done.values.needed.items():
         if services & {one.name for one in done.written}:

@@ -41,12 +41,12 @@ class Secret:
     file: Path | None = None
     """Of Compose's own secret."""
     prefix: str = ""
-    """What every value has to begin with, such as `sk-`; no part of the secret."""
+    """What its program needs every value to begin with, such as `sk-`."""
 
     @property
     def generate(self) -> dict[str, object] | None:
         """How the stack makes it; None for one that is set by command."""
-        if self.file is not None or not self._is_made_here():
+        if self.file is not None or self.prefix or not self._is_made_here():
             return None
         for value in sorted(self.values):
             if re.fullmatch(r"[0-9a-fA-F]{16,128}", value) and len(value) % 16 == 0:
@@ -121,8 +121,7 @@ class Secrets:
             known = self._add(secret_name(variable), service)
         if of_variable:
             self._by_variable[variable] = known
-        if variable in _PREFIXES or (value and re.fullmatch(r"sk-.{1,15}", value)):
-            known.prefix = _PREFIXES.get(variable, "sk-")
+        known.prefix = known.prefix or _PREFIXES.get(variable, "")
         if value:
             self._by_value.setdefault(value, known)
             known.values.add(value)
@@ -149,7 +148,7 @@ class SecretPart:
     @property
     def text(self) -> str:
         """What stands for it in `secret_environment`."""
-        return f"{self.secret.prefix if self.secret.generate else ''}${{{self.secret.name}}}"
+        return f"${{{self.secret.name}}}"
 
 
 Part = str | Reference | SecretPart

@@ -133,6 +133,13 @@ def test_a_file_that_is_too_large_is_refused(project: Project) -> None:
     assert "/conf/large" in mounted(project.run(catalogue("./conf:/conf")))
 
 
+def test_an_empty_file_is_refused(project: Project) -> None:
+    project.write("conf/.gitkeep", "")
+    assert refusal(project, "./conf:/conf") == (
+        f"has an empty file in it, conf/.gitkeep; found './conf'; {LIMIT}; one with a comment in it"
+    )
+
+
 def test_a_file_without_text_is_refused(project: Project) -> None:
     project.write("conf/logo.png", b"\x89PNG\r\n\x1a\n\xff")
     assert refusal(project, "./conf/logo.png:/logo.png") == (

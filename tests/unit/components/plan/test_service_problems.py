@@ -125,6 +125,13 @@ def test_the_outputs_are_in_the_order_of_the_settings(project: Project) -> None:
             "'127.0.0.1:8080/tcp'; allowed: another port of the machine",
         ),
         (
+            {"app": ""},
+            {"hostPorts": {"app": 8080}},
+            "Pulumi.test.yaml: llm-stack:hostPorts.app: the service does not have a port to which "
+            "one of the machine could lead; allowed: services with port: in the catalogue; run: "
+            "pulumi config rm --path 'llm-stack:hostPorts.app'",
+        ),
+        (
             {"app": "aliases: [db]", "db": ""},
             {},
             "services.yaml:2: services.app.aliases.0: is the name of another service; found 'db'; "

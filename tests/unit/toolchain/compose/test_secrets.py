@@ -108,7 +108,7 @@ def test_a_key_that_services_of_the_file_share_is_made_here(compose: Importing) 
     assert origins(done) == {"index-api-key": {"generate": 32}}
 
 
-def test_keys_keep_the_form_that_their_program_needs(compose: Importing) -> None:
+def test_a_key_in_a_form_of_its_program_is_set_by_the_user(compose: Importing) -> None:
     done = compose(
         """
         services:
@@ -116,8 +116,9 @@ def test_keys_keep_the_form_that_their_program_needs(compose: Importing) -> None
           page: {image: 'p:1', environment: {OPENAI_API_KEY: '${LITELLM_MASTER_KEY}'}}
         """
     )
-    assert held(done, "litellm") == {"LITELLM_MASTER_KEY": "sk-${litellm-master-key}"}
-    assert held(done, "page") == {"OPENAI_API_KEY": "sk-${litellm-master-key}"}
+    assert held(done, "litellm") == {"LITELLM_MASTER_KEY": "${litellm-master-key}"}
+    assert held(done, "page") == {"OPENAI_API_KEY": "${litellm-master-key}"}
+    assert origins(done) == {"litellm-master-key": None}
 
 
 def test_secrets_of_compose_keep_their_paths(compose: Importing, write: Files) -> None:
