@@ -270,7 +270,8 @@ def test_data_survives_destroy_and_up(parts: PartsStack, engine: docker.DockerCl
     parts.pulumi("destroy", "--yes", "--skip-preview")
     assert engine.containers.list(all=True, filters=label) == []
     assert {volume.name for volume in engine.volumes.list(filters=label)} == {
-        f"{parts.name}-{name}" for name in ("page", "postgres", "prometheus", "redis")
+        f"{parts.name}-{name}"
+        for name in ("generated-secrets", "page", "postgres", "prometheus", "redis")
     }
     parts.configure(**parts.settings | {"services": ["migrate", "page", "postgres", "redis"]})
     parts.up()
