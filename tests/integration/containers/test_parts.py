@@ -248,6 +248,13 @@ def test_a_failed_job_shows_its_log_and_the_next_up_runs_it_again(parts: PartsSt
     assert sql(parts, "SELECT count(*) FROM notes WHERE note = 'by the job'") == "1"
 
 
+def test_an_image_without_a_health_check_passes_the_gate_when_it_works(parts: PartsStack) -> None:
+    containers = parts.containers()
+    for name in ("page", "proxy"):
+        assert "Health" not in containers[name].attrs["State"], name
+        assert httpx.get(f"{parts.url(name)}/health").status_code == 200
+
+
 def test_an_image_without_a_health_check_fails_the_gate_when_its_port_never_opens(
     parts: PartsStack,
 ) -> None:
