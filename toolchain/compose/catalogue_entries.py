@@ -30,6 +30,7 @@ class KnownEntry:
     port: int | None
     on_alpine: bool
     """Whether the image is a variant with Alpine's user ids."""
+    limits: Mapping[str, Any]
 
 
 @dataclass
@@ -70,6 +71,7 @@ class CatalogueEntries:
                 frozenset(parts[1] for parts in named if len(parts) > 1),
                 entry.get("port"),
                 is_alpine(image),
+                {key: entry[key] for key in ("memory", "cpus") if key in entry},
             )
             self.images.setdefault(repository(image), known)
 

@@ -251,7 +251,7 @@ class CommandRules:
             outcome.entry["command"] = kept
         outcome.lose(
             "command",
-            "it holds a secret, and the entrypoint of the image is not known here",
+            "it holds a secret, and the image is not in the list of known entrypoints",
             "write entrypoint: [sh, -c] and command: ['exec PROGRAM "
             f"{' '.join(lost)}'], where PROGRAM is what this command prints: "
             f"docker image inspect -f '{{{{.Config.Entrypoint}}}}' {service.get('image', 'IMAGE')}",

@@ -102,9 +102,6 @@ class Forms:
             return Override(self.plain(value.value))
         return value
 
-    def with_variables(self, value: object) -> Any:
-        return value
-
     def text(self, value: object) -> str:
         """A scalar as plain text."""
         if isinstance(value, dict | list) or value is None:
@@ -196,6 +193,13 @@ class Forms:
             section.put(key, given[key], self.place)
         return section
 
+    def entries(self, value: object) -> list[Any]:
+        """A list of texts and mappings."""
+        if not isinstance(value, list):
+            self.wrong(value, "a list")
+            return []
+        return [self.plain(one) for one in value if one is not None]
+
     def sources(self, value: object) -> dict[str, str]:
         """`secrets` or `configs`: by target, the name at the top of the file."""
         found: dict[str, str] = {}
@@ -247,7 +251,7 @@ class Forms:
         text = ":".join(
             (
                 *([f"[{self.text(address)}]"] if address else []),
-                *([self.text(published)] if published not in {None, ""} else []),
+                *([self.text(published)] if published not in (None, "") else []),
                 f"{self.text(value.get('target'))}/{value.get('protocol') or 'tcp'}",
             )
         )
@@ -275,7 +279,7 @@ class Forms:
             kind=self.text(value.get("type") or "volume"),
             target=self.text(value.get("target")),
             source=self.text(source) if source else None,
-            read_only=self.plain(value.get("read_only")) in {True, "true"},
+            read_only=is_true(self.plain(value.get("read_only"))),
             size=None if size is None else self.text(size),
         )
 
@@ -284,6 +288,11 @@ class Forms:
             self.wrong(value, "text")
             return False
         return True
+
+
+def is_true(value: object) -> bool:
+    """Whether a value is true, as a boolean of YAML or as text."""
+    return value is True or value == "true"
 
 
 def scalar(value: object) -> str:
@@ -329,6 +338,7 @@ _READERS: dict[str, Callable[[Forms, Any], Any]] = {
     "volumes": Forms.volumes,
     "healthcheck": Forms.mapping_with_variables,
     "deploy": Forms.mapping,
+    "devices": Forms.entries,
     "ulimits": Forms.mapping,
     "logging": Forms.mapping,
     "image": Forms.text,

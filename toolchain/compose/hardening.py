@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from toolchain.compose.catalogue_entries import CatalogueEntries, KnownEntry
+from toolchain.compose.forms import is_true
 from toolchain.compose.known_images import is_alpine, repository
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
@@ -22,7 +23,7 @@ _USER = re.compile(r"([a-z_][a-z0-9_-]*|[0-9]{1,10})(:([a-z_][a-z0-9_-]*|[0-9]{1
 def apply_hardening(
     service: Section, catalogue: CatalogueEntries, outcome: Outcome, *, job: bool
 ) -> None:
-    """`user`, `read_only`, `cap_add` and `tmpfs`, as the image needs them."""
+    """`user`, `read_only`, `cap_add`, `tmpfs` and limits, as the image needs them."""
     image = service.get("image")
     known = catalogue.images.get(repository(image)) if image else None
     if known and not job and _runs_alike(service, known, outcome):
@@ -37,6 +38,17 @@ def apply_hardening(
             "user: 10001:10001, and start it after each step",
         )
     _apply_own(service, outcome)
+    if known:
+        limits = {key: one for key, one in known.limits.items() if key not in outcome.entry}
+        outcome.entry |= limits
+        for key, limit in limits.items():
+            outcome.change(key, f"{limit}, as in the catalogue's {known.name}")
+    if "memory" not in outcome.entry:
+        outcome.change(
+            "memory",
+            "the stack's default (llm-stack:defaults.memory, 1GiB), since the compose file has no "
+            "limit; set memory where the program needs more",
+        )
 
 
 def _runs_alike(service: Section, known: KnownEntry, outcome: Outcome) -> bool:
@@ -99,7 +111,7 @@ def _apply_own(service: Section, outcome: Outcome) -> None:
         else:
             outcome.change("user", "the image's own: allowed are numbers and names, as 1000:1000")
     read_only = service.get("read_only")
-    if read_only in {True, "true"}:
+    if is_true(read_only):
         outcome.entry.pop("read_only", None)
         outcome.carried.append("read_only")
     added = [name.removeprefix("CAP_") for name in service.get("cap_add") or []]

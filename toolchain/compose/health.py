@@ -9,6 +9,7 @@ from typing import Any
 
 from toolchain.compose import sizes
 from toolchain.compose.commands import CommandRules
+from toolchain.compose.forms import is_true
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
 
@@ -31,7 +32,7 @@ def apply_health_check(service: Section, commands: CommandRules, outcome: Outcom
     given = service.get("healthcheck")
     if not isinstance(given, dict) or not given:
         return
-    if given.get("disable") in {True, "true"} or given.get("test") == ["NONE"]:
+    if is_true(given.get("disable")) or given.get("test") == ["NONE"]:
         outcome.carry("healthcheck", {"disable": True})
         return
     found: dict[str, Any] = {}
@@ -118,7 +119,7 @@ def apply_stop(service: Section, outcome: Outcome) -> None:
         found = sizes.seconds(given)
         if found:
             outcome.carry("stop_grace", min(LONGEST_STOP, max(1, round(found))))
-    if service.get("init") in {True, "true"}:
+    if is_true(service.get("init")):
         outcome.carry("init", True)
 
 

@@ -61,7 +61,7 @@ def apply_image(
     elif build:
         _apply_build(build, builds[outcome.original], outcome)
     else:
-        outcome.refuse("image", "there is no image and no build", "add one to the compose file")
+        outcome.refuse("image", "has neither image nor build", "add one to the compose file")
 
 
 def _apply_reference(image: str, outcome: Outcome) -> None:

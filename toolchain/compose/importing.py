@@ -265,7 +265,7 @@ class _Importing:
 
     def _apply_serves(self, kind: str, command: str, outcome: Outcome) -> None:
         if "port" not in outcome.entry:
-            outcome.lose("serves", f"the port of {kind} is not known", "set port and serves")
+            outcome.lose("serves", f"{kind} has no port here", "set port and serves")
             return
         environment: Mapping[str, str] = outcome.entry.get("secret_environment", {})
         variables = [*model_servers.KEY_VARIABLES.get(kind, {}).values(), "API_KEY"]

@@ -37,7 +37,7 @@ _CONFIGURATION = re.compile(
 )
 _CONFIGURATION_TARGET = re.compile(r"/etc(/|$)|/docker-entrypoint|conf|provisioning|/init")
 _EXTENSION = re.compile(r"[^/]\.[A-Za-z][A-Za-z0-9]{0,9}$")
-# Names of folders that say nothing about whose they are.
+# Folder names that do not identify their service.
 _GENERAL = {
     name: name
     for name in (
@@ -89,7 +89,9 @@ class MountRules:
         if mount.kind == "bind" and mount.source:
             return self._bind(mount, outcome, key)
         if mount.source is None:
-            name = self._volume(f"{outcome.name}-{PurePosixPath(mount.target).name or 'data'}")
+            name = self._volume(
+                f"{name_of(outcome.original)}-{PurePosixPath(mount.target).name or 'data'}"
+            )
             outcome.change(key, f"a volume without a name is now {name}")
             return f"{name}:{mount.target}"
         definition = self.definitions.get(mount.source)
@@ -118,7 +120,7 @@ class MountRules:
         if source not in self._named:
             name = name_of(path.name)
             if name in _GENERAL:
-                name = f"{outcome.name}-{_GENERAL[name]}"
+                name = f"{name_of(outcome.original)}-{_GENERAL[name]}"
             self._named[source] = self.volumes.take(name)
         return self._named[source]
 
@@ -275,9 +277,9 @@ def unfit(path: Path) -> str | None:
         return f"allowed: text, {MOST_FILES} files of {MOST_BYTES // 1000} KB in all"
     for file in files:
         if file.stat().st_size > MOST_BYTES or not _is_text(file):
-            return f"it is no text of at most {MOST_BYTES // 1000} KB"
+            return f"it is not a text file of at most {MOST_BYTES // 1000} KB"
         if is_secret_name(file.stem) or holds_secret(file.read_text(encoding="utf-8")):
-            return "it seems to hold a secret, which belongs into secrets or secret_environment"
+            return "it looks like it holds a secret; use secrets or secret_environment"
     return None
 
 

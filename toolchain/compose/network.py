@@ -69,8 +69,9 @@ def aliases(service: Section, networks: Mapping[str, Any]) -> list[str]:
     found = [service.get("hostname"), service.get("container_name")]
     for settings in (service.get("networks") or {}).values():
         if isinstance(settings, dict):
-            found += settings.get("aliases") or []
-    return [str(name) for name in found if name]
+            given = settings.get("aliases")
+            found += given if isinstance(given, list) else []
+    return [name for name in found if isinstance(name, str) and name]
 
 
 def linked(services: Mapping[str, Section]) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from toolchain.compose.forms import is_true
 from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
 
@@ -60,9 +61,12 @@ _HANDLED = {
 }  # fmt: skip
 
 
+KNOWN_KEYS = frozenset({*_HANDLED, *_WITHOUT_USE})
+
+
 def find_obstacles(service: Section, outcome: Outcome) -> None:
     """Report every key that keeps the service from being carried."""
-    if service.get("privileged") in {True, "true"}:
+    if is_true(service.get("privileged")):
         outcome.refuse("privileged", "it gives the container control of the machine", _OUTSIDE)
     mode = str(service.get("network_mode") or "")
     if mode == "host":
@@ -90,7 +94,7 @@ def report_without_use(service: Section, outcome: Outcome) -> None:
                 outcome.change(key, f"left out: {_WITHOUT_USE[key]}")
         elif key.startswith("x-"):
             outcome.change(key, "left out: an extension")
-        elif key not in _HANDLED:
+        elif key not in KNOWN_KEYS:
             outcome.lose(key, "the catalogue has no such key", "see docs/adding-a-service.md")
     for option in service.get("security_opt") or []:
         if option.startswith("no-new-privileges"):

@@ -37,7 +37,7 @@ class Outcome:
     profiles: tuple[str, ...] = ()
     entry: dict[str, Any] = field(default_factory=dict)
     carried: list[str] = field(default_factory=list)
-    """Keys that say the same as before."""
+    """Keys with the same meaning as before."""
     changes: list[tuple[str, str]] = field(default_factory=list)
     """Keys, and what is different and why."""
     losses: list[Loss] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Outcome:
         return not self.obstacles and self.replaced is None
 
     def carry(self, key: str, value: object) -> None:
-        """Put a key that says the same as before."""
+        """Put a key with the same meaning as before."""
         self.entry[key] = value
         self.carried.append(key)
 

@@ -26,7 +26,7 @@ class PlainValues:
         )
 
     def reference(self, reference: Reference, service: str) -> str:
-        """What stands for a variable."""
+        """The text in place of a variable."""
         name = reference.name
         if reference.value is None:
             self.needed.setdefault(name, set()).add(service)

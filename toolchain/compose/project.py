@@ -122,9 +122,7 @@ class _Loader:
     def finish(self) -> None:
         """Read the files of variables; raise `ComposeError` if there is any problem."""
         if not self.services and not self._problems:
-            self._problems.append(
-                problem(Place(self._folder.name), "services", "there is no service")
-            )
+            self._problems.append(problem(Place(self._folder.name), "services", "has no service"))
         if self._problems:
             raise ComposeError(self._problems)
 

@@ -28,7 +28,7 @@ def report(
     *,
     copied: bool,
 ) -> str:
-    """All that a person has to know about the entries.
+    """The text of the report.
 
     :param path: of the catalogue's file.
     :param copied: whether the files that entries need were copied.
@@ -122,9 +122,12 @@ def _profiles(done: Import) -> Iterator[str]:
 
 
 def _todo(done: Import, *, copied: bool) -> Iterator[str]:
+    seen: set[str] = set()
     for one in done.written:
-        for text in dict.fromkeys(one.todo):
-            yield _line(f"{one.name}: {text}")
+        for text in one.todo:
+            if text not in seen:
+                yield _line(f"{one.name}: {text}")
+            seen.add(text)
         for copy in one.files:
             if copy.content is None and not copied:
                 source = copy.source

@@ -11,6 +11,7 @@ from toolchain.compose.outcome import Outcome
 from toolchain.compose.yaml_file import Section
 
 MOST_GPUS = 16
+MOST_CPUS = 256
 # For `ipc: host`, which has the size of the machine's own.
 SHARED_MEMORY = "8g"
 _GIBIBYTE = 1024**3
@@ -91,7 +92,7 @@ def apply_devices(service: Section, outcome: Outcome) -> None:
         elif text.startswith("/dev/"):
             found.append(text)
         else:
-            outcome.lose("devices", f"{text} is no path below /dev", "use gpus, or /dev/…")
+            outcome.lose("devices", f"{text} is not a path below /dev", "use gpus, or /dev/…")
     if found:
         outcome.carry("devices", found)
     if groups := service.get("group_add"):
@@ -117,7 +118,7 @@ def apply_shared_memory(service: Section, outcome: Outcome) -> None:
 
 
 def apply_ulimits(service: Section, outcome: Outcome) -> None:
-    """`ulimits`, in which -1 is no limit."""
+    """`ulimits`, where -1 means unlimited."""
     found: dict[str, Any] = {}
     for name, value in (service.get("ulimits") or {}).items():
         if isinstance(value, dict):
@@ -171,7 +172,7 @@ def apply_limits(service: Section, kind: str | None, outcome: Outcome) -> None:
         number = float(str(cpus)) if cpus else 0.0
     except ValueError:
         number = 0.0
-    if number > 0:
+    if 0 < number <= MOST_CPUS:
         outcome.carry("cpus", int(number) if number == int(number) else number)
     elif kind:
         outcome.entry["cpus"] = 2

@@ -23,7 +23,6 @@ from toolchain.compose.secret_signs import (
 )
 
 GENERATED_LENGTH = 32
-MOST_GENERATED = 128
 # Shorter values are in too many texts to be looked for.
 SHORTEST_FOUND = 6
 # Keys that their program accepts in one form only.
@@ -52,11 +51,6 @@ class Secret:
             if re.fullmatch(r"[0-9a-fA-F]{16,128}", value) and len(value) % 16 == 0:
                 return {"generate": len(value), "alphabet": "hex"}
         return {"generate": GENERATED_LENGTH}
-
-    @property
-    def has_value(self) -> bool:
-        """Whether the compose file or the shell has a value that is no placeholder."""
-        return any(value and not is_placeholder(value) for value in self.values)
 
     def _is_made_here(self) -> bool:
         own = [name for name in self.variables if not comes_from_elsewhere(name)]
@@ -147,7 +141,7 @@ class SecretPart:
 
     @property
     def text(self) -> str:
-        """What stands for it in `secret_environment`."""
+        """The reference to it in `secret_environment`."""
         return f"${{{self.secret.name}}}"
 
 

@@ -39,12 +39,12 @@ class Section(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Reset:
-    """`!reset`: the key is removed from what earlier files say."""
+    """`!reset`: the key of earlier files is removed."""
 
 
 @dataclass(frozen=True)
 class Override:
-    """`!override`: the value replaces what earlier files say."""
+    """`!override`: the value replaces that of earlier files."""
 
     value: Any
 

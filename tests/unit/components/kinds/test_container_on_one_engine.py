@@ -234,6 +234,16 @@ services:
         assert "data-owner" in graph.running[name].depends_on, name
 
 
+@pytest.mark.parametrize("protect", [True, False])
+def test_a_named_volume_is_protected_as_the_stack_says(project: Project, protect: bool) -> None:
+    graph = project.run(
+        "services: {app: {kind: container, volumes: ['data:/data'], "
+        f"image: 'redis:7@{DIGEST}'}}}}",
+        protect=protect,
+    )
+    assert graph.of("Volume")["data"].protected is protect
+
+
 @pytest.mark.parametrize(
     ("keys", "settings", "recreated"),
     [

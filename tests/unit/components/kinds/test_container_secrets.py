@@ -56,6 +56,7 @@ def test_a_generated_secret_has_its_length_and_alphabet(project: Project) -> Non
     password = values["/run/secrets/db-password"]
     assert len(password) == 24
     assert set(password) <= set(string.ascii_letters + string.digits)
+    assert not set(password) <= set("0123456789abcdef"), "but for one in 10^14"
     key = values["/run/secrets/encryption-key"]
     assert len(key) == 64
     assert set(key) <= set("0123456789abcdef")

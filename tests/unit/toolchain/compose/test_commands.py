@@ -78,7 +78,7 @@ def test_an_unknown_program_keeps_the_rest_of_its_command(compose: Importing) ->
     assert one.written
     assert one.entry["command"] == ["serve", "--port", "80"]
     assert one.entry["secret_environment"] == {"APP_TOKEN": "${app-token}"}
-    assert "the entrypoint of the image is not known" in changed(one)
+    assert "the image is not in the list of known entrypoints" in changed(one)
     assert 'exec PROGRAM --token "$APP_TOKEN"' in changed(one)
 
 

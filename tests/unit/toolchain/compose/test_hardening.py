@@ -20,7 +20,24 @@ services:
     volumes: ["qdrant:/qdrant/storage"]
     port: 6333
     health: /readyz
+    memory: 2GiB
+    cpus: 2
 """
+
+
+def test_limits_of_the_compose_file_come_before_those_of_the_catalogue(
+    compose: Importing, checkout: Path
+) -> None:
+    (checkout / "catalog" / "qdrant.yaml").write_text(QDRANT)
+    done = compose("services: {store: {image: 'qdrant/qdrant:v1', mem_limit: 1g, cpus: 0.5}}")
+    entry = outcome(done, "store").entry
+    assert (entry["memory"], entry["cpus"]) == ("1GiB", 0.5)
+
+
+def test_a_service_without_limits_has_those_of_the_stack(compose: Importing) -> None:
+    one = outcome(compose("services: {app: {image: 'a:1'}}"), "app")
+    assert "memory" not in one.entry
+    assert "llm-stack:defaults.memory" in changed(one)
 
 
 def test_an_unknown_image_is_loosened_and_the_report_says_how_to_tighten_it(
@@ -47,19 +64,27 @@ def test_an_image_of_the_catalogue_has_its_settings(compose: Importing, checkout
     assert one.entry["tmpfs"] == ["/run:size=1m"]
     assert one.entry["health"] == "/readyz"
     assert one.entry["environment"] == {"INIT_FILE": "/qdrant/storage/.init"}
+    assert (one.entry["memory"], one.entry["cpus"]) == ("2GiB", 2)
     assert "as the catalogue's qdrant" in changed(one)
 
 
 @pytest.mark.parametrize(
     "keys",
-    ["volumes: ['s:/elsewhere']", "volumes: ['/srv/q:/qdrant/storage']", "entrypoint: sh, "
-     "volumes: ['s:/qdrant/storage']"],
-)  # fmt: skip
+    [
+        "volumes: ['s:/elsewhere']",
+        "volumes: ['/srv/q:/qdrant/storage']",
+        "entrypoint: sh, volumes: ['s:/qdrant/storage']",
+        "image: 'qdrant/qdrant:v1-alpine', volumes: ['s:/qdrant/storage']",
+    ],
+)
 def test_an_image_that_is_used_in_another_way_is_loosened(
     compose: Importing, checkout: Path, keys: str
 ) -> None:
     (checkout / "catalog" / "qdrant.yaml").write_text(QDRANT)
-    one = outcome(compose(f"services: {{store: {{image: 'qdrant/qdrant:v1', {keys}}}}}"), "store")
+    text = f"services: {{store: {{image: 'qdrant/qdrant:v1', {keys}}}}}"
+    if "image:" in keys:
+        text = f"services: {{store: {{{keys}}}}}"
+    one = outcome(compose(text), "store")
     assert one.entry["user"] == "image"
     assert one.entry["read_only"] is False
 

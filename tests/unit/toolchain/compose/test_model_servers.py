@@ -61,7 +61,7 @@ def test_other_programs_serve_nothing(compose: Importing, keys: str) -> None:
 def test_a_server_without_a_port_is_reported(compose: Importing) -> None:
     one = outcome(compose("services: {stt: {image: 'own/whisper:1'}}"), "stt")
     assert "serves" not in one.entry
-    assert "the port of Whisper is not known" in changed(one)
+    assert "Whisper has no port here" in changed(one)
 
 
 def test_the_key_of_a_server(compose: Importing) -> None:

@@ -65,8 +65,8 @@ def test_files_are_copied_where_they_are_text_without_secrets(
     (folder / "image.png").write_bytes(b"\0\1")
     assert [one.source for one in mounted(compose, "./app.yaml:/a").files] == [file]
     for name, reason in (
-        ("secret.yaml", "it seems to hold a secret"),
-        ("image.png", "it is no text"),
+        ("secret.yaml", "it looks like it holds a secret"),
+        ("image.png", "it is not a text file"),
     ):
         one = mounted(compose, f"./{name}:/a")
         assert not one.files

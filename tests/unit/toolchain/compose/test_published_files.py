@@ -64,7 +64,7 @@ def imported(name: str) -> Import:
         [FOLDER / f"{name}.yml"],
         environment={"HOME": "/home/someone"},
         env_files=[variables] if variables.exists() else [],
-        name=name,
+        name=f"{name}-compose",
     )
     return import_project(project, ROOT)
 
@@ -73,7 +73,7 @@ def loaded(done: Import, copy: Path, monkeypatch: pytest.MonkeyPatch) -> Catalog
     """The catalogue with all that the import has made."""
     content = done.content()
     path = ROOT / "catalog" / f"{done.project.name}.yaml"
-    text = catalogue_text(content, [FOLDER / f"{done.project.name}.yml"])
+    text = catalogue_text(content, [FOLDER / "compose.yml"])
     make_copy(ROOT, copy, path, text, done.copies, content["services"])
     monkeypatch.chdir(copy)
     stack = StackValues(
@@ -88,7 +88,7 @@ def together(done: Import, catalogue: Catalogue) -> list[str]:
     enabled = tuple(
         one.name
         for one in done.written
-        if done.project.name != "n8n-starter" or one.profiles in {(), ("cpu",)}
+        if done.project.name != "n8n-starter-compose" or one.profiles in {(), ("cpu",)}
     )
     services = {
         name: service
@@ -145,11 +145,9 @@ def test_the_report_says_what_takes_the_place_of_a_tunnel() -> None:
 
 
 def test_stores_and_their_clients_share_passwords() -> None:
-    services = imported("langfuse").content()["services"]
-    web, redis = (
-        services["langfuse-web"],
-        services["langfuse-redis" if "redis" not in services else "redis"],
-    )
+    done = imported("langfuse")
+    services = {one.original: one.entry for one in done.written}
+    web, redis = services["langfuse-web"], services["redis"]
     assert web["secret_environment"]["REDIS_AUTH"] in redis["secret_environment"].values()
     assert web["secret_environment"]["DATABASE_URL"].startswith("postgresql://postgres:${")
 

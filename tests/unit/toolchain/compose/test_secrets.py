@@ -83,7 +83,7 @@ def test_the_same_name_with_two_values_is_two_secrets(compose: Importing) -> Non
         ("POSTGRES_PASSWORD", "${POSTGRES_PASSWORD:?}", {"generate": 32}),
         ("SALT", "mysalt", {"generate": 32}),
         ("ENCRYPTION_KEY", "0" * 64, {"generate": 64, "alphabet": "hex"}),
-        ("CREDS_IV", "e2341419ec3dd3d19b13a1a87fafcbfb", {"generate": 32, "alphabet": "hex"}),
+        ("CREDS_IV", "00112233445566778899aabbccddeeff", {"generate": 32, "alphabet": "hex"}),
         ("OPENAI_API_KEY", "${OPENAI_API_KEY}", None),
         ("HF_TOKEN", "${HF_TOKEN}", None),
         ("GITHUB_CLIENT_SECRET", "${GITHUB_CLIENT_SECRET}", None),

@@ -58,7 +58,7 @@ def test_anchors_and_merges(load: Loading) -> None:
         (b"- a\n- b\n", "compose.yml:1: is not a mapping"),
         (b"text\n", "compose.yml:1: is not a mapping"),
         (b"42\n", "compose.yml:1: is not a mapping"),
-        (b"services: {}\n", "there is no service"),
+        (b"services: {}\n", "services: has no service"),
         (b"services: [a]\n", "compose.yml:1: services: has a wrong form; found a list"),
         (b"services:\n  a: text\n", "compose.yml:2: services.a: has a wrong form; found text"),
         (b"services:\n\ta: {}\n", "compose.yml:2: is not YAML"),
