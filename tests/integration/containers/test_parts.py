@@ -248,6 +248,13 @@ def test_a_failed_job_shows_its_log_and_the_next_up_runs_it_again(parts: PartsSt
     assert sql(parts, "SELECT count(*) FROM notes WHERE note = 'by the job'") == "1"
 
 
+def test_an_image_without_a_health_check_passes_the_gate_when_it_works(parts: PartsStack) -> None:
+    containers = parts.containers()
+    for name in ("page", "proxy"):
+        assert "Health" not in containers[name].attrs["State"], name
+        assert httpx.get(f"{parts.url(name)}/health").status_code == 200
+
+
 def test_an_image_without_a_health_check_fails_the_gate_when_its_port_never_opens(
     parts: PartsStack,
 ) -> None:
@@ -270,7 +277,8 @@ def test_data_survives_destroy_and_up(parts: PartsStack, engine: docker.DockerCl
     parts.pulumi("destroy", "--yes", "--skip-preview")
     assert engine.containers.list(all=True, filters=label) == []
     assert {volume.name for volume in engine.volumes.list(filters=label)} == {
-        f"{parts.name}-{name}" for name in ("page", "postgres", "prometheus", "redis")
+        f"{parts.name}-{name}"
+        for name in ("generated-secrets", "page", "postgres", "prometheus", "redis")
     }
     parts.configure(**parts.settings | {"services": ["migrate", "page", "postgres", "redis"]})
     parts.up()
