@@ -19,8 +19,10 @@ DANGEROUS_CAPABILITIES = {"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "C
 
 SECRET_NAME = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE)
 SECRET_FLAG = re.compile(r"^--?[\w-]*(token|key|secret|password)(=.+)?$", re.IGNORECASE)
-# Known token prefixes: Cloudflare Tunnel (base64 of JSON), Hugging Face, GitHub, Pulumi.
-SECRET_VALUE = re.compile(r"\b(eyJ[\w+/=-]{40,}|hf_\w{20,}|gh[pousr]_\w{20,}|pul-[0-9a-f]{20,})")
+# Known token prefixes: Cloudflare Tunnel (base64 of JSON), Hugging Face, GitHub, Pulumi, OpenAI.
+SECRET_VALUE = re.compile(
+    r"\b(eyJ[\w+/=-]{40,}|hf_\w{20,}|gh[pousr]_\w{20,}|pul-[0-9a-f]{20,}|sk-[\w-]{20,})"
+)
 # Mounting a parent folder gives access to the socket too.
 SOCKET_PATHS = ("/var/run/docker.sock", "/run/docker.sock")
 NAMESPACES = ("networkMode", "pidMode", "ipcMode", "usernsMode")

@@ -21,7 +21,7 @@ def main() -> int:
     log_to()
     try:
         settings = load_settings()
-        secrets = load_secrets()
+        secrets = load_secrets(settings)
     except SettingsError as error:
         for line in str(error).splitlines():
             _log.error(line)
@@ -30,7 +30,7 @@ def main() -> int:
         "starting",
         models=[model.id for model in settings.models],
         keys=len(secrets.api_keys.keys) if secrets.api_keys is not None else 0,
-        github_models=secrets.github_token is not None,
+        servers=[server.name for server in settings.servers],
     )
     host = os.environ.get("HOST", _HOST)
     port = int(os.environ.get("PORT", _PORT))

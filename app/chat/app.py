@@ -16,7 +16,7 @@ from app.chat.access.admission import Admission
 from app.chat.access.keys import KeyRing
 from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
-from app.chat.fleet.fleet import build_fleet
+from app.chat.fleet.directory import build_directory
 from app.chat.fleet.health_watch import watch_health
 from app.chat.fleet.upstream import UpstreamClient
 from app.chat.middleware.browser_guard import BrowserGuard
@@ -35,17 +35,17 @@ def create_app(settings: GatewaySettings, secrets: Secrets, web_root: Path = WEB
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         clock = time.monotonic
-        fleet = build_fleet(settings, secrets.github_token, clock)
+        directory = build_directory(settings, secrets.upstream_keys, clock)
         upstream = UpstreamClient(settings.limits.connect_seconds)
         app.state.gateway = Gateway(
             settings=settings,
-            fleet=fleet,
+            fleet=directory.fleet,
             keys=KeyRing(secrets.api_keys, clock),
-            metrics=Metrics(fleet),
+            metrics=Metrics(directory.fleet),
             upstream=upstream,
             started=int(time.time()),
         )
-        watch = asyncio.create_task(watch_health(fleet, upstream, settings.health))
+        watch = asyncio.create_task(watch_health(directory, upstream, settings.health))
         yield
         watch.cancel()
         await asyncio.wait((watch,))

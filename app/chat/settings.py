@@ -7,8 +7,10 @@ the defaults and bounds of both must be the same.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +23,31 @@ DEFAULT_SECRETS = Path("/run/secrets")
 
 AUTO_MODEL = "auto"
 
-ModelId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+MODEL_ID = r"^[A-Za-z0-9/@][A-Za-z0-9._:/@+-]{0,127}$"
+ModelId = Annotated[str, StringConstraints(pattern=MODEL_ID)]
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
+UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
 KeyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+# What an Authorization header can hold.
+_HEADER_TEXT = re.compile(r"[!-~]+")
+
+
+class ModelTask(StrEnum):
+    """What a model is for, which decides the endpoints that it answers."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    RERANK = "rerank"
+    TRANSCRIPTION = "transcription"
+    SPEECH = "speech"
+    IMAGE = "image"
+
+
+TEXT_TASKS = (ModelTask.CHAT, ModelTask.COMPLETION)
 
 
 class Placeholder(Strict):
@@ -32,6 +55,18 @@ class Placeholder(Strict):
 
     model: str
     reason: str
+
+
+def _refuse_auto(name: str) -> str:
+    if name == AUTO_MODEL:
+        raise ValueError("'auto' is reserved: clients send it to let the gateway choose")
+    return name
+
+
+def _distinct_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(urls)) != len(urls):
+        raise ValueError("the same replica is listed twice")
+    return tuple(url.rstrip("/") for url in urls)
 
 
 class ModelSettings(Strict):
@@ -46,28 +81,50 @@ class ModelSettings(Strict):
         default=None, ge=1, le=65535, description="where a replica reports whether it is draining"
     )
     placeholder: Placeholder | None = None
+    tasks: tuple[ModelTask, ...] = Field(default=TEXT_TASKS, min_length=1)
 
     @field_validator("id")
     @classmethod
     def _not_auto(cls, value: str) -> str:
-        if value == AUTO_MODEL:
-            raise ValueError("'auto' is reserved: clients send it to let the gateway choose")
-        return value
+        return _refuse_auto(value)
 
     @field_validator("replicas")
     @classmethod
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("the same replica is listed twice")
-        return tuple(url.rstrip("/") for url in value)
+        return _distinct_urls(value)
 
 
-class GitHubModels(Strict):
-    """GitHub Models as one more upstream; used only if the secret file gh_models_token exists."""
+class ServerSettings(Strict):
+    """A server with an OpenAI-compatible API, and the models that it offers."""
 
-    url: HttpUrl = "https://models.github.ai/inference"
-    models: tuple[ModelId, ...] = ("openai/gpt-4.1-mini",)
-    concurrency: int = Field(default=2, ge=1, le=256, description="requests at once, per model")
+    name: KeyName
+    description: str = ""
+    urls: tuple[HttpUrl, ...] = Field(min_length=1)
+    path: UrlPath = Field(default="/v1", description="of the API, below each URL")
+    models: tuple[ModelId, ...] | None = Field(
+        default=None, description="None: those that the server lists"
+    )
+    api_key_file: FileName | None = Field(default=None, description="in the secrets folder")
+    concurrency: int = Field(default=8, ge=1, le=1024, description="requests at once, per URL")
+    tasks: tuple[ModelTask, ...] = Field(default=(ModelTask.CHAT,), min_length=1)
+    health: UrlPath | None = Field(
+        default=None, description="of the health check; None: the list of models"
+    )
+    external: bool = Field(default=False, description="outside of the stack's network")
+
+    @field_validator("models")
+    @classmethod
+    def _is_a_list_of_names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not value:
+            raise ValueError("is empty; leave it out to use the models that the server lists")
+        for name in value or ():
+            _refuse_auto(name)
+        return value if value is None else tuple(dict.fromkeys(value))
+
+    @field_validator("urls")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct_urls(value)
 
 
 class Limits(Strict):
@@ -113,13 +170,16 @@ class HealthChecks(Strict):
     failures: int = Field(default=3, ge=1, description="in a row, until a replica counts as down")
     names_interval: float = Field(default=1, gt=0, description="between two DNS lookups")
     draining_interval: float = Field(default=1, gt=0, description="between two checks for a drain")
+    keep_models: float = Field(
+        default=300, gt=0, description="models that a server listed stay listed while it is down"
+    )
 
 
 class GatewaySettings(Strict):
     """The content of gateway.json; every key has a default."""
 
     models: tuple[ModelSettings, ...] = ()
-    github_models: GitHubModels = GitHubModels()
+    servers: tuple[ServerSettings, ...] = ()
     limits: Limits = Limits()
     keep_alive: KeepAlive = KeepAlive()
     breaker: Breaker = Breaker()
@@ -133,11 +193,13 @@ class GatewaySettings(Strict):
 
     @model_validator(mode="after")
     def _names_are_distinct(self) -> GatewaySettings:
-        seen: set[str] = set()
-        for name in (*(model.id for model in self.models), *self.github_models.models):
-            if name in seen:
-                raise ValueError(f"the model '{name}' is listed twice")
-            seen.add(name)
+        for kind, names in (
+            ("model", [model.id for model in self.models]),
+            ("server", [server.name for server in self.servers]),
+        ):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"the {kind} '{name}' is listed twice")
         return self
 
 
@@ -170,7 +232,8 @@ class Secrets:
     """Contents of the secret files; None for an absent file. A repr does not show the values."""
 
     api_keys: KeyFile | None = field(default=None, repr=False)
-    github_token: str | None = field(default=None, repr=False)
+    upstream_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """API keys of servers by the name of their file."""
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> GatewaySettings:
@@ -186,23 +249,28 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> GatewaySettings:
     return read_settings(path, GatewaySettings)
 
 
-def load_secrets(environ: Mapping[str, str] = os.environ) -> Secrets:
-    """Read the optional secret files in /run/secrets, or in the folder that SECRETS_DIR names.
+def load_secrets(settings: GatewaySettings, environ: Mapping[str, str] = os.environ) -> Secrets:
+    """Read the secret files in /run/secrets, or in the folder that SECRETS_DIR names.
 
     An invalid key file is an error: the gateway must not start without authentication by mistake.
     Raises SettingsError.
     """
     folder = Path(environ.get("SECRETS_DIR", DEFAULT_SECRETS))
     keys = folder / "api_keys.json"
-    token = folder / "gh_models_token"
+    files = {server.api_key_file for server in settings.servers if server.api_key_file}
     return Secrets(
         api_keys=read_settings(keys, KeyFile, secret=True) if keys.exists() else None,
-        github_token=_read_token(token) if token.exists() else None,
+        upstream_keys={name: _read_key(folder / name) for name in sorted(files)},
     )
 
 
-def _read_token(path: Path) -> str | None:
+def _read_key(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip() or None
+        key = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
+        raise SettingsError(f"{path}: the API key of a server cannot be read: {error}") from None
+    if not _HEADER_TEXT.fullmatch(key):
+        raise SettingsError(
+            f"{path}: is not a valid API key; allowed: one line of ASCII without spaces"
+        )
+    return key

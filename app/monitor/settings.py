@@ -131,6 +131,7 @@ class Service(Strict):
     sleeps: bool = Field(
         default=False, description="of a model: it gives its memory back when idle, and is left so"
     )
+    restart: bool = Field(default=True, description="whether the restarter can restart it")
 
     @model_validator(mode="after")
     def url_fits_the_kind(self) -> Self:

@@ -129,7 +129,7 @@ class Watch:
                 thresholds=settings.thresholds,
                 restarts=settings.restarts,
                 start_grace=service.start_grace,
-                restart=restarter is not None,
+                restart=restarter is not None and service.restart,
                 hold_retry=settings.internal.hold_retry,
             )
             for service in settings.services

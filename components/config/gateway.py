@@ -5,15 +5,14 @@ Defaults are those of app/chat/settings.py; only what a stack sets is written to
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
 
 from components.config.schema import CamelModel
 
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
-ModelId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -60,24 +59,25 @@ class HealthChecks(CamelModel):
     failures: int = Field(default=3, ge=1, description="in a row, until a replica counts as down")
     names_interval: Seconds = Field(default=1, description="between two DNS lookups of replicas")
     draining_interval: Seconds = Field(default=1, description="between two checks for a drain")
-
-
-class GitHubModels(CamelModel):
-    """GitHub Models as one more upstream, used where the stack has the secret ghModelsToken."""
-
-    url: HttpUrl = "https://models.github.ai/inference"
-    models: tuple[ModelId, ...] = ("openai/gpt-4.1-mini",)
-    concurrency: int = Field(default=2, ge=1, le=256, description="requests at once, per model")
+    keep_models: Seconds = Field(
+        default=300, description="models that a server listed stay listed while it is down"
+    )
 
 
 class GatewaySettings(CamelModel):
     """All that a stack can set of its gateway."""
 
+    renamed_keys: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "githubModels": (
+            "the service github-models of catalog/github-models.yaml, with url and models there",
+            "pulumi config rm --path llm-stack:gateway.githubModels, and add github-models to "
+            "llm-stack:services",
+        )
+    }
     limits: Limits = Limits()
     keep_alive: KeepAlive = KeepAlive()
     breaker: Breaker = Breaker()
     health: HealthChecks = HealthChecks()
-    github_models: GitHubModels = GitHubModels()
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="sites whose pages may call the API"
     )

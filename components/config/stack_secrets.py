@@ -12,10 +12,10 @@ from pulumi.runtime.config import is_config_secret
 
 from components.config.alerts import HEARTBEAT_KEY, WEBHOOK_PREFIX, Webhook
 from components.config.problems import Problem, Source, choices
-from components.config.stack_settings import PROJECT
+from components.config.stack_settings import PROJECT, RENAMED_SECRETS
 from components.config.tunnels import is_tunnel_token
 
-SECRET_KEYS = ("hfToken", "ghModelsToken", "apiKeys", "registryPassword", HEARTBEAT_KEY)
+SECRET_KEYS = ("hfToken", "apiKeys", "registryPassword", HEARTBEAT_KEY)
 # One key with a map: the secrets of the services by name.
 NAMED_SECRETS = "secrets"
 # Key prefix for the token of an existing tunnel: `cloudflareTunnelToken-<service>`.
@@ -28,7 +28,6 @@ class StackSecrets:
     """Values that Pulumi keeps encrypted; None where the stack has none."""
 
     hf_token: pulumi.Output[str] | None = None
-    gh_models_token: pulumi.Output[str] | None = None
     api_keys: pulumi.Output[str] | None = None
     """Content of the gateway's api_keys.json."""
     registry_password: pulumi.Output[str] | None = None
@@ -66,7 +65,6 @@ def stack_secrets(
     config = pulumi.Config(PROJECT)
     return StackSecrets(
         hf_token=config.get_secret("hfToken"),
-        gh_models_token=config.get_secret("ghModelsToken"),
         api_keys=config.get_secret("apiKeys"),
         registry_password=config.get_secret("registryPassword"),
         webhooks=webhooks,
@@ -149,7 +147,10 @@ def encryption_problems(keys: set[str], source: Source) -> Iterator[Problem]:
         f"{TUNNEL_TOKEN_PREFIX}<service>",
         f"{WEBHOOK_PREFIX}<name>",
     ]
-    for key in sorted(keys):
+    for key in sorted(keys & RENAMED_SECRETS.keys()):
+        now, run = RENAMED_SECRETS[key]
+        yield source.problem((key,), f"is now {now}", run=run)
+    for key in sorted(keys - RENAMED_SECRETS.keys()):
         yield source.problem(
             (key,),
             "is encrypted, but is not a secret of this project",

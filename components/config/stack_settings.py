@@ -20,6 +20,14 @@ from components.config.schema import CamelModel
 from components.config.tunnels import TunnelSettings
 
 PROJECT = "llm-stack"
+# Secrets by the key of an earlier version: what each is now, and the commands that move it.
+RENAMED_SECRETS = {
+    "ghModelsToken": (
+        "secrets.github-models, for the service github-models of catalog/github-models.yaml",
+        "pulumi config get ghModelsToken | pulumi config set --secret --path "
+        "llm-stack:secrets.github-models && pulumi config rm ghModelsToken",
+    )
+}
 
 
 class EngineSource(StrEnum):
@@ -75,7 +83,8 @@ class StackSettings(CamelModel):
         "standInModel": (
             "placeholderModel",
             "pulumi config rm standInModel && pulumi config set placeholderModel smollm2-135m",
-        )
+        ),
+        **RENAMED_SECRETS,
     }
     services: EnabledServices = Field(description="names of services.yaml, or all of them")
     defaults: Defaults = Defaults()

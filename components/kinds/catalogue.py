@@ -44,6 +44,8 @@ class StackValues:
     """By name: what `${config:NAME}` stands for."""
     enabled: tuple[str, ...] | None = None
     """The services that it names; None for all of services.yaml."""
+    needs_all_names: bool = False
+    """Whether it needs the names of all services, also of those that are off."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def load_catalogue(path: Path, stack: StackValues = StackValues()) -> Catalogue:
     problem.
     """
     main = _read_file(path, stack)
-    if not main.services or all(name in main.services for name in stack.enabled or ()):
+    named = all(name in main.services for name in stack.enabled or ())
+    if not main.services or (named and not stack.needs_all_names):
         return _checked([main], stack)
     more = [_read_file(file, stack) for file in sorted((path.parent / FOLDER).glob("*.yaml"))]
     return _checked([main, *more], stack)
@@ -97,10 +100,12 @@ def _checked(files: Sequence[_Content], stack: StackValues) -> Catalogue:
     known = {name: one.value if not one.problems else None for name, one in models.items()}
     valid = {name: one.value for name, one in services.items() if one.value}
     entries = [*models.values(), *services.values(), *secrets.values()]
+    unknown = {key for file in files for key in file.unknown}
     problems = [
         *(problem for file in files for problem in file.problems),
         *_listed_twice(files),
-        *(problem for entry in entries for problem in entry.problems),
+        # A text with a name that has no value may be wrong for that reason alone.
+        *(one for entry in entries for one in entry.problems if one.location not in unknown),
         *(
             problem
             for name, service in valid.items()
@@ -159,6 +164,8 @@ class _Content:
     services: Mapping[str, Reading[Any]] = field(default_factory=dict)
     secrets: Mapping[str, Reading[GeneratedSecretSettings]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    unknown: frozenset[Key] = frozenset()
+    """Keys of texts with a name that the stack has no value for."""
 
     @property
     def keys(self) -> Iterator[Key]:
@@ -181,6 +188,7 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
         # Of an entry that the stack leaves off it needs no value.
         if stack.enabled is None
         or problem.location[:1] != ("services",)
+        or problem.location[1:2] == ()
         or problem.location[1] in stack.enabled
     ]
     sections = read(_File, resolved(content, stack.values), source)
@@ -197,12 +205,15 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
             for name, entry in found.secrets.items()
         },
         (*unknown, *sections.problems),
+        frozenset(problem.location for problem in unknown),
     )
 
 
 def _read_model(name: str, entry: object, source: Source) -> Reading[Model]:
     place = ("models", name)
-    reading = read(Model, entry, source, at=place)
+    # With these the other keys can be checked where one of them is missing or wrong.
+    fallback = {"description": "", "context": 4096, "slots": 1}
+    reading = read(Model, entry, source, at=place, fallback=fallback)
     if reading.value is None:
         return reading
     found = [
@@ -210,6 +221,7 @@ def _read_model(name: str, entry: object, source: Source) -> Reading[Model]:
         for problem in reading.value.problems(place, source)
         # A value that was left out is not missing as well.
         if not reading.lacks(*problem.location)
+        and not any(key[: len(problem.location)] == problem.location for key in reading.dropped)
     ]
     return replace(reading, problems=(*reading.problems, *found))
 

@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from components.config.field_types import Port
-from components.kinds.service import LocalService, Stack
+from components.config.named_secrets import SECRETS_DIRECTORY
+from components.kinds.service import LocalService, ServedApi, Stack
 from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, present
 
 
@@ -22,11 +23,14 @@ class ChatService(LocalService):
     start_timeout: int = Field(default=90, ge=1)
 
     def workload(self, stack: Stack) -> Workload:
-        gateway = {
+        gateway: dict[str, object] = {
             "models": _models(stack),
             "drain_seconds": DRAIN_SECONDS,
             **stack.settings.gateway.config(),
         }
+        servers = [_server(name, api) for name, api in stack.served_apis.items()]
+        if servers:
+            gateway["servers"] = servers
         return Workload(
             image="chat",
             stop_grace=STOP_GRACE,
@@ -35,12 +39,12 @@ class ChatService(LocalService):
                 "gateway.json": json.dumps(gateway, indent=2, sort_keys=True),
                 **stack.settings.network_access.files,
             },
-            secret_files=present(
-                {
-                    "api_keys.json": stack.secrets.api_keys,
-                    "gh_models_token": stack.secrets.gh_models_token,
-                }
-            ),
+            secret_files=present({"api_keys.json": stack.secrets.api_keys}),
+            named_secrets={
+                f"{SECRETS_DIRECTORY}/{_key_file(name)}": api.serves.api_key
+                for name, api in stack.served_apis.items()
+                if api.serves.api_key
+            },
         )
 
     def health_check(self, host: str) -> dict[str, object]:
@@ -49,6 +53,27 @@ class ChatService(LocalService):
     def dependencies(self, stack: Stack) -> list[str]:
         """A gateway whose models are down works as it should: a restart would not help."""
         return stack.upstream_services
+
+
+def _server(name: str, api: ServedApi) -> dict[str, object]:
+    """An entry under `servers` of gateway.json."""
+    serves = api.serves
+    return {
+        "name": name,
+        "description": api.description,
+        "urls": [api.url],
+        "path": serves.path,
+        "models": serves.models,
+        "api_key_file": _key_file(name) if serves.api_key else None,
+        "concurrency": serves.concurrency,
+        "tasks": serves.tasks,
+        "health": serves.health,
+        "external": api.external,
+    }
+
+
+def _key_file(service: str) -> str:
+    return f"upstream-{service}"
 
 
 def _models(stack: Stack) -> list[dict[str, object]]:
@@ -68,5 +93,7 @@ def _models(stack: Stack) -> list[dict[str, object]]:
             "placeholder": {"model": placeholder.name, "reason": placeholder.reason}
             if placeholder
             else None,
+            # A chat model completes texts too, which is the gateway's default.
+            **({} if upstream.task == "chat" else {"tasks": [upstream.task]}),
         }
     return list(entries.values())

@@ -17,6 +17,7 @@ from components.config.compose.machine import (
     Group,
     Ulimit,
     User,
+    numeric_user,
 )
 from components.config.compose.ports import PortMapping
 from components.config.compose.quantities import Size
@@ -32,15 +33,17 @@ from components.config.field_types import GIBIBYTE, MEBIBYTE, Cpus, Gpus, Memory
 from components.config.model import Model
 from components.config.named_secrets import SecretFiles, SecretTexts, looks_secret
 from components.config.network_access import with_proxy
-from components.config.problems import Problem, Source, choices
+from components.config.problems import Key, Problem, Source, choices
 from components.config.schema import refusal
+from components.config.serves import Serves
 from components.images.image_sources import image_names
-from components.kinds.project_files import project_file_problems, project_files
+from components.kinds.project_files import paths_of, project_file_problems, project_files
 from components.kinds.refused_keys import REFUSED_KEYS
-from components.kinds.service import LocalService, Stack
+from components.kinds.service import LocalService, ServedApi, Stack
 from components.kinds.workload import Workload
 from components.runtime.container import TCP
 from components.runtime.container_options import (
+    TEMPORARY,
     TEMPORARY_FILES,
     USER,
     ContainerOptions,
@@ -125,6 +128,9 @@ class ContainerService(LocalService):
     ulimits: dict[str, Ulimit] = Field(default_factory=dict)
     labels: Variables = Field(default_factory=dict)
     init: bool = True
+    serves: Serves | None = Field(
+        default=None, description="an OpenAI-compatible API, which the gateway offers"
+    )
     aliases: tuple[Annotated[str, AfterValidator(_alias)], ...] = Field(
         default=(), description="further names on the network"
     )
@@ -163,6 +169,8 @@ class ContainerService(LocalService):
             )
         if self.health not in (None, NONE) and self.port is None:
             raise refusal(f"has health: {self.health} but no port", allowed="port, or health: none")
+        if self.serves and self.port is None:
+            raise refusal("has serves but no port", allowed="port: what it listens on")
         if self.public and self.port is None:
             raise refusal("is public but has no port", allowed="port: what it listens on")
         if self.expect and not self.check.startswith("/"):
@@ -226,13 +234,7 @@ class ContainerService(LocalService):
             command=self.command,
             working_directory=self.working_dir,
             health_check=self._health_check(),
-            temporary_files={
-                "/tmp": TEMPORARY_FILES,
-                **{
-                    one.path: TemporaryFiles(one.size, one.options, int(one.mode, 8))
-                    for one in self.tmpfs
-                },
-            },
+            temporary_files=self._temporary_files(),
             shared_memory=self.shm_size,
             ports=[
                 HostPort(port.published, port.target, port.address, port.protocol)
@@ -247,6 +249,16 @@ class ContainerService(LocalService):
             init=self.init,
             restart=self.restart,
         )
+
+    def _temporary_files(self) -> dict[str, TemporaryFiles]:
+        owner = numeric_user(self.user)
+        own = {
+            one.path: TemporaryFiles(one.size, one.options(owner), int(one.mode, 8))
+            for one in self.tmpfs
+        }
+        # The engine refuses a second mount at one path.
+        taken = any(one.path == TEMPORARY for one in self.volumes)
+        return own if taken else {TEMPORARY: TEMPORARY_FILES, **own}
 
     def _health_check(self) -> HealthCheck | None:
         check = self.healthcheck
@@ -271,6 +283,13 @@ class ContainerService(LocalService):
     def dependencies(self, stack: Stack) -> list[str]:
         return list(self.depends_on)
 
+    def served_api(self, name: str) -> ServedApi | None:
+        if self.serves is None:
+            return None
+        return ServedApi(
+            f"http://{name}:{self.port}", self.serves, self.description, external=False
+        )
+
     def swarm_obstacles(self) -> Iterator[tuple[str, str]]:
         if self.ports:
             yield "ports", "a Swarm would open them on every address of its nodes; use a tunnel"
@@ -287,6 +306,7 @@ class ContainerService(LocalService):
         at = ("services", name)
         yield from self._image_problems(name, source)
         yield from project_file_problems(self._project_files, (*at, "volumes"), source)
+        yield from self._mounted_twice(at, source)
         in_memory = sum(one.size for one in self.tmpfs) + (self.shm_size or 0)
         if in_memory >= self.memory:
             yield source.problem(
@@ -295,6 +315,28 @@ class ContainerService(LocalService):
                 found=f"{self.memory // MEBIBYTE}MiB",
                 allowed=f"allowed: more than {in_memory // MEBIBYTE}MiB",
             )
+
+    def _mounted_twice(self, at: Key, source: Source) -> Iterator[Problem]:
+        """Of two mounts at one path the engine takes none."""
+        places: list[tuple[Key, str]] = [
+            *(
+                (("volumes", number), path)
+                for number, one in enumerate(self.volumes)
+                for path in (paths_of(one) if isinstance(one, RepositoryFiles) else [one.path])
+            ),
+            *((("tmpfs", number), one.path) for number, one in enumerate(self.tmpfs)),
+            *((("secrets", name), path) for name, path in self.secrets.items()),
+        ]
+        seen: set[str] = set()
+        for key, path in places:
+            if path in seen:
+                yield source.problem(
+                    (*at, *key),
+                    "something else is mounted at this path",
+                    found=path,
+                    allowed="allowed: another path in the container",
+                )
+            seen.add(path)
 
     def _image_problems(self, name: str, source: Source) -> Iterator[Problem]:
         known = image_names()

@@ -13,6 +13,7 @@ from components.config.field_types import Cpus, HttpStatus, Memory, Port, Scalar
 from components.config.model import Model, Task
 from components.config.problems import Problem, Source
 from components.config.schema import StrictModel
+from components.config.serves import Serves
 from components.config.stack_secrets import StackSecrets
 from components.config.stack_settings import StackSettings
 from components.kinds.workload import Workload
@@ -46,6 +47,17 @@ class Upstream:
     """What the model is for."""
 
 
+@dataclass(frozen=True)
+class ServedApi:
+    """A service's OpenAI-compatible API, which the gateway offers."""
+
+    url: str
+    serves: Serves
+    description: str
+    external: bool
+    """Whether the server is outside of the stack's network."""
+
+
 class Stack(Protocol):
     """What a kind can read of the stack that its services are part of."""
 
@@ -70,8 +82,12 @@ class Stack(Protocol):
         """The model servers of all its services."""
 
     @property
+    def served_apis(self) -> Mapping[str, ServedApi]:
+        """The APIs of services with `serves`, by name of the service."""
+
+    @property
     def upstream_services(self) -> list[str]:
-        """The names of the services that are model servers."""
+        """The names of the services that the gateway sends requests to."""
 
     @property
     def proxy_environment(self) -> Mapping[str, str]:
@@ -142,6 +158,10 @@ class Service(StrictModel, ABC):
 
     def upstream(self, name: str, stack: Stack) -> Upstream | None:
         """The model server that it is, if it is one."""
+        return None
+
+    def served_api(self, name: str) -> ServedApi | None:
+        """Its OpenAI-compatible API, if the gateway offers one of it."""
         return None
 
     def problems(

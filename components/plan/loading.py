@@ -25,7 +25,13 @@ def load_plan(stack: str) -> Plan:
     settings = loaded.settings.value
     assert settings is not None
     enabled = None if settings.services == "all" else settings.services
-    values = StackValues(settings.defaults, settings.values, enabled)
+    values = StackValues(
+        settings.defaults,
+        settings.values,
+        enabled,
+        # Its list of exceptions names every service, so that none of them restarts the others.
+        needs_all_names=settings.proxy is not None,
+    )
     return make_plan(stack, loaded, load_catalogue(CATALOGUE, values))
 
 

@@ -16,7 +16,13 @@ from components.config.problems import Source
 from components.config.stack_secrets import StackSecrets
 from components.config.stack_settings import PROJECT, StackSettings
 from components.kinds.catalogue import Catalogue
-from components.kinds.service import LocalService, Placeholder, Service, Upstream
+from components.kinds.service import (
+    LocalService,
+    Placeholder,
+    ServedApi,
+    Service,
+    Upstream,
+)
 from components.kinds.workload import Workload
 from components.plan.tunnels import QuickTunnel, TunnelPlan
 from components.runtime.orchestrator import CONFIG_DIRECTORY
@@ -47,8 +53,7 @@ class Plan:
 
         All of the catalogue: else turning one service on would change, and so restart, every other.
         """
-        known = dict.fromkeys((*self.catalogue.names, *self.services))
-        return (*known, MONITOR, RESTARTER)
+        return (*self.catalogue.all_names, MONITOR, RESTARTER)
 
     @property
     def network_environment(self) -> Mapping[str, str]:
@@ -99,9 +104,20 @@ class Plan:
         return [upstream for upstream in found if upstream]
 
     @property
+    def served_apis(self) -> Mapping[str, ServedApi]:
+        """The APIs of services with `serves`, by name of the service."""
+        found = {name: service.served_api(name) for name, service in self.services.items()}
+        return {name: api for name, api in found.items() if api}
+
+    @property
     def upstream_services(self) -> list[str]:
-        """The names of the services that are model servers."""
-        return [name for name, service in self.services.items() if service.upstream(name, self)]
+        """The names of the services that the gateway sends requests to."""
+        served = self.served_apis
+        return [
+            name
+            for name, service in self.services.items()
+            if name in served or service.upstream(name, self)
+        ]
 
     def loaded_model(self, name: str) -> tuple[Model, Placeholder | None]:
         """The model that is loaded where a service names one, and why it is another."""

@@ -16,7 +16,7 @@ from components.config.stack_secrets import StackSecrets
 from components.config.stack_settings import StackSettings
 from components.kinds.catalogue import Catalogue
 from components.kinds.container import ContainerService
-from components.kinds.service import LocalService
+from components.kinds.service import LocalService, Service
 
 
 def service_problems(
@@ -36,7 +36,7 @@ def service_problems(
     yield from _circle_problems(containers, catalogue)
     yield from _secret_problems(containers, catalogue, secrets)
     yield from _port_problems(containers, catalogue, settings)
-    yield from _name_problems(containers, catalogue)
+    yield from _name_problems(containers, enabled, catalogue)
     if settings.orchestrator is OrchestratorKind.SWARM:
         for name, service in services.items():
             for key, reason in service.swarm_obstacles():
@@ -123,6 +123,23 @@ def _secret_problems(
                 )
 
 
+def api_key_problems(
+    services: Mapping[str, Service], catalogue: Catalogue, secrets: StackSecrets
+) -> Iterator[Problem]:
+    """Keys that the gateway shall send to a service, and that the stack does not have."""
+    known = {*catalogue.secrets, *secrets.named}
+    for name, service in services.items():
+        api = service.served_api(name)
+        secret = api.serves.api_key if api else None
+        if secret is not None and secret not in known:
+            yield catalogue.source_of(name).problem(
+                ("services", name, "serves", "api_key"),
+                f"the stack does not have the secret {secret}",
+                allowed=choices(secret, known),
+                run=f"pulumi config set --secret --path llm-stack:secrets.{secret}",
+            )
+
+
 def _port_problems(
     containers: Mapping[str, ContainerService], catalogue: Catalogue, settings: StackSettings
 ) -> Iterator[Problem]:
@@ -145,10 +162,15 @@ def _port_problems(
 
 
 def _name_problems(
-    containers: Mapping[str, ContainerService], catalogue: Catalogue
+    containers: Mapping[str, ContainerService], enabled: Sequence[str], catalogue: Catalogue
 ) -> Iterator[Problem]:
-    """Names on the network, and of volumes, that mean something else already."""
-    names = {*catalogue.all_names, MONITOR, RESTARTER}
+    """Names on the network, and of volumes, that mean something else already.
+
+    An alias may be the name of a service that the stack leaves off: an imported `shop-postgres`
+    is reached as `postgres` where the catalogue's own is not used.
+    """
+    names = {*enabled, MONITOR, RESTARTER}
+    aliases: dict[str, str] = {}
     reserved = {f"{MONITOR}-history", *(f"{name}-models" for name in catalogue.all_names)}
     for name, service in containers.items():
         source = catalogue.source_of(name)
@@ -157,6 +179,13 @@ def _name_problems(
                 yield source.problem(
                     ("services", name, "aliases", at),
                     "is the name of another service",
+                    found=alias,
+                    allowed="allowed: another name",
+                )
+            elif aliases.setdefault(alias, name) != name:
+                yield source.problem(
+                    ("services", name, "aliases", at),
+                    f"is also an alias of {aliases[alias]}: clients would reach either of them",
                     found=alias,
                     allowed="allowed: another name",
                 )

@@ -10,6 +10,7 @@ import pulumi
 
 from components.config.field_types import MEBIBYTE
 from components.config.names import MONITOR, RESTARTER
+from components.kinds.service import LocalService
 from components.plan.plan import Plan
 from components.runtime.container import HardenedContainerArgs, Mount
 from components.runtime.orchestrator import (
@@ -146,6 +147,8 @@ def monitor_config(plan: Plan) -> str:
                 if needed in checks
             ],
             "start_grace": service.start_grace,
+            # Of a server elsewhere there is no container to restart.
+            **({} if isinstance(service, LocalService) else {"restart": False}),
         }
         for name, service in plan.services.items()
         for address in plan.addresses(name)

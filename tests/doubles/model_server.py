@@ -84,6 +84,12 @@ def refuse(status: int, error: object, **headers: str) -> Behaviour:
     return behave
 
 
+def listing(*models: str) -> bytes:
+    """A list of models in OpenAI's form."""
+    data = [{"id": model, "object": "model", "created": 1, "owned_by": "x"} for model in models]
+    return json.dumps({"object": "list", "data": data}).encode()
+
+
 class ModelServer:
     """Answers every request with `behaviour`, and records the requests."""
 
@@ -96,6 +102,11 @@ class ModelServer:
         self.hanging_checks = 0
         self.health_requests: list[Mapping[str, str]] = []
         """Headers of the health checks."""
+        self.listing: tuple[int, bytes] = (200, listing())
+        """Status and content of the list of models."""
+        self.hang_listing = False
+        self.list_requests: list[Mapping[str, str]] = []
+        """Headers of the requests for the list of models."""
         self.url = ""
         self._runner: web.AppRunner | None = None
 
@@ -108,6 +119,7 @@ class ModelServer:
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         app = web.Application()
         app.router.add_get("/health", self._health)
+        app.router.add_get("/{path:.*}/models", self._list)
         app.router.add_post("/{path:.*}", self._generate)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -128,6 +140,13 @@ class ModelServer:
             await asyncio.Event().wait()
         status, body = self.health
         return web.json_response(body, status=status)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self.list_requests.append(request.headers)
+        if self.hang_listing:
+            await asyncio.Event().wait()
+        status, content = self.listing
+        return web.Response(body=content, status=status, content_type="application/json")
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         received = ReceivedRequest(request, await request.json())

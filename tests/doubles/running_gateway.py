@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +35,27 @@ class _Server(uvicorn.Server):
         yield
 
 
-def settings(*replicas: str, slots: int = 2, **more: Any) -> GatewaySettings:
-    """Settings with one model `m`, and health checks and keep-alives fast enough for a test."""
-    return GatewaySettings.model_validate(
-        {
-            "models": [{"id": "m", "slots": slots, "replicas": list(replicas)}],
-            "health": {
-                "interval": 0.1,
-                "interval_when_down": 0.02,
-                "names_interval": 0.02,
-                "draining_interval": 0.02,
-                "timeout": 5,
-            },
-            **more,
-        }
-    )
+def settings(
+    *replicas: str,
+    slots: int = 2,
+    tasks: Sequence[str] = ("chat", "completion"),
+    **more: Any,
+) -> GatewaySettings:
+    """Settings with fast health checks, and one model `m` if there are replicas of it.
+
+    :param health: settings of the health checks that differ.
+    """
+    health = {
+        "interval": 0.1,
+        "interval_when_down": 0.02,
+        "names_interval": 0.02,
+        "draining_interval": 0.02,
+        "timeout": 5,
+        **more.pop("health", {}),
+    }
+    model = {"id": "m", "slots": slots, "tasks": tasks, "replicas": list(replicas)}
+    content = {"models": [model] if replicas else [], "health": health, **more}
+    return GatewaySettings.model_validate(content)
 
 
 @contextlib.asynccontextmanager

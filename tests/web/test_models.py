@@ -69,6 +69,32 @@ async def test_a_placeholder_is_labelled(
         await expect(chat.dialog("Models").get_by_text("Demo model", exact=True)).to_be_visible()
 
 
+async def test_models_of_other_servers_are_offered_if_they_can_chat(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel, beta: ScriptedModel
+) -> None:
+    beta.always_say("From elsewhere.")
+    far = {
+        "name": "far",
+        "urls": [beta.server.url],
+        "models": ["beta"],
+        "description": "A provider",
+        "external": True,
+    }
+    vectors = {**far, "name": "vectors", "models": ["vectors"], "tasks": ["embedding"]}
+    async with gateway_with(served(alpha), servers=[far, vectors]) as url:
+        chat = ChatPage(page, url)
+        await chat.open("?models=auto")
+        await expect(page.get_by_text("nothing you write leaves this installation")).to_be_visible()
+        await chat.picker.click()
+        row = page.get_by_role("listitem").filter(has_text="beta")
+        await expect(row).to_contain_text("A provider: the conversation leaves this machine")
+        await expect(page.get_by_role("listitem").filter(has_text="vectors")).to_have_count(0)
+        await row.get_by_role("button").first.click()
+        await expect(page.get_by_text("may be sent to beta")).to_be_visible()
+        await chat.ask("Hello?")
+        await expect(chat.answer_of("beta")).to_contain_text("From elsewhere.")
+
+
 async def test_a_model_shows_its_free_slots(chat: ChatPage, alpha: ScriptedModel) -> None:
     await chat.ask("Take a slot")
     answer = await alpha.next_answer()

@@ -6,7 +6,8 @@ from typing import Any
 
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
-from app.chat.fleet.replica import Health, Replica, State
+from app.chat.fleet.replica import Replica
+from app.chat.fleet.server import Health, State
 
 
 def describe(pool: ModelPool, created: int) -> dict[str, Any]:
@@ -16,14 +17,15 @@ def describe(pool: ModelPool, created: int) -> dict[str, Any]:
         "id": card.id,
         "object": "model",
         "created": created,
-        "owned_by": "github-models" if card.external else "llm-stack",
+        "owned_by": card.owner,
         "description": card.description,
+        "tasks": card.tasks,
         "context": card.context,
         "external": card.external,
         "placeholder": None if card.placeholder is None else card.placeholder.model_dump(),
         **_state(pool.health),
         "slots": pool.slots,
-        "busy": pool.in_flight,
+        "busy": pool.busy,
         "queue": len(pool.queue),
     }
 
@@ -42,9 +44,9 @@ def _replica(replica: Replica) -> dict[str, Any]:
     return {
         "name": replica.name,
         **_state(replica.effective_health),
-        "draining": replica.draining,
-        "slots": replica.slots,
-        "busy": replica.in_flight,
+        "draining": replica.server.draining,
+        "slots": replica.server.slots,
+        "busy": replica.server.in_use,
         "breaker": replica.breaker.state,
     }
 

@@ -19,7 +19,7 @@ from app.chat.relay.exchange import Exchange
 from app.chat.relay.generation_request import Task, read_request
 from app.chat.request_record import RequestRecord, record_of
 from app.chat.server.metrics import CONTENT_TYPE, Metrics
-from app.chat.settings import GatewaySettings
+from app.chat.settings import TEXT_TASKS, GatewaySettings, ModelTask
 
 # Cloudflare sets these on every request through a tunnel; a client cannot remove them.
 _TUNNEL_HEADERS = ("cf-ray", "cf-connecting-ip")
@@ -95,40 +95,45 @@ async def models(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
 
 @router.get("/v1/models/{name:path}")
 async def model(name: str, gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
-    pool, _ = gateway.fleet.route(name, {}, caller.models)
-    return describe(pool, gateway.started)
+    return describe(gateway.fleet.named(name, caller.models), gateway.started)
 
 
 @router.post("/v1/chat/completions")
 async def chat_completions(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
-    return await _generate(request, gateway, caller, "/chat/completions")
+    return await _generate(request, gateway, caller, ModelTask.CHAT, "/chat/completions")
 
 
 @router.post("/v1/completions")
 async def completions(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
-    return await _generate(request, gateway, caller, "/completions")
+    return await _generate(request, gateway, caller, ModelTask.COMPLETION, "/completions")
 
 
 @router.post("/v1/embeddings")
 async def embeddings(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
-    return await _generate(request, gateway, caller, "/embeddings", piecewise=False)
+    return await _generate(request, gateway, caller, ModelTask.EMBEDDING, "/embeddings")
+
+
+@router.post("/v1/rerank")
+async def rerank(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
+    """Not part of OpenAI's API: Jina's form, which llama-server and vLLM have too."""
+    return await _generate(request, gateway, caller, ModelTask.RERANK, "/rerank")
 
 
 async def _generate(
-    request: Request, gateway: Gateway, caller: Caller, path: str, *, piecewise: bool = True
+    request: Request, gateway: Gateway, caller: Caller, task: ModelTask, path: str
 ) -> Response:
     record = record_of(request)
+    piecewise = task in TEXT_TASKS
     try:
         generation = await read_request(request, path, gateway.settings.limits, piecewise=piecewise)
-        pool, prompt = gateway.fleet.route(generation.model, generation.body, caller.models)
+        pool, prompt = gateway.fleet.route(generation.model, task, generation.body, caller.models)
     except ApiError as error:
         record.outcome = error.code
         gateway.metrics.finished(record)
         raise
     record.model = pool.card.id
     record.streamed = generation.streams
-    task = generation.task_for(pool.card.id, prompt)
-    return RelayedResponse(task, pool, gateway, caller, record)
+    return RelayedResponse(generation.task_for(pool.card.id, prompt), pool, gateway, caller, record)
 
 
 class RelayedResponse(Response):

@@ -2,44 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from app.chat.fleet.circuit_breaker import CircuitBreaker
-from app.chat.fleet.endpoint import Endpoint
-from app.chat.fleet.pool import ModelCard, ModelPool
+from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.prefix_affinity import fingerprints
-from app.chat.fleet.replica import Health, Replica, State
+from app.chat.fleet.server import State
 from app.chat.openai.errors import ApiError
-from app.chat.settings import AUTO_MODEL, GatewaySettings, ModelSettings
+from app.chat.settings import AUTO_MODEL, ModelTask
+
+# Clients send requests with these tasks to these endpoints. The others have none yet.
+ENDPOINTS = {
+    ModelTask.CHAT: "/v1/chat/completions",
+    ModelTask.COMPLETION: "/v1/completions",
+    ModelTask.EMBEDDING: "/v1/embeddings",
+    ModelTask.RERANK: "/v1/rerank",
+}
+# Of the names in an error: a server may list hundreds.
+_MOST_NAMES = 20
 
 
 class Fleet:
     """The pools by model name, in the order of the configuration."""
 
-    def __init__(self, pools: Sequence[ModelPool]) -> None:
-        self._pools = {pool.card.id: pool for pool in pools}
+    def __init__(self, pools: Iterable[ModelPool] = ()) -> None:
+        self.show(pools)
 
     def __iter__(self) -> Iterator[ModelPool]:
         return iter(self._pools.values())
 
-    def route(
-        self, name: str, body: Mapping[str, Any], allowed: Collection[str] | None = None
-    ) -> tuple[ModelPool, Sequence[int]]:
-        """The pool for a requested model, or for `auto`, and the fingerprints of the prompt.
+    def show(self, pools: Iterable[ModelPool]) -> None:
+        """Replace the pools; running requests keep theirs."""
+        self._pools = {pool.card.id: pool for pool in pools}
 
-        The fingerprints are empty where there is nothing to choose between.
+    def named(self, name: str, allowed: Collection[str] | None = None) -> ModelPool:
+        """The pool of a model, or the one that `auto` chooses for a chat.
+
         Raises ApiError 404 for an unknown model, 403 for one that the key does not allow.
 
         :param allowed: the models that the client may use; None for all.
         """
         if name == AUTO_MODEL:
-            prompt = fingerprints(body)
-            return self._best(prompt, allowed), prompt
+            return self._best((), allowed, ModelTask.CHAT)
         pool = self._pools.get(name)
         if pool is None:
             # A limited key must not reveal the names of other models.
-            available = ", ".join(sorted(allowed if allowed is not None else self._pools)) or "none"
+            available = _some_of(sorted(allowed if allowed is not None else self._pools))
             raise ApiError(
                 404,
                 f"the model '{name}' does not exist; available: {available}",
@@ -50,72 +58,65 @@ class Fleet:
             raise ApiError(
                 403, f"this key does not allow '{name}'", code="model_not_allowed", param="model"
             )
+        return pool
+
+    def route(
+        self,
+        name: str,
+        task: ModelTask,
+        body: Mapping[str, Any],
+        allowed: Collection[str] | None = None,
+    ) -> tuple[ModelPool, Sequence[int]]:
+        """The pool for a requested model, or for `auto`, and the fingerprints of the prompt.
+
+        The fingerprints are empty where there is nothing to choose between.
+        Raises ApiError 400 for a model that does not have the task, 404 and 403 as `named` does.
+        """
+        if name == AUTO_MODEL:
+            prompt = fingerprints(body)
+            return self._best(prompt, allowed, task), prompt
+        pool = self.named(name, allowed)
+        if task not in pool.card.tasks:
+            raise _wrong_task(pool, task)
         return pool, fingerprints(body) if len(pool.replicas) > 1 else ()
 
-    def _best(self, prompt: Sequence[int], allowed: Collection[str] | None) -> ModelPool:
-        pools = [pool for pool in self if allowed is None or pool.card.id in allowed]
+    def _best(
+        self, prompt: Sequence[int], allowed: Collection[str] | None, task: ModelTask
+    ) -> ModelPool:
+        pools = [
+            pool
+            for pool in self
+            if task in pool.card.tasks
+            # A conversation leaves the stack only when its client names the model.
+            and not pool.card.external
+            and (allowed is None or pool.card.id in allowed)
+        ]
         if not pools:
-            raise ApiError(503, "no model is available", code="no_model", param="model")
+            message = f"no local model with the task '{task}' is available"
+            raise ApiError(503, message, code="no_model", param="model")
 
-        def preference(pool: ModelPool) -> tuple[bool, bool, bool, bool, float]:
-            card = pool.card
+        def preference(pool: ModelPool) -> tuple[bool, bool, bool, float]:
             has_prefix = pool.prefixes.find(prompt) is not None
             unready = pool.health.state is not State.READY
-            # External and placeholder models are last resorts.
-            return (unready, card.external, card.placeholder is not None, not has_prefix, pool.load)
+            # A placeholder model is the last resort.
+            return (unready, pool.card.placeholder is not None, not has_prefix, pool.load)
 
         return min(pools, key=preference)
 
 
-def build_fleet(
-    settings: GatewaySettings, github_token: str | None, clock: Callable[[], float]
-) -> Fleet:
-    """The pools of the configuration; GitHub Models only with a token."""
-    pools = [_local_pool(model, settings, clock) for model in settings.models]
-    if github_token is not None:
-        pools += _github_pools(settings, github_token, clock)
-    return Fleet(pools)
-
-
-def _local_pool(
-    model: ModelSettings, settings: GatewaySettings, clock: Callable[[], float]
-) -> ModelPool:
-    endpoints = [
-        Endpoint(url, model, lambda: CircuitBreaker(settings.breaker, clock))
-        for url in model.replicas
+def _wrong_task(pool: ModelPool, task: ModelTask) -> ApiError:
+    able = [
+        f"{own} ({ENDPOINTS[own]})" if own in ENDPOINTS else str(own) for own in pool.card.tasks
     ]
-    card = ModelCard(
-        id=model.id,
-        description=model.description,
-        context=model.context,
-        placeholder=model.placeholder,
-        external=False,
+    return ApiError(
+        400,
+        f"the model '{pool.card.id}' does not have the task '{task}'; it has: {', '.join(able)}",
+        code="task_not_supported",
+        param="model",
     )
-    pool = ModelPool(card, (), settings.limits.queue, clock, endpoints)
-    pool.change((), [endpoint.unresolved for endpoint in endpoints])
-    return pool
 
 
-def _github_pools(
-    settings: GatewaySettings, token: str, clock: Callable[[], float]
-) -> Iterator[ModelPool]:
-    github = settings.github_models
-    for model in github.models:
-        replica = Replica(
-            name="github-models",
-            api_url=github.url.rstrip("/"),
-            health_url=None,
-            slots=github.concurrency,
-            breaker=CircuitBreaker(settings.breaker, clock),
-            token=token,
-            external=True,
-            health=Health(State.READY),
-        )
-        card = ModelCard(
-            id=model,
-            description="GitHub Models: the conversation leaves this machine",
-            context=None,
-            placeholder=None,
-            external=True,
-        )
-        yield ModelPool(card, [replica], settings.limits.queue, clock)
+def _some_of(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    shown = ", ".join(names[:_MOST_NAMES]) or "none"
+    return f"{shown} and {more} more" if more > 0 else shown

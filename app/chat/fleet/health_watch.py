@@ -1,82 +1,112 @@
-"""Checks the health of every replica, and whether it is draining."""
+"""Checks the health of every server, its list of models, and whether it is draining."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 
+from app.chat.fleet.directory import Directory
 from app.chat.fleet.discovery import Watcher, watch_endpoint
-from app.chat.fleet.fleet import Fleet
-from app.chat.fleet.pool import ModelPool
-from app.chat.fleet.replica import Health, Replica, State
+from app.chat.fleet.provider import Provider
+from app.chat.fleet.server import Health, Server, State
 from app.chat.fleet.upstream import UpstreamClient
 from app.chat.settings import HealthChecks
 from app.shared.json_log import Log
 
 _log = Log(__name__)
 
+# A service elsewhere counts requests: check it this many times less often.
+_EXTERNAL_FACTOR = 12
 
-async def watch_health(fleet: Fleet, upstream: UpstreamClient, settings: HealthChecks) -> None:
-    """Check until cancelled; each replica in its own task, so that none delays another."""
 
-    def watcher(pool: ModelPool) -> Watcher:
-        return lambda replica: _watch(replica, pool, upstream, settings)
+async def watch_health(
+    directory: Directory, upstream: UpstreamClient, settings: HealthChecks
+) -> None:
+    """Check until cancelled; each server in its own task, so that none delays another."""
+
+    def watcher(provider: Provider) -> Watcher:
+        return lambda server: _watch(server, provider, upstream, settings)
 
     async with asyncio.TaskGroup() as tasks:
-        for pool in fleet:
-            for endpoint in pool.endpoints:
-                tasks.create_task(watch_endpoint(endpoint, pool, watcher(pool), settings))
+        for provider in directory.providers:
+            for endpoint in provider.endpoints:
+                tasks.create_task(watch_endpoint(endpoint, provider, watcher(provider), settings))
 
 
 async def _watch(
-    replica: Replica, pool: ModelPool, upstream: UpstreamClient, settings: HealthChecks
+    server: Server, provider: Provider, upstream: UpstreamClient, settings: HealthChecks
 ) -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_watch_health(replica, pool, upstream, settings))
-        if replica.status_url is not None:
-            tasks.create_task(_watch_draining(replica, pool, upstream, settings))
+        if server.is_checked:
+            tasks.create_task(_watch_health(server, provider, upstream, settings))
+        if server.status_url is not None:
+            tasks.create_task(_watch_draining(server, provider, upstream, settings))
 
 
 async def _watch_draining(
-    replica: Replica, pool: ModelPool, upstream: UpstreamClient, settings: HealthChecks
+    server: Server, provider: Provider, upstream: UpstreamClient, settings: HealthChecks
 ) -> None:
     while True:
-        draining = await upstream.is_draining(replica, settings.timeout)
-        if draining is not None and draining is not replica.draining:
-            replica.draining = draining
+        draining = await upstream.is_draining(server, settings.timeout)
+        if draining is not None and draining is not server.draining:
+            server.draining = draining
             _log.info(
-                "replica is draining" if draining else "replica stopped draining",
-                model=pool.card.id,
-                replica=replica.name,
+                "a server is draining" if draining else "a server stopped draining",
+                server=provider.name,
             )
-            pool.dispatch()
+            server.dispatch()
         await asyncio.sleep(settings.draining_interval)
 
 
 async def _watch_health(
-    replica: Replica, pool: ModelPool, upstream: UpstreamClient, settings: HealthChecks
+    server: Server, provider: Provider, upstream: UpstreamClient, settings: HealthChecks
 ) -> None:
     now = asyncio.get_running_loop().time
+    factor = _EXTERNAL_FACTOR if server.external else 1
     failures = 0
     while True:
         started = now()
         try:
-            health = await upstream.check_health(replica, settings.timeout)
+            health = await _check(server, provider, upstream, settings.timeout)
         except Exception:
-            # A bug here must not stop the checks of the other replicas.
-            _log.exception("health check failed", model=pool.card.id, replica=replica.name)
+            # A bug here must not stop the checks of the other servers.
+            _log.exception("health check failed", server=provider.name)
             health = Health(State.DOWN, "its health check failed")
-        if health.state is State.DOWN and replica.last_activity >= started:
+        if health.state is State.DOWN and server.last_activity >= started:
             # It sent tokens in the meantime, so it (or the gateway) is busy, not down.
             health = Health(State.READY)
         failures = failures + 1 if health.state is State.DOWN else 0
-        # A replica that was ready may fail some checks before it counts as down.
-        if failures in (0, settings.failures) or replica.health.state is not State.READY:
-            replica.health = health
-        pool.dispatch()
-        replica.check_now.clear()
-        ready = replica.health.state is State.READY and not failures
-        pause = settings.interval if ready else settings.interval_when_down
+        # A server that was ready may fail some checks before it counts as down.
+        if failures in (0, settings.failures) or server.health.state is not State.READY:
+            if server.discovers and health != server.health:
+                _log_health(provider, health)
+            server.health = health
+        if server.discovers:
+            provider.review()
+        server.dispatch()
+        server.check_now.clear()
+        ready = server.health.state is State.READY and not failures
+        pause = factor * (settings.interval if ready else settings.interval_when_down)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                await replica.check_now.wait()
+                await server.check_now.wait()
+
+
+def _log_health(provider: Provider, health: Health) -> None:
+    """Until it has listed its models, nothing else shows what is wrong with a server."""
+    log = _log.info if health.state is State.READY else _log.warning
+    log(f"a server is {health.state}", server=provider.name, reason=health.reason)
+
+
+async def _check(
+    server: Server, provider: Provider, upstream: UpstreamClient, seconds: float
+) -> Health:
+    """The health of a server; also updates its models, if it lists them."""
+    if server.health_url is not None:
+        health = await upstream.check_health(server, seconds)
+        if not server.discovers or health.state is not State.READY:
+            return health
+    health, listed = await upstream.list_models(server, seconds)
+    if listed is not None:
+        provider.list_received(server, listed)
+    return health

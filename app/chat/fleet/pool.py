@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from app.chat.fleet.endpoint import Endpoint
 from app.chat.fleet.prefix_affinity import PrefixTable
-from app.chat.fleet.replica import NOT_CHECKED, Health, Replica, State
+from app.chat.fleet.replica import Replica
+from app.chat.fleet.server import NOT_CHECKED, Health, State
 from app.chat.openai.errors import ApiError
-from app.chat.settings import Placeholder
+from app.chat.settings import TEXT_TASKS, ModelTask, Placeholder
 
 _NOTHING_TRIED: frozenset[Replica] = frozenset()
 # The assumed duration of a response until the first one has ended.
@@ -20,6 +20,8 @@ _INITIAL_RESPONSE_SECONDS = 10.0
 _SMOOTHING = 0.2
 _RETRY_DOWN_SECONDS = 5.0
 _LONGEST_RETRY_SECONDS = 60.0
+# The page shows it.
+_NOT_OFFERED = "its server no longer offers it"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class ModelCard:
     context: int | None
     placeholder: Placeholder | None
     external: bool
+    tasks: tuple[ModelTask, ...] = TEXT_TASKS
+    owner: str = "llm-stack"
 
 
 @dataclass(eq=False)
@@ -72,25 +76,36 @@ class ModelPool:
     replicas: Sequence[Replica]
     queue_limit: int
     clock: Callable[[], float]
-    endpoints: Sequence[Endpoint] = ()
     queue: deque[Ticket] = field(default_factory=deque)
     prefixes: PrefixTable[Replica] = field(default_factory=PrefixTable)
     _last_grant: int = 0
     _response_seconds: float = _INITIAL_RESPONSE_SECONDS
 
-    @property
-    def slots(self) -> int:
-        return sum(replica.slots for replica in self.replicas)
+    def __post_init__(self) -> None:
+        self._join(self.replicas)
 
     @property
-    def in_flight(self) -> int:
-        return sum(replica.in_flight for replica in self.replicas)
+    def slots(self) -> int:
+        return sum(replica.server.slots for replica in self.replicas)
+
+    @property
+    def busy(self) -> int:
+        """Slots in use, those that other models of the same servers use included."""
+        return sum(replica.server.in_use for replica in self.replicas)
 
     @property
     def load(self) -> float:
         """Requests in progress or waiting, per available slot."""
-        slots = sum(replica.slots for replica in self.replicas if replica.available)
-        return (self.in_flight + len(self.queue)) / slots if slots else float("inf")
+        slots = self._available_slots
+        return (self.busy + len(self.queue)) / slots if slots else float("inf")
+
+    @property
+    def waiting_since(self) -> float:
+        return self.queue[0].entered if self.queue else float("inf")
+
+    @property
+    def _available_slots(self) -> int:
+        return sum(replica.server.slots for replica in self.replicas if replica.available)
 
     @property
     def health(self) -> Health:
@@ -100,7 +115,7 @@ class ModelPool:
             for health in healths:
                 if health.state is state:
                     return health
-        return healths[0]
+        return healths[0] if healths else Health(State.DOWN, _NOT_OFFERED)
 
     def enter(self, prompt: Sequence[int], *, tried: frozenset[Replica] = _NOTHING_TRIED) -> Ticket:
         """Enter the queue; the ticket's future is done at once if a slot is free.
@@ -124,12 +139,12 @@ class ModelPool:
 
     def leave(self, ticket: Ticket) -> None:
         """Free the slot or the position in the queue; a second call does nothing."""
-        if ticket.replica is not None:
-            ticket.replica.in_flight -= 1
+        if (replica := ticket.replica) is not None:
+            replica.request_ended()
             ticket.replica = None
             seconds = self.clock() - (ticket.started or 0.0)
             self._response_seconds += _SMOOTHING * (seconds - self._response_seconds)
-            self.dispatch()
+            replica.server.dispatch()
         elif ticket in self.queue:
             self.queue.remove(ticket)
         if ticket.granted.done() and not ticket.granted.cancelled():
@@ -142,18 +157,26 @@ class ModelPool:
 
         An added one gets requests once it is ready, or at once if no other one is available.
         """
+        for replica in removed:
+            replica.server.queues = [queue for queue in replica.server.queues if queue is not self]
         replicas = [replica for replica in self.replicas if replica not in removed]
         for replica in added:
             names = {other.name for other in replicas}
             numbered = (f"{self.card.id}-{number}" for number in count(1))
             replica.name = next(name for name in numbered if name not in names)
-            unknown = replica.health.state is State.UNKNOWN
+            server = replica.server
+            unknown = server.health.state is State.UNKNOWN
             if unknown and any(other.available for other in replicas):
-                replica.health = Health(State.LOADING, NOT_CHECKED)
+                server.health = Health(State.LOADING, NOT_CHECKED)
             replicas.append(replica)
+        self._join(added)
         # A new list, because other code may be iterating over the old one.
         self.replicas = replicas
         self.dispatch()
+
+    def _join(self, replicas: Sequence[Replica]) -> None:
+        for replica in replicas:
+            replica.server.queues = [*replica.server.queues, self]
 
     def dispatch(self) -> None:
         """Assign free slots to waiting requests; called whenever a slot may have become free."""
@@ -180,7 +203,7 @@ class ModelPool:
             return 0
 
     def _choose(self, ticket: Ticket) -> Replica | None:
-        staying = [replica for replica in self.replicas if not replica.draining]
+        staying = [replica for replica in self.replicas if not replica.server.draining]
         candidates = staying if any(replica.available for replica in staying) else self.replicas
         # A replica that failed this request gets it again only if no other one is available.
         others = [replica for replica in candidates if replica not in ticket.tried]
@@ -192,13 +215,12 @@ class ModelPool:
         cached = self.prefixes.find(ticket.prompt) if len(free) > 1 else None
         if cached in free:
             return cached
-        return min(free, key=lambda replica: (replica.in_flight, replica.last_used))
+        return min(free, key=lambda replica: (replica.server.in_use, replica.last_used))
 
     def _grant(self, ticket: Ticket, replica: Replica) -> None:
         self._last_grant += 1
         replica.last_used = self._last_grant
-        replica.in_flight += 1
-        replica.breaker.request_started()
+        replica.request_started()
         ticket.replica = replica
         ticket.started = self.clock()
         self.prefixes.record(ticket.prompt, replica)
@@ -218,12 +240,11 @@ class ModelPool:
             f"{self.card.id} {state}{reason}",
             code=f"model_{health.state.value}",
             param="model",
-            retry_after=max(_RETRY_DOWN_SECONDS, min(waits)),
+            retry_after=max(_RETRY_DOWN_SECONDS, min(waits, default=0.0)),
         )
 
     def _queue_is_full(self) -> ApiError:
-        slots = sum(replica.slots for replica in self.replicas if replica.available)
-        seconds = self._response_seconds * (len(self.queue) + 1) / max(1, slots)
+        seconds = self._response_seconds * (len(self.queue) + 1) / max(1, self._available_slots)
         return ApiError(
             429,
             f"{self.card.id} is busy; its queue is full ({len(self.queue)} requests)",

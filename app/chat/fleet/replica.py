@@ -1,87 +1,54 @@
-"""One running model server: its URLs, health and load."""
+"""One model on one running server: its circuit breaker and its load."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
 from app.chat.fleet.circuit_breaker import BreakerState, CircuitBreaker
-
-# The page shows these texts.
-UNKNOWN_HOST = "its host name does not resolve"
-NOT_CHECKED = "not checked yet"
-
-
-class State(StrEnum):
-    UNKNOWN = "unknown"
-    READY = "ready"
-    LOADING = "loading"
-    DOWN = "down"
-
-
-@dataclass(frozen=True)
-class Health:
-    """The state of a replica, and the reason as the page shows it."""
-
-    state: State
-    reason: str | None = None
+from app.chat.fleet.server import Health, Server, State
 
 
 @dataclass(eq=False)
 class Replica:
-    """A model server and its number of running requests.
+    """A model on a server.
 
     :param name: for logs, metrics and the page, which never contain IP addresses.
-    :param api_url: the URL to which `/chat/completions` is appended.
-    :param health_url: None for a service without a health check.
-    :param status_url: reports whether the server is draining; None if it does not.
-    :param external: whether it is outside of the stack's network, perhaps behind a proxy.
-    :param host: the Host header, if `api_url` has an IP address instead of the host name.
     """
 
     name: str
-    api_url: str
-    health_url: str | None
-    slots: int
+    server: Server
     breaker: CircuitBreaker
-    token: str | None = field(default=None, repr=False)
-    status_url: str | None = None
-    external: bool = False
-    host: str | None = None
     in_flight: int = 0
     # Of equally busy replicas, the least recently used one comes first.
     last_used: int = 0
-    # It stops as soon as it is idle.
-    draining: bool = False
-    health: Health = Health(State.UNKNOWN, NOT_CHECKED)
-    # When it last sent a chunk, on the clock of the event loop.
-    last_activity: float = 0.0
-    # Set when a request found a problem, to run a health check at once.
-    check_now: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
     def available(self) -> bool:
         """Whether it can be expected to answer a request now."""
-        if self.health.state in (State.DOWN, State.LOADING):
+        if self.server.health.state in (State.DOWN, State.LOADING):
             return False
         return self.breaker.state is not BreakerState.OPEN
 
     @property
     def has_free_slot(self) -> bool:
-        return self.available and self.breaker.allows_request and self.in_flight < self.slots
+        server = self.server
+        return self.available and self.breaker.allows_request and server.in_use < server.slots
 
     @property
     def effective_health(self) -> Health:
-        """Its health; an open circuit breaker counts as down."""
-        if self.health.state is not State.DOWN and self.breaker.state is BreakerState.OPEN:
+        """The server's health; an open circuit breaker counts as down."""
+        health = self.server.health
+        if health.state is not State.DOWN and self.breaker.state is BreakerState.OPEN:
             seconds = self.breaker.seconds_left
             return Health(State.DOWN, f"failed repeatedly; next attempt in {seconds:.0f} s")
-        return self.health
+        return health
 
-    def mark_unreachable(self, reason: str) -> None:
-        """A request could not connect; mark it as down until a health check succeeds."""
-        if self.health_url is None:
-            return
-        self.health = Health(State.DOWN, reason)
-        self.check_now.set()
+    def request_started(self) -> None:
+        """A request takes one of the server's slots."""
+        self.in_flight += 1
+        self.server.in_use += 1
+        self.breaker.request_started()
+
+    def request_ended(self) -> None:
+        self.in_flight -= 1
+        self.server.in_use -= 1

@@ -18,7 +18,8 @@ from typing import Any
 
 import aiohttp
 
-from app.chat.fleet.replica import UNKNOWN_HOST, Health, Replica, State
+from app.chat.fleet.model_list import LONGEST_LIST_BYTES, InvalidList, ModelList, read_model_list
+from app.chat.fleet.server import LOADING, UNKNOWN_HOST, Health, Server, State
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
 
@@ -40,6 +41,7 @@ _LONGEST_MESSAGE = 1000
 _PUBLIC_ERROR_FIELDS = ("n_prompt_tokens", "n_ctx")
 # The server does not support the endpoint (llama-server without --embeddings): do not retry.
 _NOT_SUPPORTED = 501
+_LONGEST_WAIT_SECONDS = 3600.0
 
 
 class Retry(StrEnum):
@@ -86,7 +88,7 @@ class UpstreamClient:
         await self._external.close()
 
     async def open(
-        self, replica: Replica, path: str, body: bytes, request_id: str
+        self, server: Server, path: str, body: bytes, request_id: str
     ) -> aiohttp.ClientResponse:
         """Send a request; returns after the headers of a response with status 200.
 
@@ -95,70 +97,98 @@ class UpstreamClient:
         Raises UpstreamFailure.
         """
         headers = {"content-type": "application/json", "x-request-id": request_id}
-        if replica.host is not None:
-            headers["host"] = replica.host
-        if replica.token is not None:
-            headers["authorization"] = f"Bearer {replica.token}"
+        headers |= _identity(server)
         try:
-            response = await self._post(replica, path, body, headers)
+            response = await self._post(server, path, body, headers)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise unreachable(replica, error) from error
+            raise unreachable(server, error) from error
         if response.status == 200:
             return response
         try:
             content = await response.content.read(_LONGEST_ERROR_BYTES)
         except (aiohttp.ClientError, OSError) as error:
-            raise unreachable(replica, error) from error
+            raise unreachable(server, error) from error
         finally:
             response.close()
-        raise _refusal(replica, response.status, response.headers, content)
+        raise _refusal(server, response.status, response.headers, content)
 
     async def _post(
-        self, replica: Replica, path: str, body: bytes, headers: Mapping[str, str]
+        self, server: Server, path: str, body: bytes, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        session = self._external if replica.external else self._internal
-        url = replica.api_url + path
+        session = self._session(server)
+        url = server.api_url + path
         try:
             return await session.post(url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # llama-server closes each connection after a hundred requests, silently. Not the
-            # replica's fault, and nothing was generated: retry once.
+            # server's fault, and nothing was generated: retry once.
             return await session.post(url, data=body, headers=headers, allow_redirects=False)
 
-    async def check_health(self, replica: Replica, seconds: float) -> Health:
-        """The health of a replica; connection errors are reported as DOWN."""
-        assert replica.health_url is not None
+    async def check_health(self, server: Server, seconds: float) -> Health:
+        """The health of a server; connection errors are reported as DOWN."""
+        assert server.health_url is not None
+        health, _ = await self._check(server, server.health_url, seconds, _LONGEST_ERROR_BYTES)
+        return health
+
+    async def list_models(self, server: Server, seconds: float) -> tuple[Health, ModelList | None]:
+        """The health of a server by its list of models, and the list if it is valid."""
+        url = f"{server.api_url}/models"
+        health, content = await self._check(server, url, seconds, LONGEST_LIST_BYTES + 1)
+        if health.state is not State.READY:
+            return health, None
+        if len(content) > LONGEST_LIST_BYTES:
+            return Health(State.DOWN, "its list of models is too large"), None
+        try:
+            return health, read_model_list(content)
+        except InvalidList as error:
+            return Health(State.DOWN, str(error)), None
+
+    async def _check(
+        self, server: Server, url: str, seconds: float, most_bytes: int
+    ) -> tuple[Health, bytes]:
+        """Ask a URL; returns the health and at most so many bytes of the content."""
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._get(replica, replica.health_url, **_CLOSE_CONNECTION) as response,
+                self._get(server, url, **_CLOSE_CONNECTION) as response,
             ):
-                content = await response.content.read(_LONGEST_ERROR_BYTES)
+                content = bytearray()
+                while len(content) < most_bytes and (chunk := await response.content.readany()):
+                    content += chunk[: most_bytes - len(content)]
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return Health(State.DOWN, _reason(error))
-        if response.status == 200:
-            return Health(State.READY)
-        if _is_loading(response.status, content):
-            return Health(State.LOADING, "the model is loading")
-        return Health(State.DOWN, f"its health check returned status {response.status}")
+            return Health(State.DOWN, _reason(error)), b""
+        return _health_of(server, response.status, content), bytes(content)
 
-    async def is_draining(self, replica: Replica, seconds: float) -> bool | None:
-        """Whether the replica reports that it is draining; None without a response."""
-        assert replica.status_url is not None
+    async def is_draining(self, server: Server, seconds: float) -> bool | None:
+        """Whether the server reports that it is draining; None without a response."""
+        assert server.status_url is not None
         try:
-            async with asyncio.timeout(seconds), self._get(replica, replica.status_url) as response:
+            async with asyncio.timeout(seconds), self._get(server, server.status_url) as response:
                 return b"draining" in await response.content.read(_LONGEST_ERROR_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 
     def _get(
-        self, replica: Replica, url: str, **headers: str
+        self, server: Server, url: str, **headers: str
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        if replica.host is not None:
-            headers["host"] = replica.host
-        return self._internal.get(url, headers=headers)
+        return self._session(server).get(
+            url, headers={**headers, **_identity(server)}, allow_redirects=False
+        )
+
+    def _session(self, server: Server) -> aiohttp.ClientSession:
+        return self._external if server.external else self._internal
+
+
+def _identity(server: Server) -> dict[str, str]:
+    """The headers that name the server, and the gateway to it."""
+    headers = {}
+    if server.host is not None:
+        headers["host"] = server.host
+    if server.token is not None:
+        headers["authorization"] = f"Bearer {server.token}"
+    return headers
 
 
 def _session(
@@ -187,11 +217,11 @@ def external_tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bo
     return context
 
 
-def unreachable(replica: Replica, error: Exception) -> UpstreamFailure:
+def unreachable(server: Server, error: Exception) -> UpstreamFailure:
     """The failure of a connection that could not be opened or broke before the first token."""
     reason = _reason(error)
     if isinstance(error, aiohttp.ClientConnectorError):
-        replica.mark_unreachable(reason)
+        server.mark_unreachable(reason)
     message = f"cannot reach the model server: {reason}"
     failure = ApiError(502, message, code="upstream_unreachable", retry_after=2)
     return UpstreamFailure(failure, Retry.ANYWHERE, blame=True)
@@ -206,7 +236,7 @@ def error_object(content: bytes) -> dict[str, Any]:
     """The error object of a model server's response; empty if there is none."""
     try:
         parsed = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     error = parsed.get("error") if isinstance(parsed, dict) else None
     if isinstance(error, str):
@@ -242,15 +272,17 @@ def public_error(status: int, error: Mapping[str, Any]) -> ApiError:
 
 
 def _refusal(
-    replica: Replica, status: int, headers: Mapping[str, str], content: bytes
+    server: Server, status: int, headers: Mapping[str, str], content: bytes
 ) -> UpstreamFailure:
-    if status in (401, 403) and replica.token is not None:
-        message = "the upstream service rejected the gateway's token"
+    if status in (401, 403):
+        # Not the status itself: a client would take it for a problem of its own key.
+        message = f"the upstream service {_key_problem(server)}"
         refused = ApiError(502, message, code="upstream_auth")
         return UpstreamFailure(refused, Retry.NOWHERE, blame=True)
     if status == 429:
         wait = headers.get("retry-after", "")
-        after = float(wait) if wait.isdigit() else 10.0
+        seconds = float(wait) if wait.isascii() and wait.isdigit() else 10.0
+        after = min(seconds, _LONGEST_WAIT_SECONDS)
         message = "the rate limit of the upstream service is reached"
         busy = ApiError(429, message, code="upstream_rate_limit", retry_after=after)
         return UpstreamFailure(busy, Retry.ELSEWHERE, blame=False)
@@ -258,8 +290,7 @@ def _refusal(
         wrong = public_error(status, error_object(content))
         return UpstreamFailure(wrong, Retry.NOWHERE, blame=False)
     if _is_loading(status, content):
-        replica.health = Health(State.LOADING, "the model is loading")
-        replica.check_now.set()
+        server.mark_loading()
         loading = ApiError(503, "the model is loading", code="model_loading", retry_after=5)
         return UpstreamFailure(loading, Retry.ELSEWHERE, blame=False)
     # The text of a server error may contain paths and IP addresses, so clients do not get it. One
@@ -269,9 +300,28 @@ def _refusal(
     return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500)
 
 
-def _is_loading(status: int, content: bytes) -> bool:
-    """How llama-server answers while it loads, and its container while it downloads a model."""
-    return status == 503 and b'"unavailable_error"' in content
+def _key_problem(server: Server) -> str:
+    return "requires an API key" if server.token is None else "rejected the gateway's API key"
+
+
+def _health_of(server: Server, status: int, content: bytes | bytearray) -> Health:
+    """The health that the response to a health check shows."""
+    if status == 200:
+        return Health(State.READY)
+    if _is_loading(status, content):
+        return LOADING
+    if status in (401, 403):
+        return Health(State.DOWN, f"it {_key_problem(server)} (status {status})")
+    return Health(State.DOWN, f"its health check returned status {status}")
+
+
+def _is_loading(status: int, content: bytes | bytearray) -> bool:
+    """How servers answer while they load a model.
+
+    llama-server, and its container while it downloads a model, by the type of the error; others
+    only by its text.
+    """
+    return status == 503 and (b'"unavailable_error"' in content or b"loading" in content.lower())
 
 
 def _reason(error: Exception) -> str:

@@ -83,7 +83,7 @@ def payloads(events: bytes) -> list[dict[str, Any]]:
             continue
         try:
             value = json.loads(line[len(b"data:") :])
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             found.append(value)

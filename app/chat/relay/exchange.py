@@ -206,7 +206,7 @@ class Exchange:
         self, replica: Replica, writer: ResponseWriter, deadline: asyncio.Timeout
     ) -> None:
         response = await self._upstream.open(
-            replica, self._task.path, self._task.payload, self._record.request_id
+            replica.server, self._task.path, self._task.payload, self._record.request_id
         )
         try:
             if self._task.piecewise:
@@ -219,7 +219,7 @@ class Exchange:
                 raise lost_upstream(
                     "the model server closed the connection before the end of its response"
                 ) from error
-            raise unreachable(replica, error) from error
+            raise unreachable(replica.server, error) from error
         finally:
             # Closing an incomplete response makes llama-server stop generating.
             response.close()
@@ -256,7 +256,7 @@ class Exchange:
                 return
             await writer.write_events(events)
             if now() >= renewal:
-                replica.last_activity = now()
+                replica.server.last_activity = now()
                 renewal = now() + _RENEW_SECONDS
                 deadline.reschedule(now() + self._limits.silence_seconds)
         if not (rest := buffer.finish()):

@@ -1,4 +1,4 @@
-"""Reads a client's request for tokens or embeddings, within limits.
+"""Reads a client's request to a model, within limits.
 
 It validates only the fields that the gateway uses. All others pass through to the model server
 unchanged: tools, schemas, grammars, sampling settings.

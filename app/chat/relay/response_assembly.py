@@ -6,13 +6,24 @@ such as llama-server's `timings`, are kept with their last value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.chat.fleet.upstream import lost_upstream
 from app.chat.openai import sse
 
+_LARGEST_STREAM_BYTES = 64 * 2**20
 _DOCUMENT_TYPES = {"chat.completion.chunk": "chat.completion"}
+
+
+@contextlib.contextmanager
+def _openais_form() -> Iterator[None]:
+    """Raises ApiError where the JSON values do not have the types of OpenAI's API."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError):
+        raise lost_upstream("the response of the model server has a wrong form") from None
 
 
 class ResponseAssembly:
@@ -21,8 +32,17 @@ class ResponseAssembly:
     def __init__(self) -> None:
         self._top: dict[str, Any] = {}
         self._choices: dict[int, dict[str, Any]] = {}
+        self._size = 0
 
     def feed(self, events: bytes) -> None:
+        """Add complete events; raises ApiError for what is too large or has another form."""
+        self._size += len(events)
+        if self._size > _LARGEST_STREAM_BYTES:
+            raise lost_upstream("the response of the model server is too large")
+        with _openais_form():
+            self._add(events)
+
+    def _add(self, events: bytes) -> None:
         for payload in sse.payloads(events):
             for name, value in payload.items():
                 if name == "choices":
@@ -36,8 +56,9 @@ class ResponseAssembly:
         if not self._choices:
             raise lost_upstream("the model server sent an empty response")
         type_ = self._top.get("object", "")
-        choices = [_completed(choice) for _, choice in sorted(self._choices.items())]
-        return {**self._top, "object": _DOCUMENT_TYPES.get(type_, type_), "choices": choices}
+        with _openais_form():
+            choices = [_completed(choice) for _, choice in sorted(self._choices.items())]
+            return {**self._top, "object": _DOCUMENT_TYPES.get(type_, type_), "choices": choices}
 
     def _add_choice(self, part: Mapping[str, Any]) -> None:
         index = part.get("index", 0)

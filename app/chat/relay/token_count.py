@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from app.chat.openai import sse
 from app.chat.request_record import RequestRecord
+
+# More is an error of the server.
+_MOST = 10**9
 
 
 class TokenCount:
@@ -33,14 +37,16 @@ class TokenCount:
         if self._first is None:
             return
         usage, timings = self._read_statistics()
-        completion = usage.get("completion_tokens", timings.get("predicted_n"))
-        prompt = usage.get("prompt_tokens")
-        if prompt is None and "prompt_n" in timings:
-            prompt = timings["prompt_n"] + timings.get("cache_n", 0)
+        completion = _count(usage, "completion_tokens", _count(timings, "predicted_n"))
+        prompt = _count(usage, "prompt_tokens")
+        if prompt is None and (read := _count(timings, "prompt_n")) is not None:
+            prompt = read + (_count(timings, "cache_n") or 0)
         record.prompt_tokens = prompt
         record.completion_tokens = completion if completion is not None else self._events
         seconds = time.monotonic() - self._first
         rate = timings.get("predicted_per_second")
+        if not isinstance(rate, int | float) or not 0 <= rate < _MOST:
+            rate = None
         if rate is None and seconds > 0 and record.completion_tokens > 1:
             rate = (record.completion_tokens - 1) / seconds
         record.tokens_per_second = rate
@@ -54,3 +60,9 @@ class TokenCount:
             if isinstance(payload.get("timings"), dict):
                 timings = payload["timings"]
         return usage, timings
+
+
+def _count(statistics: Mapping[str, Any], name: str, otherwise: int | None = None) -> int | None:
+    """A number of tokens, if the server reported a possible one."""
+    value = statistics.get(name)
+    return value if isinstance(value, int) and 0 <= value < _MOST else otherwise

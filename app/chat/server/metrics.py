@@ -10,13 +10,14 @@ from prometheus_client.registry import Collector
 
 from app.chat.fleet.circuit_breaker import BreakerState
 from app.chat.fleet.fleet import Fleet
-from app.chat.fleet.replica import State
+from app.chat.fleet.server import State
 from app.chat.request_record import RequestRecord
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _WAIT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
 _RATE_BUCKETS = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000)
+_MOST_OUTCOMES = 100
 
 
 class Metrics:
@@ -62,11 +63,12 @@ class Metrics:
             buckets=_RATE_BUCKETS,
             registry=registry,
         )
+        self._outcomes: set[str] = set()
         registry.register(_FleetState(fleet))
 
     def finished(self, record: RequestRecord) -> None:
         model, key = record.model or "none", record.key
-        self._requests.labels(model, key, record.outcome or "unknown").inc()
+        self._requests.labels(model, key, self._outcome(record)).inc()
         self._seconds.labels(model, key).observe(record.age)
         for kind, number in (
             ("prompt", record.prompt_tokens),
@@ -83,6 +85,13 @@ class Metrics:
         ):
             if value is not None:
                 histogram.labels(model).observe(value)
+
+    def _outcome(self, record: RequestRecord) -> str:
+        """The outcome as a label: a model server can invent codes without end."""
+        outcome = record.outcome or "unknown"
+        if len(self._outcomes) < _MOST_OUTCOMES:
+            self._outcomes.add(outcome)
+        return outcome if outcome in self._outcomes else "other"
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
@@ -114,7 +123,7 @@ class _FleetState(Collector):
             for replica in pool.replicas:
                 labels = [pool.card.id, replica.name]
                 running.add_metric(labels, replica.in_flight)
-                slots.add_metric(labels, replica.slots)
+                slots.add_metric(labels, replica.server.slots)
                 ready.add_metric(labels, float(replica.effective_health.state is State.READY))
                 breaker.add_metric(labels, levels[replica.breaker.state])
         yield from (queue, running, slots, ready, breaker)

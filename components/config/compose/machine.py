@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from components.config.compose.volumes import clean_path
 from components.config.schema import StrictModel, refusal
 
 # capabilities(7) without those that give control of the machine.
@@ -22,9 +23,12 @@ CAPABILITIES = frozenset(
 _DEVICE = re.compile(r"(/dev/[^:\s]+)(?::(/dev/[^:\s]+))?(?::([rwm]{1,3}))?")
 # Memory and disks: whoever can read these can read everything.
 _DANGEROUS_DEVICE = re.compile(
-    r"/dev/(mem|kmem|port|kmsg|sd[a-z]|hd[a-z]|vd[a-z]|xvd[a-z]|nvme|dm-|mapper|disk|loop|root)"
+    r"/dev/(mem|kmem|port|kmsg|sd[a-z]|hd[a-z]|vd[a-z]|xvd[a-z]|nvme|mmcblk|md|nbd|dm-|mapper"
+    r"|disk|block|sg\d|bsg|loop|root)"
 )
 _USER = re.compile(r"image|([a-z_][a-z0-9_-]*|\d{1,10})(:([a-z_][a-z0-9_-]*|\d{1,10}))?")
+# As a limit: none.
+UNLIMITED = -1
 # The user that the image names.
 IMAGE_USER = "image"
 
@@ -39,10 +43,17 @@ class Device:
 
 
 class LimitPair(StrictModel):
-    """A limit that a process may raise up to the hard one."""
+    """A limit that a process may raise up to the hard one; -1 for none."""
 
-    soft: int = Field(ge=0)
-    hard: int = Field(ge=0)
+    soft: int = Field(ge=UNLIMITED)
+    hard: int = Field(ge=UNLIMITED)
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> LimitPair:
+        reached = UNLIMITED in (self.soft, self.hard) and self.hard != UNLIMITED
+        if reached or self.soft > self.hard != UNLIMITED:
+            raise refusal("has a soft limit above the hard one", allowed="soft: at most hard")
+        return self
 
 
 def _capability(value: Any) -> str:
@@ -59,18 +70,20 @@ def _device(value: Any) -> Device:
     if isinstance(value, Device):
         return value
     match = _DEVICE.fullmatch(value) if isinstance(value, str) else None
-    if match is None or "/.." in match[1]:
+    source = clean_path(match[1]) if match else ""
+    # A folder stands for all devices in it.
+    if match is None or "/.." in match[1] or source == "/dev":
         raise refusal("is not a valid device", allowed="/dev/dri, or /dev/kfd:/dev/kfd:rwm")
-    if _DANGEROUS_DEVICE.match(match[1]):
+    if _DANGEROUS_DEVICE.match(source):
         raise refusal(
             "is the machine's memory or a disk, which no service may have",
             allowed="/dev/dri, /dev/kfd and devices like them",
         )
-    return Device(match[1], match[2] or match[1], match[3] or "rwm")
+    return Device(source, clean_path(match[2] or source), match[3] or "rwm")
 
 
 def _ulimit(value: Any) -> Any:
-    return {"soft": value, "hard": value} if isinstance(value, int) else value
+    return {"soft": value, "hard": value} if type(value) is int else value
 
 
 def _user(value: str) -> str:
@@ -102,3 +115,8 @@ Group = Annotated[
     Field(pattern=r"^([a-z_][a-z0-9_-]*|\d{1,10})$"),
     WithJsonSchema({"type": ["string", "integer"]}),
 ]
+
+
+def numeric_user(user: str | None) -> str | None:
+    """`uid:gid` or a uid, where a user is given by numbers; None for a name of the image's."""
+    return user if user and user.replace(":", "").isdigit() else None

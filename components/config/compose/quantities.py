@@ -20,9 +20,11 @@ def parse_size(value: object) -> int:
     """Bytes; raises what pydantic reports for anything else than a size."""
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     match = _SIZE.fullmatch(text)
-    if match is None or not float(match[1]):
+    size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    # The kernel takes 0 for no limit.
+    if not size:
         raise refusal("is not a valid size", allowed="a number with k, m or g, such as 64m")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return size
 
 
 def parse_seconds(value: object) -> int:

@@ -21,10 +21,10 @@ _SOCKETS = ("docker.sock", "podman.sock", "containerd.sock")
 # With these, or with what is in them, a container reaches the machine itself.
 _SYSTEM_FOLDERS = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"),
-    *("/var/run", "/var/lib/docker", "/var/lib/containerd"),
+    *("/root", "/var/run", "/var/lib/docker", "/var/lib/containerd"),
 )
 # Whole, these hold the system's files or everyone's.
-_WHOLE_FOLDERS = ("/", "/home", "/opt", "/root", "/srv", "/var", "/var/lib")
+_WHOLE_FOLDERS = ("/", "/home", "/opt", "/srv", "/var", "/var/lib")
 _HARMLESS = ("/etc/localtime", "/etc/timezone")
 
 
@@ -62,15 +62,24 @@ class Tmpfs:
     path: str
     size: int = TMPFS_BYTES
     """Bytes."""
-    # Without one it has the mode of the image's folder at the path, but belongs to root.
+    # Where the image has a folder at the path, its mode counts (runc), hence the owner.
     mode: str = "1777"
     executable: bool = False
 
-    @property
-    def options(self) -> str:
-        """As Docker's HostConfig.Tmpfs has them."""
+    def options(self, owner: str | None) -> str:
+        """As Docker's HostConfig.Tmpfs has them.
+
+        :param owner: `uid:gid`, or a uid alone; None for root.
+        """
         execution = "exec" if self.executable else "noexec"
-        return f"rw,{execution},nosuid,nodev,size={self.size},mode={self.mode}"
+        return f"rw,{execution},nosuid,nodev,size={self.size},mode={self.mode}{_owner(owner)}"
+
+
+def _owner(owner: str | None) -> str:
+    if owner is None:
+        return ""
+    uid, _, gid = owner.partition(":")
+    return f",uid={uid},gid={gid or uid}"
 
 
 VolumeMount = NamedVolume | RepositoryFiles | HostPath
@@ -100,9 +109,14 @@ def _volume_mount(value: Any) -> VolumeMount:
     return NamedVolume(source, path, read_only=mode == "ro")
 
 
+def clean_path(path: str) -> str:
+    """An absolute path in its shortest form: POSIX, and so `normpath`, keeps two slashes."""
+    return posixpath.normpath(f"/{path.lstrip('/')}")
+
+
 def _container_path(path: str) -> str:
-    clean = posixpath.normpath(path)
-    if not path.startswith("/") or clean in {"/", "//"} or ".." in path.split("/"):
+    clean = clean_path(path)
+    if not path.startswith("/") or clean == "/" or ".." in path.split("/"):
         raise refusal(f"has {path!r} in place of a path in the container", allowed=_FORM)
     return clean
 
@@ -120,7 +134,7 @@ def _repository_files(source: str, path: str, mode: str) -> RepositoryFiles:
 
 
 def _host_path(source: str, path: str, mode: str) -> HostPath:
-    clean = posixpath.normpath(source)
+    clean = clean_path(source)
     if ".." in source.split("/"):
         raise refusal("has .. in its path", allowed="the path itself")
     if error := _host_path_error(clean):

@@ -47,7 +47,8 @@ class SwarmFiles(pulumi.ComponentResource):
                     opts=mine,
                 )
                 configs.append(config)
-        names = [args.targets.get(file, f"{args.directory}/{file}") for file in sorted(args.files)]
+        files = sorted(args.files)
+        names = [args.targets.get(file, f"{args.directory}/{file}") for file in files]
         self.files = Files(
             version=pulumi.Output.all(*(made.id for made in (*secrets, *configs))).apply(",".join),
             secrets=[
@@ -55,11 +56,23 @@ class SwarmFiles(pulumi.ComponentResource):
                 for secret, file in zip(secrets, names, strict=False)
             ],
             configs=[
-                {"config_id": config.id, "config_name": config.name, "file_name": file}
-                for config, file in zip(configs, names, strict=False)
+                _config(config, path, executable=file in args.executable)
+                for config, path, file in zip(configs, names, files, strict=False)
             ],
         )
         self.register_outputs({})
+
+
+def _config(
+    config: docker.ServiceConfig, path: str, *, executable: bool
+) -> docker.ServiceTaskSpecContainerSpecConfigArgsDict:
+    mounted: docker.ServiceTaskSpecContainerSpecConfigArgsDict = {
+        "config_id": config.id,
+        "config_name": config.name,
+        "file_name": path,
+    }
+    # Without a mode it is 0444.
+    return {**mounted, "file_mode": 0o555} if executable else mounted
 
 
 def _encoded(content: str) -> str:

@@ -27,7 +27,6 @@ SERVERS = {"chat-interface", "phi-inference", "qwen-inference"}
 KEY = f"sk-{random.token_hex(24)}"
 SECRETS = {
     "hfToken": f"hf_{random.token_hex(16)}",
-    "ghModelsToken": f"github_pat_{random.token_hex(16)}",
     "apiKeys": json.dumps(
         {"keys": [{"name": "tests", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]}
     ),

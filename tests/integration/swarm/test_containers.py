@@ -120,7 +120,8 @@ def test_the_gateway_reaches_the_model_server(stack: SwarmStack, swarm: Swarm) -
 
     def answer() -> str | None:
         code, output = gateway.exec_run(["python3", "-c", ASK])
-        return bytes(output).decode() if code == 0 else None
+        assert isinstance(output, bytes)
+        return output.decode() if code == 0 else None
 
     text = wait_for(answer, TIMEOUT_SECONDS, "an answer")
     assert json.loads(text)["choices"][0]["message"]["content"]

@@ -11,19 +11,27 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from app.chat.fleet.replica import Replica
+from app.chat.fleet.server import Server
 from app.chat.fleet.upstream import UpstreamClient, UpstreamFailure, external_tls
-from app.chat.settings import Secrets
 from tests.doubles.certificates import Company, company
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
 from tests.unit.chat.conftest import client_of
 
 NAME = "openai/gpt-4.1-mini"
-TOKEN = Secrets(github_token="ghp_token")
 NOWHERE = "http://127.0.0.1:9"
 HELLO = [{"role": "user", "content": "Hi"}]
-OUTSIDE: dict[str, Any] = {"github_models": {"url": "http://models.invalid/inference"}}
+OUTSIDE: dict[str, Any] = {
+    "servers": [
+        {
+            "name": "github-models",
+            "urls": ["http://models.invalid"],
+            "path": "/inference",
+            "models": [NAME],
+            "external": True,
+        }
+    ]
+}
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +57,7 @@ async def test_a_request_that_leaves_the_stack_uses_the_proxy(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", other.url)
     question = {"model": NAME, "messages": HELLO}
-    async with running(settings(server.url, **OUTSIDE), TOKEN) as url, client_of(url) as client:
+    async with running(settings(server.url, **OUTSIDE)) as url, client_of(url) as client:
         answer = await client.post("/v1/chat/completions", json=question)
         assert answer.status_code == 200
         assert other.received[0].path == "/inference/chat/completions"
@@ -62,7 +70,7 @@ async def test_an_unreachable_proxy_is_reported(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
     question = {"model": NAME, "messages": HELLO}
-    async with running(settings(server.url, **OUTSIDE), TOKEN) as url, client_of(url) as client:
+    async with running(settings(server.url, **OUTSIDE)) as url, client_of(url) as client:
         answer = await client.post("/v1/chat/completions", json=question)
         assert answer.status_code == 502
         assert "the proxy cannot be reached" in answer.json()["error"]["message"]
@@ -91,10 +99,9 @@ async def outside(made: Company) -> AsyncIterator[str]:
 
 async def response_of(url: str) -> aiohttp.ClientResponse:
     upstream = UpstreamClient(connect_seconds=5)
-    breaker: object = None
-    replica = Replica("far", url, None, 1, breaker, external=True)  # type: ignore[arg-type]
+    server = Server(url, None, slots=1, external=True)
     try:
-        return await upstream.open(replica, "/chat/completions", b"{}", "1")
+        return await upstream.open(server, "/chat/completions", b"{}", "1")
     finally:
         await upstream.close()
 

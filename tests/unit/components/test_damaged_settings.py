@@ -19,7 +19,7 @@ from tests.unit.components.conftest import PROJECT_ROOT
 GOOD: dict[str, Any] = {
     "services": ["chat-interface", "phi-inference"],
     "hostPorts": {"chat-interface": 8080},
-    "gateway": {"limits": {"queue": 3}, "githubModels": {"models": ["a"]}},
+    "gateway": {"limits": {"queue": 3}, "health": {"keepModels": 60}},
     "monitor": {"interval": 20, "thresholds": {"failAfter": 2}, "alerts": {"groupWait": 1}},
     "tunnel": {"mode": "quick", "services": {"chat-interface": {"access": "public"}}},
     "registry": {"server": "ghcr.io", "repository": "a/b", "platforms": ["linux/amd64"]},

@@ -205,7 +205,7 @@ CATALOGUE = [
     (
         ("kind: chat", "kind: chatbot"),
         "services.yaml:{line}: services.chat-interface.kind: is not a valid kind; found "
-        "'chatbot'; did you mean 'chat'? allowed: chat, container, inference",
+        "'chatbot'; did you mean 'chat'? allowed: chat, container, external, inference",
     ),
     (
         ("  qwen-inference:", "  phi-inference:"),

@@ -122,6 +122,22 @@ async def test_a_model_that_may_explain_a_failing_chat_is_checked_at_once(tmp_pa
         following.cancel()
 
 
+async def test_a_server_that_the_stack_does_not_run_is_reported_and_not_restarted(
+    tmp_path: Path,
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    services = [
+        {"name": "far", "url": "http://192.0.2.7:8000", "start_grace": 0, "restart": False},
+        {"name": "near", "url": "http://near:8000", "start_grace": 0},
+    ]
+    watch = make(tmp_path, scripted, clock, services=services)
+    scripted.verdicts |= {"far": REFUSED, "near": REFUSED}
+    await rounds(watch, clock, 5)
+    assert watch.records["far"].healthy is False
+    assert watch.records["far"].alerted
+    assert {service for service, _ in scripted.requested} == {"near"}
+
+
 async def test_earlier_checks_are_dropped_after_a_restart(tmp_path: Path) -> None:
     scripted, clock = Scripted(), Clock()
     watch = make(tmp_path, scripted, clock)

@@ -149,7 +149,9 @@ def test_the_command_refuses_invalid_arguments(
 
 def test_secrets_do_not_show_in_a_repr() -> None:
     key, secrets = key_file()
-    secrets = Secrets(api_keys=secrets.api_keys, github_token="ghp_secret")
+    secrets = Secrets(
+        api_keys=secrets.api_keys, upstream_keys={"upstream-github-models": "ghp_secret"}
+    )
     assert key not in repr(secrets)
     assert "ghp_secret" not in repr(secrets)
     assert "sha256" not in repr(secrets)

@@ -40,7 +40,7 @@ LOOK: ChatCompletionToolParam = {
 @pytest.fixture
 async def client(server: ModelServer) -> AsyncIterator[AsyncOpenAI]:
     async with (
-        running(settings(server.url)) as url,
+        running(settings(server.url, tasks=("chat", "completion", "embedding"))) as url,
         AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0) as one,
     ):
         yield one

@@ -27,7 +27,7 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
         (b'{"model": "nope"}', 404, "model_not_found", "model"),
     ],
 )
-@pytest.mark.parametrize("path", ["chat/completions", "completions", "embeddings"])
+@pytest.mark.parametrize("path", ["chat/completions", "completions", "embeddings", "rerank"])
 async def test_a_bad_body_is_refused_in_openais_form(
     gateway: httpx.AsyncClient, path: str, body: bytes, status: int, code: str, param: str | None
 ) -> None:

@@ -10,9 +10,10 @@ from app.chat.fleet.circuit_breaker import BreakerState, CircuitBreaker
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelCard, ModelPool, Ticket
 from app.chat.fleet.prefix_affinity import PrefixTable, fingerprints
-from app.chat.fleet.replica import Health, Replica, State
+from app.chat.fleet.replica import Replica
+from app.chat.fleet.server import Health, Server, State
 from app.chat.openai.errors import ApiError
-from app.chat.settings import Breaker, Placeholder
+from app.chat.settings import Breaker, ModelTask, Placeholder
 
 
 @dataclass
@@ -39,12 +40,14 @@ class World:
         card = ModelCard(self.name, "", None, self.placeholder, self.external)
         replicas = [
             Replica(
-                name=f"{self.name}-{number}",
-                api_url="http://x/v1",
-                health_url="http://x/health",
-                slots=self.slots,
-                breaker=CircuitBreaker(Breaker(), self.clock),
-                health=Health(State.READY),
+                f"{self.name}-{number}",
+                Server(
+                    api_url="http://x/v1",
+                    health_url="http://x/health",
+                    slots=self.slots,
+                    health=Health(State.READY),
+                ),
+                CircuitBreaker(Breaker(), self.clock),
             )
             for number in range(self.replicas)
         ]
@@ -103,7 +106,7 @@ async def test_leaving_twice_frees_one_slot() -> None:
     ticket = world.ask("a")
     ticket.leave()
     ticket.leave()
-    assert world.pool.in_flight == 0
+    assert world.pool.busy == 0
 
 
 async def test_a_retry_goes_to_the_front_of_the_queue_and_to_another_replica() -> None:
@@ -151,7 +154,7 @@ async def test_retry_after_grows_with_the_queue_and_is_limited() -> None:
 async def test_with_every_replica_down_a_request_is_refused_with_the_reason() -> None:
     world = World()
     for replica in world.pool.replicas:
-        replica.health = Health(State.DOWN, "connection refused")
+        replica.server.health = Health(State.DOWN, "connection refused")
     with pytest.raises(ApiError, match="connection refused") as caught:
         world.ask("a")
     assert caught.value.status == 503
@@ -160,11 +163,11 @@ async def test_with_every_replica_down_a_request_is_refused_with_the_reason() ->
 async def test_a_replica_that_recovers_gets_the_waiting_requests() -> None:
     world = World(replicas=2, slots=1)
     broken = world.pool.replicas[0]
-    broken.health = Health(State.LOADING)
+    broken.server.health = Health(State.LOADING)
     world.ask("a")
     waiting = world.ask("b")
     assert not waiting.granted.done()
-    broken.health = Health(State.READY)
+    broken.server.health = Health(State.READY)
     world.pool.dispatch()
     assert waiting.replica is broken
 
@@ -175,13 +178,13 @@ async def test_a_draining_replica_gets_no_requests_while_another_one_is_availabl
     known = world.ask("hello")
     home = known.replica
     known.leave()
-    leaving.draining = True
+    leaving.server.draining = True
     first = world.ask("hello", "answer", "and then?")
     assert home is leaving
     assert first.replica is staying
     waiting = world.ask("another")
     assert not waiting.granted.done(), "it waits for the replica that is not draining"
-    staying.health = Health(State.DOWN)
+    staying.server.health = Health(State.DOWN)
     world.pool.dispatch()
     assert waiting.replica is leaving, "no other replica is available"
 
@@ -222,35 +225,38 @@ def test_after_a_trial_without_result_another_one_is_allowed() -> None:
     assert breaker.allows_request
 
 
-def test_auto_prefers_ready_local_real_models_then_the_least_loaded() -> None:
+def test_auto_prefers_ready_real_models_then_the_least_loaded_and_no_external_ones() -> None:
     busy, idle = World(name="busy"), World(name="idle")
     far = World(name="far", external=True)
     placeholder = World(name="placeholder", placeholder=Placeholder(model="tiny", reason="x"))
     down = World(name="down")
     for replica in down.pool.replicas:
-        replica.health = Health(State.DOWN)
-    busy.pool.replicas[0].in_flight = 1
+        replica.server.health = Health(State.DOWN)
+    busy.pool.replicas[0].server.in_use = 1
     worlds = [down, far, placeholder, busy, idle]
     fleet = Fleet([world.pool for world in worlds])
 
     def choose(*allowed: str) -> str:
-        pool, _ = fleet.route("auto", {}, frozenset(allowed) if allowed else None)
+        pool, _ = fleet.route("auto", ModelTask.CHAT, {}, frozenset(allowed) if allowed else None)
         return pool.card.id
 
     assert choose() == "idle"
     assert choose("busy", "far", "placeholder", "down") == "busy"
     assert choose("far", "placeholder", "down") == "placeholder"
-    assert choose("far", "down") == "far"
+    assert choose("far", "down") == "down"
+    with pytest.raises(ApiError, match="no local model") as refused:
+        choose("far")
+    assert refused.value.code == "no_model"
 
 
 async def test_auto_stays_with_the_model_of_the_conversation() -> None:
     one, two = World(name="one"), World(name="two")
     two.ask("hello").leave()
-    two.pool.replicas[0].in_flight = 1
+    two.pool.replicas[0].server.in_use = 1
     fleet = Fleet([one.pool, two.pool])
-    known, _ = fleet.route("auto", chat("hello", "answer", "more"))
+    known, _ = fleet.route("auto", ModelTask.CHAT, chat("hello", "answer", "more"))
     assert known.card.id == "two"
-    new, _ = fleet.route("auto", chat("something else"))
+    new, _ = fleet.route("auto", ModelTask.CHAT, chat("something else"))
     assert new.card.id == "one"
 
 

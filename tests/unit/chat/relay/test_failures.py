@@ -9,7 +9,14 @@ import httpx
 import pytest
 from aiohttp import web
 
-from tests.doubles.model_server import HELLO, ModelServer, ReceivedRequest, refuse, say_hello
+from tests.doubles.model_server import (
+    HELLO,
+    ModelServer,
+    ReceivedRequest,
+    chunk,
+    refuse,
+    say_hello,
+)
 from tests.doubles.running_gateway import running, settings
 from tests.unit.chat.conftest import client_of
 
@@ -297,3 +304,80 @@ async def test_a_replica_that_sends_tokens_is_not_down_while_its_health_check_ha
         while server.hanging_checks < 2:
             await anext(pieces)
         assert (await client.get("/ready")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"choices": [7]},
+        {"choices": 7},
+        {"choices": [{"index": {"a": 1}}]},
+        {"choices": [{"index": 0, "delta": "text"}]},
+        {"choices": [{"index": 0, "message": "text"}, {"index": "1", "message": 2}]},
+        {"choices": [{"index": 0, "delta": {"tool_calls": [None]}}]},
+    ],
+    ids=str,
+)
+async def test_a_stream_of_another_form_is_an_error_of_the_upstream(
+    gateway: httpx.AsyncClient, server: ModelServer, payload: object
+) -> None:
+    async def damaged(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
+        await response.write(b"data: " + json.dumps(payload).encode() + b"\n\n")
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    server.behaviour = damaged
+    response = await gateway.post("/v1/chat/completions", json=QUESTION)
+    assert response.status_code == 502
+    assert response.json()["error"]["code"] == "upstream_lost"
+
+
+@pytest.mark.parametrize(
+    "statistics",
+    [
+        {"usage": {"prompt_tokens": "7", "completion_tokens": [2]}},
+        {"usage": {"prompt_tokens": -1, "completion_tokens": 10**30}},
+        {"timings": {"prompt_n": {}, "predicted_n": None, "predicted_per_second": "fast"}},
+        {"timings": {"predicted_per_second": -1e300}},
+    ],
+    ids=str,
+)
+async def test_impossible_statistics_are_ignored(
+    gateway: httpx.AsyncClient, server: ModelServer, statistics: dict[str, object]
+) -> None:
+    async def boast(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
+        await response.write(HELLO[1])
+        await response.write(chunk({}, "stop", **statistics))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    server.behaviour = boast
+    response = await gateway.post("/v1/chat/completions", json=STREAM)
+    assert response.content.endswith(b"data: [DONE]\n\n")
+    text = (await gateway.get("/metrics")).text
+    assert 'gateway_requests_total{key="anonymous",model="m",outcome="complete"} 1.0' in text
+    assert 'kind="prompt"' not in text
+
+
+@pytest.mark.parametrize("wait", ["9" * 400, "²", "-1", "soon"])
+async def test_an_impossible_retry_after_is_replaced(
+    gateway: httpx.AsyncClient, server: ModelServer, wait: str
+) -> None:
+    server.behaviour = refuse(429, {"message": "slow down"}, **{"retry-after": wait})
+    response = await gateway.post("/v1/chat/completions", json=QUESTION)
+    assert response.status_code == 429
+    assert 1 <= int(response.headers["retry-after"]) <= 3600
+
+
+async def test_codes_that_a_server_invents_do_not_fill_the_metrics(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    for number in range(150):
+        server.behaviour = refuse(400, {"message": "no", "code": f"code-{number}"})
+        response = await gateway.post("/v1/chat/completions", json=QUESTION)
+        assert response.json()["error"]["code"] == f"code-{number}"
+    text = (await gateway.get("/metrics")).text
+    assert 0 < text.count('outcome="code-') / 2 <= 100
+    assert 'outcome="other"' in text

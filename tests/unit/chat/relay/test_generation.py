@@ -136,20 +136,6 @@ async def test_plain_completions_are_relayed_too(
     assert server.received[0].path == "/v1/completions"
 
 
-async def test_embeddings_are_passed_on_unchanged(
-    gateway: httpx.AsyncClient, server: ModelServer
-) -> None:
-    document = {"object": "list", "data": [{"object": "embedding", "embedding": [0.5], "index": 0}]}
-
-    async def embed(received: ReceivedRequest) -> web.StreamResponse:
-        return web.json_response(document)
-
-    server.behaviour = embed
-    response = await gateway.post("/v1/embeddings", json={"model": "m", "input": "x"})
-    assert response.json() == document
-    assert "stream" not in server.received[0].body
-
-
 async def test_an_event_in_several_packets_is_passed_on_complete(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:

@@ -112,6 +112,7 @@ async def test_the_list_of_models_has_openais_fields_and_the_state_of_each(
             "object": "model",
             "owned_by": "llm-stack",
             "description": "Phi",
+            "tasks": ["chat", "completion"],
             "context": 4096,
             "external": False,
             "placeholder": placeholder,

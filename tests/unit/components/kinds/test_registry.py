@@ -73,4 +73,4 @@ def test_a_new_kind_needs_only_a_module_in_the_package(
 
 
 def test_the_kinds_of_this_project() -> None:
-    assert set(kinds()) == {"chat", "container", "inference"}
+    assert set(kinds()) == {"chat", "container", "external", "inference"}

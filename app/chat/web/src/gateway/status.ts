@@ -14,6 +14,7 @@ const model = v.object({
   queue: v.optional(v.number(), 0),
   context: v.optional(v.nullable(v.number()), null),
   external: v.optional(v.boolean(), false),
+  tasks: v.optional(v.array(v.string()), ["chat"]),
   placeholder: v.optional(v.nullable(placeholder), null),
 });
 

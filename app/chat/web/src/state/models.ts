@@ -13,7 +13,10 @@ export const statusError = signal<string | null>(null);
 /** The gateway requires an API key or rejected the given one. */
 export const keyRequired = signal(false);
 
-export const models = computed(() => status.value?.models ?? []);
+/** The models that can chat. */
+export const models = computed(() => (status.value?.models ?? []).filter(({ tasks }) => tasks.includes("chat")));
+/** Those between which the gateway chooses: it does not send a conversation to another machine by itself. */
+export const automatic = computed(() => models.value.filter(({ external }) => !external));
 
 /** The state as a coloured dot. `unknown` until the gateway has answered. */
 export type Light = "ready" | "busy" | "loading" | "down" | "unknown";
@@ -29,13 +32,15 @@ export interface Condition {
 }
 
 export function conditionOf(model: ModelStatus): Condition {
-  const { state, reason, slots, busy, queue } = model;
+  const { state, reason, slots, busy, queue, external } = model;
   if (state === "down") {
     return {
       light: "down",
       label: "Down",
       reason,
-      advice: "Choose another model, or try again later. It is restarted automatically when it stays down.",
+      advice: external
+        ? "Choose another model, or try again later."
+        : "Choose another model, or try again later. It is restarted automatically when it stays down.",
     };
   }
   if (state === "loading") {
@@ -70,7 +75,7 @@ export function conditionNamed(id: string): Condition {
 }
 
 function autoCondition(): Condition {
-  const lights = models.value.map((model) => conditionOf(model).light);
+  const lights = automatic.value.map((model) => conditionOf(model).light);
   const light = (["ready", "busy", "loading"] as const).find((one) => lights.includes(one)) ?? "down";
   const label =
     light === "ready" ? "Ready" : light === "busy" ? "Busy" : light === "loading" ? "Loading" : "No model available";

@@ -49,7 +49,8 @@ function begin(prompt: string): void {
 
 /** Promises privacy only when no external model can answer. */
 function whereItRuns(chosen: string[]): string {
-  const possible = models.value.filter(({ id }) => chosen.includes(AUTO) || chosen.includes(id));
+  const auto = chosen.includes(AUTO);
+  const possible = models.value.filter(({ id, external }) => chosen.includes(id) || (auto && !external));
   const away = possible.filter(({ external }) => external).map(({ id }) => id);
   if (away.length > 0) return `What you write may be sent to ${list(away)}, outside this installation.`;
   return "The model runs here: nothing you write leaves this installation.";

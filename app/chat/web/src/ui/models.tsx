@@ -3,7 +3,16 @@ import { MAX_MODELS, configure } from "../domain/conversation";
 import type { ModelStatus } from "../gateway/status";
 import { change, current } from "../state/chats";
 import { closePanel, openPanel, phone } from "../state/layout";
-import { AUTO, type Condition, type Light, conditionNamed, conditionOf, models, statusError } from "../state/models";
+import {
+  AUTO,
+  type Condition,
+  type Light,
+  automatic,
+  conditionNamed,
+  conditionOf,
+  models,
+  statusError,
+} from "../state/models";
 import { rememberModels } from "../state/preferences";
 import { Dialog } from "./dialog";
 import { Icon } from "./icon";
@@ -50,12 +59,13 @@ export function PickerButton() {
 export function ModelsPanel() {
   const chosen = current.value.models;
   const several = models.value.length > 1;
+  const choosable = several && automatic.value.length > 0;
   return (
     <Dialog name="models" title="Models" shape="dropdown">
       {several && <p class="quiet">Choose one, or add up to {MAX_MODELS} to compare their answers side by side.</p>}
       {statusError.value && <p class="note error">{statusError.value}</p>}
       <ul class="models">
-        {several && (
+        {choosable && (
           <Row
             id={AUTO}
             description="The gateway chooses a healthy model with the least load for each question"
@@ -86,7 +96,7 @@ export function ModelsPanel() {
 function describe({ description, context, external }: ModelStatus): string {
   const parts = [
     description,
-    external ? "runs outside this installation" : "",
+    external && !description ? "the conversation leaves this machine" : "",
     context ? `${context.toLocaleString("en")} tokens of context` : "",
   ];
   return parts.filter(Boolean).join(" · ");
