@@ -93,5 +93,7 @@ def _models(stack: Stack) -> list[dict[str, object]]:
             "placeholder": {"model": placeholder.name, "reason": placeholder.reason}
             if placeholder
             else None,
+            # A chat model completes texts too, which is the gateway's default.
+            **({} if upstream.task == "chat" else {"tasks": [upstream.task]}),
         }
     return list(entries.values())
