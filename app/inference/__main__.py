@@ -9,7 +9,7 @@ from app.inference.failure import ExitCode, StartupError
 from app.inference.llama.llama_server import become_llama_server
 from app.inference.model.hub import Hub, route_library_logs, trust_authorities
 from app.inference.model.model import obtain_files
-from app.inference.settings import load_settings
+from app.inference.settings import ContainerRole, load_settings
 from app.inference.startup_status import StartupStatus
 from app.shared.json_log import Log, log_to
 from app.shared.settings_file import SettingsError
@@ -18,7 +18,7 @@ log = Log(__name__)
 
 
 def start() -> None:
-    """Becomes llama-server; raises SettingsError or StartupError."""
+    """Becomes llama-server, unless it only fetches; raises SettingsError or StartupError."""
     settings, model = load_settings(os.environ)
     if settings.extra_ca_file is not None:
         trust_authorities(settings.extra_ca_file)
@@ -28,7 +28,11 @@ def start() -> None:
             settings.models_dir,
             lambda: Hub(model.hub, settings.hf_token_file),
             status.report,
+            may_fetch=settings.role is not ContainerRole.SERVE,
         )
+    if settings.role is ContainerRole.FETCH:
+        log.info("the files of the model are there", model=str(files.model), name=model.name)
+        return
     log.info("starting llama-server", model=str(files.model), name=model.name)
     become_llama_server(settings, model, files, os.environ)
 

@@ -151,12 +151,23 @@ class ModelSettings(Strict):
                 yield _label(role, number, len(files)), file
 
 
+class ContainerRole(StrEnum):
+    """What a container does: two may share the work, so that one that serves writes no model."""
+
+    FETCH = "fetch"
+    """Fetches and checks the files, and ends."""
+    SERVE = "serve"
+    """Serves files that another container has fetched; may read them only."""
+    BOTH = "both"
+
+
 class Settings(Strict):
     """Environment variables; each field has the variable of its name."""
 
     model_config = ConfigDict(alias_generator=str.upper)
 
     model_config_file: Path = Field(default=DEFAULT_CONFIG, alias="MODEL_CONFIG")
+    role: ContainerRole = ContainerRole.BOTH
     models_dir: Path = Path("/models")
     port: int = Field(default=8000, ge=1, le=65535)
     status_port: int = Field(default=8001, ge=1, le=65535)

@@ -6,3 +6,5 @@ RESTARTER = "restarter"
 CARRIER = "carrier"
 # The image that connectors run from, where the settings name no other.
 CONNECTOR = "cloudflared"
+# Of the job that fetches the files of a model server, after the server's name.
+FETCH_SUFFIX = "-fetch"

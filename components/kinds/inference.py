@@ -83,6 +83,8 @@ class InferenceService(LocalService):
             },
             secret_files=present({"hf_token": stack.secrets.hf_token}),
             model_directory=MODELS_DIRECTORY,
+            # Each node of a Swarm has its own volume, which its own container fills.
+            fetches=model.from_hub and not stack.on_swarm,
             gpus=self.gpus,
         )
 

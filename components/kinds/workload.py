@@ -31,6 +31,9 @@ class Workload:
     secret_files: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     model_directory: str | None = None
     """Where a volume for models is mounted; None for a service without one."""
+    fetches: bool = False
+    """Whether a job of the same image fetches what is in that volume before it starts: then its
+    own container may only read it, and gets no secret files."""
     gpus: str | None = None
     published: bool = False
     """Whether `image` is the reference of a published one."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from components.config.loading import LoadedSettings
-from components.config.names import MONITOR, RESTARTER
+from components.config.names import FETCH_SUFFIX, MONITOR, RESTARTER
 from components.config.orchestrator import (
     OrchestratorKind,
     not_running_problems,
@@ -108,6 +108,13 @@ def _service_problems(
             yield source.problem(
                 ("services", at),
                 "is the name of a part of every stack",
+                found=name,
+                allowed="allowed: another name",
+            )
+        elif (owner := name.removesuffix(FETCH_SUFFIX)) != name and owner in enabled:
+            yield source.problem(
+                ("services", at),
+                f"is the name of the container that fetches the files of {owner}",
                 found=name,
                 allowed="allowed: another name",
             )

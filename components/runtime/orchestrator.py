@@ -68,6 +68,8 @@ class Running:
     name: pulumi.Output[str]
     id: pulumi.Output[str]
     """Known once all of it is healthy."""
+    gate: pulumi.Resource
+    """What other resources depend on to wait for it."""
 
 
 class Orchestrator(Protocol):

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import TopologicalSorter
 
 import pulumi
 
+from components.config.field_types import MEBIBYTE
 from components.config.named_secrets import filled, references
+from components.config.names import FETCH_SUFFIX
 from components.kinds.service import LocalService
 from components.kinds.workload import Workload
 from components.runtime.container import Files, HardenedContainerArgs, Mount, Volume
+from components.runtime.container_options import ContainerOptions, HealthCheck
 from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
     SECRETS_DIRECTORY,
     FilesArgs,
     Orchestrator,
+    Running,
     VolumeArgs,
 )
 from components.services.deployment import Deployment
 
 # Where the volume has the files that a container mounts one by one.
 PLACED_DIRECTORY = "/files"
+# Of app/inference: what a container does.
+ROLE = "ROLE"
+FETCH_MEMORY = 512 * MEBIBYTE
+FETCH_STOP_GRACE = 10
 
 
 @dataclass(frozen=True)
@@ -112,11 +120,15 @@ class ServiceStack(pulumi.ComponentResource):
             for path, secret in args.workload.named_secrets.items()
             if posixpath.dirname(path) == SECRETS_DIRECTORY
         }
-        files = [
-            *self._files("config", CONFIG_DIRECTORY, args.workload.config_files),
-            *self._files("secrets", SECRETS_DIRECTORY, {**args.workload.secret_files, **named}),
-            *self._placed_files(),
-        ]
+        config = self._files("config", CONFIG_DIRECTORY, args.workload.config_files)
+        secrets = self._files("secrets", SECRETS_DIRECTORY, {**args.workload.secret_files, **named})
+        files = [*config, *secrets, *self._placed_files()]
+        models = self._model_volume()
+        waits_for = list(args.wait_for)
+        if models and args.workload.fetches:
+            waits_for.append(self._fetch(models, [*config, *secrets]).gate)
+            models = replace(models, read_only=True)
+            files = [*config, *self._placed_files()]
         running = args.orchestrator.run(
             name,
             HardenedContainerArgs(
@@ -128,7 +140,7 @@ class ServiceStack(pulumi.ComponentResource):
                 cpus=args.service.cpus,
                 stop_grace=args.workload.stop_grace,
                 environment=self._environment(),
-                mounts=[*self._model_volume(), *self._volumes()],
+                mounts=[*([models] if models else []), *self._volumes()],
                 options=args.workload.options,
                 check=args.workload.check,
                 files=files,
@@ -139,7 +151,7 @@ class ServiceStack(pulumi.ComponentResource):
                 gpus=args.workload.gpus,
             ),
             args.service.start_timeout,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.wait_for) or None),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=waits_for or None),
         )
         self.container_id = running.id
         self.url = f"http://{name}:{args.service.port}" if args.service.port else None
@@ -165,7 +177,30 @@ class ServiceStack(pulumi.ComponentResource):
             )
             for variable, text in workload.secret_environment.items()
         }
-        return {**workload.environment, **texts}
+        role = {ROLE: "serve"} if workload.fetches else {}
+        return {**workload.environment, **texts, **role}
+
+    def _fetch(self, models: Mount, files: Sequence[Files]) -> Running:
+        """A job that fetches and checks the models: the container that serves them can then change
+        none of them, nor what is recorded of their digests, and has no token of the hub."""
+        return self._args.orchestrator.run(
+            f"{self._name}{FETCH_SUFFIX}",
+            HardenedContainerArgs(
+                stack=self._args.stack,
+                service=f"{self._name}{FETCH_SUFFIX}",
+                image=self._args.image,
+                networks=[self._args.network],
+                memory=FETCH_MEMORY,
+                cpus=1.0,
+                stop_grace=FETCH_STOP_GRACE,
+                environment={**self._args.workload.environment, ROLE: "fetch"},
+                mounts=[models],
+                files=files,
+                options=ContainerOptions(restart="no", health_check=HealthCheck(["NONE"])),
+            ),
+            self._args.service.start_timeout,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def _placed_files(self) -> list[Files]:
         """Files that are mounted by themselves: those of the project, and secrets at their path."""
@@ -221,10 +256,10 @@ class ServiceStack(pulumi.ComponentResource):
             ),
         ]
 
-    def _model_volume(self) -> list[Mount]:
+    def _model_volume(self) -> Mount | None:
         """Gigabytes that took an hour to fetch: kept when the stack goes, found again by name."""
         if self._args.workload.model_directory is None:
-            return []
+            return None
         volume = self._args.orchestrator.volume(
             f"{self._name}-models",
             VolumeArgs(
@@ -233,7 +268,7 @@ class ServiceStack(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         path = self._args.workload.model_directory
-        return [Mount(volume=volume.name, path=path, read_only=False)]
+        return Mount(volume=volume.name, path=path, read_only=False)
 
 
 def _host_url(args: ServiceStackArgs) -> str | None:

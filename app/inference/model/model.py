@@ -95,20 +95,29 @@ class _Download:
 
 
 def obtain_files(
-    settings: ModelSettings, models_dir: Path, hub: Callable[[], Hub], report: Report
+    settings: ModelSettings,
+    models_dir: Path,
+    hub: Callable[[], Hub],
+    report: Report,
+    *,
+    may_fetch: bool = True,
 ) -> ReadyFiles:
     """The files of the model, checked and ready to serve; raises StartupError.
 
     :param hub: called only if a download is needed: files that are already there need neither
         network nor token.
     :param report: receives the current step as text.
+    :param may_fetch: whether the models directory may be written, and the hub be asked.
     """
     wanted = [_wanted(file, label, models_dir) for label, file in settings.labelled_files()]
     from_hub = [one for one in wanted if one.file.path is None]
     for one in wanted:
         if one.file.path is not None:
             _check_local(one, report)
-    if from_hub:
+    if not may_fetch:
+        for one in from_hub:
+            _check_fetched(one, report)
+    elif from_hub:
         try:
             _complete(from_hub, models_dir, hub, report)
         except OSError as error:
@@ -168,6 +177,16 @@ def _check_local(wanted: _Wanted, report: Report) -> None:
         _warn_unpinned(wanted, found)
     elif found != expected:
         raise _wrong_digest(wanted.subject, expected, found, "replace the file")
+
+
+def _check_fetched(wanted: _Wanted, report: Report) -> None:
+    """Whether another container has fetched the file that the settings name."""
+    if not _is_usable(wanted, report):
+        raise StartupError(
+            ExitCode.MODEL_MISSING,
+            f"{wanted.subject}: is not in {wanted.models_dir}, or is another file",
+            what_to_do="run pulumi up --refresh: its container <service>-fetch fetches the file",
+        )
 
 
 def _complete(

@@ -92,6 +92,7 @@ async def _failure_while_waiting(
     """Wait for health, and log the container's newest line now and then; None once healthy."""
     started = time.monotonic()
     reported = ""
+    aim = "its end" if isinstance(check, Completion) else "health"
     while True:
         await run_blocking(container.reload)
         if not isinstance(check, Completion) and is_healthy(container.attrs):
@@ -104,7 +105,7 @@ async def _failure_while_waiting(
         if waited > PROGRESS_SECONDS:
             last_log = await run_blocking(last_lines, container, 1)
             if last_log != reported:
-                pulumi.log.info(f"waiting for health, {waited:.0f} s: {last_log}", reporter)
+                pulumi.log.info(f"waiting for {aim}, {waited:.0f} s: {last_log}", reporter)
             reported = last_log
         await asyncio.sleep(min(max(POLL_SECONDS, waited * POLL_SHARE), LONGEST_POLL_SECONDS))
 

@@ -106,7 +106,7 @@ class DockerOrchestrator:
             ),
             pulumi.ResourceOptions(parent=opts.parent),
         )
-        return Running(container.name, gate.container_id)
+        return Running(container.name, gate.container_id, gate)
 
 
 def _question(args: HardenedContainerArgs) -> str | None:

@@ -72,7 +72,7 @@ class SwarmOrchestrator:
             ),
             pulumi.ResourceOptions(parent=opts.parent),
         )
-        return Running(service.name, gate.service_id)
+        return Running(service.name, gate.service_id, gate)
 
     def _placement(self, service: str) -> Placement:
         labels = self.settings.placement.get(service, {})

@@ -28,7 +28,8 @@ def dev(run_program: StackRunner) -> Graph:
 
 
 def test_the_dev_stack_runs_its_services_and_one_monitor(dev: Graph) -> None:
-    assert set(dev.running) == {"chat-interface", "phi-inference", "monitor", "restarter"}
+    services = {"chat-interface", "phi-inference", "monitor", "restarter"}
+    assert set(dev.running) == {*services, "phi-inference-fetch"}
     assert set(dev.of("ServiceStack")) == {"chat-interface", "phi-inference"}
     assert set(dev.of("ServiceImage")) == {"chat", "inference", "monitor", "restarter", "carrier"}
 
@@ -49,7 +50,7 @@ def test_every_container_is_hardened(run_program: StackRunner) -> None:
         assert inputs["capabilities"] == {"drops": ["ALL"]}, name
         assert inputs["securityOpts"] == ["no-new-privileges:true"], name
         assert inputs["init"] is True, name
-        assert inputs["restart"] == "unless-stopped", name
+        assert inputs["restart"] == ("no" if name.endswith("-fetch") else "unless-stopped"), name
         assert inputs["memory"] == inputs["memorySwap"] > 0, f"{name}: swap would undo the limit"
         assert float(inputs["cpus"]) > 0, name
         assert {limit["name"] for limit in inputs["ulimits"]} == {"nproc"}, name

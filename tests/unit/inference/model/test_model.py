@@ -12,6 +12,7 @@ import pytest
 
 from app.inference.failure import ExitCode, StartupError
 from app.inference.model.hub import ATTEMPTS, Hub
+from app.inference.model.model import obtain_files
 from tests.doubles.model_hub import COMMIT, FakeHub
 from tests.unit.inference.conftest import (
     MODEL,
@@ -557,3 +558,37 @@ class TestSeveralFiles:
         failure = failure_of(make_settings({"role": "projector", "path": str(missing)}), no_hub)
         assert failure.code == ExitCode.MODEL_MISSING
         assert failure.error == f"the projector, {missing}: does not exist or is not a file"
+
+
+class TestServingWhatAnotherContainerHasFetched:
+    def test_a_fetched_file_is_served_from_a_folder_that_is_read_only(
+        self, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        settings = make_settings()
+        place = settings.obtain(open_hub(settings))
+        before = {file: file.stat().st_mtime_ns for file in settings.models_dir.rglob("*")}
+        found = obtain_files(
+            settings.model, settings.models_dir, no_hub, lambda step: None, may_fetch=False
+        )
+        assert found.model == place
+        after = {file: file.stat().st_mtime_ns for file in settings.models_dir.rglob("*")}
+        assert after == before
+
+    @pytest.mark.parametrize("content", [None, MODEL[:-1]])
+    def test_a_missing_or_other_file_names_the_container_that_fetches(
+        self,
+        make_settings: MakeSettings,
+        open_hub: OpenHub,
+        content: bytes | None,
+    ) -> None:
+        settings = make_settings()
+        place = settings.obtain(open_hub(settings))
+        place.unlink()
+        if content is not None:
+            place.write_bytes(content)
+        with pytest.raises(StartupError) as failed:
+            obtain_files(
+                settings.model, settings.models_dir, no_hub, lambda step: None, may_fetch=False
+            )
+        assert failed.value.code == ExitCode.MODEL_MISSING
+        assert "-fetch" in failed.value.what_to_do
