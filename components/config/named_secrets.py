@@ -15,7 +15,7 @@ _NAME = r"[a-z][a-z0-9_-]{0,63}"
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 # The policy pack, which runs without this package, has the same patterns.
 _SECRET_VARIABLE = re.compile(
-    r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE
+    r"((^|_)(TOKEN|KEY|PASS|PASSPHRASE|CREDENTIALS)|SECRET|PASSWORD|PASSWD|APIKEY)$", re.IGNORECASE
 )
 _SECRET_VALUE = re.compile(
     r"\b(eyJ[\w+/=-]{40,}|hf_\w{20,}|gh[pousr]_\w{20,}|pul-[0-9a-f]{20,}|sk-[\w-]{20,})"

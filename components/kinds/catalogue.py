@@ -82,8 +82,10 @@ def load_catalogue(path: Path, stack: StackValues = StackValues()) -> Catalogue:
     problem.
     """
     main = _read_file(path, stack)
-    named = all(name in main.services for name in stack.enabled or ())
-    if not main.services or (named and not stack.needs_all_names):
+    enabled = main.services if stack.enabled is None else stack.enabled
+    valid = (main.services[name].value for name in enabled if name in main.services)
+    named = {*enabled, *(needed for service in valid if service for needed in service.needs)}
+    if not main.services or (named <= main.services.keys() and not stack.needs_all_names):
         return _checked([main], stack)
     more = [_read_file(file, stack) for file in sorted((path.parent / FOLDER).glob("*.yaml"))]
     return _checked([main, *more], stack)

@@ -181,6 +181,14 @@ class ContainerService(LocalService):
         return self
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(self.depends_on)
+
+    @property
+    def other_names(self) -> tuple[str, ...]:
+        return self.aliases
+
+    @property
     def is_job(self) -> bool:
         """Whether its program ends by itself."""
         return self.restart == JOB
@@ -221,7 +229,7 @@ class ContainerService(LocalService):
             project_files=project_files(self._project_files),
             options=self._options(),
             gpus=self.gpus,
-            wait_for=tuple(self.depends_on),
+            wait_for=self.needs,
         )
 
     def _options(self) -> ContainerOptions:
@@ -281,7 +289,7 @@ class ContainerService(LocalService):
         return {"kind": "http", "url": f"http://{host}:{self.port}{self.check}"}
 
     def dependencies(self, stack: Stack) -> list[str]:
-        return list(self.depends_on)
+        return list(self.needs)
 
     def served_api(self, name: str) -> ServedApi | None:
         if self.serves is None:

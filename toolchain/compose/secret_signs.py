@@ -25,7 +25,9 @@ _DESCRIPTIONS = {
     "seconds", "hours", "timeout", "rounds", "public", "endpoint", "scope", "scopes", "role",
 }  # fmt: skip
 # As in components/config/named_secrets.py.
-_ALWAYS = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE)
+_ALWAYS = re.compile(
+    r"((^|_)(TOKEN|KEY|PASS|PASSPHRASE|CREDENTIALS)|SECRET|PASSWORD|PASSWD|APIKEY)$", re.IGNORECASE
+)
 _PUBLIC_VALUES = {"true", "false", "yes", "no", "on", "off", "none", "null", "enabled", "disabled"}
 _SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pulumi
 import pulumi_docker as docker
@@ -10,6 +11,9 @@ import pulumi_docker as docker
 from components.runtime.container import Files
 from components.runtime.labels import service_label, stack_label
 from components.runtime.orchestrator import FilesArgs
+
+# Of a secret or config, without what Pulumi adds to it.
+LONGEST_NAME = 56
 
 
 class SwarmFiles(pulumi.ComponentResource):
@@ -30,7 +34,7 @@ class SwarmFiles(pulumi.ComponentResource):
         secrets: list[docker.Secret] = []
         configs: list[docker.ServiceConfig] = []
         for file, content in sorted(args.files.items()):
-            label = f"{name}-{file.replace('.', '-')}"
+            label = _resource_name(name, file)
             if args.are_secrets:
                 secret = docker.Secret(
                     label,
@@ -77,3 +81,11 @@ def _config(
 
 def _encoded(content: str) -> str:
     return base64.b64encode(content.encode()).decode()
+
+
+def _resource_name(name: str, file: str) -> str:
+    """At most 56 characters: Docker allows 64, and Pulumi adds eight."""
+    whole = f"{name}-{file.replace('.', '-')}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    return f"{whole[: LONGEST_NAME - 13]}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"

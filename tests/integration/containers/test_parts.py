@@ -26,13 +26,14 @@ CHANGED_TABLES = "INSERT INTO notes SELECT note FROM later;\n"
 def gateway(parts: PartsStack) -> Iterator[OpenAI]:
     """OpenAI's client in front of the stack."""
     url = f"{parts.url('chat-interface')}/v1"
-    with OpenAI(base_url=url, api_key="any", max_retries=0) as client:
+    with OpenAI(base_url=url, api_key=parts.key, max_retries=0) as client:
         wait_for(lambda: ready_models(parts) == {"small-chat", "small-embedding"}, 60, "models")
         yield client
 
 
 def ready_models(parts: PartsStack) -> set[str]:
-    models = httpx.get(f"{parts.url('chat-interface')}/v1/models").json()["data"]
+    key = {"authorization": f"Bearer {parts.key}"}
+    models = httpx.get(f"{parts.url('chat-interface')}/v1/models", headers=key).json()["data"]
     return {model["id"] for model in models if model["state"] == "ready"}
 
 
@@ -93,7 +94,11 @@ def test_an_answer_of_a_model_server_streams(gateway: OpenAI) -> None:
     assert len([chunk for chunk in stream if chunk.choices]) > 5
 
 
-def test_the_page_lists_the_models_through_the_gateway(parts: PartsStack, gateway: OpenAI) -> None:
+def test_the_gateway_answers_nobody_without_a_key(parts: PartsStack) -> None:
+    assert httpx.get(f"{parts.url('chat-interface')}/v1/models").status_code == 401
+
+
+def test_the_page_lists_the_models_with_its_own_key(parts: PartsStack, gateway: OpenAI) -> None:
     through_proxy = httpx.get(f"{parts.url('proxy')}/models").json()["data"]
     assert {model["id"] for model in through_proxy} >= {"small-chat", "small-embedding"}
 
@@ -248,6 +253,13 @@ def test_a_failed_job_shows_its_log_and_the_next_up_runs_it_again(parts: PartsSt
     assert sql(parts, "SELECT count(*) FROM notes WHERE note = 'by the job'") == "1"
 
 
+def test_an_image_without_a_health_check_passes_the_gate_when_it_works(parts: PartsStack) -> None:
+    containers = parts.containers()
+    for name in ("page", "proxy"):
+        assert "Health" not in containers[name].attrs["State"], name
+        assert httpx.get(f"{parts.url(name)}/health").status_code == 200
+
+
 def test_an_image_without_a_health_check_fails_the_gate_when_its_port_never_opens(
     parts: PartsStack,
 ) -> None:
@@ -270,7 +282,8 @@ def test_data_survives_destroy_and_up(parts: PartsStack, engine: docker.DockerCl
     parts.pulumi("destroy", "--yes", "--skip-preview")
     assert engine.containers.list(all=True, filters=label) == []
     assert {volume.name for volume in engine.volumes.list(filters=label)} == {
-        f"{parts.name}-{name}" for name in ("page", "postgres", "prometheus", "redis")
+        f"{parts.name}-{name}"
+        for name in ("generated-secrets", "page", "postgres", "prometheus", "redis")
     }
     parts.configure(**parts.settings | {"services": ["migrate", "page", "postgres", "redis"]})
     parts.up()
