@@ -87,6 +87,11 @@ def test_keys_that_fit_together(text: str) -> None:
             "part: m-00001-of-00003.gguf, m-00002-of-00003.gguf, m-00003-of-00003.gguf",
         ),
         (
+            HUB + ONE_FILE.replace("m.gguf", "m.safetensors"),
+            "services.yaml:9: models.m.file: is not a GGUF file of a repository; found "
+            "'m.safetensors'; allowed: a path that ends in .gguf, without ..",
+        ),
+        (
             split(part(1), part(3)),
             "services.yaml:10: models.m.files: lacks 1 of 3 parts: m-00002-of-00003.gguf; "
             "allowed: every part",
@@ -211,7 +216,7 @@ def test_all_problems_of_a_model_are_reported_at_once() -> None:
 
 
 def test_an_option_is_refused_with_its_line() -> None:
-    [line] = problems(LOCAL + "    options:\n      --no-mmap: true\n      not-an-option: 1\n")
+    [line] = problems(LOCAL + "    options:\n      --no-warmup: true\n      not-an-option: 1\n")
     assert line.startswith("services.yaml:10: models.m.options.not-an-option: ")
 
 
