@@ -8,7 +8,7 @@ from types import FrameType
 from app.inference.failure import ExitCode, StartupError
 from app.inference.llama.llama_server import become_llama_server
 from app.inference.model.hub import Hub, route_library_logs, trust_authorities
-from app.inference.model.model import obtain_model
+from app.inference.model.model import obtain_files
 from app.inference.settings import load_settings
 from app.inference.startup_status import StartupStatus
 from app.shared.json_log import Log, log_to
@@ -19,15 +19,18 @@ log = Log(__name__)
 
 def start() -> None:
     """Becomes llama-server; raises SettingsError or StartupError."""
-    settings = load_settings(os.environ)
+    settings, model = load_settings(os.environ)
     if settings.extra_ca_file is not None:
         trust_authorities(settings.extra_ca_file)
     with StartupStatus(settings.port) as status:
-        model = obtain_model(
-            settings, lambda: Hub(settings.hf_endpoint, settings.hf_token_file), status.report
+        files = obtain_files(
+            model,
+            settings.models_dir,
+            lambda: Hub(model.hub, settings.hf_token_file),
+            status.report,
         )
-    log.info("starting llama-server", model=str(model), name=settings.model_name)
-    become_llama_server(settings, model, os.environ)
+    log.info("starting llama-server", model=str(files.model), name=model.name)
+    become_llama_server(settings, model, files, os.environ)
 
 
 def main() -> int:

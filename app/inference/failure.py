@@ -3,9 +3,9 @@
 | code | name               | meaning                                                             |
 |------|--------------------|---------------------------------------------------------------------|
 | 2    | BAD_SETTINGS       | a setting is missing, unknown or has a value that is not allowed    |
-| 10   | MODEL_MISSING      | the file that MODEL_PATH names does not exist                       |
-| 11   | NOT_A_MODEL        | the file is not a GGUF file that llama-server could read            |
-| 12   | WRONG_DIGEST       | the file's SHA-256 is not the one that the settings ask for         |
+| 10   | MODEL_MISSING      | a local file of the model does not exist                            |
+| 11   | NOT_A_MODEL        | a file is not a GGUF file that llama-server could read              |
+| 12   | WRONG_DIGEST       | a file's SHA-256 is not the one that the settings ask for           |
 | 13   | ACCESS_DENIED      | the hub denies access: gated or private, missing or wrong token     |
 | 14   | NOT_ON_HUB         | the hub does not have this repository, revision or file             |
 | 15   | HUB_UNREACHABLE    | no network, or the hub failed in several attempts                   |

@@ -1,72 +1,78 @@
-"""Settings of the inference container: environment variables."""
+"""Settings of the inference container: model.json, and environment variables for its operation.
 
-from collections.abc import Mapping
+components/kinds/model_config.py writes model.json.
+"""
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, not re-exported
     validate_repo_id,
 )
 from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from app.shared.settings_file import Strict, validated
+from app.shared.settings_file import SettingsError, Strict, read_settings, validated
+
+DEFAULT_CONFIG = Path("/run/config/model.json")
 
 ServedName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+Switch = Literal["auto", "on", "off"]
 
-# An unknown variable with one of these prefixes is an error: it is a misspelt setting.
-OWN_PREFIXES = ("MODEL_", "MODELS_")
+
+class Role(StrEnum):
+    """What llama-server uses a file for."""
+
+    MODEL = "model"
+    """The model, or a part of it."""
+    PROJECTOR = "projector"
+    ADAPTER = "adapter"
+    DRAFT = "draft"
 
 
-class Settings(Strict):
-    """The model to serve, and how; each field has the environment variable of its name."""
+class Task(StrEnum):
+    """Which endpoints llama-server serves."""
 
-    model_config = ConfigDict(alias_generator=str.upper)
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+    RERANK = "rerank"
 
-    model_name: ServedName
-    """The model id that clients send and `/v1/models` shows."""
-    model_repository: str | None = None
-    """`owner/name` on the model hub; together with `model_file`."""
-    model_file: str | None = None
-    model_revision: str = "main"
+
+class ModelFile(Strict):
+    """A file of a model hub, or a local one."""
+
+    role: Role = Role.MODEL
+    repository: str | None = None
+    """`owner/name` on the model hub; together with `file`."""
+    file: str | None = None
+    revision: str = "main"
     """A commit, tag or branch; only a commit is guaranteed to stay the same."""
-    model_path: Path | None = None
-    """A model file inside the container; instead of `model_repository`."""
-    model_sha256: Sha256 | None = None
-    model_sha256_unknown: bool = False
-    """Accept any file: its digest is logged and not compared."""
-    models_dir: Path = Path("/models")
-    context_size: int = Field(default=4096, ge=256, le=4_194_304)
-    """Tokens per conversation, prompt and answer together."""
-    slots: int = Field(default=1, ge=1, le=256)
-    """Requests processed at the same time."""
-    threads: int = Field(default=0, ge=0, le=1024)
-    """0: as many as the container has CPUs."""
-    port: int = Field(default=8000, ge=1, le=65535)
-    status_port: int = Field(default=8001, ge=1, le=65535)
-    """Port on which the container reports whether it is draining."""
-    drain_seconds: int = Field(default=20, ge=0, le=86_400)
-    """After SIGTERM, for running requests to finish; Docker's stop timeout has to be longer."""
-    hf_endpoint: str = Field(default="https://huggingface.co", pattern=r"^https?://[^\s/]+")
-    hf_token_file: Path = Path("/run/secrets/hf_token")
-    extra_ca_file: Path | None = None
-    """PEM file with certificate authorities to trust, in addition to those of the image."""
+    path: Path | None = None
+    """A file inside the container; instead of `repository`."""
+    sha256: Sha256 | None = None
+    """None accepts any content: its digest is logged and not compared."""
+    size: int | None = Field(default=None, gt=0)
+    """In bytes, where the hub does not report it."""
+    scale: float = 1.0
+    """Of an adapter."""
 
-    @field_validator("model_path", "models_dir", "hf_token_file", "extra_ca_file")
+    @field_validator("path")
     @classmethod
     def _is_absolute(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_absolute():
-            raise ValueError("must be an absolute path, such as /models/phi.gguf")
-        return path
+        return path if path is None else _absolute(path)
 
-    @field_validator("model_repository")
+    @field_validator("repository")
     @classmethod
     def _is_a_repository_name(cls, repository: str | None) -> str | None:
         if repository is not None:
             validate_repo_id(repository)
         return repository
 
-    @field_validator("model_file")
+    @field_validator("file")
     @classmethod
     def _is_a_gguf_path(cls, name: str | None) -> str | None:
         if name is not None:
@@ -75,10 +81,96 @@ class Settings(Strict):
                 raise ValueError("must be the path of a .gguf file inside its repository")
         return name
 
-    @field_validator("hf_endpoint")
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        hub = (self.repository, self.file)
+        if self.path is not None and any(hub):
+            raise ValueError("path and repository/file are both set; keep one source")
+        if self.path is None and not all(hub):
+            raise ValueError("set repository and file (a hub), or path (a local file)")
+        return self
+
+    @property
+    def base_name(self) -> str:
+        """The file's own name, without folders."""
+        return posixpath.basename(self.file or str(self.path))
+
+
+class ModelSettings(Strict):
+    """The content of model.json: the model to serve, and how."""
+
+    name: ServedName
+    """The model id that clients send and `/v1/models` shows."""
+    files: tuple[ModelFile, ...]
+    """The parts of a split model in their order."""
+    hub: str = Field(default="https://huggingface.co", pattern=r"^https?://[^\s/]+")
+    context: int = Field(default=4096, ge=128, le=4_194_304)
+    """Tokens per conversation, prompt and answer together."""
+    slots: int = Field(default=1, ge=1, le=256)
+    """Requests processed at the same time."""
+    threads: int = Field(default=0, ge=0, le=1024)
+    """0: as many as the container has CPUs."""
+    task: Task = Task.CHAT
+    pooling: Literal["none", "mean", "cls", "last", "rank"] | None = None
+    chat_template: FileName | None = None
+    """A file beside model.json."""
+    reasoning: Switch | None = None
+    reasoning_budget: int | None = Field(default=None, ge=0)
+    cache_type: str | None = Field(default=None, pattern=r"^[a-z0-9_]+$")
+    flash_attention: Switch | None = None
+    idle_sleep: int | None = Field(default=None, ge=1)
+    """Seconds without a request after which llama-server gives its memory back."""
+    options: tuple[str, ...] = ()
+    """More arguments of llama-server."""
+
+    @field_validator("hub")
     @classmethod
     def _without_trailing_slash(cls, url: str) -> str:
         return url.rstrip("/")
+
+    @field_validator("files")
+    @classmethod
+    def _has_one_of_each(cls, files: tuple[ModelFile, ...]) -> tuple[ModelFile, ...]:
+        roles = [file.role for file in files]
+        if Role.MODEL not in roles:
+            raise ValueError("has no file with role model")
+        for role in (Role.PROJECTOR, Role.DRAFT):
+            if roles.count(role) > 1:
+                raise ValueError(f"has more than one file with role {role.value}")
+        return files
+
+    def of_role(self, role: Role) -> Sequence[ModelFile]:
+        """Its files with a role, in their order."""
+        return [file for file in self.files if file.role is role]
+
+    def labelled_files(self) -> Iterator[tuple[str, ModelFile]]:
+        """Every file with what messages call it."""
+        for role in Role:
+            files = self.of_role(role)
+            for number, file in enumerate(files, start=1):
+                yield _label(role, number, len(files)), file
+
+
+class Settings(Strict):
+    """Environment variables; each field has the variable of its name."""
+
+    model_config = ConfigDict(alias_generator=str.upper)
+
+    model_config_file: Path = Field(default=DEFAULT_CONFIG, alias="MODEL_CONFIG")
+    models_dir: Path = Path("/models")
+    port: int = Field(default=8000, ge=1, le=65535)
+    status_port: int = Field(default=8001, ge=1, le=65535)
+    """Port on which the container reports whether it is draining."""
+    drain_seconds: int = Field(default=20, ge=0, le=86_400)
+    """After SIGTERM, for running requests to finish; Docker's stop timeout has to be longer."""
+    hf_token_file: Path = Path("/run/secrets/hf_token")
+    extra_ca_file: Path | None = None
+    """PEM file with certificate authorities to trust, in addition to those of the image."""
+
+    @field_validator("model_config_file", "models_dir", "hf_token_file", "extra_ca_file")
+    @classmethod
+    def _is_absolute(cls, path: Path | None) -> Path | None:
+        return path if path is None else _absolute(path)
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
@@ -86,39 +178,41 @@ class Settings(Strict):
             raise ValueError("PORT and STATUS_PORT are the same; choose two")
         return self
 
-    @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
-        hub = (self.model_repository, self.model_file)
-        if self.model_path is not None and any(hub):
-            raise ValueError(
-                "MODEL_PATH and MODEL_REPOSITORY/MODEL_FILE are both set; keep one source"
-            )
-        if self.model_path is None and not all(hub):
-            raise ValueError("set MODEL_REPOSITORY and MODEL_FILE (a hub), or MODEL_PATH (a file)")
-        return self
-
-    @model_validator(mode="after")
-    def _has_one_digest_setting(self) -> Self:
-        if self.model_sha256 is None and not self.model_sha256_unknown:
-            raise ValueError(
-                "MODEL_SHA256 is missing; set it, or MODEL_SHA256_UNKNOWN=true to accept any file"
-            )
-        if self.model_sha256 is not None and self.model_sha256_unknown:
-            raise ValueError("MODEL_SHA256 and MODEL_SHA256_UNKNOWN are both set; keep one")
-        return self
+    @property
+    def config_directory(self) -> Path:
+        """Where model.json is, and the files that it names."""
+        return self.model_config_file.parent
 
 
 SETTING_NAMES = frozenset(field.alias or name for name, field in Settings.model_fields.items())
 
 
-def load_settings(environment: Mapping[str, str]) -> Settings:
-    """Validate the environment; an empty variable counts as unset.
+def load_settings(environment: Mapping[str, str]) -> tuple[Settings, ModelSettings]:
+    """Validate the environment and model.json; an empty variable counts as unset.
 
-    Raises SettingsError with all problems, a line for each variable.
+    Raises SettingsError with all problems, a line for each.
     """
-    given = {
-        name: value
-        for name, value in environment.items()
-        if value != "" and (name in SETTING_NAMES or name.startswith(OWN_PREFIXES))
-    }
-    return validated(given, Settings, "environment")
+    given = {name: value for name, value in environment.items() if value and name in SETTING_NAMES}
+    settings = validated(given, Settings, "environment")
+    model = read_settings(settings.model_config_file, ModelSettings)
+    template = model.chat_template
+    if template and not (settings.config_directory / template).is_file():
+        raise SettingsError(
+            f"{settings.model_config_file}: chat_template: there is no such file beside it; "
+            f"found {template!r}"
+        )
+    return settings, model
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path, such as /models/phi.gguf")
+    return path
+
+
+def _label(role: Role, number: int, count: int) -> str:
+    if role is Role.MODEL:
+        return "the model" if count == 1 else f"part {number} of {count} of the model"
+    if role is Role.ADAPTER:
+        return "the adapter" if count == 1 else f"adapter {number} of {count}"
+    return "the draft model" if role is Role.DRAFT else "the projector"

@@ -190,10 +190,7 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
     found = sections.value or _File()
     return _Content(
         source,
-        {
-            name: read(Model, entry, source, at=("models", name))
-            for name, entry in found.models.items()
-        },
+        {name: _read_model(name, entry, source) for name, entry in found.models.items()},
         {
             name: _read_service(name, entry, source, stack.defaults)
             for name, entry in found.services.items()
@@ -204,6 +201,20 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
         },
         (*unknown, *sections.problems),
     )
+
+
+def _read_model(name: str, entry: object, source: Source) -> Reading[Model]:
+    place = ("models", name)
+    reading = read(Model, entry, source, at=place)
+    if reading.value is None:
+        return reading
+    found = [
+        problem
+        for problem in reading.value.problems(place, source)
+        # A value that was left out is not missing as well.
+        if not reading.lacks(*problem.location)
+    ]
+    return replace(reading, problems=(*reading.problems, *found))
 
 
 def _read_service(name: str, entry: object, source: Source, defaults: Defaults) -> Reading[Any]:

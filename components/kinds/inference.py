@@ -12,6 +12,7 @@ from components.config.model import Model
 from components.config.problems import Problem, Source, choices
 from components.config.schema import refusal
 from components.images.image_sources import InferenceImage
+from components.kinds.model_config import config_files
 from components.kinds.service import Expect, LocalService, Stack, Upstream
 from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, present
 
@@ -61,37 +62,35 @@ class InferenceService(LocalService):
         return self
 
     def workload(self, stack: Stack) -> Workload:
-        model, _ = stack.loaded_model(self.model)
-        source = {
-            "MODEL_REPOSITORY": model.repository,
-            "MODEL_FILE": model.file,
-            "MODEL_REVISION": model.revision,
-            "MODEL_PATH": model.container_path,
-            "MODEL_SHA256": model.sha256,
-            "MODEL_SHA256_UNKNOWN": None if model.sha256 else "true",
-            "HF_ENDPOINT": stack.settings.model_hub if model.repository else None,
-        }
+        model = self._loaded(stack)
         return Workload(
             image=InferenceImage(cuda=self.gpus is not None, bundled_model=model.bundled).name,
             stop_grace=STOP_GRACE,
             environment={
-                "MODEL_NAME": self.model,
-                "MODELS_DIR": MODELS_DIRECTORY,
-                "CONTEXT_SIZE": str(model.context),
-                "SLOTS": str(model.slots),
-                "THREADS": str(model.threads or self.threads),
                 "PORT": str(self.port),
                 "STATUS_PORT": str(STATUS_PORT),
                 "DRAIN_SECONDS": str(DRAIN_SECONDS),
-                **{key: value for key, value in source.items() if value is not None},
                 **self._gpu_environment(stack.on_swarm),
                 **stack.network_environment,
             },
-            config_files=stack.settings.network_access.files,
+            config_files={
+                **config_files(
+                    self.model,
+                    model,
+                    threads=self.threads,
+                    model_hub=stack.settings.model_hub,
+                ),
+                **stack.settings.network_access.files,
+            },
             secret_files=present({"hf_token": stack.secrets.hf_token}),
             model_directory=MODELS_DIRECTORY,
             gpus=self.gpus,
         )
+
+    def _loaded(self, stack: Stack) -> Model:
+        """The model that its container loads, for the task of the one that the service names."""
+        model, placeholder = stack.loaded_model(self.model)
+        return model.for_placeholder(stack.models[self.model]) if placeholder else model
 
     def _gpu_environment(self, on_swarm: bool) -> dict[str, str]:
         """llama-server puts every layer that fits on the GPU; a number is passed on to it."""
@@ -106,6 +105,14 @@ class InferenceService(LocalService):
     def health_check(self, host: str) -> dict[str, object]:
         return {"kind": "inference", "url": f"http://{host}:{self.port}"}
 
+    def check_options(self, stack: Stack) -> dict[str, object]:
+        """A one-token test needs a model that generates text; one that gives its memory back when
+        idle is left asleep."""
+        model = self._loaded(stack)
+        if model.idle_sleep is not None:
+            return {"sleeps": True}
+        return {} if model.task == "chat" else {"generates": False}
+
     def upstream(self, name: str, stack: Stack) -> Upstream:
         loaded, placeholder = stack.loaded_model(self.model)
         return Upstream(
@@ -115,6 +122,7 @@ class InferenceService(LocalService):
             placeholder=placeholder,
             description=stack.models[self.model].description,
             status_port=STATUS_PORT,
+            task=stack.models[self.model].task,
         )
 
     def problems(
@@ -128,7 +136,7 @@ class InferenceService(LocalService):
                 allowed=choices(self.model, models),
             )
         elif model := models[self.model]:
-            needed = (model.size or 0) + MODEL_OVERHEAD
+            needed = model.known_size + MODEL_OVERHEAD
             if needed > self.memory:
                 yield source.problem(
                     ("services", name, "memory"),

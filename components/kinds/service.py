@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol, Self
 from pydantic import Field, PrivateAttr
 
 from components.config.field_types import Cpus, HttpStatus, Memory, Port, Scalar
-from components.config.model import Model
+from components.config.model import Model, Task
 from components.config.problems import Problem, Source
 from components.config.schema import StrictModel
 from components.config.serves import Serves
@@ -43,6 +43,8 @@ class Upstream:
     description: str
     status_port: int
     """Where a replica reports whether it is draining."""
+    task: Task = "chat"
+    """What the model is for."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,10 @@ class Service(StrictModel, ABC):
 
         None for a service that the monitor does not check.
         """
+
+    def check_options(self, stack: Stack) -> dict[str, object]:
+        """More fields of its health check, which depend on the rest of the stack."""
+        return {}
 
     def dependencies(self, stack: Stack) -> list[str]:
         """Names of the services that must work for it to be healthy."""

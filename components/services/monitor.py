@@ -126,7 +126,7 @@ def monitor_config(plan: Plan) -> str:
     """The content of monitor.json: every service with its health check, and the settings."""
     settings = plan.settings.monitor
     checks = {
-        address: check
+        address: {**check, **service.check_options(plan)}
         for name, service in plan.services.items()
         for address in plan.addresses(name)
         if (check := service.health_check(address))

@@ -1,10 +1,10 @@
-"""Fake model hub with one file, for the requests of a download.
+"""Fake model hub with one repository, for the requests of downloads.
 
 It sends the headers of the real hub: HEAD `/<repository>/resolve/<revision>/<file>` redirects to the
 storage host, with X-Repo-Commit, X-Linked-Etag and X-Linked-Size; GET of the storage honours Range.
 Errors have X-Error-Code and X-Error-Message. Its attributes make it fail in several ways.
 
-It also runs as a program: `python model_hub.py PORT REPOSITORY FILE STORAGE_HOST`.
+It also runs as a program: `python model_hub.py PORT REPOSITORY STORAGE_HOST FILE…`.
 """
 
 import hashlib
@@ -23,11 +23,13 @@ COMMIT = "1234567890abcdef1234567890abcdef12345678"
 
 @dataclass
 class FakeHub:
-    """One repository with one file; every attribute may be changed while it serves."""
+    """One repository with files; every attribute may be changed while it serves."""
 
     repository: str = "someone/model-gguf"
     name: str = "model.gguf"
     content: bytes = b""
+    others: dict[str, bytes] = field(default_factory=dict)
+    """More files by name."""
     revisions: tuple[str, ...] = ("main", COMMIT)
     gated: bool = False
     terms_accepted: bool = False
@@ -81,7 +83,18 @@ class FakeHub:
 
     @property
     def sha256(self) -> str:
-        return self.announced_sha256 or hashlib.sha256(self.content).hexdigest()
+        return self.sha256_of(self.name)
+
+    def sha256_of(self, name: str) -> str:
+        """The digest that the hub announces for a file."""
+        if name == self.name and self.announced_sha256:
+            return self.announced_sha256
+        return hashlib.sha256(self.files[name]).hexdigest()
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The content of every file by name."""
+        return {self.name: self.content, **self.others}
 
     def ranges(self) -> list[str | None]:
         """The Range header of each download so far."""
@@ -116,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif refusal := self._refusal():
             self._reply(*refusal)
         else:
-            self._redirect_to_storage()
+            self._redirect_to_storage(self.path.split("/", 5)[5])
 
     def _refusal(self) -> tuple[int, str, str] | None:
         """Status, error code and message, checked in the order of the real hub."""
@@ -132,19 +145,21 @@ class _Handler(BaseHTTPRequestHandler):
             return (403 if token else 401), "GatedRepo", message
         if found[2] not in hub.revisions:
             return 404, "RevisionNotFound", f"Invalid rev id: {found[2]}"
-        if found[3] != hub.name:
+        if found[3] not in hub.files:
             return 404, "EntryNotFound", "Entry not found"
         return None
 
-    def _redirect_to_storage(self) -> None:
+    def _redirect_to_storage(self, name: str) -> None:
         hub = self.fake_hub
+        scheme = "https" if hub.tls else "http"
+        storage = f"{scheme}://{hub.storage_host}:{hub._server.server_port}/storage"
         self._reply(
             302,
             headers={
-                "Location": f"{'https' if hub.tls else 'http'}://{hub.storage_host}:{hub._server.server_port}/storage/{hub.name}",
+                "Location": f"{storage}/{name}",
                 "X-Repo-Commit": COMMIT,
-                "X-Linked-Etag": f'"{hub.sha256}"',
-                "X-Linked-Size": str(len(hub.content)),
+                "X-Linked-Etag": f'"{hub.sha256_of(name)}"',
+                "X-Linked-Size": str(len(hub.files[name])),
             },
         )
 
@@ -155,11 +170,12 @@ class _Handler(BaseHTTPRequestHandler):
             hub.tokens_at_storage.append(token)
         if (wanted := self.headers.get("Range")) and not hub.ignores_range:
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-        rest = hub.content[start:]
+        content = hub.files[self.path.removeprefix("/storage/")]
+        rest = content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(rest)))
         if start:
-            total = len(hub.content)
+            total = len(content)
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         self.end_headers()
         if hub.cut_after:
@@ -190,11 +206,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    _, port, repository, file, storage_host = sys.argv
+    _, port, repository, storage_host, *paths = sys.argv
+    first, *others = map(Path, paths)
     serving = FakeHub(
         repository,
-        Path(file).name,
-        Path(file).read_bytes(),
+        first.name,
+        first.read_bytes(),
+        {path.name: path.read_bytes() for path in others},
         host_and_port=("0.0.0.0", int(port)),
         storage_host=storage_host,
     )

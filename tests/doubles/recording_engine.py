@@ -67,6 +67,13 @@ class Graph:
             r for r in self.resources if r in (carrier, contents)
         ]
 
+    def config_file(self, service: str, name: str) -> str:
+        """The content of a configuration file of a service's container."""
+        uploads = self.of("Container")[f"{service}-config-carrier"].inputs["uploads"]
+        files = {upload["file"]: upload["content"] for upload in uploads}
+        content: str = files[f"/run/config/{name}"]
+        return content
+
     @property
     def running(self) -> dict[str, Registration]:
         """Containers that run, without those that only carry files into a volume."""

@@ -73,21 +73,29 @@ class Status:
 def current_work(port: int) -> bytes | None:
     """llama-server's busy slots, in a form that changes with every token; None if it is idle.
 
-    While it starts or loads its model, it is idle.
+    While it starts or loads its model, it is idle. So it is while it sleeps: then it answers
+    `/props`, and a request for `/slots` would make it load its model again.
     """
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=REQUEST_SECONDS) as connection:
-            connection.sendall(b"GET /slots HTTP/1.0\r\nHost: localhost\r\n\r\n")
-            response = b""
-            while chunk := connection.recv(65536):
-                response += chunk
+        if b'"is_sleeping":true' in get(port, "/props"):
+            return None
+        slots = get(port, "/slots")
     except ConnectionRefusedError:
         return None
     except OSError:
         # It answers between two batches, and a batch of a long prompt takes long.
         return b"processing a batch"
-    slots = response.partition(b"\r\n\r\n")[2]
-    return slots if b'"is_processing":true' in slots.replace(b" ", b"") else None
+    return slots if b'"is_processing":true' in slots else None
+
+
+def get(port: int, path: str) -> bytes:
+    """The body of a response of llama-server, without spaces; raises OSError."""
+    with socket.create_connection(("127.0.0.1", port), timeout=REQUEST_SECONDS) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        response = b""
+        while chunk := connection.recv(65536):
+            response += chunk
+    return response.partition(b"\r\n\r\n")[2].replace(b" ", b"")
 
 
 def exit_code(child: int) -> int | None:

@@ -12,7 +12,8 @@ from typing import NoReturn
 from app.inference.failure import ExitCode, StartupError
 from app.inference.llama import drain
 from app.inference.llama.cgroup import has_all_cpus, memory_limit_bytes, usable_cpus
-from app.inference.settings import Settings
+from app.inference.model.model import ReadyFiles
+from app.inference.settings import DEFAULT_CONFIG, ModelSettings, Settings, Task
 
 LLAMA_SERVER = Path("/opt/llama/llama-server")
 
@@ -27,38 +28,42 @@ REUSED_CHUNK_TOKENS = 256
 MAX_PROMPT_CACHE_MIB = 2048
 PROMPT_CACHE_SHARE = 10
 """One tenth of the memory limit: with the default of 8 GiB most containers would be killed."""
+SPECULATION_TYPE = "--spec-type"
 SPARE_HTTP_THREADS = 16
 """Each open request occupies a thread; health and metrics need some beside them."""
 
 
 def command(
-    settings: Settings,
-    model: Path,
+    port: int,
+    model: ModelSettings,
+    files: ReadyFiles,
     *,
     cpus: int,
     memory_bytes: int | None,
     all_cpus: bool = False,
+    config_directory: Path = DEFAULT_CONFIG.parent,
 ) -> list[str]:
     """The command line for a container with these limits (memory None: no limit).
 
     :param all_cpus: whether these are all CPUs of the machine.
+    :param config_directory: where the chat template is.
     """
-    threads = settings.threads or cpus
+    threads = model.threads or cpus
     cache_mib = MAX_PROMPT_CACHE_MIB
     if memory_bytes is not None:
         cache_mib = min(cache_mib, memory_bytes // PROMPT_CACHE_SHARE // 1024**2)
     return [
         str(LLAMA_SERVER),
-        "--model", str(model),
-        "--alias", settings.model_name,
+        "--model", str(files.model),
+        "--alias", model.name,
         "--host", "0.0.0.0",
-        "--port", str(settings.port),
-        "--ctx-size", str(settings.context_size * settings.slots),
-        "--parallel", str(settings.slots),
-        "--batch-size", str(BATCH_TOKENS),
+        "--port", str(port),
+        "--ctx-size", str(model.context * model.slots),
+        "--parallel", str(model.slots),
+        *_task_options(model),
         "--threads", str(threads),
         *(pinned(threads) if all_cpus and threads == cpus else ()),
-        "--threads-http", str(settings.slots * 2 + SPARE_HTTP_THREADS),
+        "--threads-http", str(model.slots * 2 + SPARE_HTTP_THREADS),
         "--cache-ram", str(cache_mib),
         "--cache-reuse", str(REUSED_CHUNK_TOKENS),
         "--sse-ping-interval", str(PING_SECONDS),
@@ -72,7 +77,59 @@ def command(
         "--offline",
         "--log-jsonl",
         "--log-timestamps",
+        *_file_options(model, files),
+        *_chosen_options(model, config_directory),
+        # Last: of an option that is given twice, llama-server takes the last value.
+        *model.options,
     ]  # fmt: skip
+
+
+def _task_options(model: ModelSettings) -> list[str]:
+    if model.task is Task.CHAT:
+        return ["--batch-size", str(BATCH_TOKENS)]
+    # llama-server computes the embedding of a text in one step. It refuses a text with more tokens
+    # than --ubatch-size, which is --batch-size at most.
+    tokens = str(model.context)
+    options = ["--batch-size", tokens, "--ubatch-size", tokens]
+    if model.task is Task.RERANK:
+        # It implies --embeddings and --pooling rank.
+        return [*options, "--rerank"]
+    pooling = ["--pooling", model.pooling] if model.pooling else []
+    return [*options, "--embeddings", *pooling]
+
+
+def _file_options(model: ModelSettings, files: ReadyFiles) -> list[str]:
+    """Options for the files beside the model."""
+    options: list[str] = []
+    if files.projector:
+        options += ["--mmproj", str(files.projector)]
+    if any(adapter.scale != 1 for adapter in files.adapters):
+        scaled = (f"{adapter.path}:{adapter.scale:g}" for adapter in files.adapters)
+        options += ["--lora-scaled", ",".join(scaled)]
+    elif files.adapters:
+        options += ["--lora", ",".join(str(adapter.path) for adapter in files.adapters)]
+    if files.draft:
+        options += ["--spec-draft-model", str(files.draft)]
+        # Without a type llama-server loads the draft model, and does not use it.
+        if SPECULATION_TYPE not in model.options:
+            options += [SPECULATION_TYPE, "draft-simple"]
+    return options
+
+
+def _chosen_options(model: ModelSettings, config_directory: Path) -> list[str]:
+    """Options that llama-server has defaults for."""
+    template = config_directory / model.chat_template if model.chat_template else None
+    chosen: dict[str, object] = {
+        "--chat-template-file": template,
+        "--reasoning": model.reasoning,
+        "--reasoning-budget": model.reasoning_budget,
+        "--cache-type-k": model.cache_type,
+        "--cache-type-v": model.cache_type,
+        "--flash-attn": model.flash_attention,
+        "--sleep-idle-seconds": model.idle_sleep,
+    }
+    given = ((name, str(value)) for name, value in chosen.items() if value is not None)
+    return [argument for pair in given for argument in pair]
 
 
 def pinned(threads: int) -> tuple[str, ...]:
@@ -86,18 +143,20 @@ def pinned(threads: int) -> tuple[str, ...]:
 
 
 def become_llama_server(
-    settings: Settings, model: Path, environment: Mapping[str, str]
+    settings: Settings, model: ModelSettings, files: ReadyFiles, environment: Mapping[str, str]
 ) -> NoReturn:
     """Replace this process by `drain`, which needs much less memory; raises StartupError.
 
     llama-server's `LLAMA_ARG_*` variables pass through; the options above override them.
     """
     llama_server = command(
-        settings,
+        settings.port,
         model,
+        files,
         cpus=usable_cpus(),
         memory_bytes=memory_limit_bytes(),
         all_cpus=has_all_cpus(),
+        config_directory=settings.config_directory,
     )
     numbers = (settings.port, settings.status_port, settings.drain_seconds)
     arguments = [sys.executable, "-IS", drain.__file__, *map(str, numbers), *llama_server]

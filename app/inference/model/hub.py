@@ -114,8 +114,18 @@ class Hub:
         self._token = _read_token(token_file)
         self._pause = pause
 
-    def describe(self, repository: str, name: str, revision: str) -> RemoteFile:
-        """Ask the hub about a file; raises StartupError, which says what to do."""
+    @property
+    def endpoint(self) -> str:
+        """Its URL."""
+        return self._endpoint
+
+    def describe(
+        self, repository: str, name: str, revision: str, *, label: str | None = None
+    ) -> RemoteFile:
+        """Ask the hub about a file; raises StartupError, which has what to do.
+
+        :param label: what the file is, for errors.
+        """
         url = hf_hub_url(repository, name, revision=revision, endpoint=self._endpoint)
 
         def ask() -> RemoteFile:
@@ -130,7 +140,10 @@ class Hub:
                 )
             return RemoteFile(repository, name, found.commit_hash, found.etag, found.size)
 
-        return self._retry(ask, repository, f"{name} at revision {revision}", progress=lambda: 0)
+        wanted = f"{name} at revision {revision}"
+        if label is not None:
+            wanted += f" ({label})"
+        return self._retry(ask, repository, wanted, progress=lambda: 0)
 
     def download(self, remote: RemoteFile, partial: Path, report: Callable[[int], None]) -> None:
         """Complete `partial`, which may hold the first bytes already; it is kept on failure.
@@ -231,7 +244,7 @@ class Hub:
             return StartupError(
                 ExitCode.NOT_ON_HUB,
                 f"{repository} does not have {wanted}",
-                what_to_do=f"compare MODEL_FILE and MODEL_REVISION with {page}/tree/main",
+                what_to_do=f"compare file and revision in services.yaml with {page}/tree/main",
             )
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
         if isinstance(error, RepositoryNotFoundError):
@@ -283,7 +296,7 @@ class Hub:
         return StartupError(
             ExitCode.NOT_ON_HUB,
             f"the hub does not have the repository {repository}",
-            what_to_do=f"compare MODEL_REPOSITORY with {page}"
+            what_to_do=f"compare repository in services.yaml with {page}"
             + ("; a private one needs a token with access to it" if self._token else ""),
         )
 

@@ -1,4 +1,4 @@
-"""Provides the model file: finds or downloads it, and checks it.
+"""Provides the files of a model: finds or downloads each of them, and checks it.
 
 In the models directory a file from a hub has the path `<owner>--<name>/<revision>/<file>`. Beside
 it are a lock file, the record of its digest and, during the download, a partial file. The partial
@@ -8,8 +8,9 @@ file's name contains the hub's ETag, so that parts of two different files are ne
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.inference.failure import ExitCode, StartupError
@@ -17,137 +18,249 @@ from app.inference.model.digest import recorded_sha256, sha256_of, write_record
 from app.inference.model.gguf_header import check_gguf
 from app.inference.model.hub import Hub, RemoteFile
 from app.inference.model.progress import ProgressReports
-from app.inference.settings import Settings
+from app.inference.settings import ModelFile, ModelSettings, Role
 from app.shared.json_log import Log
 
 log = Log(__name__)
 
 SPARE_BYTES = 64 * 1024 * 1024
-"""Space that must stay free beside the model, for records and other users of the disk."""
+"""Space that must stay free beside the files, for records and other users of the disk."""
+
+Report = Callable[[str], None]
 
 
-def obtain_model(settings: Settings, hub: Callable[[], Hub], report: Callable[[str], None]) -> Path:
-    """The path of the model, checked and ready to serve; raises StartupError.
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter, and how much it changes the model."""
 
-    :param hub: called only if a download is needed: a model that is already there needs neither
+    path: Path
+    scale: float
+
+
+@dataclass(frozen=True)
+class ReadyFiles:
+    """Where the files of a model are, checked and ready to serve."""
+
+    model: Path
+    """Of a split model the first part: llama-server finds the others beside it."""
+    projector: Path | None = None
+    adapters: tuple[Adapter, ...] = ()
+    draft: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file of the settings."""
+
+    file: ModelFile
+    label: str
+    """What messages call it."""
+    target: Path
+    """Where it is, or will be."""
+    models_dir: Path
+
+    @property
+    def subject(self) -> str:
+        """Label and name."""
+        return f"{self.label}, {self.file.file or self.file.path}"
+
+    @property
+    def record(self) -> Path:
+        """The record of its digest."""
+        if self.file.path is None:
+            return self.target.with_name(f"{self.target.name}.sha256.json")
+        return self.models_dir / "local" / f"{'_'.join(self.target.parts[1:])}.sha256.json"
+
+    @property
+    def page(self) -> str:
+        """Its page below the hub's address."""
+        return f"{self.file.repository}/blob/{self.file.revision}/{self.file.file}"
+
+
+@dataclass(frozen=True)
+class _Download:
+    """A file that has to be downloaded, as the hub describes it."""
+
+    wanted: _Wanted
+    remote: RemoteFile
+
+    @property
+    def partial(self) -> Path:
+        target = self.wanted.target
+        return target.with_name(f"{target.name}.{self.remote.etag[:16]}.partial")
+
+    @property
+    def size_bytes(self) -> int | None:
+        return self.remote.size_bytes or self.wanted.file.size
+
+
+def obtain_files(
+    settings: ModelSettings, models_dir: Path, hub: Callable[[], Hub], report: Report
+) -> ReadyFiles:
+    """The files of the model, checked and ready to serve; raises StartupError.
+
+    :param hub: called only if a download is needed: files that are already there need neither
         network nor token.
     :param report: receives the current step as text.
     """
-    if settings.model_path is not None:
-        return _local_file(settings, settings.model_path, report)
-    assert settings.model_repository is not None
-    assert settings.model_file is not None
-    folder = (
-        settings.models_dir
-        / settings.model_repository.replace("/", "--")
-        / settings.model_revision.replace("/", "--")
+    wanted = [_wanted(file, label, models_dir) for label, file in settings.labelled_files()]
+    from_hub = [one for one in wanted if one.file.path is None]
+    for one in wanted:
+        if one.file.path is not None:
+            _check_local(one, report)
+    if from_hub:
+        try:
+            _complete(from_hub, models_dir, hub, report)
+        except OSError as error:
+            raise StartupError(
+                ExitCode.MODELS_DIR_UNUSABLE,
+                f"the models directory cannot be used: {error}",
+                what_to_do=f"mount a volume at {models_dir} that uid {os.getuid()} can write",
+            ) from error
+    for one in from_hub:
+        check_gguf(one.target)
+    return _ready(wanted)
+
+
+def _wanted(file: ModelFile, label: str, models_dir: Path) -> _Wanted:
+    if file.path is not None:
+        return _Wanted(file, label, file.path, models_dir)
+    assert file.repository is not None
+    assert file.file is not None
+    repository, revision = file.repository.replace("/", "--"), file.revision.replace("/", "--")
+    return _Wanted(file, label, models_dir / repository / revision / file.file, models_dir)
+
+
+def _ready(wanted: Sequence[_Wanted]) -> ReadyFiles:
+    def paths(role: Role) -> list[Path]:
+        return [one.target for one in wanted if one.file.role is role]
+
+    return ReadyFiles(
+        model=paths(Role.MODEL)[0],
+        projector=next(iter(paths(Role.PROJECTOR)), None),
+        adapters=tuple(
+            Adapter(one.target, one.file.scale) for one in wanted if one.file.role is Role.ADAPTER
+        ),
+        draft=next(iter(paths(Role.DRAFT)), None),
     )
-    target = folder / settings.model_file
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _exclusive(target.with_name(f"{target.name}.lock"), report):
-            if not _is_usable(settings, target, report):
-                _fetch(settings, hub(), target, report)
-    except OSError as error:
-        raise StartupError(
-            ExitCode.MODELS_DIR_UNUSABLE,
-            f"the models directory cannot be used: {error}",
-            what_to_do=f"mount a volume at {settings.models_dir} that uid {os.getuid()} can write",
-        ) from error
-    check_gguf(target)
-    return target
 
 
-def _local_file(settings: Settings, file: Path, report: Callable[[str], None]) -> Path:
+def _check_local(wanted: _Wanted, report: Report) -> None:
+    file = wanted.target
     if not file.is_file():
         raise StartupError(
             ExitCode.MODEL_MISSING,
-            f"MODEL_PATH: {file} does not exist or is not a file",
-            what_to_do="mount the directory of the model, or correct the path",
+            f"{wanted.subject}: does not exist or is not a file",
+            what_to_do="mount the directory of the model, or correct path in services.yaml",
         )
     try:
         check_gguf(file)
-        report("checking the model's SHA-256")
-        record = settings.models_dir / "local" / f"{'_'.join(file.parts[1:])}.sha256.json"
-        found = recorded_sha256(file, record)
+        report(f"checking the SHA-256 of {wanted.label}")
+        found = recorded_sha256(file, wanted.record)
     except OSError as error:
         raise StartupError(
             ExitCode.MODEL_MISSING,
-            f"MODEL_PATH: {file} cannot be read: {error.strerror}",
+            f"{wanted.subject}: cannot be read: {error.strerror}",
             what_to_do=f"make it readable for uid {os.getuid()}",
         ) from error
-    if settings.model_sha256 is None:
-        _warn_unpinned(found)
-    elif found != settings.model_sha256:
-        raise _wrong_digest(str(file), settings.model_sha256, found, "replace the file")
-    return file
+    expected = wanted.file.sha256
+    if expected is None:
+        _warn_unpinned(wanted, found)
+    elif found != expected:
+        raise _wrong_digest(wanted.subject, expected, found, "replace the file")
 
 
-def _is_usable(settings: Settings, target: Path, report: Callable[[str], None]) -> bool:
+def _complete(
+    files: Sequence[_Wanted], models_dir: Path, hub: Callable[[], Hub], report: Report
+) -> None:
+    """Download what is missing. All locks are held meanwhile, and taken in one order by every
+    container, so that two with the same files never wait for each other."""
+    with ExitStack() as locks:
+        for one in sorted(files, key=lambda one: one.target):
+            one.target.parent.mkdir(parents=True, exist_ok=True)
+            lock = one.target.with_name(f"{one.target.name}.lock")
+            locks.enter_context(_exclusive(lock, report))
+        missing = [one for one in files if not _is_usable(one, report)]
+        if not missing:
+            return
+        client = hub()
+        report("asking the hub for the model")
+        # The hub announces digests and sizes: fail before downloading gigabytes.
+        downloads = [_described(one, client) for one in missing]
+        for download in downloads:
+            # An existing file has the wrong digest, and takes up space.
+            download.wanted.target.unlink(missing_ok=True)
+            _discard_other_partials(download.wanted.target, download.partial)
+        _check_free_space(downloads, models_dir)
+        for download in downloads:
+            _fetch(download, client, report)
+
+
+def _is_usable(wanted: _Wanted, report: Report) -> bool:
     """Whether the file of an earlier start can be served."""
-    if not target.is_file():
+    if not wanted.target.is_file():
         return False
-    report("checking the model's SHA-256")
-    found = recorded_sha256(target, _record_of(target))
-    if settings.model_sha256 is None:
-        _warn_unpinned(found)
-    elif found != settings.model_sha256:
+    report(f"checking the SHA-256 of {wanted.label}")
+    found = recorded_sha256(wanted.target, wanted.record)
+    expected = wanted.file.sha256
+    if expected is None:
+        _warn_unpinned(wanted, found)
+    elif found != expected:
         log.warning(
-            "the existing model file has the wrong digest; fetching it again",
-            file=str(target),
-            expected_sha256=settings.model_sha256,
+            f"{wanted.label} on the disk has the wrong digest; fetching it again",
+            file=str(wanted.target),
+            expected_sha256=expected,
             found_sha256=found,
         )
         return False
-    log.info("the model is already there", file=str(target), sha256=found)
+    log.info(f"{wanted.label} is already there", file=str(wanted.target), sha256=found)
     return True
 
 
-def _fetch(settings: Settings, hub: Hub, target: Path, report: Callable[[str], None]) -> None:
-    assert settings.model_repository is not None
-    assert settings.model_file is not None
-    report("asking the hub for the model")
-    remote = hub.describe(settings.model_repository, settings.model_file, settings.model_revision)
-    expected = settings.model_sha256
-    if expected is not None and remote.sha256 not in (None, expected):
-        # The hub announces the digest: fail before downloading gigabytes.
+def _described(wanted: _Wanted, hub: Hub) -> _Download:
+    file = wanted.file
+    assert file.repository is not None
+    assert file.file is not None
+    remote = hub.describe(file.repository, file.file, file.revision, label=wanted.label)
+    if file.sha256 is not None and remote.sha256 not in (None, file.sha256):
         raise _wrong_digest(
-            f"{remote.repository}/{remote.name} on the hub",
-            expected,
+            f"{wanted.subject} on the hub",
+            file.sha256,
             str(remote.sha256),
-            _compare_pin(settings),
+            _compare_pin(wanted, hub),
         )
-    # An existing file has the wrong digest, and takes up the space that the new one needs.
-    target.unlink(missing_ok=True)
+    return _Download(wanted, remote)
 
-    partial = target.with_name(f"{target.name}.{remote.etag[:16]}.partial")
-    _discard_other_partials(target, partial)
-    _check_free_space(settings.models_dir, remote, partial)
+
+def _fetch(download: _Download, hub: Hub, report: Report) -> None:
+    wanted, remote, partial = download.wanted, download.remote, download.partial
     log.info(
-        "fetching the model",
+        f"fetching {wanted.label}",
         repository=remote.repository,
         file=remote.name,
         commit=remote.commit,
         total_bytes=remote.size_bytes,
         already_there_bytes=_size(partial),
     )
-    hub.download(remote, partial, ProgressReports(remote.size_bytes, report))
+    progress = ProgressReports(download.size_bytes, report, wanted.label)
+    hub.download(remote, partial, progress)
 
-    report("checking the model's SHA-256")
+    report(f"checking the SHA-256 of {wanted.label}")
     found = sha256_of(partial)
+    expected = wanted.file.sha256
     if expected is None:
-        _warn_unpinned(found)
+        _warn_unpinned(wanted, found)
     if found != (expected or remote.sha256 or found):
         partial.unlink()
         raise _wrong_digest(
-            f"the downloaded {remote.name} (deleted)",
+            f"{wanted.subject}, as downloaded (deleted)",
             str(expected or remote.sha256),
             found,
-            f"start again; if it fails again, {_compare_pin(settings)}",
+            f"start again; if it fails again, {_compare_pin(wanted, hub)}",
         )
-    _move_durably(partial, target)
-    write_record(target, found, _record_of(target))
-    log.info("the model is in place", file=str(target), sha256=found)
+    _move_durably(partial, wanted.target)
+    write_record(wanted.target, found, wanted.record)
+    log.info(f"{wanted.label} is in place", file=str(wanted.target), sha256=found)
 
 
 def _move_durably(partial: Path, target: Path) -> None:
@@ -158,7 +271,7 @@ def _move_durably(partial: Path, target: Path) -> None:
 
 
 @contextmanager
-def _exclusive(lock: Path, report: Callable[[str], None]) -> Iterator[None]:
+def _exclusive(lock: Path, report: Report) -> Iterator[None]:
     """Lock a file: of containers with the same models directory, one downloads, the others wait."""
     with lock.open("w") as stream:
         try:
@@ -170,18 +283,21 @@ def _exclusive(lock: Path, report: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def _check_free_space(models_dir: Path, remote: RemoteFile, partial: Path) -> None:
-    if remote.size_bytes is None:
+def _check_free_space(downloads: Sequence[_Download], models_dir: Path) -> None:
+    sized = [one for one in downloads if one.size_bytes is not None]
+    if not sized:
         return
-    need = remote.size_bytes - _size(partial) + SPARE_BYTES
+    need = sum((one.size_bytes or 0) - _size(one.partial) for one in sized) + SPARE_BYTES
     have = shutil.disk_usage(models_dir).free
     if have >= need:
         return
+    first, rest = sized[0].wanted.file.file, len(sized) - 1
     others = sorted(models_dir.rglob("*.gguf"), key=_size, reverse=True)
     listed = ", ".join(f"{file} ({_gb(_size(file))})" for file in others[:5])
     raise StartupError(
         ExitCode.NO_SPACE,
-        f"{remote.name} needs {_gb(need)} in {models_dir}, but {_gb(have)} are free",
+        f"{first}{f' and {rest} more files' if rest else ''}: needs {_gb(need)} in {models_dir}, "
+        f"but {_gb(have)} are free",
         what_to_do="enlarge the volume"
         + (f", or delete a model that is not used any more: {listed}" if listed else ""),
     )
@@ -203,24 +319,20 @@ def _wrong_digest(subject: str, expected: str, found: str, what_to_do: str) -> S
     )
 
 
-def _compare_pin(settings: Settings) -> str:
+def _compare_pin(wanted: _Wanted, hub: Hub) -> str:
     return (
-        "compare MODEL_REVISION and MODEL_SHA256 with the file's page at "
-        f"{settings.hf_endpoint}/{settings.model_repository}/blob/{settings.model_revision}/"
-        f"{settings.model_file}"
+        "compare revision and sha256 in services.yaml with the file's page at "
+        f"{hub.endpoint}/{wanted.page}"
     )
 
 
-def _warn_unpinned(found: str) -> None:
+def _warn_unpinned(wanted: _Wanted, found: str) -> None:
     log.warning(
-        "the model's digest is not pinned: any file is accepted",
+        f"the digest of {wanted.label} is not pinned: any file is accepted",
+        file=str(wanted.target),
         found_sha256=found,
-        what_to_do="set MODEL_SHA256 to this value if the file is trusted",
+        what_to_do="set sha256 in services.yaml to this value if the file is trusted",
     )
-
-
-def _record_of(target: Path) -> Path:
-    return target.with_name(f"{target.name}.sha256.json")
 
 
 def _size(file: Path) -> int:

@@ -40,17 +40,20 @@ class ProgressReports:
     """Logs the progress of a download every few seconds.
 
     :param report: receives the progress as text.
+    :param what: what is downloaded, in messages.
     """
 
     def __init__(
         self,
         total: int | None,
         report: Callable[[str], None],
+        what: str = "the model",
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total = total
         self._report = report
+        self._what = what
         self._clock = clock
         self._reported_at: float | None = None
         self._reported_size = 0
@@ -68,9 +71,9 @@ class ProgressReports:
         fetched = max(0, received - self._reported_size)
         self._reported_at, self._reported_size = now, received
         state = DownloadState(received, self._total, fetched / seconds)
-        self._report(f"fetching the model: {state}")
+        self._report(f"fetching {self._what}: {state}")
         log.info(
-            "fetching the model",
+            f"fetching {self._what}",
             percent=state.percent,
             mb_per_second=round(state.bytes_per_second / 1e6, 1),
             seconds_left=state.seconds_left,

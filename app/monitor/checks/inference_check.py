@@ -27,6 +27,8 @@ TEST_PROMPT_TOKENS = 4
 
 SILENT = Sample(busy=None, slots=None, silent=True)
 IDLE = Verdict(State.OK, "ok", "idle")
+ASLEEP = Verdict(State.OK, "ok", "asleep until the next request")
+WAKING = Verdict(State.BUSY, "busy", "loads its model again for a request")
 BEHIND_OTHER_WORK = Verdict(State.BUSY, "busy", "a test request waits behind other work")
 
 
@@ -38,10 +40,12 @@ class InferenceCheck:
         self._thresholds = thresholds
         self._timeout = timeout
         self._progress: dict[str, TokenProgress] = {}
+        self._asleep_at: dict[str, float] = {}
 
     def reset(self, service: Service) -> None:
         """Drop what earlier checks found: another process runs now."""
         self._progress.pop(service.name, None)
+        self._asleep_at.pop(service.name, None)
 
     async def check(self, service: Service, now: float) -> Verdict:
         """Check a service once; raises NoResponse.
@@ -49,6 +53,8 @@ class InferenceCheck:
         `/slots` passes through the loop that does the work, so it shows more than `/health` and is
         requested first; `/health` only if `/slots` has no usable response.
         """
+        if service.sleeps:
+            return await self._check_sleeper(service, now)
         before = self._progress.get(service.name, TokenProgress())
         slots = await self._slots(service)
         sample = read_response(slots)
@@ -63,8 +69,35 @@ class InferenceCheck:
             sample = SILENT if slots is None else await self._sample_from_metrics(service)
         sample = await self._with_token_count(service, before, sample)
         after, verdict = judge_progress(before, sample, now, self._thresholds.stall_after)
-        if verdict.state is State.OK:
+        if verdict.state is State.OK and service.generates:
             after, verdict = await self._test_if_due(service, after, now)
+        self._progress[service.name] = after
+        if verdict.state is State.OK and alive.state is State.DEGRADED:
+            return alive
+        return replace(verdict, latency=alive.latency)
+
+    async def _check_sleeper(self, service: Service, now: float) -> Verdict:
+        """Check a server that gives its memory back when it is idle.
+
+        `/slots` and a test request would wake it, or start its idle time again. `/props`, `/health`
+        and `/metrics` do not. While it loads its model for a request, it answers `/health` only.
+        """
+        health = await self._http_client.get(f"{service.base_url}/health", self._timeout / 2)
+        alive = judge_response(health, service.expect)
+        if alive.state not in (State.OK, State.DEGRADED):
+            self.reset(service)
+            return alive
+        props = await self._get_or_none(f"{service.base_url}/props", self._timeout / 2)
+        before = self._progress.get(service.name, TokenProgress())
+        if props is not None and props.member("is_sleeping") is True:
+            self._asleep_at[service.name] = now
+            self._progress[service.name] = TokenProgress(tokens=before.tokens)
+            return replace(ASLEEP, latency=alive.latency)
+        sample = SILENT if props is None else await self._sample_from_metrics(service)
+        asleep_at = self._asleep_at.get(service.name)
+        if sample.silent and asleep_at is not None and now - asleep_at <= service.start_grace:
+            return replace(WAKING, latency=alive.latency)
+        after, verdict = judge_progress(before, sample, now, self._thresholds.stall_after)
         self._progress[service.name] = after
         if verdict.state is State.OK and alive.state is State.DEGRADED:
             return alive
@@ -151,9 +184,9 @@ class InferenceCheck:
                 return BEHIND_OTHER_WORK
         return Verdict(State.STALLED, "no_token", f"idle, but generated no token: {error}")
 
-    async def _get_or_none(self, url: str) -> HttpResponse | None:
+    async def _get_or_none(self, url: str, seconds: float | None = None) -> HttpResponse | None:
         try:
-            return await self._http_client.get(url, self._timeout)
+            return await self._http_client.get(url, seconds or self._timeout)
         except NoResponse:
             return None
 

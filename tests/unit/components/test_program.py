@@ -108,6 +108,7 @@ def test_file_carriers_are_not_started_and_have_no_network(dev: Graph) -> None:
         "chat-interface-config-carrier",
         "monitor-config-carrier",
         "monitor-secrets-carrier",
+        "phi-inference-config-carrier",
         "restarter-config-carrier",
         "restarter-secrets-carrier",
     }
@@ -191,21 +192,22 @@ def test_the_gateway_receives_every_enabled_model(run_program: StackRunner) -> N
 
 def test_a_placeholder_model_is_loaded_and_shown(run_program: StackRunner) -> None:
     graph = run_program({**DEV, "placeholderModel": "smollm2-135m"})
-    environment = graph.running["phi-inference"].inputs["envs"]
-    assert "MODEL_PATH=/opt/models/smollm2-135m.gguf" in environment
-    assert any(entry.startswith("MODEL_SHA256=b179c952") for entry in environment)
-    assert "MODEL_NAME=phi-3-mini" in environment
-    assert not any(entry.startswith("MODEL_REPOSITORY") for entry in environment)
+    loaded = json.loads(graph.config_file("phi-inference", "model.json"))
+    (file,) = loaded["files"]
+    assert file["path"] == "/opt/models/smollm2-135m.gguf"
+    assert file["sha256"].startswith("b179c952")
+    assert loaded["name"] == "phi-3-mini"
+    assert "repository" not in file
     (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
     (model,) = json.loads(upload["content"])["models"]
     assert model["placeholder"]["model"] == "smollm2-135m"
 
 
 def test_a_model_has_its_revision_and_digest(dev: Graph) -> None:
-    environment = dict(e.split("=", 1) for e in dev.running["phi-inference"].inputs["envs"])
-    assert environment["MODEL_REPOSITORY"] == "microsoft/Phi-3-mini-4k-instruct-gguf"
-    assert len(environment["MODEL_REVISION"]) == 40
-    assert len(environment["MODEL_SHA256"]) == 64
+    (file,) = json.loads(dev.config_file("phi-inference", "model.json"))["files"]
+    assert file["repository"] == "microsoft/Phi-3-mini-4k-instruct-gguf"
+    assert len(file["revision"]) == 40
+    assert len(file["sha256"]) == 64
 
 
 def test_the_monitor_has_the_dependency_of_the_chat_on_its_models(dev: Graph) -> None:

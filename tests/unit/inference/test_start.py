@@ -14,6 +14,7 @@ import pytest
 
 from app.inference.startup_status import StartupStatus
 from tests.doubles.model_hub import FakeHub
+from tests.unit.inference.conftest import write_config
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,9 +41,7 @@ def test_a_failure_is_one_json_line_with_error_and_what_to_do_and_no_traceback(
 ) -> None:
     ended = run(
         {
-            "MODEL_NAME": "own",
-            "MODEL_PATH": str(tmp_path / "none.gguf"),
-            "MODEL_SHA256_UNKNOWN": "true",
+            "MODEL_CONFIG": str(write_config(tmp_path, {"path": str(tmp_path / "none.gguf")})),
             "PORT": str(free_port),
         }
     )
@@ -55,27 +54,24 @@ def test_a_failure_is_one_json_line_with_error_and_what_to_do_and_no_traceback(
     assert ended.stderr == ""
 
 
-def test_bad_settings_end_with_code_2() -> None:
-    ended = run({"MODEL_NAME": "own"})
+def test_bad_settings_end_with_code_2(tmp_path: Path) -> None:
+    ended = run({"MODEL_CONFIG": str(write_config(tmp_path, {"file": "x.gguf"}))})
     assert ended.returncode == 2
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     assert [line["level"] for line in lines] == ["error"]
-    assert "MODEL_REPOSITORY" in lines[0]["message"]
+    assert "model.json: files.0: set repository and file" in lines[0]["message"]
 
 
 def test_sigterm_ends_a_download_at_once(hub: FakeHub, free_port: int, tmp_path: Path) -> None:
     hub.failing_answers = [503] * 1000
+    file = {"repository": hub.repository, "file": hub.name, "sha256": hub.sha256}
     starting = subprocess.Popen(
         [sys.executable, "-m", "app.inference"],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
-            "MODEL_NAME": "phi",
-            "MODEL_REPOSITORY": hub.repository,
-            "MODEL_FILE": hub.name,
-            "MODEL_SHA256": hub.sha256,
+            "MODEL_CONFIG": str(write_config(tmp_path, file, hub=hub.endpoint)),
             "MODELS_DIR": str(tmp_path),
-            "HF_ENDPOINT": hub.endpoint,
             "PORT": str(free_port),
         },
         stdout=subprocess.PIPE,

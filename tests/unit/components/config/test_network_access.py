@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from app.inference.settings import load_settings
+from app.inference.settings import ModelSettings
 from components.config import network_access
 from components.config.network_access import (
     MOST_PEM_BYTES,
@@ -58,15 +58,15 @@ def refusal(run_program: StackRunner, **config: Any) -> str:
 class TestModelHub:
     def test_inference_containers_use_the_hub(self, run_program: StackRunner) -> None:
         graph = run_program({**STACK, "modelHub": "https://hub.example.com/mirror/"})
-        variables = environment(graph, "phi-inference")
-        assert variables["HF_ENDPOINT"] == "https://hub.example.com/mirror"
-        assert load_settings(variables).hf_endpoint == variables["HF_ENDPOINT"]
+        content = json.loads(graph.config_file("phi-inference", "model.json"))
+        assert content["hub"] == "https://hub.example.com/mirror"
+        assert ModelSettings.model_validate(content).hub == content["hub"]
 
     def test_a_bundled_model_uses_no_hub(self, run_program: StackRunner) -> None:
         graph = run_program(
             {**STACK, "modelHub": "https://h.test", "placeholderModel": "smollm2-135m"}
         )
-        assert "HF_ENDPOINT" not in environment(graph, "phi-inference")
+        assert "h.test" not in graph.config_file("phi-inference", "model.json")
 
     @pytest.mark.parametrize(
         ("value", "expected"),
@@ -292,9 +292,8 @@ class TestAuthoritiesInContainers:
 
     def test_without_the_setting_nothing_changes(self, run_program: StackRunner) -> None:
         graph = run_program(STACK)
-        assert "phi-inference-config-carrier" not in graph.of("Container")
         everything = json.dumps([resource.inputs for resource in graph.resources])
-        for word in ("EXTRA_CA_FILE", "company-ca", "HF_ENDPOINT", "ca_bundle", "PROXY"):
+        for word in ("EXTRA_CA_FILE", "company-ca", '"hub"', "ca_bundle", "PROXY"):
             assert word not in everything
 
     def test_only_certificates_are_read_from_the_file(

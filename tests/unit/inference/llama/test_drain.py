@@ -27,14 +27,16 @@ drain.STALLED_SECONDS = 2
 sys.exit(drain.main(sys.argv[2:]))
 """
 
-# Answers /slots with the content of a file and records signals in another one. With the argument
+# Answers /slots and /props with the content of files and records signals in another one. With the argument
 # "deaf" it ignores SIGTERM.
 FAKE_LLAMA_SERVER = """
 import http.server, pathlib, signal, sys
 port, folder, deaf = int(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:] == ["deaf"]
 class Slots(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = (folder / "slots").read_bytes()
+        with (folder / "paths").open("a") as paths:
+            paths.write(self.path + "\\n")
+        body = (folder / self.path[1:]).read_bytes()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(body)
@@ -83,6 +85,7 @@ class Container:
     @contextlib.contextmanager
     def serving(self, *more: str, seconds: float = 20) -> Iterator[subprocess.Popen[str]]:
         """Started, with a fake llama-server that answers."""
+        self.set_asleep(False)
         self.set_slots(False)
         command = [sys.executable, "-c", FAKE_LLAMA_SERVER, str(self.port), str(self.folder), *more]
         with self.start(*command, seconds=seconds) as process:
@@ -95,6 +98,9 @@ class Container:
 
     def set_slots(self, busy: bool, tokens: int = 0) -> None:
         (self.folder / "slots").write_text(slots(busy, tokens))
+
+    def set_asleep(self, asleep: bool) -> None:
+        (self.folder / "props").write_text(json.dumps({"is_sleeping": asleep}))
 
     def was_polled(self) -> bool:
         asked = self.folder / "asked"
@@ -168,6 +174,17 @@ def test_requests_without_progress_are_dropped(container: Container) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert 2 < time.monotonic() - begun < 15
+
+
+def test_a_sleeping_server_is_idle_and_is_not_woken(container: Container) -> None:
+    with container.serving() as process:
+        container.set_asleep(True)
+        container.set_slots(True)
+        (container.folder / "paths").unlink()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert set((container.folder / "paths").read_text().split()) == {"/props"}
+        assert container.signals == ["SIGTERM"]
 
 
 def test_a_second_stop_signal_ends_the_wait(container: Container) -> None:

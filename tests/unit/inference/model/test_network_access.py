@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +11,12 @@ from huggingface_hub.utils._http import default_client_factory
 
 from app.inference.failure import ExitCode, StartupError
 from app.inference.model.hub import ATTEMPTS, Hub, trust_authorities
-from app.inference.model.model import obtain_model
-from app.inference.settings import Settings, load_settings
 from tests.doubles.certificates import Company, company
 from tests.doubles.model_hub import FakeHub
-from tests.unit.inference.conftest import MODEL, MakeSettings
+from tests.unit.inference.conftest import MODEL, MakeSettings, OpenHub, write_config
 from tests.unit.inference.test_start import run
 
-OpenHub = Callable[[Settings], Callable[[], Hub]]
 NOWHERE = "http://127.0.0.1:9"
-
-
-def silent(message: str) -> None:
-    pass
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +51,8 @@ def test_a_model_is_downloaded_through_the_proxy(
     hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", hub.endpoint)
-    settings = make_settings(HF_ENDPOINT="http://hub.invalid")
-    assert obtain_model(settings, open_hub(settings), silent).read_bytes() == MODEL
+    settings = make_settings(hub_url="http://hub.invalid")
+    assert settings.obtain(open_hub(settings)).read_bytes() == MODEL
     assert "hub.invalid" in hub.proxied
 
 
@@ -69,7 +62,7 @@ def test_a_hub_in_no_proxy_is_reached_directly(
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     settings = make_settings()
-    assert obtain_model(settings, open_hub(settings), silent).read_bytes() == MODEL
+    assert settings.obtain(open_hub(settings)).read_bytes() == MODEL
     assert hub.proxied == []
 
 
@@ -80,30 +73,20 @@ def test_the_error_for_an_unreachable_proxy_names_the_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", NOWHERE)
-    settings = make_settings(HF_ENDPOINT="http://hub.invalid")
+    settings = make_settings(hub_url="http://hub.invalid")
     with pytest.raises(StartupError) as failed:
-        obtain_model(settings, open_hub(settings), silent)
+        settings.obtain(open_hub(settings))
     assert failed.value.code == ExitCode.HUB_UNREACHABLE
     assert "llm-stack:modelHub and llm-stack:proxy" in failed.value.what_to_do
     assert len(pauses) == ATTEMPTS - 1
 
 
 def test_a_certificate_of_the_companys_authority_is_trusted_once_it_is_set(
-    tls_hub: FakeHub, made: Company, open_hub: OpenHub, pauses: list[float]
+    tls_hub: FakeHub, made: Company, tmp_path: Path, pauses: list[float]
 ) -> None:
-    settings = load_settings(
-        {
-            "MODEL_NAME": "phi",
-            "MODEL_REPOSITORY": tls_hub.repository,
-            "MODEL_FILE": tls_hub.name,
-            "MODEL_SHA256": tls_hub.sha256,
-            "HF_ENDPOINT": tls_hub.endpoint,
-            "EXTRA_CA_FILE": str(made.authority),
-        }
-    )
-
     def describe() -> int | None:
-        return open_hub(settings)().describe(tls_hub.repository, tls_hub.name, "main").size_bytes
+        hub = Hub(tls_hub.endpoint, tmp_path / "hf_token", pause=pauses.append)
+        return hub.describe(tls_hub.repository, tls_hub.name, "main").size_bytes
 
     with pytest.raises(StartupError) as failed:
         describe()
@@ -111,22 +94,22 @@ def test_a_certificate_of_the_companys_authority_is_trusted_once_it_is_set(
     assert f"the certificate of {tls_hub.endpoint} is not trusted" in failed.value.error
     assert "llm-stack:caFile" in failed.value.what_to_do
     assert pauses == [], "a certificate error is not retried"
-    assert settings.extra_ca_file is not None
-    trust_authorities(settings.extra_ca_file)
+    trust_authorities(made.authority)
     assert describe() == len(MODEL)
 
 
 def test_the_program_downloads_with_a_companys_certificate(
     tls_hub: FakeHub, made: Company, tmp_path: Path, free_port: int
 ) -> None:
+    file = {
+        "repository": tls_hub.repository,
+        "file": tls_hub.name,
+        "sha256": tls_hub.sha256,
+    }
     ended = run(
         {
-            "MODEL_NAME": "phi",
-            "MODEL_REPOSITORY": tls_hub.repository,
-            "MODEL_FILE": tls_hub.name,
-            "MODEL_SHA256": tls_hub.sha256,
+            "MODEL_CONFIG": str(write_config(tmp_path, file, hub=tls_hub.endpoint)),
             "MODELS_DIR": str(tmp_path / "models"),
-            "HF_ENDPOINT": tls_hub.endpoint,
             "EXTRA_CA_FILE": str(made.authority),
             "PORT": str(free_port),
         }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,14 @@ def prober(make_prober: MakeProber) -> Prober:
 
 
 async def check(
-    prober: Prober, service: WatchedService, kind: Kind, now: float = 0.0, url: str | None = None
+    prober: Prober,
+    service: WatchedService,
+    kind: Kind,
+    now: float = 0.0,
+    url: str | None = None,
+    **fields: object,
 ) -> Verdict:
-    data = {"name": "a", "kind": kind, "url": url or service.url}
+    data = {"name": "a", "kind": kind, "url": url or service.url, **fields}
     return await prober.check(Service.model_validate(data), now)
 
 
@@ -260,6 +266,54 @@ async def test_loading_a_model_is_not_a_failure_and_sends_no_more_requests(probe
     async with serving(health=LOADING, slots=LOADING) as service:
         assert (await check(prober, service, Kind.INFERENCE)).state is State.LOADING
         assert service.paths == ["/slots", "/health"]
+
+
+async def test_a_model_that_generates_no_text_gets_no_test_request(prober: Prober) -> None:
+    async with serving(slots=slots(False), metrics=metrics(1)) as service:
+        verdict = await check(prober, service, Kind.INFERENCE, generates=False)
+        assert (verdict.state, verdict.reason) == (State.OK, "idle")
+        assert "/completion" not in service.paths
+
+
+async def test_a_model_that_sleeps_when_idle_is_left_asleep(prober: Prober) -> None:
+    asleep = (200, {"is_sleeping": True})
+    async with serving(health=OK, props=asleep, metrics=metrics(1)) as service:
+        for now in (0, 1000, 2000):
+            verdict = await check(prober, service, Kind.INFERENCE, now, sleeps=True)
+            assert (verdict.state, verdict.reason) == (State.OK, "asleep until the next request")
+        assert set(service.paths) == {"/health", "/props"}
+
+
+async def test_a_model_that_may_sleep_is_kept_awake_by_no_check(prober: Prober) -> None:
+    awake = (200, {"is_sleeping": False})
+    async with serving(health=OK, props=awake, metrics=metrics(1)) as service:
+        for now in (0, 1000):
+            assert (await check(prober, service, Kind.INFERENCE, now, sleeps=True)).reason == "idle"
+        assert not {"/slots", "/completion"} & set(service.paths), "they start its idle time"
+
+
+async def test_a_model_that_wakes_has_the_time_of_a_start(make_prober: MakeProber) -> None:
+    prober = make_prober(0.4)
+    fields: dict[str, Any] = {"sleeps": True, "start_grace": 300}
+    async with serving(health=OK, props=(200, {"is_sleeping": True})) as service:
+        await check(prober, service, Kind.INFERENCE, 0, **fields)
+        service.responses["/props"] = None
+        waking = await check(prober, service, Kind.INFERENCE, 290, **fields)
+        assert (waking.state, waking.reason) == (
+            State.BUSY,
+            "loads its model again for a request",
+        )
+        await check(prober, service, Kind.INFERENCE, 310, **fields)
+        hung = await check(prober, service, Kind.INFERENCE, 500, **fields)
+        assert hung.state is State.STALLED
+
+
+async def test_a_busy_model_that_may_sleep_is_judged_by_its_counters(prober: Prober) -> None:
+    busy = (200, "llamacpp:requests_processing 1\nllamacpp:n_decode_total 5\n")
+    async with serving(health=OK, props=(200, {"is_sleeping": False}), metrics=busy) as service:
+        first = await check(prober, service, Kind.INFERENCE, 0, sleeps=True)
+        stalled = await check(prober, service, Kind.INFERENCE, 500, sleeps=True)
+    assert (first.state, stalled.state) == (State.BUSY, State.STALLED)
 
 
 async def test_a_port_that_accepts_connections_is_ok(prober: Prober) -> None:
