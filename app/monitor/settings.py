@@ -133,6 +133,10 @@ class Service(Strict):
         default=False, description="of a model: it gives its memory back when idle, and is left so"
     )
 
+    routes: bool = Field(
+        default=False, description="of a model server: it loads one of several models on demand"
+    )
+
     @model_validator(mode="after")
     def url_fits_the_kind(self) -> Self:
         """Refuse a URL that cannot be checked in the way of the kind."""
