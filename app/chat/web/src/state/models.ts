@@ -19,7 +19,7 @@ export const models = computed(() => (status.value?.models ?? []).filter(({ task
 export const automatic = computed(() => models.value.filter(({ external }) => !external));
 
 /** The state as a coloured dot. `unknown` until the gateway has answered. */
-export type Light = "ready" | "busy" | "loading" | "down" | "unknown";
+export type Light = "ready" | "busy" | "asleep" | "loading" | "down" | "unknown";
 
 export interface Condition {
   light: Light;
@@ -51,6 +51,14 @@ export function conditionOf(model: ModelStatus): Condition {
       advice: "It answers after loading. Until then, choose another model.",
     };
   }
+  if (state === "asleep") {
+    return {
+      light: "asleep",
+      label: "Asleep",
+      reason: null,
+      advice: "It is loaded for your message, so the first answer takes longer.",
+    };
+  }
   if (busy >= slots) {
     const waiting = queue > 0 ? `, ${queue} waiting` : "";
     return { light: "busy", label: `Busy${waiting}`, reason: null, advice: "Your message will wait in the queue." };
@@ -74,12 +82,19 @@ export function conditionNamed(id: string): Condition {
   return model ? conditionOf(model) : GONE;
 }
 
+const BEST_FIRST = ["ready", "busy", "asleep", "loading"] as const;
+const AUTO_LABELS = {
+  ready: "Ready",
+  busy: "Busy",
+  asleep: "Asleep",
+  loading: "Loading",
+  down: "No model available",
+};
+
 function autoCondition(): Condition {
   const lights = automatic.value.map((model) => conditionOf(model).light);
-  const light = (["ready", "busy", "loading"] as const).find((one) => lights.includes(one)) ?? "down";
-  const label =
-    light === "ready" ? "Ready" : light === "busy" ? "Busy" : light === "loading" ? "Loading" : "No model available";
-  return { light, label, reason: null, advice: light === "down" ? "Try again later." : null };
+  const light = BEST_FIRST.find((one) => lights.includes(one)) ?? "down";
+  return { light, label: AUTO_LABELS[light], reason: null, advice: light === "down" ? "Try again later." : null };
 }
 
 export const placeholderFor = (id: string): ModelStatus["placeholder"] =>
