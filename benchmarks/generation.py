@@ -17,10 +17,12 @@ import json
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -124,18 +126,27 @@ def _server(
     client: docker.DockerClient, image: str, variant: Variant, cpus: float
 ) -> Iterator[Container]:
     """Run a container until the block ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _run(client, image, variant, cpus, Path(folder))
+
+
+def _run(
+    client: docker.DockerClient, image: str, variant: Variant, cpus: float, config: Path
+) -> Iterator[Container]:
     options: dict[str, Any] = {"ports": {f"{PORT}/tcp": ("127.0.0.1", None)}, "detach": True}
     if variant.bare:
         # Without the image's environment, which is part of the comparison.
         options |= {"entrypoint": ["/usr/bin/env", "-i", "/opt/llama/llama-server"]}
         options |= {"command": ["--model", MODEL_FILE, "--host", "0.0.0.0", "--port", str(PORT)]}
     else:
+        files = [{"path": MODEL_FILE}]
+        settings = {"name": "smollm2-135m", "context": CONTEXT, "files": files}
+        (config / "model.json").write_text(json.dumps(settings), encoding="utf-8")
+        # The program has another user.
+        config.chmod(0o755)
         options |= {
+            "volumes": {str(config): {"bind": "/run/config", "mode": "ro"}},
             "environment": {
-                "MODEL_NAME": "smollm2-135m",
-                "MODEL_PATH": MODEL_FILE,
-                "MODEL_SHA256_UNKNOWN": "true",
-                "CONTEXT_SIZE": str(CONTEXT),
                 "PORT": str(PORT),
                 **variant.environment,
             },

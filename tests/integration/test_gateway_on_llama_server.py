@@ -19,7 +19,8 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.doubles.running_gateway import running, settings
-from tests.integration.conftest import build_arguments, free_port
+from tests.integration.conftest import build_arguments
+from tests.integration.inference import address, inference
 
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something."}]
 LONG = 1500
@@ -27,32 +28,22 @@ LONG = 1500
 
 @pytest.fixture(scope="module")
 def llama_server(
-    engine: docker.DockerClient, buildkit: Callable[..., subprocess.CompletedProcess[str]]
+    engine: docker.DockerClient,
+    buildkit: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """The URL of a llama-server with the tiny model and two slots, limited to half a core."""
     image = os.environ.get("INFERENCE_IMAGE")
     if image is None:
         image = "llm-stack-test/inference"
         buildkit("-t", image, *build_arguments("inference-tiny"))
-    port = free_port()
-    container = engine.containers.run(
-        image,
-        detach=True,
-        environment={
-            "MODEL_NAME": "m",
-            "MODEL_PATH": "/opt/models/tiny.gguf",
-            "MODEL_SHA256_UNKNOWN": "true",
-            "CONTEXT_SIZE": "2048",
-            "SLOTS": "2",
-        },
-        nano_cpus=500_000_000,
-        ports={"8000/tcp": ("127.0.0.1", port)},
-        tmpfs={"/tmp": "size=64m"},
-    )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        container.remove(force=True, v=True)
+    with inference(engine, image, tmp_path_factory.mktemp("inference")) as starting:
+        container = starting.start(
+            {"path": "/opt/models/tiny.gguf"},
+            context=2048,
+            run={"nano_cpus": 500_000_000},
+        )
+        yield address(container)
 
 
 @pytest.fixture

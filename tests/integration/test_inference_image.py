@@ -4,17 +4,15 @@ INFERENCE_IMAGE names an image that is already built; otherwise it is built here
 compiles llama-server, which takes minutes).
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import subprocess
-import time
 import urllib.error
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -23,38 +21,19 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from tests.integration.conftest import build_arguments
+from tests.integration.inference import (
+    Inference,
+    address,
+    ask,
+    failure_line,
+    inference,
+    wait_until_healthy,
+)
 
-ROOT = Path(__file__).parents[2]
-FAKE_HUB = ROOT / "tests/doubles/model_hub.py"
-TINY = {
-    "MODEL_NAME": "tiny",
-    "MODEL_PATH": "/opt/models/tiny.gguf",
-    "MODEL_SHA256_UNKNOWN": "true",
-    "CONTEXT_SIZE": "512",
-    "SLOTS": "2",
-}
-FROM_HUB = {
-    "MODEL_NAME": "tiny",
-    "MODEL_REPOSITORY": "someone/tiny-gguf",
-    "MODEL_FILE": "tiny.gguf",
-    "MODEL_SHA256_UNKNOWN": "true",
-    "HF_ENDPOINT": "http://hub:8080",
-}
-HARDENED: dict[str, Any] = {
-    "read_only": True,
-    "cap_drop": ["ALL"],
-    "security_opt": ["no-new-privileges:true"],
-    "tmpfs": {"/tmp": "size=64m,noexec"},
-    "init": True,
-    "mem_limit": "1g",
-    "memswap_limit": "1g",
-    "pids_limit": 256,
-    # The image's health check, with a shorter interval.
-    "healthcheck": {"interval": 1_000_000_000},
-}
+TINY = {"path": "/opt/models/tiny.gguf"}
+FROM_HUB = {"repository": "someone/tiny-gguf", "file": "tiny.gguf"}
+HUB_URL = "http://hub:8080"
 SMALL_MODELS_DIR = {"/tmp": "size=64m,noexec", "/models": "size=1m,uid=10001,gid=10001"}
-
-Start = Callable[..., Container]
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +46,11 @@ def inference_image(buildkit: Callable[..., subprocess.CompletedProcess[str]]) -
 
 
 @pytest.fixture(scope="module")
-def start(engine: docker.DockerClient, inference_image: str) -> Iterator[Start]:
-    """Starts a hardened container of the image; keyword arguments go to the Docker SDK."""
-    started: list[Container] = []
-
-    def start(environment: dict[str, str], **options: Any) -> Container:
-        container = engine.containers.run(
-            inference_image, environment=environment, detach=True, **(HARDENED | options)
-        )
-        started.append(container)
-        return container
-
-    yield start
-    for container in started:
-        with suppress(docker.errors.NotFound):
-            container.remove(force=True, v=True)
+def images(
+    engine: docker.DockerClient, inference_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Inference]:
+    with inference(engine, inference_image, tmp_path_factory.mktemp("inference")) as starting:
+        yield starting
 
 
 @pytest.fixture
@@ -94,15 +63,10 @@ def volume(engine: docker.DockerClient) -> Iterator[str]:
 
 
 @pytest.fixture
-def hub_network(engine: docker.DockerClient, start: Start) -> Iterator[Network]:
+def hub_network(engine: docker.DockerClient, images: Inference) -> Iterator[Network]:
     """A network on which a model hub serves the tiny model under the names in FROM_HUB."""
     network = engine.networks.create(f"inference-test-{uuid.uuid4().hex[:8]}")
-    hub = start(
-        {},
-        entrypoint=["python3", "/fake_hub.py"],
-        command=["8080", "someone/tiny-gguf", "/opt/models/tiny.gguf", "hub-storage"],
-        volumes={str(FAKE_HUB): {"bind": "/fake_hub.py", "mode": "ro"}},
-    )
+    hub = images.start_hub("someone/tiny-gguf", "/opt/models/tiny.gguf")
     network.connect(hub, aliases=["hub", "hub-storage"])
     yield network
     network.reload()
@@ -111,49 +75,10 @@ def hub_network(engine: docker.DockerClient, start: Start) -> Iterator[Network]:
     network.remove()
 
 
-def wait_until_healthy(container: Container, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        container.reload()
-        if container.attrs["State"].get("Health", {}).get("Status") == "healthy":
-            return
-        if container.status == "exited":
-            break
-        time.sleep(0.2)
-    pytest.fail(f"not healthy ({container.status}):\n{container.logs().decode()}")
-
-
-def failure_line(container: Container, code: int) -> dict[str, Any]:
-    """The last log line of a container that exited with this code."""
-    ended = container.wait(timeout=120)
-    printed = container.logs().decode()
-    assert ended["StatusCode"] == code, printed
-    assert "Traceback" not in printed
-    lines: list[dict[str, Any]] = [json.loads(line) for line in printed.splitlines()]
-    return lines[-1]
-
-
-def address(container: Container) -> str:
-    container.reload()
-    [published] = container.ports["8000/tcp"] or []
-    return f"http://127.0.0.1:{published['HostPort']}"
-
-
-def ask(url: str, body: dict[str, Any] | None = None, **headers: str) -> Any:
-    request = urllib.request.Request(
-        url,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"} | headers,
-    )
-    return urllib.request.urlopen(request, timeout=60)
-
-
 @pytest.fixture(scope="module")
-def served(start: Start) -> Container:
-    """A healthy container with the tiny model and a published port."""
-    container = start(TINY, ports={"8000/tcp": ("127.0.0.1", None)}, nano_cpus=1_000_000_000)
-    wait_until_healthy(container)
-    return container
+def served(images: Inference) -> Container:
+    """A healthy container with the tiny model."""
+    return wait_until_healthy(images.start(TINY, name="tiny", run={"nano_cpus": 1_000_000_000}))
 
 
 class TestServing:
@@ -252,44 +177,38 @@ class TestImage:
 
 
 class TestStopping:
-    def test_sigterm_stops_it_before_the_engine_kills_it(self, start: Start) -> None:
-        container = start(TINY)
-        wait_until_healthy(container)
+    def test_sigterm_stops_it_before_the_engine_kills_it(self, images: Inference) -> None:
+        container = wait_until_healthy(images.start(TINY))
         container.stop(timeout=10)
         container.reload()
         assert container.attrs["State"]["ExitCode"] == 0, "137 means SIGKILL"
 
 
 class TestFailing:
-    def test_a_wrong_digest(self, start: Start) -> None:
-        changes = {"MODEL_SHA256": "00" * 32, "MODEL_SHA256_UNKNOWN": ""}
-        line = failure_line(start(TINY | changes), code=12)
+    def test_a_wrong_digest(self, images: Inference) -> None:
+        line = failure_line(images.start({**TINY, "sha256": "00" * 32}), code=12)
         assert "expected 0000" in line["error"]
 
-    def test_no_network(self, start: Start) -> None:
-        container = start(FROM_HUB, network_mode="none", tmpfs=SMALL_MODELS_DIR)
-        line = failure_line(container, code=15)
+    def test_no_network(self, images: Inference) -> None:
+        run = {"network_mode": "none", "tmpfs": SMALL_MODELS_DIR, "ports": {}}
+        line = failure_line(images.start(FROM_HUB, hub=HUB_URL, run=run), code=15)
         assert "cannot reach http://hub:8080" in line["error"]
         assert "network" in line["what_to_do"]
 
-    def test_a_full_disk(self, start: Start, hub_network: Network) -> None:
-        container = start(
-            FROM_HUB,
-            network=hub_network.name,
-            tmpfs=SMALL_MODELS_DIR,
-        )
-        line = failure_line(container, code=16)
+    def test_a_full_disk(self, images: Inference, hub_network: Network) -> None:
+        run = {"network": hub_network.name, "tmpfs": SMALL_MODELS_DIR}
+        line = failure_line(images.start(FROM_HUB, hub=HUB_URL, run=run), code=16)
         assert "are free" in line["error"]
 
 
 class TestCachedModel:
     def test_it_is_served_again_without_any_network(
-        self, start: Start, volume: str, hub_network: Network
+        self, images: Inference, volume: str, hub_network: Network
     ) -> None:
-        models = {volume: {"bind": "/models", "mode": "rw"}}
-        first = start(FROM_HUB, volumes=models, network=hub_network.name)
-        wait_until_healthy(first)
-        first.stop()
-        second = start(FROM_HUB, volumes=models, network_mode="none")
-        wait_until_healthy(second)
+        def start(**run: Any) -> Container:
+            run["volumes"] = {volume: {"bind": "/models", "mode": "rw"}}
+            return wait_until_healthy(images.start(FROM_HUB, hub=HUB_URL, run=run))
+
+        start(network=hub_network.name).stop()
+        second = start(network_mode="none", ports={})
         assert b"the model is already there" in second.logs()

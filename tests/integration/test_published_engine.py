@@ -8,10 +8,9 @@ llama.cpp's image.
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
-import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -20,8 +19,8 @@ import pytest
 from components.config.stack_settings import BaseImages, EngineSource
 from components.images.image_sources import LlamaEngine, image_sources
 from tests.doubles.registry_server import USER, RegistryServer, running_registry
-from tests.integration.conftest import PROJECT_ROOT, build_arguments, free_port
-from tests.integration.test_inference_image import HARDENED, TINY, wait_until_healthy
+from tests.integration.conftest import PROJECT_ROOT, build_arguments
+from tests.integration.inference import answer, inference, wait_until_healthy
 
 Build = Callable[..., subprocess.CompletedProcess[str]]
 LOCAL = "llm-stack-test/inference"
@@ -97,7 +96,10 @@ def build_published(
 
 
 def test_nothing_is_compiled_and_a_chat_answers(
-    publish: Callable[..., str], build_published: Build, engine: docker.DockerClient
+    publish: Callable[..., str],
+    build_published: Build,
+    engine: docker.DockerClient,
+    tmp_path: Path,
 ) -> None:
     built = build_published(publish("server"))
     assert built.returncode == 0, built.stderr
@@ -105,25 +107,11 @@ def test_nothing_is_compiled_and_a_chat_answers(
     assert any("FROM" in line and "/llama.cpp@sha256:" in line for line in steps), built.stderr
     assert not [line for line in steps if any(word in line for word in COMPILING)]
 
-    port = free_port()
-    container = engine.containers.run(
-        PUBLISHED,
-        detach=True,
-        environment=TINY,
-        ports={"8000/tcp": ("127.0.0.1", port)},
-        **HARDENED,
-    )
-    try:
-        wait_until_healthy(container)
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/v1/chat/completions",
-            data=json.dumps({"messages": [{"role": "user", "content": "Hi"}]}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            assert json.load(answer)["choices"][0]["message"]["content"]
-    finally:
-        container.remove(force=True, v=True)
+    with inference(engine, PUBLISHED, tmp_path) as starting:
+        container = wait_until_healthy(starting.start({"path": "/opt/models/tiny.gguf"}))
+        question = {"messages": [{"role": "user", "content": "Hi"}]}
+        completion = answer(container, "/v1/chat/completions", question)
+        assert completion["choices"][0]["message"]["content"]
 
 
 @pytest.mark.parametrize(
