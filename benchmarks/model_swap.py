@@ -21,7 +21,13 @@ from typing import Any
 
 import docker
 
-from benchmarks.generation import MODEL_FILE, PORT, _demo_image, _url, _wait
+from benchmarks.generation import (
+    MODEL_FILE,
+    PORT,
+    container_url,
+    demo_image,
+    wait_until_ready,
+)
 
 # Of the two models without idle_sleep, each is swapped for the other one.
 FIRST, SECOND, SLEEPER = "first", "second", "sleeper"
@@ -32,7 +38,7 @@ PATIENCE_SECONDS = 120.0
 def main() -> None:
     options = _options()
     client = docker.from_env()
-    with _router(client, options.image or _demo_image(client)) as url:
+    with _router(client, options.image or demo_image(client)) as url:
         _first_token(url, FIRST)
         rows = {
             "loaded": lambda: _first_token(url, FIRST),
@@ -68,19 +74,19 @@ def _router(client: docker.DockerClient, image: str) -> Iterator[str]:
         (config / "model.json").write_text(json.dumps(content), encoding="utf-8")
         # The program has another user.
         config.chmod(0o755)
-        container = client.containers.run(
-            image,
-            detach=True,
-            ports={f"{PORT}/tcp": ("127.0.0.1", None)},
-            volumes={folder: {"bind": "/run/config", "mode": "ro"}},
-            environment={"PORT": str(PORT)},
-            read_only=True,
-            tmpfs={"/tmp": "size=64m,noexec"},
-            init=True,
-        )
+        options: dict[str, Any] = {
+            "ports": {f"{PORT}/tcp": ("127.0.0.1", None)},
+            "volumes": {folder: {"bind": "/run/config", "mode": "ro"}},
+            "environment": {"PORT": str(PORT)},
+            "read_only": True,
+            "tmpfs": {"/tmp": "size=64m,noexec"},
+            "init": True,
+            "detach": True,
+        }
+        container = client.containers.run(image, **options)
         try:
-            url = _url(container)
-            _wait(url)
+            url = container_url(container)
+            wait_until_ready(url)
             yield url
         finally:
             container.remove(force=True, v=True)
