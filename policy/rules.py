@@ -17,7 +17,9 @@ LOOSENED_LABEL = "llm-stack.loosened"
 # These give control of the machine, whatever the catalogue says.
 DANGEROUS_CAPABILITIES = {"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_ALL", "ALL"}
 
-SECRET_NAME = re.compile(r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"((^|_)(TOKEN|KEY|PASS|PASSPHRASE|CREDENTIALS)|SECRET|PASSWORD|PASSWD|APIKEY)$", re.IGNORECASE
+)
 SECRET_FLAG = re.compile(r"^--?[\w-]*(token|key|secret|password)(=.+)?$", re.IGNORECASE)
 # Known token prefixes: Cloudflare Tunnel (base64 of JSON), Hugging Face, GitHub, Pulumi, OpenAI.
 SECRET_VALUE = re.compile(
@@ -61,8 +63,11 @@ class Rule:
 
 def no_host_port(resource: Resource) -> Iterator[str]:
     """A host port bypasses tunnels and Access policies."""
-    if resource.is_a("Container") and "ports" not in _loosened(resource):
+    declared = _loosened(resource).get("ports", ())
+    if resource.is_a("Container"):
         for port in resource.props.get("ports") or ():
+            if _port_name(port) in declared:
+                continue
             yield (
                 f"publishes port {_whole(port.get('external'))} on the host; in production, "
                 "services are reached through a tunnel: remove it from llm-stack:hostPorts"
@@ -281,6 +286,12 @@ def _label(resource: Resource, name: str) -> str | None:
         if label.get("label") == name:
             return str(label.get("value"))
     return None
+
+
+def _port_name(port: Mapping[str, Any]) -> str:
+    """A port as the catalogue's label has it."""
+    protocol = port.get("protocol") or "tcp"
+    return f"{port.get('ip')}:{_whole(port.get('external'))}/{protocol}"
 
 
 def _whole(number: float | None) -> str:

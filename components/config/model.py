@@ -23,6 +23,7 @@ from components.config.model_files import (
     part_number,
     split_problems,
 )
+from components.config.model_numbers import ModelNumbers
 from components.config.problems import Key, Problem, Source
 from components.config.schema import StrictModel, refusal
 
@@ -144,6 +145,10 @@ class Model(StrictModel):
     )
     options: dict[str, Scalar] = Field(
         default_factory=dict, description="more options of llama-server, by their long names"
+    )
+
+    numbers: ModelNumbers | None = Field(
+        default=None, description="for the memory estimate, where this machine has no file to read"
     )
 
     @model_validator(mode="after")

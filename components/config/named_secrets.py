@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from components.config.compose.words import Variables
+from components.config.compose.words import Variables, names
 from components.config.schema import StrictModel, refusal
 
 SECRETS_DIRECTORY = "/run/secrets"
@@ -15,7 +15,7 @@ _NAME = r"[a-z][a-z0-9_-]{0,63}"
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 # The policy pack, which runs without this package, has the same patterns.
 _SECRET_VARIABLE = re.compile(
-    r"(^|_)(TOKEN|KEY|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS)$", re.IGNORECASE
+    r"((^|_)(TOKEN|KEY|PASS|PASSPHRASE|CREDENTIALS)|SECRET|PASSWORD|PASSWD|APIKEY)$", re.IGNORECASE
 )
 _SECRET_VALUE = re.compile(
     r"\b(eyJ[\w+/=-]{40,}|hf_\w{20,}|gh[pousr]_\w{20,}|pul-[0-9a-f]{20,}|sk-[\w-]{20,})"
@@ -58,7 +58,7 @@ def _secret_name(value: str) -> str:
 def _files(value: Any) -> Any:
     """By name: where the file is."""
     if isinstance(value, list | tuple):
-        return {name: f"{SECRETS_DIRECTORY}/{name}" for name in value}
+        return {name: f"{SECRETS_DIRECTORY}/{name}" for name in names(value)}
     return value
 
 

@@ -82,8 +82,10 @@ def load_catalogue(path: Path, stack: StackValues = StackValues()) -> Catalogue:
     problem.
     """
     main = _read_file(path, stack)
-    named = all(name in main.services for name in stack.enabled or ())
-    if not main.services or (named and not stack.needs_all_names):
+    enabled = main.services if stack.enabled is None else stack.enabled
+    valid = (main.services[name].value for name in enabled if name in main.services)
+    named = {*enabled, *(needed for service in valid if service for needed in service.needs)}
+    if not main.services or (named <= main.services.keys() and not stack.needs_all_names):
         return _checked([main], stack)
     more = [_read_file(file, stack) for file in sorted((path.parent / FOLDER).glob("*.yaml"))]
     return _checked([main, *more], stack)
@@ -100,10 +102,12 @@ def _checked(files: Sequence[_Content], stack: StackValues) -> Catalogue:
     known = {name: one.value if not one.problems else None for name, one in models.items()}
     valid = {name: one.value for name, one in services.items() if one.value}
     entries = [*models.values(), *services.values(), *secrets.values()]
+    unknown = {key for file in files for key in file.unknown}
     problems = [
         *(problem for file in files for problem in file.problems),
         *_listed_twice(files),
-        *(problem for entry in entries for problem in entry.problems),
+        # A text with a name that has no value may be wrong for that reason alone.
+        *(one for entry in entries for one in entry.problems if one.location not in unknown),
         *(
             problem
             for name, service in valid.items()
@@ -162,6 +166,8 @@ class _Content:
     services: Mapping[str, Reading[Any]] = field(default_factory=dict)
     secrets: Mapping[str, Reading[GeneratedSecretSettings]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    unknown: frozenset[Key] = frozenset()
+    """Keys of texts with a name that the stack has no value for."""
 
     @property
     def keys(self) -> Iterator[Key]:
@@ -184,6 +190,7 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
         # Of an entry that the stack leaves off it needs no value.
         if stack.enabled is None
         or problem.location[:1] != ("services",)
+        or problem.location[1:2] == ()
         or problem.location[1] in stack.enabled
     ]
     sections = read(_File, resolved(content, stack.values), source)
@@ -200,6 +207,7 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
             for name, entry in found.secrets.items()
         },
         (*unknown, *sections.problems),
+        frozenset(problem.location for problem in unknown),
     )
 
 

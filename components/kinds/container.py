@@ -33,16 +33,17 @@ from components.config.field_types import GIBIBYTE, MEBIBYTE, Cpus, Gpus, Memory
 from components.config.model import Model
 from components.config.named_secrets import SecretFiles, SecretTexts, looks_secret
 from components.config.network_access import with_proxy
-from components.config.problems import Problem, Source, choices
+from components.config.problems import Key, Problem, Source, choices
 from components.config.schema import refusal
 from components.config.serves import Serves
 from components.images.image_sources import image_names
-from components.kinds.project_files import project_file_problems, project_files
+from components.kinds.project_files import paths_of, project_file_problems, project_files
 from components.kinds.refused_keys import REFUSED_KEYS
 from components.kinds.service import LocalService, ServedApi, Stack
 from components.kinds.workload import Workload
 from components.runtime.container import TCP
 from components.runtime.container_options import (
+    TEMPORARY,
     TEMPORARY_FILES,
     USER,
     ContainerOptions,
@@ -180,6 +181,14 @@ class ContainerService(LocalService):
         return self
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(self.depends_on)
+
+    @property
+    def other_names(self) -> tuple[str, ...]:
+        return self.aliases
+
+    @property
     def is_job(self) -> bool:
         """Whether its program ends by itself."""
         return self.restart == JOB
@@ -220,7 +229,7 @@ class ContainerService(LocalService):
             project_files=project_files(self._project_files),
             options=self._options(),
             gpus=self.gpus,
-            wait_for=tuple(self.depends_on),
+            wait_for=self.needs,
         )
 
     def _options(self) -> ContainerOptions:
@@ -233,15 +242,7 @@ class ContainerService(LocalService):
             command=self.command,
             working_directory=self.working_dir,
             health_check=self._health_check(),
-            temporary_files={
-                "/tmp": TEMPORARY_FILES,
-                **{
-                    one.path: TemporaryFiles(
-                        one.size, one.options(numeric_user(self.user)), int(one.mode, 8)
-                    )
-                    for one in self.tmpfs
-                },
-            },
+            temporary_files=self._temporary_files(),
             shared_memory=self.shm_size,
             ports=[
                 HostPort(port.published, port.target, port.address, port.protocol)
@@ -256,6 +257,16 @@ class ContainerService(LocalService):
             init=self.init,
             restart=self.restart,
         )
+
+    def _temporary_files(self) -> dict[str, TemporaryFiles]:
+        owner = numeric_user(self.user)
+        own = {
+            one.path: TemporaryFiles(one.size, one.options(owner), int(one.mode, 8))
+            for one in self.tmpfs
+        }
+        # The engine refuses a second mount at one path.
+        taken = any(one.path == TEMPORARY for one in self.volumes)
+        return own if taken else {TEMPORARY: TEMPORARY_FILES, **own}
 
     def _health_check(self) -> HealthCheck | None:
         check = self.healthcheck
@@ -278,7 +289,7 @@ class ContainerService(LocalService):
         return {"kind": "http", "url": f"http://{host}:{self.port}{self.check}"}
 
     def dependencies(self, stack: Stack) -> list[str]:
-        return list(self.depends_on)
+        return list(self.needs)
 
     def served_api(self, name: str) -> ServedApi | None:
         if self.serves is None:
@@ -303,6 +314,7 @@ class ContainerService(LocalService):
         at = ("services", name)
         yield from self._image_problems(name, source)
         yield from project_file_problems(self._project_files, (*at, "volumes"), source)
+        yield from self._mounted_twice(at, source)
         in_memory = sum(one.size for one in self.tmpfs) + (self.shm_size or 0)
         if in_memory >= self.memory:
             yield source.problem(
@@ -311,6 +323,28 @@ class ContainerService(LocalService):
                 found=f"{self.memory // MEBIBYTE}MiB",
                 allowed=f"allowed: more than {in_memory // MEBIBYTE}MiB",
             )
+
+    def _mounted_twice(self, at: Key, source: Source) -> Iterator[Problem]:
+        """Of two mounts at one path the engine takes none."""
+        places: list[tuple[Key, str]] = [
+            *(
+                (("volumes", number), path)
+                for number, one in enumerate(self.volumes)
+                for path in (paths_of(one) if isinstance(one, RepositoryFiles) else [one.path])
+            ),
+            *((("tmpfs", number), one.path) for number, one in enumerate(self.tmpfs)),
+            *((("secrets", name), path) for name, path in self.secrets.items()),
+        ]
+        seen: set[str] = set()
+        for key, path in places:
+            if path in seen:
+                yield source.problem(
+                    (*at, *key),
+                    "something else is mounted at this path",
+                    found=path,
+                    allowed="allowed: another path in the container",
+                )
+            seen.add(path)
 
     def _image_problems(self, name: str, source: Source) -> Iterator[Problem]:
         known = image_names()

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from components.config.field_types import MEBIBYTE, Gpus, ModelName, Port
+from components.config.field_types import Gpus, ModelName, Port
+from components.config.memory_estimate import Estimate, memory_problem, model_memory
 from components.config.model import Model
 from components.config.problems import Problem, Source, choices
 from components.config.schema import refusal
@@ -19,8 +20,6 @@ from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, prese
 # Where every inference container reports whether it is draining.
 STATUS_PORT = 8001
 MODELS_DIRECTORY = "/models"
-# What llama-server needs beside the weights that it maps: buffers, bookkeeping, itself.
-MODEL_OVERHEAD = 256 * MEBIBYTE
 # llama-server reads its option --n-gpu-layers from here.
 N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
 # They begin a comment anywhere in a line.
@@ -192,17 +191,16 @@ class InferenceService(LocalService):
         self, at: tuple[str, ...], models: Mapping[str, Model], source: Source
     ) -> Iterator[Problem]:
         """The largest models that are in memory at once have to fit."""
-        by_size = sorted(models, key=lambda name: models[name].known_size, reverse=True)
-        largest = by_size[: self._most_loaded]
-        needed = sum(models[name].known_size + MODEL_OVERHEAD for name in largest)
-        if needed > self.memory:
-            names = " and ".join(repr(name) for name in largest)
-            yield source.problem(
-                (*at, "memory"),
-                f"cannot hold the model{'s' if len(largest) > 1 else ''} {names}",
-                found=f"{self.memory // MEBIBYTE}MiB",
-                allowed=f"allowed: at least {needed // MEBIBYTE + 1}MiB",
-            )
+        largest = self.in_memory(
+            {name: model_memory(one, on_gpu=self.gpus is not None) for name, one in models.items()}
+        )
+        if problem := memory_problem(largest, service=at[-1], memory=self.memory, source=source):
+            yield problem
+
+    def in_memory(self, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+        """Of its models, the largest ones that are in memory at once."""
+        names = sorted(estimates, key=lambda name: estimates[name].total, reverse=True)
+        return {name: estimates[name] for name in names[: self._most_loaded]}
 
 
 def _router_problems(

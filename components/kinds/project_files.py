@@ -42,6 +42,11 @@ def project_files(entries: Sequence[RepositoryFiles]) -> list[ProjectFile]:
     ]
 
 
+def paths_of(entry: RepositoryFiles) -> list[str]:
+    """Where the files of an entry are in the container."""
+    return [path for _, path in _files(entry)]
+
+
 def project_file_problems(
     entries: Sequence[RepositoryFiles], key: Key, source: Source
 ) -> Iterator[Problem]:
@@ -57,7 +62,7 @@ def _problem(entry: RepositoryFiles) -> tuple[str, str] | None:
     root = Path(entry.source)
     if not root.exists():
         return "does not exist", "allowed: a file or a folder of the project"
-    if not root.resolve().is_relative_to(Path().resolve()):
+    if not _is_inside(root):
         return "leads out of the project", "allowed: a file or a folder of the project"
     files = [file for file, _ in _files(entry)]
     limit = f"allowed: up to {MOST_FILES} text files of {MOST_BYTES // 1000} KB each"
@@ -66,6 +71,11 @@ def _problem(entry: RepositoryFiles) -> tuple[str, str] | None:
     if len(files) > MOST_FILES:
         return f"has {len(files)} files in it", f"{limit}; a named volume or an image for more"
     for file in files:
+        if not _is_inside(file):
+            return f"has a file that leads out of the project, {file}", limit
+        # Neither the provider's upload nor a Swarm's config can be empty.
+        if not file.stat().st_size:
+            return f"has an empty file in it, {file}", f"{limit}; one with a comment in it"
         if file.stat().st_size > MOST_BYTES:
             return f"has a larger file in it, {file}", f"{limit}; a named volume for larger ones"
         try:
@@ -84,6 +94,11 @@ def _files(entry: RepositoryFiles) -> list[tuple[Path, str]]:
         return [(root, entry.path)]
     found = (file for file in sorted(root.rglob("*")) if file.is_file())
     return [(file, posixpath.join(entry.path, file.relative_to(root).as_posix())) for file in found]
+
+
+def _is_inside(path: Path) -> bool:
+    """Whether a path is in the project, where a link leads to included."""
+    return path.resolve().is_relative_to(Path().resolve())
 
 
 def _is_executable(file: Path) -> bool:

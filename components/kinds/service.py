@@ -149,6 +149,16 @@ class Service(StrictModel, ABC):
     expect: Expect | None = None
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the services that must run before it."""
+        return ()
+
+    @property
+    def other_names(self) -> tuple[str, ...]:
+        """Its names on the network beside its own."""
+        return ()
+
+    @property
     def start_grace(self) -> int:
         """Seconds for which the monitor does not expect it to be healthy yet."""
         return 60

@@ -53,7 +53,9 @@ class Plan:
 
         All of the catalogue: else turning one service on would change, and so restart, every other.
         """
-        return (*self.catalogue.all_names, MONITOR, RESTARTER)
+        services = self.catalogue.services.values()
+        others = (name for service in services for name in service.other_names)
+        return (*self.catalogue.all_names, *others, MONITOR, RESTARTER)
 
     @property
     def network_environment(self) -> Mapping[str, str]:

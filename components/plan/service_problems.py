@@ -37,7 +37,7 @@ def service_problems(
     yield from _circle_problems(containers, catalogue)
     yield from _secret_problems(containers, catalogue, secrets)
     yield from _port_problems(containers, catalogue, settings)
-    yield from _name_problems(containers, catalogue)
+    yield from _name_problems(containers, enabled, catalogue)
     yield from _model_problems(services, catalogue)
     if settings.orchestrator is OrchestratorKind.SWARM:
         for name, service in services.items():
@@ -181,10 +181,15 @@ def _port_problems(
 
 
 def _name_problems(
-    containers: Mapping[str, ContainerService], catalogue: Catalogue
+    containers: Mapping[str, ContainerService], enabled: Sequence[str], catalogue: Catalogue
 ) -> Iterator[Problem]:
-    """Names on the network, and of volumes, that mean something else already."""
-    names = {*catalogue.all_names, MONITOR, RESTARTER}
+    """Names on the network, and of volumes, that mean something else already.
+
+    An alias may be the name of a service that the stack leaves off: an imported `shop-postgres`
+    is reached as `postgres` where the catalogue's own is not used.
+    """
+    names = {*enabled, MONITOR, RESTARTER}
+    aliases: dict[str, str] = {}
     reserved = {f"{MONITOR}-history", *(f"{name}-models" for name in catalogue.all_names)}
     for name, service in containers.items():
         source = catalogue.source_of(name)
@@ -193,6 +198,13 @@ def _name_problems(
                 yield source.problem(
                     ("services", name, "aliases", at),
                     "is the name of another service",
+                    found=alias,
+                    allowed="allowed: another name",
+                )
+            elif aliases.setdefault(alias, name) != name:
+                yield source.problem(
+                    ("services", name, "aliases", at),
+                    f"is also an alias of {aliases[alias]}: clients would reach either of them",
                     found=alias,
                     allowed="allowed: another name",
                 )

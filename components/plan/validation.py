@@ -44,6 +44,7 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
     cross_checks = [
         *_service_problems(enabled, catalogue, source),
         *_host_port_problems(settings, catalogue, source),
+        *_portless_problems(settings, local, source),
         *not_running_problems(("updates",), settings.updates, placeable, source),
         *service_problems(local, enabled, catalogue, settings, loaded.secrets),
         *api_key_problems(services, catalogue, loaded.secrets),
@@ -141,6 +142,19 @@ def _host_port_problems(
                 found=port,
                 allowed="allowed: a port for each",
                 run=f"pulumi config set --path llm-stack:hostPorts.{names[-1]} <port>",
+            )
+
+
+def _portless_problems(
+    settings: StackSettings, services: Mapping[str, LocalService], source: Source
+) -> Iterator[Problem]:
+    for name in settings.host_ports:
+        if name in services and services[name].port is None:
+            yield source.problem(
+                ("hostPorts", name),
+                "the service does not have a port to which one of the machine could lead",
+                allowed="allowed: services with port: in the catalogue",
+                run=source.remove_command(("hostPorts", name)),
             )
 
 

@@ -17,7 +17,7 @@ from components.images.registry import login_problems
 from components.plan.plan import Plan
 from components.preflight.cpu_limits import cpu_limit_problems
 from components.preflight.gpu import gpu_problems
-from components.preflight.memory import warn_of_memory
+from components.preflight.memory import memory_problems, warn_of_memory
 from components.preflight.notices import print_notices
 from components.preflight.published_images import published_images
 
@@ -61,6 +61,7 @@ def _engine_problems(plan: Plan, host: str | None, info: EngineInfo | None) -> I
     yield from build_host_problems(built, host, source)
     yield from image_store_problems(built, info)
     yield from cpu_limit_problems(plan, info)
+    yield from memory_problems(plan, info)
     if settings.registry is None:
         yield from pin_problems(settings.image_digests, host, source)
     else:

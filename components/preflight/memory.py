@@ -1,24 +1,61 @@
-"""Whether the engine's machine can hold a service twice, as an update without a gap needs."""
+"""Whether the engine's machine can hold the models of a stack, and a service twice, as an update
+without a gap needs."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pulumi
 
 from components.config.field_types import GIBIBYTE
+from components.config.memory_estimate import Estimate, model_memory
+from components.config.problems import Problem
 from components.config.stack_settings import PROJECT
 from components.engine.info import EngineInfo
+from components.kinds.inference import InferenceService
 from components.plan.plan import Plan
 
 
-def warn_of_memory(plan: Plan, info: EngineInfo | None) -> None:
-    """Warn where an update could run out of memory; nothing where no engine has answered.
+def memory_problems(plan: Plan, info: EngineInfo | None) -> Iterator[Problem]:
+    """A problem for each model that the engine's machine cannot hold even alone."""
+    machine = _machine_memory(plan, info)
+    for name, service in _inference_services(plan).items():
+        for model, needed in _estimates(service, plan).items():
+            if not machine or needed.total <= machine:
+                continue
+            _, placeholder = plan.loaded_model(model)
+            yield plan.catalogue.source_of(name).problem(
+                ("services", name, "models" if service.models else "model"),
+                f"needs {_gib(needed.total)} of memory, and the engine's machine has "
+                f"{_gib(machine)}: {needed}",
+                found=placeholder.name if placeholder else model,
+                allowed="allowed: a smaller model, or one with a smaller context or fewer slots",
+            )
 
-    A Swarm finds a node with enough memory by itself.
-    """
-    memory = 0 if plan.on_swarm or info is None else info.memory
-    warning = memory_warning(plan, memory) if memory else None
+
+def warn_of_memory(plan: Plan, info: EngineInfo | None) -> None:
+    """Warn where the machine could run out of memory; nothing where no engine has answered."""
+    machine = _machine_memory(plan, info)
+    warning = (models_warning(plan, machine) or memory_warning(plan, machine)) if machine else None
     if warning:
         pulumi.log.warn(warning)
+
+
+def models_warning(plan: Plan, memory: int) -> str | None:
+    """The warning for a machine with so many bytes, or None where all models fit together."""
+    needed = {
+        name: sum(one.total for one in service.in_memory(_estimates(service, plan)).values())
+        for name, service in _inference_services(plan).items()
+    }
+    total = sum(needed.values())
+    if total <= memory:
+        return None
+    each = ", ".join(f"{name} {_gib(size)}" for name, size in needed.items())
+    return (
+        f"the models need {_gib(total)} of memory ({each}), and the engine's machine has "
+        f"{_gib(memory)}: it may end a container when all of them are in use; leave a service "
+        f"off, or choose a smaller model, a smaller context or fewer slots"
+    )
 
 
 def memory_warning(plan: Plan, memory: int) -> str | None:
@@ -40,6 +77,22 @@ def memory_warning(plan: Plan, memory: int) -> str | None:
         f"to stop the old one first, run: "
         f"pulumi config set --path '{PROJECT}:updates.{largest}' recreate"
     )
+
+
+def _machine_memory(plan: Plan, info: EngineInfo | None) -> int:
+    """Bytes; 0 where they are not known. A Swarm finds a node with enough memory by itself."""
+    return 0 if plan.on_swarm or info is None else info.memory
+
+
+def _inference_services(plan: Plan) -> dict[str, InferenceService]:
+    services = plan.local_services.items()
+    return {name: one for name, one in services if isinstance(one, InferenceService)}
+
+
+def _estimates(service: InferenceService, plan: Plan) -> dict[str, Estimate]:
+    """What each model of a service needs, or the placeholder that it loads for one."""
+    on_gpu = service.gpus is not None
+    return {name: model_memory(plan.loaded_model(name)[0], on_gpu=on_gpu) for name in service.names}
 
 
 def _gib(size: int) -> str:

@@ -42,7 +42,8 @@ class TemporaryFiles:
     mode: int | None = None
 
 
-# Every container has it: what programs expect to be able to write.
+# Every container has it, unless its entry mounts a volume there: programs expect to write there.
+TEMPORARY = "/tmp"
 TEMPORARY_FILES = TemporaryFiles(64 * 1024**2, "rw,noexec,nosuid,nodev,size=64m")
 
 
@@ -73,7 +74,7 @@ class ContainerOptions:
     health_check: HealthCheck | None = None
     """Instead of the image's own."""
     temporary_files: Mapping[str, TemporaryFiles] = field(
-        default_factory=lambda: {"/tmp": TEMPORARY_FILES}
+        default_factory=lambda: {TEMPORARY: TEMPORARY_FILES}
     )
     """By path."""
     shared_memory: int | None = None

@@ -20,6 +20,8 @@ class GeneratedSecretArgs:
     length: int = 2 * TOKEN_BYTES
     """Characters."""
     alphabet: str = HEX
+    remembered: pulumi.Output[str | None] | None = None
+    """One that was made before, and is to be taken again."""
 
 
 class GeneratedSecret(pulumi.ComponentResource):
@@ -34,11 +36,11 @@ class GeneratedSecret(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("llm-stack:index:GeneratedSecret", name, None, opts)
+        made = "".join(secrets.choice(args.alphabet) for _ in range(args.length))
+        text = args.remembered.apply(lambda one: one or made) if args.remembered else made
         kept = pulumi.Stash(
             f"{name}-value",
-            input=pulumi.Output.secret(
-                "".join(secrets.choice(args.alphabet) for _ in range(args.length))
-            ),
+            input=pulumi.Output.secret(text),
             # Each run of the program draws another one; the one in the state stays.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"]),
         )

@@ -10,6 +10,7 @@ from typing import Protocol
 import pulumi
 
 from components.runtime.container import Files, HardenedContainerArgs, Volume
+from components.runtime.generated_secret import GeneratedSecretArgs
 from components.runtime.network import StackNetwork
 
 CONFIG_DIRECTORY = "/run/config"
@@ -86,6 +87,12 @@ class Orchestrator(Protocol):
 
     def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
         """A volume for `HardenedContainerArgs.mounts`."""
+
+    def secret(self, name: str, stack: str, args: GeneratedSecretArgs) -> pulumi.Output[str]:
+        """A secret that the stack makes, the same in every update.
+
+        One engine keeps it in a volume beside the data, so that it is the same after `destroy` too.
+        """
 
     def run(
         self,

@@ -21,7 +21,6 @@ from components.runtime.docker.orchestrator import DockerOrchestrator
 from components.runtime.generated_secret import (
     HEX,
     LETTERS_DIGITS,
-    GeneratedSecret,
     GeneratedSecretArgs,
 )
 from components.runtime.network import StackNetwork
@@ -68,21 +67,19 @@ def begin(plan: Plan, engine: Engine) -> Deployment:
     }
     orchestrator = _orchestrator(plan, engine, images, registry)
     network = orchestrator.network("llm-network", plan.stack, plan.services_subnet)
-    deployment = Deployment(plan, engine, images, published, orchestrator, network, _secrets(plan))
+    deployment = Deployment(
+        plan, engine, images, published, orchestrator, network, _secrets(plan, orchestrator)
+    )
     return replace(deployment, volumes=_volumes(deployment))
 
 
-def _secrets(plan: Plan) -> dict[str, pulumi.Output[str]]:
+def _secrets(plan: Plan, orchestrator: Orchestrator) -> dict[str, pulumi.Output[str]]:
     """The secrets of the services: those that the stack sets, and those that it makes."""
-    generated = {
-        name: GeneratedSecret(
-            f"secret-{name}",
-            GeneratedSecretArgs(
-                settings.generate, HEX if settings.alphabet == "hex" else LETTERS_DIGITS
-            ),
-        ).value
-        for name, settings in plan.generated_secrets.items()
-    }
+    generated = {}
+    for name, settings in plan.generated_secrets.items():
+        alphabet = HEX if settings.alphabet == "hex" else LETTERS_DIGITS
+        args = GeneratedSecretArgs(settings.generate, alphabet)
+        generated[name] = orchestrator.secret(name, plan.stack, args)
     return {**plan.secrets.named, **generated}
 
 

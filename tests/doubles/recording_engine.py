@@ -90,7 +90,7 @@ def _unwrapped(value: Any) -> Any:
 
 
 class RecordingMocks(Mocks):
-    """Responds like the Docker provider: an id, and the image id that containers use."""
+    """Responds like the Docker provider: ids, image ids, and the folders of volumes."""
 
     def __init__(self) -> None:
         self.inputs: dict[tuple[str, str], dict[str, Any]] = {}
@@ -102,6 +102,11 @@ class RecordingMocks(Mocks):
             outputs["imageId"] = f"sha256:{args.name}"
         if args.typ == "docker:index/registryImage:RegistryImage":
             outputs["sha256Digest"] = f"sha256:{args.name}"
+        # Of the catalogue. The restarter's token, another one in every run, has no output.
+        if args.typ == "pulumi:index:Stash" and args.name.startswith("secret-"):
+            outputs["output"] = args.inputs["input"]
+        if args.typ == "docker:index/volume:Volume":
+            outputs["mountpoint"] = f"/var/lib/docker/volumes/{args.name}/_data"
         if args.typ.endswith(":ZeroTrustAccessServiceToken"):
             outputs |= {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
         return f"{args.name}-id", outputs

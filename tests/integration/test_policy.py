@@ -18,6 +18,17 @@ import pytest
 from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
 
 RUNTIME = "tests"
+# Pinned by a digest, so that a preview asks no registry.
+LOOSENED = f"""
+  page:
+    kind: container
+    image: registry.example.com/page@sha256:{"0" * 64}
+    user: image
+    cap_add: [CHOWN]
+    secret_environment: {{API_KEY: "${{page-key}}"}}
+secrets:
+  page-key: {{generate: 32}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +91,17 @@ def preview(stack: StackUnderTest, pack: Path, folder: Path) -> subprocess.Compl
         capture_output=True,
         text=True,
     )
+
+
+def test_what_the_catalogue_opens_is_listed_and_allowed(stack: StackUnderTest, pack: Path) -> None:
+    catalogue = stack.project / "services.yaml"
+    catalogue.write_text(catalogue.read_text(encoding="utf-8") + LOOSENED, encoding="utf-8")
+    stack.configure(services=["chat-interface", "page"])
+    preview = stack.pulumi("preview", "--policy-pack", str(pack))
+    assert "[mandatory]" not in preview.stdout
+    listed = (
+        "less strict than the default: user: image; cap_add: CHOWN; secret_environment: API_KEY"
+    )
+    assert f"page: {listed}" in preview.stdout
+    for remark in ("may run as root: image", "has capabilities: CHOWN"):
+        assert f"page {remark}" in preview.stdout

@@ -10,7 +10,9 @@ from pathlib import Path
 from types import FrameType
 
 from toolchain.commands.checks import Checks
+from toolchain.commands.compose_import import import_compose
 from toolchain.commands.rollback import Rollback
+from toolchain.compose import arguments as import_arguments
 from toolchain.project import DEV_STACK, Project
 from toolchain.setup.base_images import BaseImage
 from toolchain.setup.browser import Browser
@@ -56,6 +58,8 @@ def main(args: Sequence[str]) -> int:
                 return down(project, progress, volumes=options.volumes)
             case "rollback":
                 return rollback(project, progress, options.stack, options.images)
+            case "import":
+                return import_compose(project, args[1:])
             case "install":
                 return install(project, progress)
             case "check":
@@ -92,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
         ("up", "install what is missing, deploy the dev stack, wait until its chat answers"),
         ("down", "remove the dev stack; its model volumes are kept"),
         ("rollback", "run the images of the previous version of a stack"),
+        ("import", import_arguments.SUMMARY),
         ("install", "install Pulumi and its Python environment only, without Docker Engine"),
         ("check", "run format, lint, types, layers and unit tests, without Docker"),
         ("test", "run all checks and all tests"),
@@ -113,6 +118,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--volumes", action="store_true", help="remove the model volumes too"
             )
+        if name == "import":
+            import_arguments.add_arguments(command)
         if name == "rollback":
             command.add_argument(
                 "--stack", default=DEV_STACK, metavar="NAME", help="default: %(default)s"

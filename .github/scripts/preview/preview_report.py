@@ -56,6 +56,9 @@ class Preview:
 
     changes: list[Change]
     violations: list[str]
+    """Of mandatory policies."""
+    remarks: list[str]
+    """Of advisory policies: what the catalogue opens for a service."""
     finished: bool
 
     def names(self, kind: str, *firsts: str) -> list[str]:
@@ -66,7 +69,7 @@ class Preview:
 def read(events: Iterator[dict[str, Any]]) -> Preview:
     """Collect changes, policy violations, and whether the preview completed."""
     changes: dict[str, Change] = {}
-    violations: list[str] = []
+    found: dict[str, list[str]] = {"mandatory": [], "advisory": []}
     finished = False
     for event in events:
         if metadata := event.get("resourcePreEvent", {}).get("metadata"):
@@ -76,13 +79,12 @@ def read(events: Iterator[dict[str, Any]]) -> Preview:
                 )
                 change.properties = change.properties or sorted(metadata.get("diffs") or [])
         elif policy := event.get("policyEvent"):
-            if policy["enforcementLevel"] == "mandatory":
-                violations.append(
-                    f"{policy['policyName']}: {policy['message'].strip().splitlines()[-1]}"
-                )
+            text = policy["message"].strip().splitlines()[-1]
+            if (level := policy["enforcementLevel"]) in found:
+                found[level].append(f"{policy['policyName']}: {text}")
         elif summary := event.get("summaryEvent"):
             finished = summary["result"] == "succeeded"
-    return Preview(list(changes.values()), violations, finished)
+    return Preview(list(changes.values()), found["mandatory"], found["advisory"], finished)
 
 
 def report(stack: str, preview: Preview, text: str, errors: str) -> str:
@@ -109,6 +111,8 @@ def report(stack: str, preview: Preview, text: str, errors: str) -> str:
 def _verdict(preview: Preview) -> Iterator[str]:
     for violation in preview.violations:
         yield f"- **Policy violation:** {violation}"
+    for remark in preview.remarks:
+        yield f"- **Less strict than the default:** {remark}"
     lost = preview.names("Volume", "delete", "create-replacement", "delete-replaced", "replace")
     models = [name for name in lost if name.endswith("-models")]
     if models:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from components.config.compose.words import names
 from components.config.field_types import Name
 from components.config.schema import StrictModel
 
@@ -26,7 +27,7 @@ class Dependency(StrictModel):
 
 
 def _dependencies(value: Any) -> Any:
-    return {name: {} for name in value} if isinstance(value, list | tuple) else value
+    return {name: {} for name in names(value)} if isinstance(value, list | tuple) else value
 
 
 Dependencies = Annotated[

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from components.config.compose.volumes import clean_path
 from components.config.schema import StrictModel, refusal
@@ -27,6 +27,8 @@ _DANGEROUS_DEVICE = re.compile(
     r"|disk|block|sg\d|bsg|loop|root)"
 )
 _USER = re.compile(r"image|([a-z_][a-z0-9_-]*|\d{1,10})(:([a-z_][a-z0-9_-]*|\d{1,10}))?")
+# As a limit: none.
+UNLIMITED = -1
 # The user that the image names.
 IMAGE_USER = "image"
 
@@ -41,10 +43,17 @@ class Device:
 
 
 class LimitPair(StrictModel):
-    """A limit that a process may raise up to the hard one."""
+    """A limit that a process may raise up to the hard one; -1 for none."""
 
-    soft: int = Field(ge=0)
-    hard: int = Field(ge=0)
+    soft: int = Field(ge=UNLIMITED)
+    hard: int = Field(ge=UNLIMITED)
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> LimitPair:
+        reached = UNLIMITED in (self.soft, self.hard) and self.hard != UNLIMITED
+        if reached or self.soft > self.hard != UNLIMITED:
+            raise refusal("has a soft limit above the hard one", allowed="soft: at most hard")
+        return self
 
 
 def _capability(value: Any) -> str:
@@ -74,7 +83,7 @@ def _device(value: Any) -> Device:
 
 
 def _ulimit(value: Any) -> Any:
-    return {"soft": value, "hard": value} if isinstance(value, int) else value
+    return {"soft": value, "hard": value} if type(value) is int else value
 
 
 def _user(value: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from components.config.schema import refusal
 
-Scalar = str | int | float | bool
+HOST_GATEWAY = "host-gateway"
 _TEXT_OR_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 _MAP_OR_LIST = {
     "anyOf": [
@@ -33,6 +34,13 @@ def scalar_text(value: object) -> str:
     if isinstance(value, str | int | float):
         return str(value)
     raise refusal("is not text", allowed="text, in quotes")
+
+
+def names(value: list[Any] | tuple[Any, ...]) -> list[str]:
+    """A list of names; raises what pydantic reports for a list with anything else in it."""
+    if not all(isinstance(name, str) for name in value):
+        raise refusal("has an entry that is not a name", allowed="a list of names, or a map")
+    return list(value)
 
 
 def _words(value: object) -> tuple[str, ...]:
@@ -89,8 +97,18 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words), WithJsonSchema(_TEXT
 Variables = Annotated[
     dict[str, ScalarText], BeforeValidator(_pairs("=", "NAME=value")), WithJsonSchema(_MAP_OR_LIST)
 ]
+
+
+def _address(value: str) -> str:
+    try:
+        return value if value == HOST_GATEWAY else str(ip_address(value))
+    except ValueError:
+        allowed = f"an IP address, or {HOST_GATEWAY} for the engine's machine"
+        raise refusal("is not an IP address", allowed=allowed) from None
+
+
 Hosts = Annotated[
-    dict[str, ScalarText],
+    dict[str, Annotated[ScalarText, AfterValidator(_address)]],
     BeforeValidator(_pairs(":=", "db.example.com:10.0.0.7")),
     WithJsonSchema(_MAP_OR_LIST),
 ]

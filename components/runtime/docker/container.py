@@ -10,7 +10,7 @@ import pulumi_docker as docker
 from components.config.field_types import MEBIBYTE
 from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs, Mount
 from components.runtime.container_options import HealthCheck, HostPort
-from components.runtime.go_duration import go_duration
+from components.runtime.go_duration import long_go_duration
 from components.runtime.labels import (
     Label,
     files_label,
@@ -153,8 +153,8 @@ def _health_check(check: HealthCheck | None) -> docker.ContainerHealthcheckArgs 
         return docker.ContainerHealthcheckArgs(tests=["NONE"])
     return docker.ContainerHealthcheckArgs(
         tests=list(check.test),
-        interval=go_duration(check.interval),
-        timeout=go_duration(check.timeout),
+        interval=long_go_duration(check.interval),
+        timeout=long_go_duration(check.timeout),
         retries=check.retries,
-        start_period=go_duration(check.start_period),
+        start_period=long_go_duration(check.start_period),
     )

@@ -70,12 +70,14 @@ async def wait_until_healthy(
         container = await run_blocking(client.containers.get, container_id)
         if container.status == "exited" and not _has_completed(container, expected):
             await run_blocking(container.start)
-        try:
-            async with asyncio.timeout(time_limit):
-                with _check(client, container, expected, time_limit) as check:
+        with _check(client, container, expected, time_limit) as check:
+            try:
+                async with asyncio.timeout(time_limit):
                     failure = await _failure_while_waiting(container, check, reporter)
-        except TimeoutError:
-            failure = f"not {'ended' if expected.is_job else 'healthy'} after {time_limit} s"
+            except TimeoutError:
+                state = "ended" if expected.is_job else "healthy"
+                reason = await run_blocking(check.reason)
+                failure = f"not {state} after {time_limit} s{f'; {reason}' if reason else ''}"
         if failure:
             last_log = await run_blocking(last_lines, container, LAST_LINES)
             await run_blocking(container.stop, timeout=STOP_SECONDS)
@@ -113,6 +115,9 @@ class Check(Protocol):
     def passes(self) -> bool:
         """Whether it is; does not wait."""
 
+    def reason(self) -> str:
+        """Why not, as far as the check shows it."""
+
 
 @contextlib.contextmanager
 def _check(
@@ -139,6 +144,9 @@ class Completion:
     def passes(self) -> bool:
         return _has_completed(self.container, Expected(is_job=True))
 
+    def reason(self) -> str:
+        return ""
+
 
 def _has_completed(container: Container, expected: Expected) -> bool:
     state = container.attrs["State"]
@@ -158,6 +166,9 @@ class Settled:
         if not self.container.attrs["State"]["Running"]:
             self.started = time.monotonic()
         return time.monotonic() - self.started >= SETTLED_SECONDS
+
+    def reason(self) -> str:
+        return f"its program has not run for {SETTLED_SECONDS} s"
 
 
 class EarlyCheck:
@@ -190,6 +201,11 @@ class EarlyCheck:
         if not state["Running"]:
             self._running = None
         return state["ExitCode"] == 0 and not state["Running"]
+
+    def reason(self) -> str:
+        """What the engine's own run of the check has printed."""
+        log = (self._container.attrs["State"].get("Health") or {}).get("Log") or []
+        return f"its health check: {log[-1]['Output'].strip()}" if log else ""
 
 
 def check_command(attrs: dict[str, Any]) -> list[str] | None:

@@ -12,7 +12,9 @@ from components.runtime.container import TCP, Files, HardenedContainerArgs, Volu
 from components.runtime.docker.container import hardened_container
 from components.runtime.docker.files import MountedFiles
 from components.runtime.docker.health_gate import HealthGate, HealthGateArgs
+from components.runtime.docker.kept_secrets import KeptSecret, remembered_secret
 from components.runtime.docker.volume_owner import VolumeOwner, VolumeOwnerArgs
+from components.runtime.generated_secret import GeneratedSecret, GeneratedSecretArgs
 from components.runtime.labels import service_label, stack_label
 from components.runtime.network import StackNetwork, StackNetworkArgs
 from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
@@ -64,6 +66,13 @@ class DockerOrchestrator:
         owned = VolumeOwner(f"{name}-owner", owner, opts).volume
         folder = pulumi.Output.all(volume.mountpoint, owned).apply(lambda known: str(known[0]))
         return Volume(owned, folder)
+
+    def secret(self, name: str, stack: str, args: GeneratedSecretArgs) -> pulumi.Output[str]:
+        place = (stack, self.carrier_image, self.host)
+        remembered = remembered_secret(name, *place)
+        made = GeneratedSecret(f"secret-{name}", replace(args, remembered=remembered))
+        KeptSecret(name, made.value, *place, pulumi.ResourceOptions(parent=made))
+        return made.value
 
     def run(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from docker import DockerClient
 from docker.errors import APIError, NotFound
@@ -12,7 +13,7 @@ from docker.models.containers import Container
 
 # Asks until the service answers, or until the time is over. Arguments: the URL, and seconds.
 _PROGRAM = """
-import socket, sys, time, urllib.error, urllib.parse, urllib.request
+import socket, sys, time, urllib.parse, urllib.request
 url, seconds = sys.argv[1], float(sys.argv[2])
 place = urllib.parse.urlsplit(url)
 deadline = time.monotonic() + seconds
@@ -24,7 +25,8 @@ while time.monotonic() < deadline:
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             opener.open(url, timeout=5).close()
         sys.exit(0)
-    except (OSError, ValueError, urllib.error.URLError):
+    except (OSError, ValueError) as error:
+        print(getattr(error, "reason", None) or error, flush=True)
         time.sleep(0.5)
 sys.exit(1)
 """
@@ -74,6 +76,13 @@ class Question:
             return False
         state = self._asking.attrs["State"]
         return bool(state["Status"] == "exited" and state["ExitCode"] == 0)
+
+    def reason(self) -> str:
+        """What has been asked, and the last answer."""
+        place = urlsplit(self._url)
+        what = f"port {place.port}" if place.scheme == "tcp" else f"port {place.port}, {place.path}"
+        lines = self._asking.logs(tail=1).decode("utf-8", "replace") if self._asking else ""
+        return f"{what}: {lines.strip() or 'no answer'}"
 
     def _ask(self, network: str, address: str) -> Container:
         url = self._url.format(address=address)

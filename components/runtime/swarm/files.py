@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pulumi
 import pulumi_docker as docker
@@ -10,6 +11,9 @@ import pulumi_docker as docker
 from components.runtime.container import Files
 from components.runtime.labels import service_label, stack_label
 from components.runtime.orchestrator import FilesArgs
+
+# Of a secret or config, without what Pulumi adds to it.
+LONGEST_NAME = 56
 
 
 class SwarmFiles(pulumi.ComponentResource):
@@ -30,7 +34,7 @@ class SwarmFiles(pulumi.ComponentResource):
         secrets: list[docker.Secret] = []
         configs: list[docker.ServiceConfig] = []
         for file, content in sorted(args.files.items()):
-            label = f"{name}-{file.replace('.', '-')}"
+            label = _resource_name(name, file)
             if args.are_secrets:
                 secret = docker.Secret(
                     label,
@@ -47,7 +51,8 @@ class SwarmFiles(pulumi.ComponentResource):
                     opts=mine,
                 )
                 configs.append(config)
-        names = [args.targets.get(file, f"{args.directory}/{file}") for file in sorted(args.files)]
+        files = sorted(args.files)
+        names = [args.targets.get(file, f"{args.directory}/{file}") for file in files]
         self.files = Files(
             version=pulumi.Output.all(*(made.id for made in (*secrets, *configs))).apply(",".join),
             secrets=[
@@ -55,12 +60,32 @@ class SwarmFiles(pulumi.ComponentResource):
                 for secret, file in zip(secrets, names, strict=False)
             ],
             configs=[
-                {"config_id": config.id, "config_name": config.name, "file_name": file}
-                for config, file in zip(configs, names, strict=False)
+                _config(config, path, executable=file in args.executable)
+                for config, path, file in zip(configs, names, files, strict=False)
             ],
         )
         self.register_outputs({})
 
 
+def _config(
+    config: docker.ServiceConfig, path: str, *, executable: bool
+) -> docker.ServiceTaskSpecContainerSpecConfigArgsDict:
+    mounted: docker.ServiceTaskSpecContainerSpecConfigArgsDict = {
+        "config_id": config.id,
+        "config_name": config.name,
+        "file_name": path,
+    }
+    # Without a mode it is 0444.
+    return {**mounted, "file_mode": 0o555} if executable else mounted
+
+
 def _encoded(content: str) -> str:
     return base64.b64encode(content.encode()).decode()
+
+
+def _resource_name(name: str, file: str) -> str:
+    """At most 56 characters: Docker allows 64, and Pulumi adds eight."""
+    whole = f"{name}-{file.replace('.', '-')}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    return f"{whole[: LONGEST_NAME - 13]}-{hashlib.sha256(whole.encode()).hexdigest()[:12]}"

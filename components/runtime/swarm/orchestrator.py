@@ -10,6 +10,7 @@ import pulumi
 from components.config.names import MONITOR
 from components.config.orchestrator import SwarmSettings
 from components.runtime.container import Files, HardenedContainerArgs, Volume
+from components.runtime.generated_secret import GeneratedSecret, GeneratedSecretArgs
 from components.runtime.network import StackNetwork, StackNetworkArgs
 from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
 from components.runtime.swarm.files import SwarmFiles
@@ -44,6 +45,10 @@ class SwarmOrchestrator:
     def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
         """Each node makes its own when a task needs it, and keeps it: a Swarm has no volumes."""
         return Volume(f"{args.stack}-{name}")
+
+    def secret(self, name: str, stack: str, args: GeneratedSecretArgs) -> pulumi.Output[str]:
+        """A Swarm's secrets cannot be read: after `destroy` it is another one."""
+        return GeneratedSecret(f"secret-{name}", args).value
 
     def run(
         self,

@@ -130,7 +130,7 @@ class PartsStack(StackUnderTest):
             "hostPorts": {
                 name: free_port() for name in ("chat-interface", "monitor", "prometheus")
             },
-            "values": {name: str(free_port()) for name in ("page-port", "proxy-port")},
+            "values": {name: str(free_port()) for name in ("page_port", "proxy_port")},
             "monitor": {"interval": 2},
         }  # fmt: skip
         self.configure(**self.settings)
@@ -151,7 +151,7 @@ class PartsStack(StackUnderTest):
 
     def url(self, service: str) -> str:
         """Where a service is published."""
-        port = self.settings["hostPorts"].get(service) or self.settings["values"][f"{service}-port"]
+        port = self.settings["hostPorts"].get(service) or self.settings["values"][f"{service}_port"]
         return f"http://127.0.0.1:{port}"
 
     def ids(self) -> dict[str, str | None]:

@@ -8,6 +8,7 @@ import json
 import runpy
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -106,3 +107,43 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[StackRunner]:
     signal.signal(signal.SIGINT, interrupt)
     gc.enable()
     pulumi.runtime.set_all_config({}, [])
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of this project with a catalogue of its own."""
+
+    folder: Path
+    run_program: StackRunner
+
+    def write(self, path: str, content: str | bytes, *, mode: int = 0o644) -> Path:
+        """Write a file of the project."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        file.chmod(mode)
+        return file
+
+    def run(self, catalogue: str, secrets: dict[str, Any] | None = None, **config: Any) -> Graph:
+        """Run the program with this services.yaml, and all its services unless it names some."""
+        self.write("services.yaml", catalogue)
+        defaults = {"services": "all", "monitor": {"socketGroup": 999}}
+        encoded = {key: json.dumps(value) for key, value in (secrets or {}).items()}
+        return self.run_program({**defaults, **config}, encoded)
+
+    def refusal(self, catalogue: str, *args: Any, **config: Any) -> list[str]:
+        """Run it and return the problems that it reports, one a line."""
+        with pytest.raises(pulumi.RunError) as refusal:
+            self.run(catalogue, *args, **config)
+        return str(refusal.value).splitlines()
+
+
+@pytest.fixture
+def project(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project whose program and images are those of this one."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in ("__main__.py", "app", "docker", "toolchain", "requirements.lock"):
+        (folder / name).symlink_to(PROJECT_ROOT / name)
+    monkeypatch.setattr(f"{__name__}.PROJECT_ROOT", folder)
+    return Project(folder, run_program)

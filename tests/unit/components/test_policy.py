@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from policy.rules import RULES, Resource, Rule
+from components.config.compose.machine import CAPABILITIES
+from components.runtime import labels
+from policy.rules import DANGEROUS_CAPABILITIES, LOOSENED_LABEL, RULES, Resource, Rule
 from tests.doubles.recording_engine import Registration, StackRunner
+from tests.unit.components.conftest import Project
 
 PROD = {"services": "all", "monitor": {"socketGroup": 999}}
 # A production stack with every feature: managed and existing tunnels, Access, secrets, a registry.
@@ -234,3 +237,133 @@ def test_the_rules_apply_to_swarm_services(
 def test_a_token_in_a_swarm_config_is_a_violation() -> None:
     resource = Resource("docker:index/serviceConfig:ServiceConfig", {"dataRaw": TOKEN}, "prod")
     assert len(rule("no-plain-secret").violations(resource)) == 1
+
+
+CONTAINER = "docker:index/container:Container"
+DIGEST = "sha256:" + "0a" * 32
+OPENED = f"""
+services:
+  app:
+    kind: container
+    image: redis:7@{DIGEST}
+    user: "0:0"
+    read_only: false
+    cap_add: [CHOWN, NET_ADMIN]
+    devices: [/dev/dri]
+    volumes: ["/mnt/models:/models"]
+    ports: ["8080:80"]
+    secret_environment: {{DB_PASSWORD: "${{db}}"}}
+"""
+OPENED_SECRETS = {"secrets": {"db": "not-a-password"}}
+LOOSENED = "llm-stack.loosened"
+
+
+def loosened(text: str, **props: Any) -> Resource:
+    """A container of which the catalogue opens this."""
+    label = {"label": LOOSENED, "value": text}
+    return Resource(CONTAINER, {**GOOD, **props, "labels": [label]}, "prod")
+
+
+def found_in(resource: Resource) -> dict[str, list[str]]:
+    """The violations of a resource by rule."""
+    found = {rule.name: rule.violations(resource) for rule in RULES}
+    return {name: violations for name, violations in found.items() if violations}
+
+
+def test_what_the_catalogue_opens_is_listed_and_is_not_a_violation(project: Project) -> None:
+    app = project.run(OPENED, OPENED_SECRETS).running["app"]
+    assert found_in(Resource(app.type, app.inputs, "prod")) == {
+        "loosened": [
+            "has capabilities: CHOWN, NET_ADMIN",
+            "uses devices of the machine: /dev/dri",
+            "publishes ports of the machine: 127.0.0.1:8080/tcp",
+            "can write to its root file system; read_only: false",
+            "has secrets that `docker inspect` shows, in the variables: DB_PASSWORD",
+            "may run as root: 0:0",
+            "uses folders of the machine: /models",
+        ]
+    }
+    assert [one.name for one in RULES if one.advisory] == ["loosened"]
+
+
+def test_the_same_container_without_the_entry_is_a_violation(project: Project) -> None:
+    app = project.run(OPENED, OPENED_SECRETS).running["app"]
+    plain = [label for label in app.inputs["labels"] if label["label"] != LOOSENED]
+    assert found_in(Resource(app.type, {**app.inputs, "labels": plain}, "prod")) == {
+        "no-host-port": [
+            "publishes port 8080 on the host; in production, services are reached through a "
+            "tunnel: remove it from llm-stack:hostPorts"
+        ],
+        "no-privileges": [
+            "adds the capabilities CAP_CHOWN, CAP_NET_ADMIN; drop them",
+            "mounts devices of the host",
+        ],
+        "no-plain-secret": [
+            "variable DB_PASSWORD looks like a secret; pass it as a file, see FilesArgs in "
+            "components/runtime/orchestrator.py"
+        ],
+        "hardened": [
+            "can write to its root file system: set readOnly",
+            "runs as root or as the image's default user: set user",
+        ],
+    }
+
+
+def test_what_the_catalogue_opens_on_a_swarm_is_not_a_violation(project: Project) -> None:
+    entry = "".join(
+        line
+        for line in OPENED.splitlines(keepends=True)
+        if "devices" not in line and "ports" not in line
+    )
+    graph = project.run(entry, OPENED_SECRETS, orchestrator="swarm", swarm={"singleNode": True})
+    app = graph.of("Service")["app"]
+    assert found_in(Resource(app.type, app.inputs, "prod")).keys() == {"loosened"}
+    plain = [label for label in app.inputs["labels"] if label["label"] != LOOSENED]
+    found = found_in(Resource(app.type, {**app.inputs, "labels": plain}, "prod"))
+    assert found.keys() == {"no-privileges", "no-plain-secret", "hardened"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "props", "rules"),
+    [
+        (
+            "cap_add=CHOWN",
+            {"capabilities": {"drops": ["ALL"], "adds": ["CAP_SETUID"]}},
+            "no-privileges",
+        ),
+        ("read_only=false", {"user": "0:0"}, "hardened"),
+        ("user=0:0", {"readOnly": False}, "hardened"),
+        ("volumes=/a", {"devices": [{"hostPath": "/dev/mem"}]}, "no-privileges"),
+        ("cap_add=CHOWN", {"ports": [{"internal": 80, "external": 80}]}, "no-host-port"),
+        ("secret_environment=A_KEY", {"envs": ["B_KEY=x"]}, "no-plain-secret"),
+        ("secret_environment=A_KEY", {"command": ["--key=x"]}, "no-plain-secret"),
+        ("user=0:0; read_only=false", {"capabilities": {}}, "hardened"),
+        ("user=0:0; read_only=false", {"privileged": True}, "no-privileges"),
+        ("volumes=/a", {"volumes": [{"hostPath": "/var/run/docker.sock"}]}, "no-docker-socket"),
+    ],
+)
+def test_an_entry_that_opens_one_thing_does_not_open_another(
+    declared: str, props: dict[str, Any], rules: str
+) -> None:
+    assert found_in(loosened(declared, **props)).keys() == {"loosened", rules}
+
+
+@pytest.mark.parametrize(
+    "capability", ["CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "ALL", "CAP_ALL"]
+)
+def test_a_capability_that_gives_control_of_the_machine_is_always_a_violation(
+    capability: str,
+) -> None:
+    name = capability.removeprefix("CAP_")
+    props = {"capabilities": {"drops": ["ALL"], "adds": [capability, "CAP_CHOWN"]}}
+    found = found_in(loosened(f"cap_add={name},CHOWN", **props))
+    assert found["no-privileges"] == [f"adds the capabilities {capability}; drop them"]
+
+
+def test_a_declared_capability_is_none_of_those_that_give_control_of_the_machine() -> None:
+    declared = {f"CAP_{name}" for name in CAPABILITIES}
+    assert not declared & DANGEROUS_CAPABILITIES
+
+
+def test_the_label_is_the_one_that_containers_get() -> None:
+    assert {LOOSENED_LABEL, LOOSENED} == {labels.LOOSENED}

@@ -183,8 +183,9 @@ CATALOGUE = [
     ),
     (
         ("memory: 7GiB", "memory: 2GiB"),
-        "services.yaml:{line}: services.phi-inference.memory: cannot hold the model 'phi-3-mini'; "
-        "found '2048MiB'; allowed: at least 2539MiB",
+        "services.yaml:{line}: services.phi-inference.memory: cannot hold the model 'phi-3-mini', "
+        "which needs weights 2283 MiB, KV cache of 2 slots of 4096 tokens 3072 MiB, buffers and "
+        "llama-server 239 MiB; found '2048MiB'; allowed: at least 6215MiB",
     ),
     (
         ("public: true", "pubic: true"),

@@ -136,7 +136,10 @@ def test_policy_violations_come_first(preview: Previewer) -> None:
     assert verdict[0] == (
         "- **Policy violation:** no-host-port: monitor opens port 8090 on the host."
     )
-    assert report.count("Policy violation") == 1, "advisory violations are not listed"
+    assert report.count("Policy violation") == 1
+    assert verdict[1] == (
+        "- **Less strict than the default:** no-host-port: monitor opens port 8090 on the host."
+    )
 
 
 def test_failed_preview_shows_its_error(preview: Previewer) -> None:

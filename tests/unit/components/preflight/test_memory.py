@@ -1,7 +1,9 @@
-"""The warning about a machine without memory for two instances of a service."""
+"""Problems and warnings about a machine without memory for its models, or for two instances of a
+service."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,12 @@ from components.engine.info import EngineInfo
 from components.kinds.catalogue import load_catalogue
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
-from components.preflight.memory import memory_warning, warn_of_memory
+from components.preflight.memory import (
+    memory_problems,
+    memory_warning,
+    models_warning,
+    warn_of_memory,
+)
 from tests.unit.components.conftest import PROJECT_ROOT
 
 
@@ -69,3 +76,47 @@ def test_the_warning_needs_an_engine_that_reports_its_memory(
     assert warnings(monkeypatch, EngineInfo(memory=18 * GIBIBYTE)) == 0
     assert warnings(monkeypatch, EngineInfo()) == 0
     assert warnings(monkeypatch, None) == 0
+
+
+def problems(info: EngineInfo | None, **settings: Any) -> list[str]:
+    return [str(problem) for problem in memory_problems(plan(**settings), info)]
+
+
+def test_a_model_that_the_machine_cannot_hold_alone_is_a_problem() -> None:
+    [problem] = problems(EngineInfo(memory=2 * GIBIBYTE))
+    assert re.fullmatch(
+        r"services.yaml:\d+: services.phi-inference.model: needs \d.\d GiB of memory, and the "
+        r"engine's machine has 2.0 GiB: weights 2283 MiB, .*buffers and llama-server \d+ MiB; found "
+        r"'phi-3-mini'; allowed: a smaller model, or one with a smaller context or fewer slots",
+        problem,
+    )
+
+
+def test_a_model_that_fits_alone_is_no_problem() -> None:
+    assert problems(EngineInfo(memory=8 * GIBIBYTE)) == []
+    assert problems(EngineInfo()) == []
+    assert problems(None) == []
+
+
+def test_the_placeholder_counts_in_place_of_its_model() -> None:
+    assert problems(EngineInfo(memory=GIBIBYTE), placeholderModel="smollm2-135m") == []
+
+
+def test_a_swarm_finds_a_node_with_enough_memory() -> None:
+    swarm = {"orchestrator": "swarm", "swarm": {"singleNode": True}}
+    assert problems(EngineInfo(memory=GIBIBYTE), **swarm) == []
+
+
+def test_the_warning_lists_the_models_that_do_not_fit_together() -> None:
+    warning = models_warning(plan(), 3 * GIBIBYTE)
+    assert warning is not None
+    assert re.fullmatch(
+        r"the models need \d.\d GiB of memory \(phi-inference \d.\d GiB, qwen-inference \d.\d GiB\), "
+        r"and the engine's machine has 3.0 GiB: .*",
+        warning,
+    )
+    assert models_warning(plan(), 16 * GIBIBYTE) is None
+
+
+def test_there_is_one_warning_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warnings(monkeypatch, EngineInfo(memory=3 * GIBIBYTE)) == 1

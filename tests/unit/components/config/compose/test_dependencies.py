@@ -40,6 +40,11 @@ def test_dependencies_are_a_list_or_a_map(depends_on: Any, conditions: dict[str,
             {"db": {"condition": "service_healthy", "restart": True}},
             "depends_on.db.restart: unknown key; allowed: condition",
         ),
+        (
+            [{"db": {}}],
+            "depends_on: has an entry that is not a name; found [{'db': {}}]; allowed: a list of "
+            "names, or a map",
+        ),
         ("db", "depends_on: is not a mapping; found 'db'; allowed: key: value"),
     ],
 )

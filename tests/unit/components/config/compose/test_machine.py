@@ -80,10 +80,19 @@ def test_memory_and_disks_of_the_machine_are_refused(path: str) -> None:
 
 
 def test_a_limit_is_a_number_or_a_pair() -> None:
-    limits = service(ulimits={"nofile": {"soft": 1024, "hard": 65536}, "memlock": 7}).ulimits
+    limits = service(
+        ulimits={
+            "nofile": {"soft": 1024, "hard": 65536},
+            "nproc": 7,
+            "memlock": -1,
+            "stack": {"soft": 1024, "hard": -1},
+        }
+    ).ulimits
     assert {name: (one.soft, one.hard) for name, one in limits.items()} == {
         "nofile": (1024, 65536),
-        "memlock": (7, 7),
+        "nproc": (7, 7),
+        "memlock": (-1, -1),
+        "stack": (1024, -1),
     }
 
 
@@ -91,6 +100,16 @@ def test_a_limit_is_a_number_or_a_pair() -> None:
     ("ulimits", "text"),
     [
         ({"nofile": {"soft": 1024}}, "ulimits.nofile.hard: is missing"),
+        (
+            {"nofile": {"soft": 2, "hard": 1}},
+            "ulimits.nofile: has a soft limit above the hard one; allowed: soft: at most hard",
+        ),
+        (
+            {"nofile": {"soft": -1, "hard": 1}},
+            "ulimits.nofile: has a soft limit above the hard one; allowed: soft: at most hard",
+        ),
+        ({"nofile": -2}, "ulimits.nofile: is too small; found -2; allowed: at least -1"),
+        ({"nofile": True}, "ulimits.nofile: is not a mapping; found True; allowed: hard, soft"),
         ({"nofile": "many"}, "ulimits.nofile: is not a mapping; found 'many'; allowed: hard, soft"),
     ],
 )

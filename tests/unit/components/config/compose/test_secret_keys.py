@@ -46,6 +46,11 @@ def test_secrets_are_files_under_run_secrets_or_at_their_path(
             "secrets.Db: is not a valid name of a secret; found 'Db'; allowed: 1 to 64 of a-z, "
             "0-9, - and _, beginning with a letter",
         ),
+        (
+            [{"source": "db"}],
+            "secrets: has an entry that is not a name; found [{'source': 'db'}]; allowed: a list "
+            "of names, or a map",
+        ),
         ("db", "secrets: is not a mapping; found 'db'; allowed: key: value"),
     ],
 )

@@ -9,7 +9,18 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from components.runtime.docker.health import EarlyCheck, check_command, failure_of, is_healthy
+from components.runtime.docker.health import (
+    SETTLED_SECONDS,
+    Completion,
+    EarlyCheck,
+    Expected,
+    NotHealthy,
+    Settled,
+    check_command,
+    failure_of,
+    is_healthy,
+    wait_until_healthy,
+)
 
 
 def container(
@@ -155,3 +166,208 @@ def test_an_early_check_in_an_exited_container_does_not_pass(
 ) -> None:
     execs.gone = True
     assert not check.passes()
+
+
+STARTED = "2026-11-27T22:00:00Z"
+NEVER = "0001-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("attrs", "completed"),
+    [
+        (container(running=False, status="exited", StartedAt=STARTED), True),
+        (container(running=False, status="exited", StartedAt=STARTED, ExitCode=1), False),
+        (container(StartedAt=STARTED), False),
+        (container(running=False, status="created", StartedAt=NEVER), False),
+        (container(running=False, status="exited", StartedAt=NEVER), False),
+    ],
+)
+def test_a_job_has_completed_once_its_program_has_ended_well(
+    attrs: dict[str, Any], completed: bool
+) -> None:
+    assert Completion(cast(Container, SimpleNamespace(attrs=attrs))).passes() is completed
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time in seconds, as its one entry."""
+    now = [1000.0]
+    monkeypatch.setattr("components.runtime.docker.health.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_program_without_a_check_has_started_once_it_has_run_a_while(clock: list[float]) -> None:
+    running = SimpleNamespace(attrs=container())
+    settled = Settled(cast(Container, running), clock[0])
+    clock[0] += SETTLED_SECONDS - 0.1
+    assert not settled.passes()
+    clock[0] += 0.1
+    assert settled.passes()
+
+
+def test_the_while_begins_again_when_the_program_ends(clock: list[float]) -> None:
+    one = SimpleNamespace(attrs=container())
+    settled = Settled(cast(Container, one), clock[0])
+    clock[0] += SETTLED_SECONDS - 1
+    one.attrs = container(running=False, status="restarting")
+    assert not settled.passes()
+    one.attrs = container()
+    clock[0] += SETTLED_SECONDS - 1
+    assert not settled.passes()
+    clock[0] += 1
+    assert settled.passes()
+
+
+class Engine:
+    """A double of the engine and of its one container, which goes through these states."""
+
+    def __init__(self, *states: dict[str, Any], test: list[str] | None = None) -> None:
+        self.containers = self
+        self.name = "app"
+        self.id = "c"
+        self.config = {"Config": {"Healthcheck": {"Test": test} if test else None}}
+        self.states = [{**state, **self.config, **NETWORK} for state in states]
+        self.attrs = self.states[0]
+        self.done: list[str] = []
+
+    @property
+    def status(self) -> str:
+        return str(self.attrs["State"]["Status"])
+
+    def get(self, container_id: str) -> Engine:
+        assert container_id == "c"
+        return self
+
+    def reload(self) -> None:
+        self.attrs = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def start(self) -> None:
+        self.done.append("start")
+
+    def stop(self, *, timeout: int) -> None:
+        self.done.append("stop")
+
+    def logs(self, *, tail: int) -> bytes:
+        return b"first line\nlast line\n"
+
+    def close(self) -> None:
+        self.done.append("close")
+
+
+NETWORK = {"NetworkSettings": {"Networks": {"llm-network": {"IPAddress": "10.0.0.7"}}}}
+QUESTION = "tcp://{address}:80"
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The checks that the gate uses, each of which passes at once."""
+    used: list[str] = []
+
+    class Passing:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __enter__(self) -> Passing:
+            return self
+
+        def __exit__(self, *error: object) -> None: ...
+
+        def passes(self) -> bool:
+            used.append(self.name)
+            return True
+
+    for name in ("EarlyCheck", "Question", "Settled"):
+        monkeypatch.setattr(
+            f"components.runtime.docker.health.{name}",
+            lambda *_, name=name: Passing(name),
+        )
+    return used
+
+
+async def wait(engine: Engine, monkeypatch: pytest.MonkeyPatch, expected: Expected) -> None:
+    monkeypatch.setattr("components.runtime.docker.health.docker_client", lambda host: engine)
+    monkeypatch.setattr("components.runtime.docker.health.POLL_SECONDS", 0)
+    monkeypatch.setattr("components.runtime.docker.health.POLL_SHARE", 0)
+    await wait_until_healthy("c", 5, None, None, expected)
+
+
+@pytest.mark.parametrize(
+    ("test", "expected", "check"),
+    [
+        (["CMD", "ready"], Expected(), "EarlyCheck"),
+        (["CMD", "ready"], Expected(question=QUESTION, asking_image="monitor"), "EarlyCheck"),
+        (None, Expected(question=QUESTION, asking_image="monitor"), "Question"),
+        (["NONE"], Expected(question=QUESTION, asking_image="monitor"), "Question"),
+        (None, Expected(question=QUESTION), "Settled"),
+        (None, Expected(asking_image="monitor"), "Settled"),
+        (None, Expected(), "Settled"),
+    ],
+)
+async def test_the_gate_uses_the_best_check_that_there_is(
+    chosen: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    test: list[str] | None,
+    expected: Expected,
+    check: str,
+) -> None:
+    engine = Engine(container(StartedAt=STARTED), test=test)
+    await wait(engine, monkeypatch, expected)
+    assert chosen == [check]
+    assert engine.done == ["close"], "what is healthy stays as it is"
+
+
+async def test_the_gate_waits_for_a_job_until_it_has_ended(
+    chosen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = container(running=False, status="exited", StartedAt=STARTED)
+    healthy = container(StartedAt=STARTED, health={"Status": "healthy"})
+    engine = Engine(healthy, healthy, ended, test=["CMD", "ready"])
+    await wait(engine, monkeypatch, Expected(is_job=True))
+    assert chosen == [], "no check of a server counts"
+    assert engine.attrs["State"]["Status"] == "exited"
+    assert engine.done == ["close"]
+
+
+async def test_a_job_that_failed_reports_its_exit_code_and_its_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed = container(running=False, status="exited", StartedAt=STARTED, ExitCode=3)
+    engine = Engine(container(StartedAt=STARTED), failed)
+    with pytest.raises(NotHealthy) as failure:
+        await wait(engine, monkeypatch, Expected(is_job=True))
+    assert str(failure.value) == ("app: its program ended with exit code 3\nfirst line\nlast line")
+
+
+@pytest.mark.parametrize(("code", "done"), [(0, ["close"]), (1, ["start", "close"])])
+async def test_the_next_update_starts_a_job_again_only_if_it_failed(
+    monkeypatch: pytest.MonkeyPatch, code: int, done: list[str]
+) -> None:
+    before = container(running=False, status="exited", StartedAt=STARTED, ExitCode=code)
+    ended = container(running=False, status="exited", StartedAt=STARTED)
+    engine = Engine(before, ended)
+    engine.states.pop(0)
+    await wait(engine, monkeypatch, Expected(is_job=True))
+    assert engine.done == done
+
+
+async def test_a_server_that_has_ended_is_started_again(
+    chosen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = container(running=False, status="exited", StartedAt=STARTED)
+    engine = Engine(ended, container(StartedAt=STARTED))
+    engine.states.pop(0)
+    await wait(engine, monkeypatch, Expected())
+    assert engine.done == ["start", "close"]
+
+
+@pytest.mark.parametrize(("is_job", "wanted"), [(False, "healthy"), (True, "ended")])
+async def test_the_gate_fails_at_its_time_limit(
+    monkeypatch: pytest.MonkeyPatch, is_job: bool, wanted: str
+) -> None:
+    engine = Engine(container(StartedAt=STARTED))
+    monkeypatch.setattr("components.runtime.docker.health.docker_client", lambda host: engine)
+    with pytest.raises(
+        NotHealthy, match=rf"app: not {wanted} after 0 s[^\n]*\nfirst line\nlast line"
+    ):
+        await wait_until_healthy("c", 0, None, None, Expected(is_job=is_job))
+    assert engine.done == ["stop", "close"]
