@@ -72,7 +72,8 @@ async def _watch_health(
             # A bug here must not stop the checks of the other servers.
             _log.exception("health check failed", server=provider.name)
             health = Health(State.DOWN, "its health check failed")
-        if health.state is not State.READY and server.last_activity >= started:
+        missing = health.state is State.DOWN or health.needs_load
+        if missing and server.last_activity >= started:
             # It sent tokens in the meantime, so it is loaded, and it (or the gateway) is busy.
             health = Health(State.READY)
         failures = failures + 1 if health.state is State.DOWN else 0

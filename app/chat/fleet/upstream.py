@@ -329,6 +329,10 @@ def _refusal(
         server.mark_loading()
         loading = ApiError(503, "the model is loading", code="model_loading", retry_after=5)
         return UpstreamFailure(loading, Retry.ELSEWHERE, blame=False)
+    if server.most_loaded is not None and b"failed to load" in content:
+        message = "the model server could not load the model"
+        unloaded = ApiError(502, message, code="upstream_failed", retry_after=2)
+        return UpstreamFailure(unloaded, Retry.ELSEWHERE, blame=True)
     # The text of a server error may contain paths and IP addresses, so clients do not get it. One
     # bad request can cause a 500 on every replica, so a 500 is not the replica's fault.
     message = f"the model server failed (status {status})"

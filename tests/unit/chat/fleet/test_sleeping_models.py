@@ -11,12 +11,17 @@ import httpx
 import pytest
 from aiohttp import web
 
-from app.chat.settings import GatewaySettings
+from app.chat.fleet.circuit_breaker import CircuitBreaker
+from app.chat.fleet.pool import ModelCard, ModelPool, Ticket
+from app.chat.fleet.replica import Replica
+from app.chat.fleet.server import LONGEST_TURN, Health, Server, State
+from app.chat.settings import Breaker, GatewaySettings
 from tests.doubles.model_server import (
     HELLO,
     HeldResponses,
     ModelServer,
     ReceivedRequest,
+    refuse,
     router_listing,
     say_hello,
 )
@@ -201,6 +206,93 @@ async def test_a_router_gets_requests_for_as_many_models_as_it_holds(
         assert (await server.wait_for(3)).body["model"] == "b"
         for task in (first, second, third):
             assert (await task).status_code == 200
+
+
+async def test_a_client_gets_the_reason_of_a_failed_load(server: ModelServer) -> None:
+    server.listing = (200, router_listing(a="unloaded"))
+    server.behaviour = refuse(500, {"message": "model name=a failed to load", "code": 500})
+    async with running(routing(server.url, "a")) as url, client_of(url) as client:
+        await until(client, a="asleep")
+        for _ in range(3):
+            answer = await client.post("/v1/chat/completions", json=chat("a"))
+            assert answer.status_code == 502
+            assert answer.json()["error"]["message"] == "the model server could not load the model"
+        described = (await client.get("/v1/models/a")).json()
+        assert described["state"] == "down"
+        assert described["reason"].startswith("failed repeatedly"), "it is not loaded all the time"
+
+
+class Places:
+    """A router with one place, of which the clock is the test's."""
+
+    def __init__(self, *models: str, max_loaded: int = 1) -> None:
+        self.now = 100.0
+        self.server = Server("http://x/v1", "http://x/v1/models", slots=8, most_loaded=max_loaded)
+        self.server.health = Health(State.READY)
+        self.pools = {model: self._pool(model) for model in models}
+
+    def _pool(self, model: str) -> ModelPool:
+        breaker = CircuitBreaker(Breaker(), self.clock)
+        replica = Replica(model, f"{model}-1", self.server, breaker, own_slots=2)
+        card = ModelCard(model, "", None, None, external=False)
+        return ModelPool(card, [replica], 8, self.clock)
+
+    def clock(self) -> float:
+        return self.now
+
+    def ask(self, model: str) -> Ticket:
+        return self.pools[model].enter(())
+
+
+async def test_a_model_in_use_keeps_its_place_for_a_while_only() -> None:
+    places = Places("a", "b")
+    first, other = places.ask("a"), places.ask("b")
+    assert first.replica
+    assert not other.replica
+    second = places.ask("a")
+    assert second.replica, "a change for each request would cost a load each"
+    second.leave()
+    places.now += LONGEST_TURN + 1
+    third = places.ask("a")
+    assert not third.replica
+    first.leave()
+    assert other.replica
+    assert not third.replica
+    other.leave()
+    assert third.replica
+
+
+async def test_a_request_that_leaves_the_queue_gives_its_turn_back() -> None:
+    places = Places("a", "b")
+    first, other = places.ask("a"), places.ask("b")
+    places.now += LONGEST_TURN + 1
+    second = places.ask("a")
+    assert not second.replica
+    other.leave()
+    assert second.replica
+    first.leave()
+    second.leave()
+    assert not places.server.active
+
+
+async def test_a_router_with_two_places_works_on_two_models() -> None:
+    places = Places("a", "b", "c", max_loaded=2)
+    tickets = [places.ask(model) for model in ("a", "b", "c", "a")]
+    assert [ticket.replica is not None for ticket in tickets] == [True, True, False, True]
+
+
+async def test_a_loaded_replica_comes_before_a_sleeping_one() -> None:
+    clock = Places("m").clock
+    servers = [Server(f"http://{name}/v1", None, slots=1) for name in "xy"]
+    servers[0].health, servers[1].health = Health(State.ASLEEP), Health(State.READY)
+    replicas = [
+        Replica("m", f"m-{number}", server, CircuitBreaker(Breaker(), clock))
+        for number, server in enumerate(servers)
+    ]
+    pool = ModelPool(ModelCard("m", "", None, None, external=False), replicas, 8, clock)
+    assert pool.health.state is State.READY
+    chosen = [pool.enter(()).replica for _ in replicas]
+    assert chosen == [replicas[1], replicas[0]], "the second request wakes the other one"
 
 
 async def test_a_list_in_another_form_makes_the_router_down(server: ModelServer) -> None:
