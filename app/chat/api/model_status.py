@@ -24,6 +24,7 @@ def describe(pool: ModelPool, created: int) -> dict[str, Any]:
         "external": card.external,
         "placeholder": None if card.placeholder is None else card.placeholder.model_dump(),
         **_state(pool.health),
+        "available": pool.health.answers,
         "slots": pool.slots,
         "busy": pool.busy,
         "queue": len(pool.queue),

@@ -149,8 +149,10 @@ class Server:
         """The model generates tokens, so it is loaded."""
         if self.health.needs_load:
             self.health = Health(State.READY)
-        if model in self.model_health:
+        if self.health_of(model).needs_load:
             self.model_health = {**self.model_health, model: Health(State.READY)}
+            # It has the place of another one, which the next check shows.
+            self.check_now.set()
 
     def has_place(self, model: str, now: float) -> bool:
         """Whether a router can work on a request for this model without unloading a busy one.

@@ -51,3 +51,10 @@ test("a model that is not in memory can be chosen, and the page names the wait",
   expect(conditionNamed("phi").advice).toContain("takes longer");
   expect(conditionNamed("auto").light).toBe("asleep");
 });
+
+test("a model that is loaded for messages accepts more of them", async () => {
+  await receive({ ...LOCAL, state: "loading", available: true });
+  expect(conditionNamed("phi")).toMatchObject({ light: "busy", label: "Loading" });
+  await receive({ ...LOCAL, state: "loading" });
+  expect(conditionNamed("phi").light).toBe("loading");
+});

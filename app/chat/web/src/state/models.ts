@@ -32,7 +32,7 @@ export interface Condition {
 }
 
 export function conditionOf(model: ModelStatus): Condition {
-  const { state, reason, slots, busy, queue, external } = model;
+  const { state, reason, slots, busy, queue, external, available } = model;
   if (state === "down") {
     return {
       light: "down",
@@ -42,6 +42,9 @@ export function conditionOf(model: ModelStatus): Condition {
         ? "Choose another model, or try again later."
         : "Choose another model, or try again later. It is restarted automatically when it stays down.",
     };
+  }
+  if (state === "loading" && available) {
+    return { light: "busy", label: "Loading", reason: null, advice: "Your message will wait until it is loaded." };
   }
   if (state === "loading") {
     return {
