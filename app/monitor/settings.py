@@ -127,7 +127,6 @@ class Service(Strict):
     depends_on: tuple[Name, ...] = ()
     start_grace: Annotated[float, Field(ge=0, le=86_400)] = 60
     expect: Expectation = Expectation()
-    restart: bool = Field(default=True, description="whether the restarter can restart it")
     generates: bool = Field(default=True, description="of a model: text, for one-token tests")
     sleeps: bool = Field(
         default=False, description="of a model: it gives its memory back when idle, and is left so"
@@ -135,6 +134,7 @@ class Service(Strict):
     routes: bool = Field(
         default=False, description="of a model server: it loads one of several models on demand"
     )
+    restart: bool = Field(default=True, description="whether the restarter can restart it")
 
     @model_validator(mode="after")
     def url_fits_the_kind(self) -> Self:

@@ -15,6 +15,8 @@ from components.config.model_files import (
     AdapterFile,
     DigestOrigin,
     ExtraFile,
+    HubFile,
+    LocalPath,
     SplitPart,
     adapter_problems,
     extra_file_problems,
@@ -101,10 +103,10 @@ class Model(StrictModel):
 
     description: str
     repository: str | None = None
-    file: str | None = None
+    file: HubFile | None = None
     files: tuple[SplitPart, ...] = Field(default=(), description="a split GGUF: every part")
     revision: str | None = None
-    path: str | None = None
+    path: LocalPath | None = None
     bundled: BundledModel | None = None
     sha256: Sha256 | None = None
     sha256_origin: DigestOrigin | None = None

@@ -213,7 +213,9 @@ def _read_file(path: Path, stack: StackValues) -> _Content:
 
 def _read_model(name: str, entry: object, source: Source) -> Reading[Model]:
     place = ("models", name)
-    reading = read(Model, entry, source, at=place)
+    # With these the other keys can be checked where one of them is missing or wrong.
+    fallback = {"description": "", "context": 4096, "slots": 1}
+    reading = read(Model, entry, source, at=place, fallback=fallback)
     if reading.value is None:
         return reading
     found = [
@@ -221,6 +223,7 @@ def _read_model(name: str, entry: object, source: Source) -> Reading[Model]:
         for problem in reading.value.problems(place, source)
         # A value that was left out is not missing as well.
         if not reading.lacks(*problem.location)
+        and not any(key[: len(problem.location)] == problem.location for key in reading.dropped)
     ]
     return replace(reading, problems=(*reading.problems, *found))
 

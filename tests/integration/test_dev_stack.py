@@ -101,7 +101,7 @@ def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) ->
 def test_file_carriers_are_never_started(dev: StackUnderTest) -> None:
     everything = dev.containers(running=False).values()
     carriers = [c for c in everything if "llm-stack.service" not in c.labels]
-    assert len(carriers) == 5
+    assert len(carriers) == 6
     for carrier in carriers:
         assert carrier.status == "created", carrier.name
 

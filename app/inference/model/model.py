@@ -175,6 +175,8 @@ def _complete(
 ) -> None:
     """Download what is missing. All locks are held meanwhile, and taken in one order by every
     container, so that two with the same files never wait for each other."""
+    # A model can be its own draft model: a file has one lock.
+    files = list({one.target: one for one in reversed(files)}.values())[::-1]
     with ExitStack() as locks:
         for one in sorted(files, key=lambda one: one.target):
             one.target.parent.mkdir(parents=True, exist_ok=True)

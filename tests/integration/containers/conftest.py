@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ from typing import Any
 
 import docker
 import pytest
+import yaml
 from docker.models.containers import Container
 
+from app.chat.access.keys import new_key
 from tests.doubles.registry_server import RegistryServer, running_registry
 from tests.integration.conftest import (
     PROJECT_ROOT,
@@ -25,6 +28,7 @@ from tests.integration.conftest import (
 
 SOURCES = PROJECT_ROOT / "tests" / "doubles" / "published"
 INFERENCE = "llm-stack-test/inference"
+SECRET_SETTINGS = ("llm-stack:apiKeys", "llm-stack:secrets")
 # The targets of the Dockerfile, with the names of the images that they replace.
 REPOSITORIES = {
     "postgres": "library/postgres:17.10",
@@ -113,6 +117,8 @@ class PartsStack(StackUnderTest):
     """A stack with ready entries and the services of parts.yaml."""
 
     settings: dict[str, Any] = field(default_factory=dict)
+    key: str = ""
+    """Of the tests, for the gateway; the page has its own."""
 
     def begin(self, address: str) -> None:
         """Write the catalogue and the settings."""
@@ -134,6 +140,22 @@ class PartsStack(StackUnderTest):
             "monitor": {"interval": 2},
         }  # fmt: skip
         self.configure(**self.settings)
+        self.key, of_tests = new_key("tests")
+        key_of_page, of_page = new_key("page")
+        keys = {"keys": [{"name": one.name, "sha256": one.sha256} for one in (of_tests, of_page)]}
+        config = ("config", "set", "--secret")
+        self.pulumi(*config, "llm-stack:apiKeys", json.dumps(keys))
+        self.pulumi(*config, "--path", "llm-stack:secrets.page-key", key_of_page)
+
+    def configure(self, **settings: Any) -> None:
+        """Replace the settings in the stack's file; its secrets stay."""
+        path = self.project / f"Pulumi.{self.name}.yaml"
+        before = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        config: dict[str, Any] = before.get("config") or {}
+        super().configure(**settings)
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content["config"] |= {name: config[name] for name in SECRET_SETTINGS if name in config}
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
     def write(self, name: str, text: str) -> str:
         """Replace a file below catalog/; returns what was there."""

@@ -26,13 +26,14 @@ CHANGED_TABLES = "INSERT INTO notes SELECT note FROM later;\n"
 def gateway(parts: PartsStack) -> Iterator[OpenAI]:
     """OpenAI's client in front of the stack."""
     url = f"{parts.url('chat-interface')}/v1"
-    with OpenAI(base_url=url, api_key="any", max_retries=0) as client:
+    with OpenAI(base_url=url, api_key=parts.key, max_retries=0) as client:
         wait_for(lambda: ready_models(parts) == {"small-chat", "small-embedding"}, 60, "models")
         yield client
 
 
 def ready_models(parts: PartsStack) -> set[str]:
-    models = httpx.get(f"{parts.url('chat-interface')}/v1/models").json()["data"]
+    key = {"authorization": f"Bearer {parts.key}"}
+    models = httpx.get(f"{parts.url('chat-interface')}/v1/models", headers=key).json()["data"]
     return {model["id"] for model in models if model["state"] == "ready"}
 
 
@@ -93,7 +94,11 @@ def test_an_answer_of_a_model_server_streams(gateway: OpenAI) -> None:
     assert len([chunk for chunk in stream if chunk.choices]) > 5
 
 
-def test_the_page_lists_the_models_through_the_gateway(parts: PartsStack, gateway: OpenAI) -> None:
+def test_the_gateway_answers_nobody_without_a_key(parts: PartsStack) -> None:
+    assert httpx.get(f"{parts.url('chat-interface')}/v1/models").status_code == 401
+
+
+def test_the_page_lists_the_models_with_its_own_key(parts: PartsStack, gateway: OpenAI) -> None:
     through_proxy = httpx.get(f"{parts.url('proxy')}/models").json()["data"]
     assert {model["id"] for model in through_proxy} >= {"small-chat", "small-embedding"}
 

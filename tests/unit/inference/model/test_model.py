@@ -535,6 +535,15 @@ class TestSeveralFiles:
         assert not any(start.is_alive() for start in starts)
         assert hub.bytes_sent == len(MODEL) + len(MODEL + b"draft")
 
+    def test_a_model_that_is_its_own_draft_model_is_fetched_once(
+        self, hub: FakeHub, make_settings: MakeSettings, open_hub: OpenHub
+    ) -> None:
+        file = {"repository": hub.repository, "file": hub.name, "sha256": hub.sha256}
+        given = make_settings({**file, "role": "draft"})
+        ready = given.obtain_all(open_hub(given))
+        assert ready.draft == ready.model
+        assert hub.bytes_sent == len(MODEL)
+
     def test_files_beside_the_model_are_found_by_their_role(
         self, make_settings: MakeSettings, open_hub: OpenHub, tmp_path: Path
     ) -> None:
