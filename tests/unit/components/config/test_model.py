@@ -216,7 +216,7 @@ def test_all_problems_of_a_model_are_reported_at_once() -> None:
 
 
 def test_an_option_is_refused_with_its_line() -> None:
-    [line] = problems(LOCAL + "    options:\n      --no-mmap: true\n      not-an-option: 1\n")
+    [line] = problems(LOCAL + "    options:\n      --no-warmup: true\n      not-an-option: 1\n")
     assert line.startswith("services.yaml:10: models.m.options.not-an-option: ")
 
 

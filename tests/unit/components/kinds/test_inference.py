@@ -150,7 +150,7 @@ def test_a_chat_template_is_a_file_beside_model_json(run_model: Run) -> None:
         ({"flash_attention": True}, {"flash_attention": "on"}),
         ({"idle_sleep": 300}, {"idle_sleep": 300}),
         ({"task": "embedding", "pooling": "cls"}, {"task": "embedding", "pooling": "cls"}),
-        ({"options": {"--no-mmap": True}}, {"options": ("--no-mmap",)}),
+        ({"options": {"--no-warmup": True}}, {"options": ("--no-warmup",)}),
         ({"options": {"--n-cpu-moe": 12}}, {"options": ("--n-cpu-moe", "12")}),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_placeholder_has_the_task_of_the_model_and_none_of_its_files(run_model
             "task": "embedding",
             "pooling": "mean",
             "adapters": [{"file": "a.gguf", "sha256": DIGEST}],
-            "options": {"--no-mmap": True},
+            "options": {"--no-warmup": True},
         },
         {"placeholderModel": "smollm2-135m"},
     )
