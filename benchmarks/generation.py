@@ -56,7 +56,7 @@ class Speed:
 def main() -> None:
     options = _options()
     client = docker.from_env()
-    image = options.image or _demo_image(client)
+    image = options.image or demo_image(client)
     variants = [Variant("plain llama-server", {}, bare=True), Variant("stack's container", {})]
     variants += options.variant
     quiet: dict[str, list[Speed]] = {variant.name: [] for variant in variants}
@@ -83,9 +83,9 @@ def _measure_start(
             stack.enter_context(_server(client, image, variant, options.cpus))
             for variant in variants
         ]
-        urls = [_url(container) for container in containers]
+        urls = [container_url(container) for container in containers]
         for url in urls:
-            _wait(url)
+            wait_until_ready(url)
             _ask(url, tokens=16)
         for variant, speed in zip(variants, _rounds(urls, options), strict=True):
             quiet[variant.name].append(speed)
@@ -113,7 +113,7 @@ def _variant(text: str) -> Variant:
     return Variant(name, dict(pair.split("=", 1) for pair in settings.split(",") if pair))
 
 
-def _demo_image(client: docker.DockerClient) -> str:
+def demo_image(client: docker.DockerClient) -> str:
     """The newest image of the dev stack that contains the model."""
     images = client.images.list("llm-stack-dev/inference-smollm2-135m")
     if not images:
@@ -164,14 +164,14 @@ def _run(
         container.remove(force=True, v=True)
 
 
-def _url(container: Container) -> str:
+def container_url(container: Container) -> str:
     container.reload()
     published = container.ports[f"{PORT}/tcp"]
     assert published is not None, "the port is not published"
     return f"http://127.0.0.1:{published[0]['HostPort']}"
 
 
-def _wait(url: str) -> None:
+def wait_until_ready(url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

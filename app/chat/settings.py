@@ -82,6 +82,7 @@ class ModelSettings(Strict):
     )
     placeholder: Placeholder | None = None
     tasks: tuple[ModelTask, ...] = Field(default=TEXT_TASKS, min_length=1)
+    sleeps: bool = Field(default=False, description="gives its memory back while it is idle")
 
     @field_validator("id")
     @classmethod
@@ -89,6 +90,39 @@ class ModelSettings(Strict):
         return _refuse_auto(value)
 
     @field_validator("replicas")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct_urls(value)
+
+
+class RoutedModel(Strict):
+    """A model of a router."""
+
+    id: ModelId
+    description: str = ""
+    context: int | None = Field(default=None, ge=1, description="tokens per slot")
+    slots: int = Field(default=1, ge=1, le=1024, description="parallel requests")
+    placeholder: Placeholder | None = None
+    tasks: tuple[ModelTask, ...] = Field(default=TEXT_TASKS, min_length=1)
+
+    @field_validator("id")
+    @classmethod
+    def _not_auto(cls, value: str) -> str:
+        return _refuse_auto(value)
+
+
+class RouterSettings(Strict):
+    """A llama-server in router mode: it has some of its models in memory at once."""
+
+    name: KeyName
+    urls: tuple[HttpUrl, ...] = Field(min_length=1)
+    status_port: int | None = Field(
+        default=None, ge=1, le=65535, description="where it reports whether it is draining"
+    )
+    max_loaded: int = Field(ge=1, le=64, description="models in memory at once")
+    models: tuple[RoutedModel, ...] = Field(min_length=1)
+
+    @field_validator("urls")
     @classmethod
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _distinct_urls(value)
@@ -138,6 +172,9 @@ class Limits(Strict):
     queue_seconds: float = Field(default=120, gt=0, description="longest wait in a queue")
     connect_seconds: float = Field(default=10, gt=0)
     first_token_seconds: float = Field(default=900, gt=0, description="a long prompt on a slow CPU")
+    load_seconds: float = Field(
+        default=600, gt=0, description="more until the first token, if the model is loaded for it"
+    )
     silence_seconds: float = Field(default=120, gt=0, description="between two chunks")
     request_seconds: float = Field(
         default=1800, gt=0, description="a whole request, including the queue"
@@ -179,6 +216,7 @@ class GatewaySettings(Strict):
     """The content of gateway.json; every key has a default."""
 
     models: tuple[ModelSettings, ...] = ()
+    routers: tuple[RouterSettings, ...] = ()
     servers: tuple[ServerSettings, ...] = ()
     limits: Limits = Limits()
     keep_alive: KeepAlive = KeepAlive()
@@ -194,8 +232,14 @@ class GatewaySettings(Strict):
     @model_validator(mode="after")
     def _names_are_distinct(self) -> GatewaySettings:
         for kind, names in (
-            ("model", [model.id for model in self.models]),
-            ("server", [server.name for server in self.servers]),
+            (
+                "model",
+                [
+                    *(model.id for model in self.models),
+                    *(model.id for router in self.routers for model in router.models),
+                ],
+            ),
+            ("server", [*(one.name for one in self.routers), *(one.name for one in self.servers)]),
         ):
             for name in names:
                 if names.count(name) > 1:

@@ -1,5 +1,6 @@
 """Entry point of the inference container: reads settings, prepares the model, runs llama-server."""
 
+import functools
 import os
 import signal
 import sys
@@ -7,9 +8,16 @@ from types import FrameType
 
 from app.inference.failure import ExitCode, StartupError
 from app.inference.llama.llama_server import become_llama_server
+from app.inference.llama.router import become_router
 from app.inference.model.hub import Hub, route_library_logs, trust_authorities
-from app.inference.model.model import obtain_files
-from app.inference.settings import ContainerRole, load_settings
+from app.inference.model.model import ReadyFiles, obtain_files
+from app.inference.settings import (
+    ContainerRole,
+    ModelSettings,
+    RouterSettings,
+    Settings,
+    load_settings,
+)
 from app.inference.startup_status import StartupStatus
 from app.shared.json_log import Log, log_to
 from app.shared.settings_file import SettingsError
@@ -19,22 +27,32 @@ log = Log(__name__)
 
 def start() -> None:
     """Becomes llama-server, unless it only fetches; raises SettingsError or StartupError."""
-    settings, model = load_settings(os.environ)
+    settings, content = load_settings(os.environ)
     if settings.extra_ca_file is not None:
         trust_authorities(settings.extra_ca_file)
+    models = content.models if isinstance(content, RouterSettings) else (content,)
     with StartupStatus(settings.port) as status:
-        files = obtain_files(
-            model,
-            settings.models_dir,
-            lambda: Hub(model.hub, settings.hf_token_file),
-            status.report,
-            may_fetch=settings.role is not ContainerRole.SERVE,
-        )
+        ready = [(model, _obtain(model, settings, status)) for model in models]
     if settings.role is ContainerRole.FETCH:
-        log.info("the files of the model are there", model=str(files.model), name=model.name)
+        log.info("the files are there", models=[model.name for model in models])
         return
+    if isinstance(content, RouterSettings):
+        log.info("starting llama-server in router mode", models=len(ready))
+        become_router(settings, content.max_loaded, ready, os.environ)
+    model, files = ready[0]
     log.info("starting llama-server", model=str(files.model), name=model.name)
     become_llama_server(settings, model, files, os.environ)
+
+
+def _obtain(model: ModelSettings, settings: Settings, status: StartupStatus) -> ReadyFiles:
+    hub = functools.partial(Hub, model.hub, settings.hf_token_file)
+    return obtain_files(
+        model,
+        settings.models_dir,
+        hub,
+        status.report,
+        may_fetch=settings.role is not ContainerRole.SERVE,
+    )
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 components/kinds/model_config.py writes model.json.
 """
 
+import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -151,6 +152,22 @@ class ModelSettings(Strict):
                 yield _label(role, number, len(files)), file
 
 
+class RouterSettings(Strict):
+    """The content of model.json for llama-server in router mode: it loads models on demand."""
+
+    max_loaded: int = Field(ge=1, le=64)
+    """Models in memory at once; the least recently used idle one is unloaded for another one."""
+    models: tuple[ModelSettings, ...] = Field(min_length=1)
+
+    @field_validator("models")
+    @classmethod
+    def _names_differ(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        names = [model.name for model in models]
+        if len(set(names)) != len(names):
+            raise ValueError("two models have the same name")
+        return models
+
+
 class ContainerRole(StrEnum):
     """What a container does: two may share the work, so that one that serves writes no model."""
 
@@ -198,21 +215,36 @@ class Settings(Strict):
 SETTING_NAMES = frozenset(field.alias or name for name, field in Settings.model_fields.items())
 
 
-def load_settings(environment: Mapping[str, str]) -> tuple[Settings, ModelSettings]:
+def load_settings(
+    environment: Mapping[str, str],
+) -> tuple[Settings, ModelSettings | RouterSettings]:
     """Validate the environment and model.json; an empty variable counts as unset.
 
     Raises SettingsError with all problems, a line for each.
     """
     given = {name: value for name, value in environment.items() if value and name in SETTING_NAMES}
     settings = validated(given, Settings, "environment")
-    model = read_settings(settings.model_config_file, ModelSettings)
-    template = model.chat_template
-    if template and not (settings.config_directory / template).is_file():
-        raise SettingsError(
-            f"{settings.model_config_file}: chat_template: there is no such file beside it; "
-            f"found {template!r}"
-        )
-    return settings, model
+    content = _read_content(settings.model_config_file)
+    for model in content.models if isinstance(content, RouterSettings) else (content,):
+        template = model.chat_template
+        if template and not (settings.config_directory / template).is_file():
+            raise SettingsError(
+                f"{settings.model_config_file}: chat_template: there is no such file beside it; "
+                f"found {template!r}"
+            )
+    return settings, content
+
+
+def _read_content(path: Path) -> ModelSettings | RouterSettings:
+    """One model, or several of a router, which have the key `max_loaded`."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        # Reading it as the settings of one model reports the problem.
+        found = None
+    if isinstance(found, dict) and "max_loaded" in found:
+        return read_settings(path, RouterSettings)
+    return read_settings(path, ModelSettings)
 
 
 def _absolute(path: Path) -> Path:

@@ -131,6 +131,9 @@ class Service(Strict):
     sleeps: bool = Field(
         default=False, description="of a model: it gives its memory back when idle, and is left so"
     )
+    routes: bool = Field(
+        default=False, description="of a model server: it loads one of several models on demand"
+    )
     restart: bool = Field(default=True, description="whether the restarter can restart it")
 
     @model_validator(mode="after")

@@ -29,6 +29,9 @@ class Limits(CamelModel):
     queue_seconds: Seconds = Field(default=120, description="longest wait in a queue")
     connect_seconds: Seconds = Field(default=10, description="to connect to a model server")
     first_token_seconds: Seconds = Field(default=900, description="a long prompt on a slow CPU")
+    load_seconds: Seconds = Field(
+        default=600, description="more until the first token, if the model is loaded for it"
+    )
     silence_seconds: Seconds = Field(default=120, description="between two pieces of an answer")
     request_seconds: Seconds = Field(default=1800, description="a whole request, queue included")
     attempts: int = Field(default=3, ge=1, le=10, description="replicas tried before a token")

@@ -149,16 +149,21 @@ def _local_size(path: str | None) -> int:
 
 
 def memory_problem(
-    needed: Estimate, *, service: str, model: str, memory: int, source: Source
+    needed: Mapping[str, Estimate], *, service: str, memory: int, source: Source
 ) -> Problem | None:
-    """The problem of a service whose `memory` cannot hold its model."""
-    if needed.total <= memory:
+    """The problem of a service whose `memory` cannot hold its models.
+
+    :param needed: of the models that are in memory at once, by name.
+    """
+    if sum(one.total for one in needed.values()) <= memory:
         return None
+    models = " and ".join(f"{name!r}, which needs {one}" for name, one in needed.items())
+    enough = sum(one.with_prompt_cache for one in needed.values())
     return source.problem(
         ("services", service, "memory"),
-        f"cannot hold the model {model!r}, which needs {needed}",
+        f"cannot hold the model{'s' if len(needed) > 1 else ''} {models}",
         found=f"{memory // MEBIBYTE}MiB",
-        allowed=f"allowed: at least {-(-needed.with_prompt_cache // MEBIBYTE)}MiB",
+        allowed=f"allowed: at least {-(-enough // MEBIBYTE)}MiB",
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from components.config.field_types import Port
 from components.config.named_secrets import SECRETS_DIRECTORY
-from components.kinds.service import LocalService, ServedApi, Stack
+from components.kinds.service import LocalService, ServedApi, Stack, Upstream
 from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, present
 
 
@@ -31,6 +31,8 @@ class ChatService(LocalService):
         servers = [_server(name, api) for name, api in stack.served_apis.items()]
         if servers:
             gateway["servers"] = servers
+        if routers := _routers(stack):
+            gateway["routers"] = routers
         return Workload(
             image="chat",
             stop_grace=STOP_GRACE,
@@ -77,23 +79,49 @@ def _key_file(service: str) -> str:
 
 
 def _models(stack: Stack) -> list[dict[str, object]]:
-    """Each model once, with every server that answers with it."""
+    """Each model once, with every server that has it alone."""
     entries: dict[str, dict[str, object]] = {}
     replicas: dict[str, list[str]] = {}
     for upstream in stack.upstreams:
+        if upstream.router is not None:
+            continue
         replicas.setdefault(upstream.model, []).append(upstream.url)
-        placeholder = upstream.placeholder
         entries[upstream.model] = {
-            "id": upstream.model,
-            "context": upstream.loaded.context,
-            "slots": upstream.loaded.slots,
+            **_model(upstream),
             "replicas": replicas[upstream.model],
             "status_port": upstream.status_port,
-            "description": upstream.description,
-            "placeholder": {"model": placeholder.name, "reason": placeholder.reason}
-            if placeholder
-            else None,
-            # A chat model completes texts too, which is the gateway's default.
-            **({} if upstream.task == "chat" else {"tasks": [upstream.task]}),
+            **({"sleeps": True} if upstream.loaded.idle_sleep is not None else {}),
         }
     return list(entries.values())
+
+
+def _routers(stack: Stack) -> list[dict[str, object]]:
+    """Each model server that has only some of its models in memory."""
+    entries: dict[str, dict[str, object]] = {}
+    models: dict[str, list[dict[str, object]]] = {}
+    for upstream in stack.upstreams:
+        if router := upstream.router:
+            models.setdefault(router.name, []).append(_model(upstream))
+            entries[router.name] = {
+                "name": router.name,
+                "urls": [upstream.url],
+                "status_port": upstream.status_port,
+                "max_loaded": router.max_loaded,
+                "models": models[router.name],
+            }
+    return list(entries.values())
+
+
+def _model(upstream: Upstream) -> dict[str, object]:
+    placeholder = upstream.placeholder
+    return {
+        "id": upstream.model,
+        "context": upstream.loaded.context,
+        "slots": upstream.loaded.slots,
+        "description": upstream.description,
+        "placeholder": {"model": placeholder.name, "reason": placeholder.reason}
+        if placeholder
+        else None,
+        # A model that generates text has the tasks that are the gateway's default.
+        **({} if upstream.task == "chat" else {"tasks": [upstream.task]}),
+    }

@@ -7,23 +7,63 @@ replaces the containers of those models only that use it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from components.config import llama_options
 from components.config.model import Model, ReasoningBudget
 from components.config.model_files import AdapterFile, ExtraFile, part_names
 
+MODEL_FILE = "model.json"
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
 
 
 def config_files(name: str, model: Model, *, threads: int, model_hub: str | None) -> dict[str, str]:
-    """The files that an inference container reads, by name.
+    """The files that an inference container with one model reads, by name.
 
     :param name: of the model in requests.
     :param threads: of the service; the model's own have priority.
     """
-    settings: dict[str, object] = {
+    files = {MODEL_FILE: _json(_settings(name, model, threads, model_hub, CHAT_TEMPLATE_FILE))}
+    if model.chat_template:
+        files[CHAT_TEMPLATE_FILE] = Path(model.chat_template).read_text(encoding="utf-8")
+    return files
+
+
+def router_config_files(
+    models: Mapping[str, Model], *, max_loaded: int, threads: int, model_hub: str | None
+) -> dict[str, str]:
+    """The files that an inference container in router mode reads, by name.
+
+    :param models: by name in requests.
+    """
+    settings = {
+        "max_loaded": max_loaded,
+        "models": [
+            _settings(name, model, threads, model_hub, f"{name}.jinja")
+            for name, model in models.items()
+        ],
+    }
+    templates = {
+        f"{name}.jinja": Path(model.chat_template).read_text(encoding="utf-8")
+        for name, model in models.items()
+        if model.chat_template
+    }
+    return {MODEL_FILE: _json(settings), **templates}
+
+
+def _json(settings: Mapping[str, object]) -> str:
+    return json.dumps(settings, indent=2, sort_keys=True)
+
+
+def _settings(
+    name: str, model: Model, threads: int, model_hub: str | None, template: str
+) -> dict[str, object]:
+    """The settings of one model.
+
+    :param template: the name of its chat template's file, if it has one.
+    """
+    return {
         "name": name,
         "context": model.context,
         "slots": model.slots,
@@ -34,7 +74,7 @@ def config_files(name: str, model: Model, *, threads: int, model_hub: str | None
                 "hub": model_hub if model.from_hub else None,
                 "task": model.task if model.task != "chat" else None,
                 "pooling": model.pooling,
-                "chat_template": CHAT_TEMPLATE_FILE if model.chat_template else None,
+                "chat_template": template if model.chat_template else None,
                 "cache_type": model.cache_type,
                 "flash_attention": model.flash_attention,
                 "idle_sleep": model.idle_sleep,
@@ -43,10 +83,6 @@ def config_files(name: str, model: Model, *, threads: int, model_hub: str | None
             }
         ),
     }
-    files = {"model.json": json.dumps(settings, indent=2, sort_keys=True)}
-    if model.chat_template:
-        files[CHAT_TEMPLATE_FILE] = Path(model.chat_template).read_text(encoding="utf-8")
-    return files
 
 
 def _reasoning(model: Model) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
@@ -31,8 +31,18 @@ class Placeholder:
 
 
 @dataclass(frozen=True)
+class Router:
+    """A model server that has only some of its models in memory."""
+
+    name: str
+    """The service."""
+    max_loaded: int
+    """Models in memory at once."""
+
+
+@dataclass(frozen=True)
 class Upstream:
-    """A model server that the gateway sends requests to."""
+    """A model of a model server that the gateway sends requests to."""
 
     model: str
     """The name in requests."""
@@ -45,6 +55,8 @@ class Upstream:
     """Where a replica reports whether it is draining."""
     task: Task = "chat"
     """What the model is for."""
+    router: Router | None = None
+    """None for a server that has this model alone."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,7 @@ class Stack(Protocol):
 
     @property
     def upstreams(self) -> list[Upstream]:
-        """The model servers of all its services."""
+        """The models of all its model servers."""
 
     @property
     def served_apis(self) -> Mapping[str, ServedApi]:
@@ -166,9 +178,9 @@ class Service(StrictModel, ABC):
         """Names of the services that must work for it to be healthy."""
         return []
 
-    def upstream(self, name: str, stack: Stack) -> Upstream | None:
-        """The model server that it is, if it is one."""
-        return None
+    def upstreams(self, name: str, stack: Stack) -> Sequence[Upstream]:
+        """The models that it answers with, if it is a model server."""
+        return ()
 
     def served_api(self, name: str) -> ServedApi | None:
         """Its OpenAI-compatible API, if the gateway offers one of it."""

@@ -101,9 +101,12 @@ class Plan:
 
     @property
     def upstreams(self) -> list[Upstream]:
-        """The model servers that the gateway sends requests to, one for each service."""
-        found = (service.upstream(name, self) for name, service in self.services.items())
-        return [upstream for upstream in found if upstream]
+        """The models of the model servers that the gateway sends requests to."""
+        return [
+            upstream
+            for name, service in self.services.items()
+            for upstream in service.upstreams(name, self)
+        ]
 
     @property
     def served_apis(self) -> Mapping[str, ServedApi]:
@@ -118,7 +121,7 @@ class Plan:
         return [
             name
             for name, service in self.services.items()
-            if name in served or service.upstream(name, self)
+            if name in served or service.upstreams(name, self)
         ]
 
     def loaded_model(self, name: str) -> tuple[Model, Placeholder | None]:

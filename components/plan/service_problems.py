@@ -16,6 +16,7 @@ from components.config.stack_secrets import StackSecrets
 from components.config.stack_settings import StackSettings
 from components.kinds.catalogue import Catalogue
 from components.kinds.container import ContainerService
+from components.kinds.inference import InferenceService
 from components.kinds.service import LocalService, Service
 
 
@@ -37,11 +38,29 @@ def service_problems(
     yield from _secret_problems(containers, catalogue, secrets)
     yield from _port_problems(containers, catalogue, settings)
     yield from _name_problems(containers, enabled, catalogue)
+    yield from _model_problems(services, catalogue)
     if settings.orchestrator is OrchestratorKind.SWARM:
         for name, service in services.items():
             for key, reason in service.swarm_obstacles():
                 yield catalogue.source_of(name).problem(
                     ("services", name, key), reason, allowed="allowed: none on a Swarm"
+                )
+
+
+def _model_problems(
+    services: Mapping[str, LocalService], catalogue: Catalogue
+) -> Iterator[Problem]:
+    """A model that is loaded on demand has one service: the gateway chooses no other for it."""
+    models = {n: one for n, one in services.items() if isinstance(one, InferenceService)}
+    for name, service in models.items():
+        for index, model in enumerate(service.models):
+            others = [other for other in models if other != name]
+            if having := [other for other in others if model in models[other].names]:
+                yield catalogue.source_of(name).problem(
+                    ("services", name, "models", index),
+                    f"is a model of {having[0]} too",
+                    found=model,
+                    allowed="allowed: a model of this service alone",
                 )
 
 

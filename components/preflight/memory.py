@@ -19,13 +19,16 @@ from components.plan.plan import Plan
 def memory_problems(plan: Plan, info: EngineInfo | None) -> Iterator[Problem]:
     """A problem for each model that the engine's machine cannot hold even alone."""
     machine = _machine_memory(plan, info)
-    for name, model, needed in _models(plan):
-        if machine and needed.total > machine:
+    for name, service in _inference_services(plan).items():
+        for model, needed in _estimates(service, plan).items():
+            if not machine or needed.total <= machine:
+                continue
+            _, placeholder = plan.loaded_model(model)
             yield plan.catalogue.source_of(name).problem(
-                ("services", name, "model"),
+                ("services", name, "models" if service.models else "model"),
                 f"needs {_gib(needed.total)} of memory, and the engine's machine has "
                 f"{_gib(machine)}: {needed}",
-                found=model,
+                found=placeholder.name if placeholder else model,
                 allowed="allowed: a smaller model, or one with a smaller context or fewer slots",
             )
 
@@ -40,7 +43,10 @@ def warn_of_memory(plan: Plan, info: EngineInfo | None) -> None:
 
 def models_warning(plan: Plan, memory: int) -> str | None:
     """The warning for a machine with so many bytes, or None where all models fit together."""
-    needed = {name: one.total for name, _, one in _models(plan)}
+    needed = {
+        name: sum(one.total for one in service.in_memory(_estimates(service, plan)).values())
+        for name, service in _inference_services(plan).items()
+    }
     total = sum(needed.values())
     if total <= memory:
         return None
@@ -78,13 +84,15 @@ def _machine_memory(plan: Plan, info: EngineInfo | None) -> int:
     return 0 if plan.on_swarm or info is None else info.memory
 
 
-def _models(plan: Plan) -> Iterator[tuple[str, str, Estimate]]:
-    """Each service with a model, the model that it loads, and what that needs."""
-    for name, service in plan.local_services.items():
-        if isinstance(service, InferenceService):
-            model, placeholder = plan.loaded_model(service.model)
-            needed = model_memory(model, on_gpu=service.gpus is not None)
-            yield name, placeholder.name if placeholder else service.model, needed
+def _inference_services(plan: Plan) -> dict[str, InferenceService]:
+    services = plan.local_services.items()
+    return {name: one for name, one in services if isinstance(one, InferenceService)}
+
+
+def _estimates(service: InferenceService, plan: Plan) -> dict[str, Estimate]:
+    """What each model of a service needs, or the placeholder that it loads for one."""
+    on_gpu = service.gpus is not None
+    return {name: model_memory(plan.loaded_model(name)[0], on_gpu=on_gpu) for name in service.names}
 
 
 def _gib(size: int) -> str:

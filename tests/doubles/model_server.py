@@ -90,6 +90,15 @@ def listing(*models: str) -> bytes:
     return json.dumps({"object": "list", "data": data}).encode()
 
 
+def router_listing(**states: str) -> bytes:
+    """The list of models of a llama-server in router mode, with the state of each."""
+    data = [
+        {"id": model, "object": "model", "status": {"value": state}}
+        for model, state in states.items()
+    ]
+    return json.dumps({"object": "list", "data": data}).encode()
+
+
 class ModelServer:
     """Answers every request with `behaviour`, and records the requests."""
 
@@ -105,6 +114,11 @@ class ModelServer:
         self.listing: tuple[int, bytes] = (200, listing())
         """Status and content of the list of models."""
         self.hang_listing = False
+        self.props: dict[str, Any] = {"is_sleeping": False}
+        self.hang_props = False
+        """As llama-server does while it loads its model again."""
+        self.paths: list[str] = []
+        """Of the requests that ask for its state."""
         self.list_requests: list[Mapping[str, str]] = []
         """Headers of the requests for the list of models."""
         self.url = ""
@@ -119,6 +133,7 @@ class ModelServer:
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         app = web.Application()
         app.router.add_get("/health", self._health)
+        app.router.add_get("/props", self._props)
         app.router.add_get("/{path:.*}/models", self._list)
         app.router.add_post("/{path:.*}", self._generate)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
@@ -134,12 +149,19 @@ class ModelServer:
             self._runner = None
 
     async def _health(self, request: web.Request) -> web.Response:
+        self.paths.append(request.path)
         self.health_requests.append(request.headers)
         if self.hang_health:
             self.hanging_checks += 1
             await asyncio.Event().wait()
         status, body = self.health
         return web.json_response(body, status=status)
+
+    async def _props(self, request: web.Request) -> web.Response:
+        self.paths.append(request.path)
+        if self.hang_props:
+            await asyncio.Event().wait()
+        return web.json_response(self.props)
 
     async def _list(self, request: web.Request) -> web.Response:
         self.list_requests.append(request.headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
@@ -168,6 +168,26 @@ async def test_a_queued_question_shows_its_position(chat: ChatPage, alpha: Scrip
     await (await alpha.next_answer()).finish("Done.")
     await expect(chat.answer_of("alpha")).to_contain_text("Done.")
     await running[1].finish("Done.")
+
+
+async def test_a_sleeping_model_is_loaded_for_a_question(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    alpha.server.props = {"is_sleeping": True}
+    async with gateway_with(served(alpha, sleeps=True)) as url:
+        chat = ChatPage(page, url)
+        await chat.open()
+        await chat.picker.click()
+        row = page.get_by_role("listitem").filter(has_text="alpha")
+        await expect(row).to_contain_text("Asleep")
+        await expect(row).to_contain_text("the first answer takes longer")
+        await page.keyboard.press("Escape")
+        await chat.ask("Wake up")
+        answer = await alpha.next_answer()
+        await expect(chat.answer_of("alpha")).to_contain_text("Loading the model")
+        alpha.server.props = {"is_sleeping": False}
+        await answer.finish("Good morning.")
+        await expect(chat.answer_of("alpha")).to_contain_text("Good morning.")
 
 
 async def test_a_full_queue_is_shown(

@@ -24,6 +24,7 @@ def describe(pool: ModelPool, created: int) -> dict[str, Any]:
         "external": card.external,
         "placeholder": None if card.placeholder is None else card.placeholder.model_dump(),
         **_state(pool.health),
+        "available": pool.health.answers,
         "slots": pool.slots,
         "busy": pool.busy,
         "queue": len(pool.queue),
@@ -36,7 +37,7 @@ def status(fleet: Fleet, created: int) -> dict[str, Any]:
         {**describe(pool, created), "replicas": [_replica(replica) for replica in pool.replicas]}
         for pool in fleet
     ]
-    ready = sum(model["state"] == State.READY for model in models)
+    ready = sum(pool.health.answers for pool in fleet)
     return {"ready": ready > 0, "models_ready": ready, "models": models}
 
 
@@ -45,13 +46,13 @@ def _replica(replica: Replica) -> dict[str, Any]:
         "name": replica.name,
         **_state(replica.effective_health),
         "draining": replica.server.draining,
-        "slots": replica.server.slots,
-        "busy": replica.server.in_use,
+        "slots": replica.slots,
+        "busy": replica.busy,
         "breaker": replica.breaker.state,
     }
 
 
 def _state(health: Health) -> dict[str, Any]:
-    # The first health check is about to run: report the model as loading.
-    state = State.LOADING if health.state is State.UNKNOWN else health.state
-    return {"state": state, "reason": health.reason}
+    # Before the first health check ends, the model counts as loading too.
+    loading = health.state in (State.UNKNOWN, State.WAKING)
+    return {"state": State.LOADING if loading else health.state, "reason": health.reason}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from app.chat.fleet.circuit_breaker import CircuitBreaker
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
-from app.chat.fleet.provider import Provider, local_model, served_models
+from app.chat.fleet.provider import Provider, local_model, routed_models, served_models
 from app.chat.fleet.replica import Replica
 from app.chat.fleet.server import Server
 from app.chat.settings import GatewaySettings
@@ -64,7 +65,12 @@ class Directory:
                 for server in provider.servers
                 if server.offers(name)
             ]
-            self._set_replicas(self._pools[name], servers)
+            own_slots = {
+                server: provider.own_slots.get(name)
+                for provider in providers
+                for server in provider.servers
+            }
+            self._set_replicas(self._pools[name], servers, own_slots)
         self._owners = owners
         self.fleet.show(
             self._pools[name]
@@ -98,15 +104,25 @@ class Directory:
             ignored=other.name,
         )
 
-    def _set_replicas(self, pool: ModelPool, servers: Sequence[Server]) -> None:
+    def _set_replicas(
+        self,
+        pool: ModelPool,
+        servers: Sequence[Server],
+        own_slots: Mapping[Server, int | None] = MappingProxyType({}),
+    ) -> None:
         present = {replica.server for replica in pool.replicas}
         removed = [replica for replica in pool.replicas if replica.server not in servers]
-        added = [self._replica(server) for server in servers if server not in present]
+        added = [
+            self._replica(pool.card.id, server, own_slots.get(server))
+            for server in servers
+            if server not in present
+        ]
         if removed or added:
             pool.change(removed, added)
 
-    def _replica(self, server: Server) -> Replica:
-        return Replica("", server, CircuitBreaker(self._settings.breaker, self._clock))
+    def _replica(self, model: str, server: Server, own_slots: int | None) -> Replica:
+        breaker = CircuitBreaker(self._settings.breaker, self._clock)
+        return Replica(model, "", server, breaker, own_slots)
 
 
 def build_directory(
@@ -120,6 +136,8 @@ def build_directory(
     def providers() -> Iterator[Provider]:
         for model in settings.models:
             yield local_model(model, settings, clock)
+        for router in settings.routers:
+            yield routed_models(router, settings, clock)
         for server in settings.servers:
             yield served_models(server, settings, keys, clock)
 

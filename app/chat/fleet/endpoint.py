@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
-from app.chat.fleet.server import Server, State
+from app.chat.fleet.server import Server
 
 # Resolves to two addresses of one server.
 _LOOPBACK = "localhost"
@@ -51,7 +51,7 @@ class Endpoint:
     @property
     def ready(self) -> bool:
         """Whether at least one server passed its last health check."""
-        return any(server.health.state is State.READY for server in self._servers.values())
+        return any(server.health.answers for server in self._servers.values())
 
     def update(self, addresses: Iterable[str]) -> tuple[list[Server], list[Server]]:
         """Set the current IP addresses; returns the removed and the added servers."""

@@ -18,6 +18,8 @@ ENDPOINTS = {
     ModelTask.EMBEDDING: "/v1/embeddings",
     ModelTask.RERANK: "/v1/rerank",
 }
+# A loaded model answers first, one that is being loaded soon.
+_LOAD_ORDER = {State.WAKING: 1, State.ASLEEP: 2}
 # Of the names in an error: a server may list hundreds.
 _MOST_NAMES = 20
 
@@ -95,11 +97,13 @@ class Fleet:
             message = f"no local model with the task '{task}' is available"
             raise ApiError(503, message, code="no_model", param="model")
 
-        def preference(pool: ModelPool) -> tuple[bool, bool, bool, float]:
+        def preference(pool: ModelPool) -> tuple[bool, bool, int, bool, float]:
+            health = pool.health
             has_prefix = pool.prefixes.find(prompt) is not None
-            unready = pool.health.state is not State.READY
+            is_placeholder = pool.card.placeholder is not None
+            load_order = _LOAD_ORDER.get(health.state, 0)
             # A placeholder model is the last resort.
-            return (unready, pool.card.placeholder is not None, not has_prefix, pool.load)
+            return (not health.answers, is_placeholder, load_order, not has_prefix, pool.load)
 
         return min(pools, key=preference)
 

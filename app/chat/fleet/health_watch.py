@@ -72,12 +72,13 @@ async def _watch_health(
             # A bug here must not stop the checks of the other servers.
             _log.exception("health check failed", server=provider.name)
             health = Health(State.DOWN, "its health check failed")
-        if health.state is State.DOWN and server.last_activity >= started:
-            # It sent tokens in the meantime, so it (or the gateway) is busy, not down.
+        missing = health.state is State.DOWN or health.needs_load
+        if missing and server.last_activity >= started:
+            # It sent tokens in the meantime, so it is loaded, and it (or the gateway) is busy.
             health = Health(State.READY)
         failures = failures + 1 if health.state is State.DOWN else 0
         # A server that was ready may fail some checks before it counts as down.
-        if failures in (0, settings.failures) or server.health.state is not State.READY:
+        if failures in (0, settings.failures) or not server.health.answers:
             if server.discovers and health != server.health:
                 _log_health(provider, health)
             server.health = health
@@ -85,8 +86,8 @@ async def _watch_health(
             provider.review()
         server.dispatch()
         server.check_now.clear()
-        ready = server.health.state is State.READY and not failures
-        pause = factor * (settings.interval if ready else settings.interval_when_down)
+        steady = server.health.answers and not server.wakes and not failures
+        pause = factor * (settings.interval if steady else settings.interval_when_down)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await server.check_now.wait()
@@ -102,6 +103,11 @@ async def _check(
     server: Server, provider: Provider, upstream: UpstreamClient, seconds: float
 ) -> Health:
     """The health of a server; also updates its models, if it lists them."""
+    if server.most_loaded is not None:
+        health, server.model_health = await upstream.check_router(server, seconds)
+        return health
+    if server.props_url is not None:
+        return await upstream.check_sleeper(server, seconds)
     if server.health_url is not None:
         health = await upstream.check_health(server, seconds)
         if not server.discovers or health.state is not State.READY:

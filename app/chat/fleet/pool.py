@@ -22,6 +22,7 @@ _RETRY_DOWN_SECONDS = 5.0
 _LONGEST_RETRY_SECONDS = 60.0
 # The page shows it.
 _NOT_OFFERED = "its server no longer offers it"
+_BEST_FIRST = (State.READY, State.WAKING, State.ASLEEP, State.UNKNOWN, State.LOADING)
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,9 @@ class ModelPool:
     """Assigns the slots of a model's replicas in the order of the queue.
 
     A slot is never free while a request waits for it. Of several free replicas, the one with the
-    conversation in its prompt cache is preferred, then the least busy one. A draining replica gets
-    requests only if no other one is available: it still serves, and its successor may not yet.
+    conversation in its prompt cache is preferred, then one that is loaded, then the least busy one.
+    A draining replica gets requests only if no other one is available: it still serves, and its
+    successor may not yet.
     """
 
     card: ModelCard
@@ -86,12 +88,16 @@ class ModelPool:
 
     @property
     def slots(self) -> int:
-        return sum(replica.server.slots for replica in self.replicas)
+        return sum(replica.slots for replica in self.replicas)
+
+    @property
+    def model(self) -> str:
+        return self.card.id
 
     @property
     def busy(self) -> int:
         """Slots in use, those that other models of the same servers use included."""
-        return sum(replica.server.in_use for replica in self.replicas)
+        return sum(replica.busy for replica in self.replicas)
 
     @property
     def load(self) -> float:
@@ -105,13 +111,13 @@ class ModelPool:
 
     @property
     def _available_slots(self) -> int:
-        return sum(replica.server.slots for replica in self.replicas if replica.available)
+        return sum(replica.slots for replica in self.replicas if replica.available)
 
     @property
     def health(self) -> Health:
         """The best health of the replicas."""
         healths = [replica.effective_health for replica in self.replicas]
-        for state in (State.READY, State.UNKNOWN, State.LOADING):
+        for state in _BEST_FIRST:
             for health in healths:
                 if health.state is state:
                     return health
@@ -147,6 +153,10 @@ class ModelPool:
             replica.server.dispatch()
         elif ticket in self.queue:
             self.queue.remove(ticket)
+            for server in [replica.server for replica in self.replicas]:
+                if server.most_loaded is not None:
+                    # Another model of the router may have waited for its turn.
+                    server.dispatch()
         if ticket.granted.done() and not ticket.granted.cancelled():
             # Mark an exception as retrieved: its owner may have been cancelled before reading it.
             ticket.granted.exception()
@@ -185,8 +195,9 @@ class ModelPool:
         if not any(replica.available for replica in self.replicas):
             self._reject_queue()
             return
+        now = self.clock()
         for ticket in list(self.queue):
-            if not any(replica.has_free_slot for replica in self.replicas):
+            if not any(replica.has_free_slot(now) for replica in self.replicas):
                 return
             replica = self._choose(ticket)
             if replica is None:
@@ -209,13 +220,14 @@ class ModelPool:
         others = [replica for replica in candidates if replica not in ticket.tried]
         if any(replica.available for replica in others):
             candidates = others
-        free = [replica for replica in candidates if replica.has_free_slot]
+        now = self.clock()
+        free = [replica for replica in candidates if replica.has_free_slot(now)]
         if not free:
             return None
         cached = self.prefixes.find(ticket.prompt) if len(free) > 1 else None
         if cached in free:
             return cached
-        return min(free, key=lambda replica: (replica.server.in_use, replica.last_used))
+        return min(free, key=_cost)
 
     def _grant(self, ticket: Ticket, replica: Replica) -> None:
         self._last_grant += 1
@@ -252,3 +264,8 @@ class ModelPool:
             param="model",
             retry_after=min(seconds, _LONGEST_RETRY_SECONDS),
         )
+
+
+def _cost(replica: Replica) -> tuple[bool, int, int]:
+    """Of free replicas, the one with the least gets a request."""
+    return (replica.health.needs_load, replica.busy, replica.last_used)

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 from urllib.parse import urlsplit
 
 from app.chat.fleet.endpoint import Endpoint
 from app.chat.fleet.model_list import MOST_MODELS, ModelList
 from app.chat.fleet.pool import ModelCard
 from app.chat.fleet.server import Health, Server, State
-from app.chat.settings import GatewaySettings, ModelSettings, ModelTask, ServerSettings
+from app.chat.settings import (
+    GatewaySettings,
+    ModelSettings,
+    ModelTask,
+    RouterSettings,
+    ServerSettings,
+)
 from app.shared.json_log import Log
 
 _log = Log(__name__)
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Provider:
     """The running servers of one entry, and the names of the models that they offer.
 
+    :param card: the public data of its models, of which each has its own name.
+    :param cards: those of models with data of their own.
+    :param own_slots: of models that do not share the slots of their server.
     :param models: their names; None for those that the servers list.
     :param shares: whether other providers may have replicas of its models.
     :param keep_seconds: how long models stay listed without a server that lists them.
@@ -34,13 +47,17 @@ class Provider:
         shares: bool,
         keep_seconds: float,
         clock: Callable[[], float],
+        cards: Mapping[str, ModelCard] = _NOTHING,
+        own_slots: Mapping[str, int] = _NOTHING,
     ) -> None:
         self.name = name
         self.endpoints = endpoints
         self.servers = [endpoint.unresolved for endpoint in endpoints]
         self.discovers = models is None
         self.changed: Callable[[], None] = lambda: None
+        self.own_slots = own_slots
         self._card = card
+        self._cards = cards
         self._models = models
         self._shares = shares
         self._keep_seconds = keep_seconds
@@ -60,7 +77,7 @@ class Provider:
 
     def card(self, model: str) -> ModelCard:
         """The public data of one of its models."""
-        return replace(self._card, id=model)
+        return self._cards.get(model) or replace(self._card, id=model)
 
     def shares_with(self, other: Provider) -> bool:
         """Whether both may have replicas of one model."""
@@ -97,7 +114,7 @@ class Provider:
             return self._models
         oldest = self._clock() - self._keep_seconds
         for server in self.servers:
-            if server.health.state is not State.READY and server.listed_at < oldest:
+            if not server.health.answers and server.listed_at < oldest:
                 server.models = None
         lists = [server.models for server in self.servers if server.models is not None]
         if lists:
@@ -114,12 +131,11 @@ def local_model(
     """A model of the stack, and the llama-server replicas that run it."""
 
     def make_server(url: str, host: str | None) -> Server:
-        host_name = urlsplit(url).hostname or ""
-        at = f"[{host_name}]" if ":" in host_name else host_name
         return Server(
             api_url=f"{url}/v1",
             health_url=f"{url}/health",
-            status_url=f"http://{at}:{model.status_port}/" if model.status_port else None,
+            props_url=f"{url}/props" if model.sleeps else None,
+            status_url=_status_url(url, model.status_port),
             slots=model.slots,
             host=host,
         )
@@ -140,6 +156,45 @@ def local_model(
         shares=False,
         keep_seconds=settings.health.keep_models,
         clock=clock,
+    )
+
+
+def routed_models(
+    router: RouterSettings, settings: GatewaySettings, clock: Callable[[], float]
+) -> Provider:
+    """The models of a llama-server in router mode."""
+
+    def make_server(url: str, host: str | None) -> Server:
+        return Server(
+            api_url=f"{url}/v1",
+            health_url=f"{url}/v1/models",
+            status_url=_status_url(url, router.status_port),
+            most_loaded=router.max_loaded,
+            slots=sum(model.slots for model in router.models),
+            host=host,
+        )
+
+    cards = {
+        model.id: ModelCard(
+            id=model.id,
+            description=model.description,
+            context=model.context,
+            placeholder=model.placeholder,
+            external=False,
+            tasks=model.tasks,
+        )
+        for model in router.models
+    }
+    return Provider(
+        router.name,
+        [Endpoint(url, make_server) for url in router.urls],
+        next(iter(cards.values())),
+        [*cards],
+        shares=False,
+        keep_seconds=settings.health.keep_models,
+        clock=clock,
+        cards=cards,
+        own_slots={model.id: model.slots for model in router.models},
     )
 
 
@@ -188,6 +243,12 @@ def served_models(
         keep_seconds=settings.health.keep_models,
         clock=clock,
     )
+
+
+def _status_url(url: str, port: int | None) -> str | None:
+    host_name = urlsplit(url).hostname or ""
+    at = f"[{host_name}]" if ":" in host_name else host_name
+    return f"http://{at}:{port}/" if port else None
 
 
 def _description(server: ServerSettings) -> str:

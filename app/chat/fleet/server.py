@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -16,23 +17,51 @@ NOT_CHECKED = "not checked yet"
 class State(StrEnum):
     UNKNOWN = "unknown"
     READY = "ready"
+    # Not in memory: the next request loads it, and waits meanwhile.
+    ASLEEP = "asleep"
+    # Loads its model for requests that wait.
+    WAKING = "waking"
+    # Loads its model, and refuses requests until then.
     LOADING = "loading"
     DOWN = "down"
 
 
+_ANSWERING = frozenset({State.READY, State.ASLEEP, State.WAKING})
+
+
 @dataclass(frozen=True)
 class Health:
-    """The state of a server, and the reason as the page shows it."""
+    """The state of a server or of one of its models, and the reason as the page shows it."""
 
     state: State
     reason: str | None = None
 
+    @property
+    def answers(self) -> bool:
+        """Whether it answers a request, perhaps after its model is loaded."""
+        return self.state in _ANSWERING
+
+    @property
+    def needs_load(self) -> bool:
+        """Whether the answer to a request waits until the model is loaded."""
+        return self.state in (State.ASLEEP, State.WAKING)
+
 
 LOADING = Health(State.LOADING, "the model is loading")
+ASLEEP = Health(State.ASLEEP, "not in memory; the next request loads it")
+WAKING = Health(State.WAKING, "the model is loading; requests wait for it")
+
+# Seconds for which a model of a router gets requests while one that is not loaded waits. Each
+# change costs the time of a load, so the waiting requests of a model share one.
+LONGEST_TURN = 10.0
 
 
 class Queue(Protocol):
     """The requests that wait for one model."""
+
+    @property
+    def model(self) -> str:
+        """Its name."""
 
     @property
     def waiting_since(self) -> float:
@@ -50,6 +79,9 @@ class Server:
     :param health_url: None for a server without a health check.
     :param discovers: whether its list of models decides which models it has.
     :param status_url: reports whether the server is draining; None if it does not.
+    :param props_url: of a server that sleeps when it is idle: reports whether it does.
+    :param most_loaded: of a router, the models that it has in memory at once; None for a server
+        that is none. A router loads a model for a request, and unloads an idle one for it.
     :param external: whether it is outside of the stack's network, perhaps behind a proxy.
     :param host: the Host header, if `api_url` has an IP address instead of the host name.
     """
@@ -60,12 +92,17 @@ class Server:
     token: str | None = field(default=None, repr=False)
     discovers: bool = False
     status_url: str | None = None
+    props_url: str | None = None
+    most_loaded: int | None = None
     external: bool = False
     host: str | None = None
     in_use: int = 0
     # It stops as soon as it is idle.
     draining: bool = False
     health: Health = Health(State.UNKNOWN, NOT_CHECKED)
+    # Of a router: the health of each model, and the number of requests that it works on.
+    model_health: Mapping[str, Health] = field(default_factory=dict)
+    active: Counter[str] = field(default_factory=Counter, repr=False)
     # The models of its last list, and when it was read on the gateway's clock.
     models: tuple[str, ...] | None = None
     listed_at: float = 0.0
@@ -96,6 +133,52 @@ class Server:
         if self.is_checked and len(self.queues) == 1:
             self.health = LOADING
             self.check_now.set()
+
+    def health_of(self, model: str) -> Health:
+        """The health of one of its models."""
+        if not self.health.answers:
+            return self.health
+        return self.model_health.get(model, self.health)
+
+    @property
+    def wakes(self) -> bool:
+        """Whether a request waits until one of its models is loaded."""
+        return any(self.health_of(model).needs_load for model in self.active)
+
+    def mark_awake(self, model: str) -> None:
+        """The model generates tokens, so it is loaded."""
+        if self.health.needs_load:
+            self.health = Health(State.READY)
+        if self.health_of(model).needs_load:
+            self.model_health = {**self.model_health, model: Health(State.READY)}
+            # It has the place of another one, which the next check shows.
+            self.check_now.set()
+
+    def has_place(self, model: str, now: float) -> bool:
+        """Whether a router can work on a request for this model without unloading a busy one.
+
+        A model in use keeps its place, until another one has waited for it for too long.
+        """
+        if self.most_loaded is None:
+            return True
+        full = len(self.active) >= self.most_loaded
+        if model not in self.active:
+            return not full
+        return not full or not any(
+            queue.waiting_since < now - LONGEST_TURN
+            for queue in self.queues
+            if queue.model not in self.active
+        )
+
+    def request_started(self, model: str) -> None:
+        self.in_use += 1
+        self.active[model] += 1
+
+    def request_ended(self, model: str) -> None:
+        self.in_use -= 1
+        self.active[model] -= 1
+        # A count of zero would still be a member.
+        self.active += Counter()
 
     def dispatch(self) -> None:
         """Assign free slots to its models' waiting requests; the first that arrived comes first."""

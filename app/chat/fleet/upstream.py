@@ -19,7 +19,16 @@ from typing import Any
 import aiohttp
 
 from app.chat.fleet.model_list import LONGEST_LIST_BYTES, InvalidList, ModelList, read_model_list
-from app.chat.fleet.server import LOADING, UNKNOWN_HOST, Health, Server, State
+from app.chat.fleet.router_list import is_sleeping, read_router_list
+from app.chat.fleet.server import (
+    ASLEEP,
+    LOADING,
+    UNKNOWN_HOST,
+    WAKING,
+    Health,
+    Server,
+    State,
+)
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
 
@@ -131,6 +140,33 @@ class UpstreamClient:
         assert server.health_url is not None
         health, _ = await self._check(server, server.health_url, seconds, _LONGEST_ERROR_BYTES)
         return health
+
+    async def check_sleeper(self, server: Server, seconds: float) -> Health:
+        """The health of a llama-server that sleeps when it is idle; neither request wakes it.
+
+        While it loads its model again, it answers `/health` only.
+        """
+        health = await self.check_health(server, seconds)
+        if health.state is not State.READY:
+            return health
+        assert server.props_url is not None
+        props, content = await self._check(server, server.props_url, seconds, LONGEST_LIST_BYTES)
+        if props.state is State.DOWN:
+            return WAKING
+        return ASLEEP if is_sleeping(content) else props
+
+    async def check_router(
+        self, server: Server, seconds: float
+    ) -> tuple[Health, Mapping[str, Health]]:
+        """The health of a llama-server in router mode, and of each of its models."""
+        assert server.health_url is not None
+        health, content = await self._check(server, server.health_url, seconds, LONGEST_LIST_BYTES)
+        if health.state is not State.READY:
+            return health, server.model_health
+        try:
+            return health, read_router_list(content)
+        except InvalidList as error:
+            return Health(State.DOWN, str(error)), server.model_health
 
     async def list_models(self, server: Server, seconds: float) -> tuple[Health, ModelList | None]:
         """The health of a server by its list of models, and the list if it is valid."""
@@ -293,6 +329,10 @@ def _refusal(
         server.mark_loading()
         loading = ApiError(503, "the model is loading", code="model_loading", retry_after=5)
         return UpstreamFailure(loading, Retry.ELSEWHERE, blame=False)
+    if server.most_loaded is not None and b"failed to load" in content:
+        message = "the model server could not load the model"
+        unloaded = ApiError(502, message, code="upstream_failed", retry_after=2)
+        return UpstreamFailure(unloaded, Retry.ELSEWHERE, blame=True)
     # The text of a server error may contain paths and IP addresses, so clients do not get it. One
     # bad request can cause a 500 on every replica, so a 500 is not the replica's fault.
     message = f"the model server failed (status {status})"

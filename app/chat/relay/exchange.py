@@ -59,6 +59,7 @@ class Exchange:
         self._record = record
         self._ticket: Ticket | None = None
         self._tokens = TokenCount()
+        self._first_token_limit = settings.limits.first_token_seconds
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Write the response, or stop when the client disconnects; sets the record's outcome."""
@@ -107,8 +108,15 @@ class Exchange:
     def queue_comment(self) -> str | None:
         position = self._ticket.position if self._ticket is not None else 0
         if not position:
-            return None
+            return self._loading_comment()
         return "queue " + json.dumps({"position": position, "length": len(self._pool.queue)})
+
+    def _loading_comment(self) -> str | None:
+        """What the client waits for while its model is loaded."""
+        replica = self._ticket.replica if self._ticket is not None else None
+        if replica is None or self._has_token or not replica.health.needs_load:
+            return None
+        return "loading " + json.dumps({"model": self._pool.card.id})
 
     async def _respond(self, writer: ResponseWriter) -> None:
         try:
@@ -180,8 +188,11 @@ class Exchange:
 
     async def _relay_from(self, replica: Replica, writer: ResponseWriter) -> None:
         """Relay the response of one replica, and report the result to its circuit breaker."""
+        self._first_token_limit = self._limits.first_token_seconds
+        if replica.health.needs_load:
+            self._first_token_limit += self._limits.load_seconds
         try:
-            async with asyncio.timeout(self._limits.first_token_seconds) as deadline:
+            async with asyncio.timeout(self._first_token_limit) as deadline:
                 await self._send_and_relay(replica, writer, deadline)
         except UpstreamFailure as failure:
             if failure.blame:
@@ -247,6 +258,7 @@ class Exchange:
                 if not sse.has_data(events):
                     continue
                 self._record_first_token()
+                replica.server.mark_awake(replica.model)
             self._tokens.add(events)
             if sse.is_done(events):
                 await writer.finish(events)
@@ -283,7 +295,7 @@ class Exchange:
         if self._has_token:
             message = f"no new token for {self._limits.silence_seconds:g} s"
         else:
-            message = f"no token within {self._limits.first_token_seconds:g} s"
+            message = f"no token within {self._first_token_limit:g} s"
         return ApiError(504, message, code="upstream_stalled")
 
 

@@ -38,7 +38,7 @@ class RequestState(Protocol):
         """The response headers as of now."""
 
     def queue_comment(self) -> str | None:
-        """The position in the queue as text; None if the request is not in a queue."""
+        """The position in the queue, or that the model is loading, as text; else None."""
 
 
 class ResponseWriter(ABC):
@@ -99,7 +99,7 @@ class ResponseWriter(ABC):
         while not self.ended:
             comment = self._state.queue_comment()
             due = self._last_write + self._interval - self._now()
-            if due <= 0 or comment not in (None, self._sent_comment):
+            if due <= 0 or comment != self._sent_comment:
                 await self._write_keep_alive()
             else:
                 await asyncio.sleep(due if comment is None else min(due, _POSITION_SECONDS))

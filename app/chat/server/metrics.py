@@ -112,7 +112,10 @@ class _FleetState(Collector):
             "gateway_slots", "Parallel requests of the replica", labels=by_replica
         )
         ready = GaugeMetricFamily(
-            "gateway_replica_ready", "1 if the replica is ready", labels=by_replica
+            "gateway_replica_ready", "1 if the replica answers requests", labels=by_replica
+        )
+        loaded = GaugeMetricFamily(
+            "gateway_replica_loaded", "1 if the replica's model is in memory", labels=by_replica
         )
         breaker = GaugeMetricFamily(
             "gateway_breaker_open", "1 open, 0.5 half open, 0 closed", labels=by_replica
@@ -123,7 +126,9 @@ class _FleetState(Collector):
             for replica in pool.replicas:
                 labels = [pool.card.id, replica.name]
                 running.add_metric(labels, replica.in_flight)
-                slots.add_metric(labels, replica.server.slots)
-                ready.add_metric(labels, float(replica.effective_health.state is State.READY))
+                slots.add_metric(labels, replica.slots)
+                health = replica.effective_health
+                ready.add_metric(labels, float(health.answers))
+                loaded.add_metric(labels, float(health.state is State.READY))
                 breaker.add_metric(labels, levels[replica.breaker.state])
-        yield from (queue, running, slots, ready, breaker)
+        yield from (queue, running, slots, ready, loaded, breaker)

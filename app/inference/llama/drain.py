@@ -77,8 +77,11 @@ def current_work(port: int) -> bytes | None:
     `/props`, and a request for `/slots` would make it load its model again.
     """
     try:
-        if b'"is_sleeping":true' in get(port, "/props"):
+        props = get(port, "/props")
+        if b'"is_sleeping":true' in props:
             return None
+        if b'"role":"router"' in props:
+            return routed_work(port)
         slots = get(port, "/slots")
     except ConnectionRefusedError:
         return None
@@ -86,6 +89,25 @@ def current_work(port: int) -> bytes | None:
         # It answers between two batches, and a batch of a long prompt takes long.
         return b"processing a batch"
     return slots if b'"is_processing":true' in slots else None
+
+
+def routed_work(port: int) -> bytes | None:
+    """The busy slots of a router's models; None if it is idle. Raises OSError.
+
+    A model that is loading has a request that waits for it. One that sleeps would wake.
+    """
+    # Imported here, because only a router that stops needs it.
+    import json
+
+    work = []
+    for model in json.loads(get(port, "/v1/models"))["data"]:
+        state = model["status"]["value"]
+        if state == "loading":
+            work.append(b"loading")
+        elif state == "loaded":
+            slots = get(port, f"/slots?model={model['id']}&autoload=false")
+            work += [slots] if b'"is_processing":true' in slots else []
+    return b"".join(work) or None
 
 
 def get(port: int, path: str) -> bytes:

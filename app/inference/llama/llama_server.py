@@ -5,7 +5,7 @@ The options are those that `llama-server --help` of the pinned version lists.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,23 +48,31 @@ def command(
     :param all_cpus: whether these are all CPUs of the machine.
     :param config_directory: where the chat template is.
     """
-    threads = model.threads or cpus
-    cache_mib = MAX_PROMPT_CACHE_MIB
-    if memory_bytes is not None:
-        cache_mib = min(cache_mib, memory_bytes // PROMPT_CACHE_SHARE // 1024**2)
+    own = model_options(
+        model,
+        files,
+        cpus=cpus,
+        memory_bytes=memory_bytes,
+        all_cpus=all_cpus,
+        config_directory=config_directory,
+    )
     return [
         str(LLAMA_SERVER),
-        "--model", str(files.model),
         "--alias", model.name,
+        *server_options(port, requests=model.slots),
+        *own,
+    ]  # fmt: skip
+
+
+def server_options(port: int, *, requests: int) -> list[str]:
+    """Options of every llama-server.
+
+    :param requests: that it works on at once.
+    """
+    return [
         "--host", "0.0.0.0",
         "--port", str(port),
-        "--ctx-size", str(model.context * model.slots),
-        "--parallel", str(model.slots),
-        *_task_options(model),
-        "--threads", str(threads),
-        *(pinned(threads) if all_cpus and threads == cpus else ()),
-        "--threads-http", str(model.slots * 2 + SPARE_HTTP_THREADS),
-        "--cache-ram", str(cache_mib),
+        "--threads-http", str(requests * 2 + SPARE_HTTP_THREADS),
         "--cache-reuse", str(REUSED_CHUNK_TOKENS),
         "--sse-ping-interval", str(PING_SECONDS),
         "--jinja",
@@ -77,6 +85,31 @@ def command(
         "--offline",
         "--log-jsonl",
         "--log-timestamps",
+    ]  # fmt: skip
+
+
+def model_options(
+    model: ModelSettings,
+    files: ReadyFiles,
+    *,
+    cpus: int,
+    memory_bytes: int | None,
+    all_cpus: bool = False,
+    config_directory: Path = DEFAULT_CONFIG.parent,
+) -> list[str]:
+    """Options that differ between models; the parameters are those of `command`."""
+    threads = model.threads or cpus
+    cache_mib = MAX_PROMPT_CACHE_MIB
+    if memory_bytes is not None:
+        cache_mib = min(cache_mib, memory_bytes // PROMPT_CACHE_SHARE // 1024**2)
+    return [
+        "--model", str(files.model),
+        "--ctx-size", str(model.context * model.slots),
+        "--parallel", str(model.slots),
+        *_task_options(model),
+        "--threads", str(threads),
+        *(pinned(threads) if all_cpus and threads == cpus else ()),
+        "--cache-ram", str(cache_mib),
         *_file_options(model, files),
         *_chosen_options(model, config_directory),
         # Last: of an option that is given twice, llama-server takes the last value.
@@ -158,6 +191,13 @@ def become_llama_server(
         all_cpus=has_all_cpus(),
         config_directory=settings.config_directory,
     )
+    run_drained(settings, llama_server, environment)
+
+
+def run_drained(
+    settings: Settings, llama_server: Sequence[str], environment: Mapping[str, str]
+) -> NoReturn:
+    """Replace this process by `drain` with this command line; raises StartupError."""
     numbers = (settings.port, settings.status_port, settings.drain_seconds)
     arguments = [sys.executable, "-IS", drain.__file__, *map(str, numbers), *llama_server]
     passed_on = {name: value for name, value in environment.items() if not name.startswith("HF_")}

@@ -6,18 +6,20 @@ from dataclasses import replace
 
 from app.monitor.checks.http_client import HttpClient, HttpResponse, NoResponse
 from app.monitor.checks.response_verdict import detail, judge_response
+from app.monitor.checks.router_check import RouterCheck
 from app.monitor.checks.token_progress import (
+    SILENT,
+    WORK_COUNTERS,
     Sample,
     TokenProgress,
     has_advanced,
     judge_progress,
     read_counter,
     read_slots,
+    sample_from_metrics,
 )
 from app.monitor.decisions.states import State, Verdict
 from app.monitor.settings import Expectation, Service, Thresholds
-
-WORK_COUNTERS = ("n_decode_total", "prompt_tokens_total", "tokens_predicted_total")
 
 # One token of prompt, one of output, greedy: the least work that tests the whole path.
 TEST_REQUEST = {"prompt": "1", "n_predict": 1, "temperature": 0, "stream": False}
@@ -25,7 +27,6 @@ TEST_REQUEST = {"prompt": "1", "n_predict": 1, "temperature": 0, "stream": False
 # The digit, and the tokens that a tokenizer adds around it.
 TEST_PROMPT_TOKENS = 4
 
-SILENT = Sample(busy=None, slots=None, silent=True)
 IDLE = Verdict(State.OK, "ok", "idle")
 ASLEEP = Verdict(State.OK, "ok", "asleep until the next request")
 WAKING = Verdict(State.BUSY, "busy", "loads its model again for a request")
@@ -41,11 +42,13 @@ class InferenceCheck:
         self._timeout = timeout
         self._progress: dict[str, TokenProgress] = {}
         self._asleep_at: dict[str, float] = {}
+        self._router = RouterCheck(http_client, thresholds, timeout)
 
     def reset(self, service: Service) -> None:
         """Drop what earlier checks found: another process runs now."""
         self._progress.pop(service.name, None)
         self._asleep_at.pop(service.name, None)
+        self._router.reset(service)
 
     async def check(self, service: Service, now: float) -> Verdict:
         """Check a service once; raises NoResponse.
@@ -53,6 +56,8 @@ class InferenceCheck:
         `/slots` passes through the loop that does the work, so it shows more than `/health` and is
         requested first; `/health` only if `/slots` has no usable response.
         """
+        if service.routes:
+            return await self._router.check(service, now)
         if service.sleeps:
             return await self._check_sleeper(service, now)
         before = self._progress.get(service.name, TokenProgress())
@@ -126,14 +131,7 @@ class InferenceCheck:
         return replace(sample, tokens=await self._token_count(service))
 
     async def _sample_from_metrics(self, service: Service) -> Sample:
-        metrics = await self._get_or_none(f"{service.base_url}/metrics")
-        if metrics is None:
-            return SILENT
-        if metrics.status != 200:
-            return Sample(busy=0, slots=None)
-        busy = read_counter(metrics.text, ("requests_processing", "requests_deferred"))
-        tokens = read_counter(metrics.text, WORK_COUNTERS)
-        return Sample(busy=int(busy or 0), slots=None, busy_slots=(), tokens=tokens)
+        return sample_from_metrics(await self._get_or_none(f"{service.base_url}/metrics"))
 
     async def _token_count(self, service: Service) -> float | None:
         metrics = await self._get_or_none(f"{service.base_url}/metrics")

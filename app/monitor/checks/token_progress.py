@@ -13,7 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from app.monitor.checks.http_client import HttpResponse
 from app.monitor.decisions.states import State, Verdict
+
+WORK_COUNTERS = ("n_decode_total", "prompt_tokens_total", "tokens_predicted_total")
 
 
 class BusySlot(NamedTuple):
@@ -37,6 +40,9 @@ class Sample:
     busy_slots: tuple[BusySlot, ...] | None = None
     tokens: float | None = None
     silent: bool = False
+
+
+SILENT = Sample(busy=None, slots=None, silent=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,17 @@ def read_counter(text: str, names: Sequence[str]) -> float | None:
         if len(parts) == 2 and parts[0] in series and (number := _number(parts[1])) is not None
     ]
     return sum(values) if values else None
+
+
+def sample_from_metrics(metrics: HttpResponse | None) -> Sample:
+    """The sample in a response of `/metrics`; None for no response in time."""
+    if metrics is None:
+        return SILENT
+    if metrics.status != 200:
+        return Sample(busy=0, slots=None)
+    busy = read_counter(metrics.text, ("requests_processing", "requests_deferred"))
+    tokens = read_counter(metrics.text, WORK_COUNTERS)
+    return Sample(busy=int(busy or 0), slots=None, busy_slots=(), tokens=tokens)
 
 
 def _number(text: str) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.inference.settings import load_settings
+from app.inference.settings import ModelSettings, load_settings
 from app.shared.settings_file import SettingsError
 from tests.unit.inference.conftest import write_config
 
@@ -25,6 +25,7 @@ def problem_of(tmp_path: Path, *files: dict[str, Any], **changes: Any) -> str:
 
 def test_a_hub_model_needs_no_more_than_its_name_and_source(tmp_path: Path) -> None:
     settings, model = load_settings({"MODEL_CONFIG": str(write_config(tmp_path, HUB))})
+    assert isinstance(model, ModelSettings)
     assert model.files[0].revision == "main"
     assert (model.context, model.slots, model.threads) == (4096, 1, 0)
     assert (settings.port, str(settings.models_dir)) == (8000, "/models")
@@ -44,6 +45,7 @@ def test_variables_of_other_programs_are_ignored(tmp_path: Path) -> None:
 def test_a_digest_may_be_written_in_capitals(tmp_path: Path) -> None:
     config = write_config(tmp_path, {**HUB, "sha256": DIGEST.upper()})
     _, model = load_settings({"MODEL_CONFIG": str(config)})
+    assert isinstance(model, ModelSettings)
     assert model.files[0].sha256 == DIGEST
 
 
@@ -56,6 +58,7 @@ def test_messages_call_each_file_by_its_role_and_number(tmp_path: Path) -> None:
         {**HUB, "role": "projector"},
     ]
     _, model = load_settings({"MODEL_CONFIG": str(write_config(tmp_path, *files))})
+    assert isinstance(model, ModelSettings)
     assert [label for label, _ in model.labelled_files()] == [
         "part 1 of 2 of the model",
         "part 2 of 2 of the model",

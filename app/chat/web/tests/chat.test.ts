@@ -24,11 +24,12 @@ async function failureOf(response: Response | Error): Promise<ChatError["failure
   return (error as ChatError).failure;
 }
 
-test("queue position, text, finish reason and usage", async () => {
-  const body = `: queue {"position": 3, "length": 5}\n\n: keep-alive\n\n${delta("Hi")}${FINISH}data: {"choices":[],"usage":{"completion_tokens":9},"timings":{"predicted_per_second":41.5}}\n\ndata: [DONE]\n\n`;
+test("queue position, loading, text, finish reason and usage", async () => {
+  const body = `: queue {"position": 3, "length": 5}\n\n: loading {"model": "m"}\n\n: keep-alive\n\n${delta("Hi")}${FINISH}data: {"choices":[],"usage":{"completion_tokens":9},"timings":{"predicted_per_second":41.5}}\n\ndata: [DONE]\n\n`;
   expect(await collect(new Response(body))).toEqual([
-    { kind: "queue", position: 3 },
-    { kind: "queue", position: null },
+    { kind: "waiting", position: 3, loading: false },
+    { kind: "waiting", position: null, loading: true },
+    { kind: "waiting", position: null, loading: false },
     { kind: "delta", text: "Hi", reasoning: "", model: "m" },
     { kind: "finish", reason: "stop" },
     { kind: "usage", tokens: 9, tokensPerSecond: 41.5 },

@@ -44,3 +44,17 @@ test("the page does not promise that an external model is restarted", async () =
   expect(conditionNamed("phi").advice).toContain("restarted");
   expect(conditionNamed("gpt").advice).not.toContain("restarted");
 });
+
+test("a model that is not in memory can be chosen, and the page names the wait", async () => {
+  await receive({ ...LOCAL, state: "asleep" });
+  expect(conditionNamed("phi")).toMatchObject({ light: "asleep", label: "Asleep" });
+  expect(conditionNamed("phi").advice).toContain("takes longer");
+  expect(conditionNamed("auto").light).toBe("asleep");
+});
+
+test("a model that is loaded for messages accepts more of them", async () => {
+  await receive({ ...LOCAL, state: "loading", available: true });
+  expect(conditionNamed("phi")).toMatchObject({ light: "busy", label: "Loading" });
+  await receive({ ...LOCAL, state: "loading" });
+  expect(conditionNamed("phi").light).toBe("loading");
+});

@@ -40,6 +40,7 @@ class World:
         card = ModelCard(self.name, "", None, self.placeholder, self.external)
         replicas = [
             Replica(
+                self.name,
                 f"{self.name}-{number}",
                 Server(
                     api_url="http://x/v1",

@@ -271,9 +271,8 @@ PHI = Estimate(2_393_231_072, 3 * GIBIBYTE, overhead=245_534_606, context=4096, 
 
 def test_the_problem_lists_the_parts_and_the_memory_that_is_enough() -> None:
     problem = memory_problem(
-        PHI,
+        {"phi-3-mini": PHI},
         service="phi-inference",
-        model="phi-3-mini",
         memory=2 * GIBIBYTE,
         source=Source("services.yaml"),
     )
@@ -294,7 +293,7 @@ def test_the_suggested_memory_leaves_room_for_the_prompt_cache() -> None:
 def test_there_is_no_problem_where_the_model_fits_exactly() -> None:
     def problem(memory: int) -> object:
         return memory_problem(
-            PHI, service="phi", model="phi", memory=memory, source=Source("services.yaml")
+            {"phi": PHI}, service="phi", memory=memory, source=Source("services.yaml")
         )
 
     assert problem(PHI.total) is None

@@ -29,13 +29,12 @@ from components.preflight.memory import (
 from tests.unit.components.conftest import PROJECT_ROOT
 
 
-def plan(**settings: Any) -> Plan:
+def plan(catalogue: Path = PROJECT_ROOT / "services.yaml", **settings: Any) -> Plan:
     values = {"services": ["chat-interface", "phi-inference", "qwen-inference"], **settings}
-    catalogue = load_catalogue(Path(PROJECT_ROOT / "services.yaml"))
     source = Source("Pulumi.dev.yaml", "llm-stack:")
     reading = read(StackSettings, values, source)
     loaded = LoadedSettings(source, reading, StackSecrets(), reading.problems)
-    return make_plan("dev", loaded, catalogue)
+    return make_plan("dev", loaded, load_catalogue(catalogue))
 
 
 def test_the_warning_has_the_service_the_sizes_and_the_command() -> None:
@@ -120,3 +119,38 @@ def test_the_warning_lists_the_models_that_do_not_fit_together() -> None:
 
 def test_there_is_one_warning_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert warnings(monkeypatch, EngineInfo(memory=3 * GIBIBYTE)) == 1
+
+
+ROUTER = """
+models:
+  small: {description: Small, path: /a.gguf, size: 1000000000, context: 512, slots: 1}
+  large: {description: Large, path: /b.gguf, size: 3000000000, context: 512, slots: 1}
+services:
+  several:
+    kind: inference
+    description: Several
+    models: [small, large]
+    max_loaded: MOST
+    memory: 6GiB
+    cpus: 1
+"""
+
+
+@pytest.mark.parametrize(("most", "gigabytes"), [(1, 3), (2, 4)])
+def test_of_several_models_those_count_that_are_in_memory_at_once(
+    tmp_path: Path, most: int, gigabytes: int
+) -> None:
+    catalogue = tmp_path / "services.yaml"
+    catalogue.write_text(ROUTER.replace("MOST", str(most)))
+    several = plan(catalogue=catalogue, services=["several"])
+    assert models_warning(several, int((gigabytes + 0.6) * 10**9)) is None
+    assert models_warning(several, gigabytes * 10**9)
+
+
+def test_a_model_of_several_that_cannot_fit_is_a_problem_of_models(tmp_path: Path) -> None:
+    catalogue = tmp_path / "services.yaml"
+    catalogue.write_text(ROUTER.replace("MOST", "1"))
+    several = plan(catalogue=catalogue, services=["several"])
+    [problem] = memory_problems(several, EngineInfo(memory=2 * GIBIBYTE))
+    assert "services.several.models: needs " in str(problem)
+    assert "found 'large'" in str(problem)

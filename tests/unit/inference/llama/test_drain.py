@@ -36,7 +36,7 @@ class Slots(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         with (folder / "paths").open("a") as paths:
             paths.write(self.path + "\\n")
-        body = (folder / self.path[1:]).read_bytes()
+        body = (folder / self.path[1:].split("?")[0].replace("/", "_")).read_bytes()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(body)
@@ -101,6 +101,16 @@ class Container:
 
     def set_asleep(self, asleep: bool) -> None:
         (self.folder / "props").write_text(json.dumps({"is_sleeping": asleep}))
+
+    def set_models(self, **states: str) -> None:
+        """Become a router with these models."""
+        data = [{"id": name, "status": {"value": state}} for name, state in states.items()]
+        (self.folder / "v1_models").write_text(json.dumps({"data": data}))
+        (self.folder / "props").write_text(json.dumps({"role": "router"}))
+
+    @property
+    def paths(self) -> list[str]:
+        return (self.folder / "paths").read_text().split()
 
     def was_polled(self) -> bool:
         asked = self.folder / "asked"
@@ -240,3 +250,22 @@ def test_a_llama_server_that_does_not_answer_in_time_is_busy(
     assert drain.current_work(container.port) is None, "the port is closed"
     with socket.create_server(("127.0.0.1", container.port)):
         assert drain.current_work(container.port)
+
+
+def test_a_router_is_drained_until_no_loaded_model_works(container: Container) -> None:
+    with container.serving() as process:
+        container.set_models(a="loaded", b="sleeping", c="unloaded")
+        container.set_slots(True)
+        process.send_signal(signal.SIGTERM)
+        container.until(lambda: "/slots?model=a&autoload=false" in container.paths)
+        assert container.signals == []
+        # The next request of its queue loads another model.
+        container.set_models(a="unloaded", b="unloaded", c="loading")
+        container.was_polled()
+        container.until(container.was_polled)
+        assert container.signals == []
+        container.set_slots(False)
+        container.set_models(a="unloaded", b="unloaded", c="loaded")
+        assert process.wait(20) == 0
+    assert container.signals == ["SIGTERM"]
+    assert not [path for path in container.paths if "model=b" in path], "it would wake"

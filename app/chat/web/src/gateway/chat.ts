@@ -4,7 +4,7 @@ import type { ChatRequest } from "../domain/prompt";
 import { serverEvents } from "./events";
 
 export type ChatEvent =
-  | { kind: "queue"; position: number | null }
+  | { kind: "waiting"; position: number | null; loading: boolean }
   | { kind: "delta"; text: string; reasoning: string; model: string | null }
   | { kind: "finish"; reason: string }
   | { kind: "usage"; tokens: number; tokensPerSecond: number | null };
@@ -46,7 +46,7 @@ export async function* streamChat(
   try {
     for await (const event of serverEvents(response.body!, SILENCE_MS)) {
       if (event.type === "comment") {
-        yield { kind: "queue", position: placeIn(event.text) };
+        yield { kind: "waiting", position: placeIn(event.text), loading: event.text.startsWith("loading ") };
       } else if (event.data === "[DONE]") {
         complete = true;
       } else {

@@ -2,7 +2,7 @@
 
 export type ServerEvent = { type: "data"; data: string } | { type: "comment"; text: string };
 
-/** Parses lines into events. Comments are kept: the gateway reports the queue position in them. */
+/** Parses lines into events. Comments are kept: the gateway reports in them what a request waits for. */
 export class EventParser {
   private buffer = "";
   private data: string[] = [];

@@ -7,8 +7,10 @@ const placeholder = v.object({ model: v.string(), reason: v.string() });
 const model = v.object({
   id: v.string(),
   description: v.optional(v.string(), ""),
-  state: v.picklist(["ready", "loading", "down"]),
+  state: v.picklist(["ready", "asleep", "loading", "down"]),
   reason: v.optional(v.nullable(v.string()), null),
+  /** Whether it accepts messages, of which the first ones may wait until it is loaded. */
+  available: v.optional(v.boolean(), false),
   slots: v.optional(v.number(), 1),
   busy: v.optional(v.number(), 0),
   queue: v.optional(v.number(), 0),

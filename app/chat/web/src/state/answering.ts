@@ -37,6 +37,8 @@ export class StreamingAnswer {
   readonly empty = computed(() => this.text.value === "" && this.reasoning.value === "");
   /** Position in the gateway's queue, 1 is next; null when not queued. */
   readonly queue = signal<number | null>(null);
+  /** Whether the model is being loaded for this answer. */
+  readonly loading = signal(false);
   readonly controller = new AbortController();
 
   servedBy: string | null = null;
@@ -63,8 +65,10 @@ export class StreamingAnswer {
   }
 
   take(event: ChatEvent): void {
-    if (event.kind === "queue") this.queue.value = event.position;
-    else if (event.kind === "finish") this.finish = event.reason;
+    if (event.kind === "waiting") {
+      this.queue.value = event.position;
+      this.loading.value = event.loading;
+    } else if (event.kind === "finish") this.finish = event.reason;
     else if (event.kind === "usage") {
       this.usage = event.tokens;
       this.serverRate = event.tokensPerSecond;

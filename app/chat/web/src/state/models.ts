@@ -19,7 +19,7 @@ export const models = computed(() => (status.value?.models ?? []).filter(({ task
 export const automatic = computed(() => models.value.filter(({ external }) => !external));
 
 /** The state as a coloured dot. `unknown` until the gateway has answered. */
-export type Light = "ready" | "busy" | "loading" | "down" | "unknown";
+export type Light = "ready" | "busy" | "asleep" | "loading" | "down" | "unknown";
 
 export interface Condition {
   light: Light;
@@ -32,7 +32,7 @@ export interface Condition {
 }
 
 export function conditionOf(model: ModelStatus): Condition {
-  const { state, reason, slots, busy, queue, external } = model;
+  const { state, reason, slots, busy, queue, external, available } = model;
   if (state === "down") {
     return {
       light: "down",
@@ -43,12 +43,23 @@ export function conditionOf(model: ModelStatus): Condition {
         : "Choose another model, or try again later. It is restarted automatically when it stays down.",
     };
   }
+  if (state === "loading" && available) {
+    return { light: "busy", label: "Loading", reason: null, advice: "Your message will wait until it is loaded." };
+  }
   if (state === "loading") {
     return {
       light: "loading",
       label: "Loading",
       reason,
       advice: "It answers after loading. Until then, choose another model.",
+    };
+  }
+  if (state === "asleep") {
+    return {
+      light: "asleep",
+      label: "Asleep",
+      reason: null,
+      advice: "It is loaded for your message, so the first answer takes longer.",
     };
   }
   if (busy >= slots) {
@@ -74,12 +85,19 @@ export function conditionNamed(id: string): Condition {
   return model ? conditionOf(model) : GONE;
 }
 
+const BEST_FIRST = ["ready", "busy", "asleep", "loading"] as const;
+const AUTO_LABELS = {
+  ready: "Ready",
+  busy: "Busy",
+  asleep: "Asleep",
+  loading: "Loading",
+  down: "No model available",
+};
+
 function autoCondition(): Condition {
   const lights = automatic.value.map((model) => conditionOf(model).light);
-  const light = (["ready", "busy", "loading"] as const).find((one) => lights.includes(one)) ?? "down";
-  const label =
-    light === "ready" ? "Ready" : light === "busy" ? "Busy" : light === "loading" ? "Loading" : "No model available";
-  return { light, label, reason: null, advice: light === "down" ? "Try again later." : null };
+  const light = BEST_FIRST.find((one) => lights.includes(one)) ?? "down";
+  return { light, label: AUTO_LABELS[light], reason: null, advice: light === "down" ? "Try again later." : null };
 }
 
 export const placeholderFor = (id: string): ModelStatus["placeholder"] =>

@@ -83,15 +83,19 @@ function Body({ answer, live }: { answer: Answer; live: StreamingAnswer | undefi
 }
 
 function Waiting({ live }: { live: StreamingAnswer }) {
-  const place = live.queue.value;
-  const text =
-    place === null ? "Processing your message" : place === 1 ? "Next in the queue" : `Number ${place} in the queue`;
   return (
     <p class="waiting" role="status">
       <span class="pulse" aria-hidden="true" />
-      {text}
+      {waitingFor(live)}
     </p>
   );
+}
+
+function waitingFor(live: StreamingAnswer): string {
+  const place = live.queue.value;
+  if (place !== null) return place === 1 ? "Next in the queue" : `Number ${place} in the queue`;
+  // Without its name, which a blind comparison hides.
+  return live.loading.value ? "Loading the model" : "Processing your message";
 }
 
 interface ThinkingProps {

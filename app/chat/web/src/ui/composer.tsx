@@ -112,7 +112,10 @@ function AvailabilityNote() {
 
 function UnavailableModel({ id }: { id: string }) {
   const { label, reason, advice } = conditionNamed(id);
-  const other = models.value.find((model) => model.id !== id && ["ready", "busy"].includes(conditionOf(model).light));
+  const others = models.value.filter((model) => model.id !== id);
+  const other =
+    others.find((model) => ["ready", "busy"].includes(conditionOf(model).light)) ??
+    others.find((model) => conditionOf(model).light === "asleep");
   return (
     <Note tone="warning">
       <strong>

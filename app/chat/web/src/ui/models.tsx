@@ -20,6 +20,7 @@ import { Icon } from "./icon";
 const WORDS: Record<Light, string> = {
   ready: "ready",
   busy: "busy",
+  asleep: "asleep",
   loading: "loading",
   down: "down",
   unknown: "state unknown",
