@@ -249,6 +249,17 @@ def copy_project(target: Path) -> None:
     (target / ".state" / "bin").symlink_to(PROJECT_ROOT / ".state" / "bin")
 
 
+def forget_images(engine: docker.DockerClient, *prefixes: str) -> None:
+    """Remove the names of images that begin with one of these, and what has no other name."""
+    # The list alone: Docker's client would inspect each image, which another test may remove.
+    for image in engine.api.images():
+        for name in [*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())]:
+            if name.startswith(prefixes):
+                # Removing an image's last tag removes its digests too.
+                with contextlib.suppress(docker.errors.ImageNotFound):
+                    engine.images.remove(name, force=True)
+
+
 @pytest.fixture(scope="module")
 def stack(
     tmp_path_factory: pytest.TempPathFactory, engine: docker.DockerClient

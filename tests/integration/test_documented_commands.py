@@ -29,6 +29,8 @@ ELSEWHERE = {
     "./dev test": "runs this very test",
     "./dev check": "tests/unit/toolchain/commands/test_cli.py; it needs no engine",
     "./dev install": "has to be run before any test",
+    "./dev import docker-compose.yml": "tests/unit/toolchain/compose; it needs no engine",
+    "./dev import": "the same",
     "./dev rollback": "test_rollback.py",
     "./dev rollback --stack prod chat": "test_rollback.py",
     "docker node ls": "test_swarm_stack.py, which has a Swarm",

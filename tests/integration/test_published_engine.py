@@ -7,7 +7,6 @@ llama.cpp's image.
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 from components.config.stack_settings import BaseImages, EngineSource
 from components.images.image_sources import LlamaEngine, image_sources
 from tests.doubles.registry_server import USER, RegistryServer, running_registry
-from tests.integration.conftest import PROJECT_ROOT, build_arguments
+from tests.integration.conftest import PROJECT_ROOT, build_arguments, forget_images
 from tests.integration.inference import answer, inference, wait_until_healthy
 
 Build = Callable[..., subprocess.CompletedProcess[str]]
@@ -57,11 +56,7 @@ def publish(
 
     engine.login(USER, registry.password, registry=registry.address)
     yield publish
-    for image in engine.images.list():
-        for name in [*image.tags, *image.attrs["RepoDigests"]]:
-            if name.startswith((registry.address, PUBLISHED)):
-                with contextlib.suppress(docker.errors.ImageNotFound):
-                    engine.images.remove(name, force=True)
+    forget_images(engine, registry.address, PUBLISHED)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ import docker
 import pytest
 
 from tests.doubles.registry_server import USER, RegistryServer, running_registry
-from tests.integration.conftest import StackUnderTest, rollback
+from tests.integration.conftest import StackUnderTest, forget_images, rollback
 
 # The images of a stack with the chat and without models.
 IMAGES = {"carrier", "chat", "monitor"}
@@ -34,12 +33,7 @@ def pushed(
     yield stack
     # Pushed images are kept when the stack is destroyed, also on this engine.
     stack.remove()
-    for image in engine.images.list():
-        for name in [*image.tags, *image.attrs["RepoDigests"]]:
-            if name.startswith(registry.address):
-                # Removing an image's last tag removes its digests too.
-                with contextlib.suppress(docker.errors.ImageNotFound):
-                    engine.images.remove(name, force=True)
+    forget_images(engine, registry.address)
 
 
 def configure(

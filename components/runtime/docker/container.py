@@ -149,12 +149,12 @@ def _health_check(check: HealthCheck | None) -> docker.ContainerHealthcheckArgs 
     """None leaves the image's own."""
     if check is None:
         return None
-    if list(check.test) == ["NONE"]:
-        return docker.ContainerHealthcheckArgs(tests=["NONE"])
+    # Also where nothing is checked: the engine fills what is missing, or zero, from the image, and
+    # the next preview would show that as a change.
     return docker.ContainerHealthcheckArgs(
         tests=list(check.test),
         interval=long_go_duration(check.interval),
         timeout=long_go_duration(check.timeout),
         retries=check.retries,
-        start_period=long_go_duration(check.start_period),
+        start_period=long_go_duration(max(1, check.start_period)),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import shutil
@@ -23,6 +22,7 @@ from tests.integration.conftest import (
     PROJECT_ROOT,
     StackUnderTest,
     build_arguments,
+    forget_images,
     free_port,
 )
 
@@ -80,12 +80,7 @@ def publish(
 
 def forget(server: RegistryServer, engine: docker.DockerClient) -> None:
     """Remove the registry's images from the engine."""
-    for image in engine.images.list():
-        for name in [*image.tags, *image.attrs["RepoDigests"]]:
-            if name.startswith(server.address):
-                # Removing an image's last tag removes its digests too.
-                with contextlib.suppress(docker.errors.ImageNotFound):
-                    engine.images.remove(name, force=True)
+    forget_images(engine, server.address)
 
 
 @pytest.fixture(scope="session")

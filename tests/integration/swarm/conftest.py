@@ -19,7 +19,7 @@ import yaml
 
 from tests.doubles import swarm_clients
 from tests.doubles.registry_server import MANIFEST, USER, RegistryServer, running_registry
-from tests.integration.conftest import StackUnderTest, build_arguments
+from tests.integration.conftest import StackUnderTest, build_arguments, forget_images
 from tests.integration.swarm.rig import Swarm, running_swarm, wait_for
 
 TEAM = "team/llm-stack"
@@ -94,12 +94,7 @@ def images(
     engine: docker.DockerClient, registry: RegistryServer, buildkit: Callable[..., Any]
 ) -> Iterator[Images]:
     yield Images(engine, registry, buildkit)
-    for image in engine.images.list():
-        for name in [*image.tags, *image.attrs["RepoDigests"]]:
-            if name.startswith(registry.address):
-                # Removing an image's last tag removes its digests too.
-                with contextlib.suppress(docker.errors.ImageNotFound):
-                    engine.images.remove(name, force=True)
+    forget_images(engine, registry.address)
 
 
 @dataclass

@@ -292,7 +292,7 @@ def test_a_job_ends_by_itself_and_is_not_restarted(project: Project) -> None:
     migrate = graph.running["migrate"].inputs
     assert migrate["restart"] == "no"
     assert migrate["mustRun"] is False
-    assert migrate["healthcheck"] == {"tests": ["NONE"]}, "that of the image is of its server"
+    assert migrate["healthcheck"]["tests"] == ["NONE"], "that of the image is of its server"
     assert graph.running["app"].inputs["restart"] == "unless-stopped"
     assert "mustRun" not in graph.running["app"].inputs
     assert "migrate-gate" in graph.of("Stash")
