@@ -21,6 +21,8 @@ from app.inference.settings import ModelSettings, Settings
 
 PRESET = Path("/tmp/models.ini")
 """On the container's tmpfs, since the rest of its file system is read-only."""
+NO_DOWNLOADS = {"LLAMA_ARG_OFFLINE": "1"}
+"""`POST /models` starts a child that downloads any model; it has no options of the command line."""
 CHILD_STOP_SECONDS = 3
 """The router unloads idle models only, which exit at once."""
 
@@ -44,7 +46,7 @@ def become_router(
     PRESET.write_text(preset, encoding="utf-8")
     requests = sum(model.slots for model, _ in models)
     command = router_command(settings.port, PRESET, max_loaded, requests)
-    run_drained(settings, command, environment)
+    run_drained(settings, command, {**environment, **NO_DOWNLOADS})
 
 
 def router_command(port: int, preset: Path, max_loaded: int, requests: int) -> list[str]:

@@ -83,7 +83,7 @@ def test_loaded_models_share_memory_and_cpus(
     assert "cpu-range" not in written, "two loaded models would have the same CPUs"
     [(_, arguments, environment)] = started
     assert "--models-max" in arguments
-    assert environment == {"A": "1"}
+    assert environment == {"A": "1", "LLAMA_ARG_OFFLINE": "1"}
 
 
 def test_the_file_has_one_model_or_several(tmp_path: Path) -> None:
