@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +79,29 @@ async def running(
     finally:
         server.end.set()
         await task
+
+
+@contextlib.contextmanager
+def running_in_thread(configuration: GatewaySettings) -> Iterator[str]:
+    """The same for tests without an event loop."""
+    ready: Future[str] = Future()
+    loop, end = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        try:
+            async with running(configuration) as url:
+                ready.set_result(url)
+                await end.wait()
+        except BaseException as error:
+            if not ready.done():
+                ready.set_exception(error)
+            raise
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield ready.result()
+    finally:
+        loop.call_soon_threadsafe(end.set)
+        thread.join()
+        loop.close()

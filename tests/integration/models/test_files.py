@@ -12,7 +12,13 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from tests.integration.inference import Inference, answer, failure_line, wait_until_healthy
+from tests.integration.inference import (
+    Inference,
+    address,
+    answer,
+    failure_line,
+    wait_until_healthy,
+)
 from tests.integration.models.conftest import FILES, SMOLLM2
 from tests.integration.models.test_tasks import chat, text_of
 
@@ -106,7 +112,7 @@ def hub(engine: docker.DockerClient, containers: Inference, files: Path) -> Iter
 class TestSplitModel:
     def test_it_is_loaded_from_its_parts(self, hub: Hub) -> None:
         container = wait_until_healthy(hub.start())
-        assert "4" in text_of(chat(container))
+        assert "4" in text_of(chat(address(container)))
 
     def test_a_wrong_digest_names_the_part_and_both_digests(self, hub: Hub) -> None:
         line = failure_line(hub.start(sha256="00" * 32), code=12)

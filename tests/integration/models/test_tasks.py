@@ -1,4 +1,4 @@
-"""What a model is for: chat, embeddings, reranking."""
+"""What a model is for, through the gateway: chat, embeddings, reranking."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import json
 import math
 import struct
 import urllib.error
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from docker.models.containers import Container
 
-from tests.integration.inference import Inference, address, answer, ask, wait_until_healthy
+from tests.doubles.running_gateway import running_in_thread, settings
+from tests.integration.inference import Inference, address, ask, wait_until_healthy
 from tests.integration.models.conftest import SMOLLM2
 
 # llama-server enforces a tool call only with a template that has tools; SmolLM2's own has none.
@@ -31,9 +32,17 @@ WEATHER = {
 }
 
 
-def chat(container: Container, **fields: Any) -> Any:
+def answer(gateway: str, path: str, question: dict[str, Any]) -> Any:
+    """What the gateway answers with the model of that name, which is also its task."""
+    model = {"/v1/embeddings": "embedding", "/v1/rerank": "rerank"}.get(path, "chat")
+    with ask(f"{gateway}{path}", {"model": model, **question}) as response:
+        return json.load(response)
+
+
+def chat(gateway: str, **fields: Any) -> Any:
+    """A completion of a gateway, or of a model server, which ignores the model's name."""
     question = {"messages": SUM, "temperature": 0, "max_tokens": 20, **fields}
-    return answer(container, "/v1/chat/completions", question)
+    return answer(gateway, "/v1/chat/completions", question)
 
 
 def text_of(completion: Any) -> str:
@@ -80,11 +89,26 @@ def reranking(containers: Inference) -> Container:
     return wait_until_healthy(containers.start(SMOLLM2, task="rerank", context=512))
 
 
-class TestChat:
-    def test_a_question_is_answered(self, chatting: Container) -> None:
-        assert "4" in text_of(chat(chatting))
+@pytest.fixture(scope="module")
+def gateway(chatting: Container, embedding: Container, reranking: Container) -> Iterator[str]:
+    """The URL of a gateway in front of the three models."""
+    models = [
+        {"id": name, "tasks": tasks, "replicas": [address(container)]}
+        for name, tasks, container in (
+            ("chat", ["chat", "completion"], chatting),
+            ("embedding", ["embedding"], embedding),
+            ("rerank", ["rerank"], reranking),
+        )
+    ]
+    with running_in_thread(settings(models=models)) as url:
+        yield url
 
-    def test_an_answer_follows_a_json_schema(self, chatting: Container) -> None:
+
+class TestChat:
+    def test_a_question_is_answered(self, gateway: str) -> None:
+        assert "4" in text_of(chat(gateway))
+
+    def test_an_answer_follows_a_json_schema(self, gateway: str) -> None:
         schema = {
             "type": "object",
             "properties": {"city": {"type": "string"}, "capital": {"type": "boolean"}},
@@ -92,14 +116,14 @@ class TestChat:
             "additionalProperties": False,
         }
         form = {"type": "json_schema", "json_schema": {"name": "city", "schema": schema}}
-        completion = chat(chatting, response_format=form, max_tokens=100)
+        completion = chat(gateway, response_format=form, max_tokens=100)
         content = json.loads(text_of(completion))
         assert content.keys() == {"city", "capital"}
         assert isinstance(content["capital"], bool)
 
-    def test_a_tool_is_called(self, chatting: Container) -> None:
+    def test_a_tool_is_called(self, gateway: str) -> None:
         completion = chat(
-            chatting,
+            gateway,
             messages=[*weather_in("Rome"), *weather_in("Oslo"), weather_in("Paris")[0]],
             tools=[{"type": "function", "function": WEATHER}],
             tool_choice="required",
@@ -111,50 +135,50 @@ class TestChat:
 
 
 class TestEmbedding:
-    def embeddings(self, container: Container, *texts: str) -> list[list[float]]:
-        found = answer(container, "/v1/embeddings", {"input": texts})
+    def embeddings(self, gateway: str, *texts: str) -> list[list[float]]:
+        found = answer(gateway, "/v1/embeddings", {"input": texts})
         return [one["embedding"] for one in found["data"]]
 
-    def test_texts_of_like_meaning_are_near_each_other(self, embedding: Container) -> None:
+    def test_texts_of_like_meaning_are_near_each_other(self, gateway: str) -> None:
         cat, like_it, other = self.embeddings(
-            embedding,
+            gateway,
             "A cat sleeps on the warm sofa in the living room.",
             "On the cosy couch in the lounge, a kitten is taking a nap.",
             "The central bank raised its interest rate by half a percent.",
         )
         assert cosine(cat, like_it) > cosine(cat, other)
 
-    def test_an_embedding_can_be_base64(self, embedding: Container) -> None:
-        [numbers] = self.embeddings(embedding, "hello")
+    def test_an_embedding_can_be_base64(self, gateway: str) -> None:
+        [numbers] = self.embeddings(gateway, "hello")
         question = {"input": ["hello"], "encoding_format": "base64"}
-        encoded = answer(embedding, "/v1/embeddings", question)["data"][0]["embedding"]
+        encoded = answer(gateway, "/v1/embeddings", question)["data"][0]["embedding"]
         decoded = struct.unpack(f"<{len(numbers)}f", base64.b64decode(encoded))
         assert list(decoded) == pytest.approx(numbers, abs=1e-5)
 
-    def test_a_text_may_be_as_long_as_the_context(self, embedding: Container) -> None:
+    def test_a_text_may_be_as_long_as_the_context(self, gateway: str) -> None:
         # llama-server refuses more tokens than its batch, 512 by default.
-        [numbers] = self.embeddings(embedding, "word " * 520)
+        [numbers] = self.embeddings(gateway, "word " * 520)
         assert math.hypot(*numbers) == pytest.approx(1, abs=1e-3)
 
 
 class TestRerank:
     DOCUMENTS = ("Paris is the capital of France.", "Bananas are yellow.", "A car has wheels.")
 
-    def test_every_document_has_a_score_the_best_first(self, reranking: Container) -> None:
+    def test_every_document_has_a_score_the_best_first(self, gateway: str) -> None:
         question = {"query": "What is the capital of France?", "documents": self.DOCUMENTS}
-        results = answer(reranking, "/v1/rerank", question)["results"]
+        results = answer(gateway, "/v1/rerank", question)["results"]
         scores = [result["relevance_score"] for result in results]
         assert sorted(result["index"] for result in results) == [0, 1, 2]
         assert scores == sorted(scores, reverse=True)
 
-    def test_top_n_limits_the_results(self, reranking: Container) -> None:
+    def test_top_n_limits_the_results(self, gateway: str) -> None:
         question = {"query": "France", "documents": self.DOCUMENTS, "top_n": 1}
-        assert len(answer(reranking, "/v1/rerank", question)["results"]) == 1
+        assert len(answer(gateway, "/v1/rerank", question)["results"]) == 1
 
-    def test_a_model_with_another_task_refuses_to_rerank(self, embedding: Container) -> None:
+    def test_a_model_with_another_task_refuses_to_rerank(self, gateway: str) -> None:
         with pytest.raises(urllib.error.HTTPError) as refused:
-            ask(f"{address(embedding)}/v1/rerank", {"query": "a", "documents": ["b"]})
-        assert refused.value.code == 501
+            answer(gateway, "/v1/rerank", {"model": "embedding", "query": "a", "documents": ["b"]})
+        assert refused.value.code == 400
         refused.value.close()
 
 
