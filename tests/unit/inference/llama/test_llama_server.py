@@ -131,8 +131,8 @@ def test_each_setting_has_its_option() -> None:
 
 
 def test_more_options_come_last_since_the_last_value_counts() -> None:
-    given = given_command(options=["--cache-reuse", "0", "--no-mmap"])
-    assert given[-3:] == ["--cache-reuse", "0", "--no-mmap"]
+    given = given_command(options=["--cache-reuse", "0", "--no-warmup"])
+    assert given[-3:] == ["--cache-reuse", "0", "--no-warmup"]
 
 
 def test_llama_server_serves_no_page_and_allows_no_origin() -> None:
