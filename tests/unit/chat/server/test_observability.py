@@ -118,6 +118,7 @@ async def test_the_list_of_models_has_openais_fields_and_the_state_of_each(
             "placeholder": placeholder,
             "state": "ready",
             "reason": None,
+            "available": True,
             "slots": 2,
             "busy": 0,
             "queue": 0,
