@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from components.config.compose.volumes import HostPath, VolumeEntry, VolumeMount
 from components.config.field_types import Gpus, ModelName, Port
 from components.config.memory_estimate import Estimate, memory_problem, model_memory
 from components.config.model import Model
@@ -20,6 +21,9 @@ from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, prese
 # Where every inference container reports whether it is draining.
 STATUS_PORT = 8001
 MODELS_DIRECTORY = "/models"
+# Where the driver keeps what it has compiled for a GPU whose code the image does not have (CUDA C
+# Programming Guide, "CUDA Environment Variables").
+CUDA_CACHE_DIRECTORY = "/var/cache/cuda"
 # llama-server reads its option --n-gpu-layers from here.
 N_GPU_LAYERS = "LLAMA_ARG_N_GPU_LAYERS"
 # They begin a comment anywhere in a line.
@@ -37,6 +41,9 @@ class InferenceService(LocalService):
     )
     max_loaded: int | None = Field(
         default=None, ge=1, le=32, description="of models, in memory at once; 1 by default"
+    )
+    volumes: tuple[VolumeEntry, ...] = Field(
+        default=(), description="folders of the machine with model files, for their `path`"
     )
     threads: int = Field(default=0, ge=0, le=256, description="0 takes what `cpus` allows")
     gpus: Gpus | None = Field(default=None, description="then the CUDA engine runs it")
@@ -58,6 +65,22 @@ class InferenceService(LocalService):
         if port == STATUS_PORT:
             raise refusal("is the container's status port", allowed="any other port")
         return port
+
+    @field_validator("volumes")
+    @classmethod
+    def _are_read_only_folders(cls, volumes: tuple[VolumeMount, ...]) -> tuple[VolumeMount, ...]:
+        for one in volumes:
+            if not isinstance(one, HostPath) or not one.read_only:
+                raise refusal(
+                    "has an entry that is not a folder of the machine to read",
+                    allowed="'/srv/models:/srv/models'",
+                )
+            if one.path in (MODELS_DIRECTORY, CUDA_CACHE_DIRECTORY):
+                raise refusal(
+                    f"has the path {one.path}, which the container has already",
+                    allowed="another path, such as that of the folder itself",
+                )
+        return volumes
 
     @model_validator(mode="after")
     def _layers_need_a_gpu(self) -> InferenceService:
@@ -115,6 +138,9 @@ class InferenceService(LocalService):
             model_directory=MODELS_DIRECTORY,
             # Each node of a Swarm has its own volume, which its own container fills.
             fetches=any(one.from_hub for one in models.values()) and not stack.on_swarm,
+            host_paths=[one for one in self.volumes if isinstance(one, HostPath)],
+            # A Swarm's volumes belong to root, where the image does not have their path.
+            cache_directory=CUDA_CACHE_DIRECTORY if self.gpus and not stack.on_swarm else None,
             gpus=self.gpus,
         )
 
@@ -142,7 +168,12 @@ class InferenceService(LocalService):
         # Swarm services cannot ask for devices; a node with NVIDIA's runtime reads this instead.
         devices = {"NVIDIA_VISIBLE_DEVICES": "all"} if on_swarm else {}
         # Without it that runtime mounts the libraries for nvidia-smi only.
-        return {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility", **devices, **layers}
+        return {
+            "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+            **({} if on_swarm else {"CUDA_CACHE_PATH": CUDA_CACHE_DIRECTORY}),
+            **devices,
+            **layers,
+        }
 
     def health_check(self, host: str) -> dict[str, object]:
         return {"kind": "inference", "url": f"http://{host}:{self.port}"}

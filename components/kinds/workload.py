@@ -34,6 +34,8 @@ class Workload:
     fetches: bool = False
     """Whether a job of the same image fetches what is in that volume before it starts: then its
     own container may only read it, and gets no secret files."""
+    cache_directory: str | None = None
+    """Where a volume is mounted for what can be made again, but takes long."""
     gpus: str | None = None
     published: bool = False
     """Whether `image` is the reference of a published one."""

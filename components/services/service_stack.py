@@ -16,7 +16,7 @@ from components.config.names import FETCH_SUFFIX
 from components.kinds.service import LocalService
 from components.kinds.workload import Workload
 from components.runtime.container import Files, HardenedContainerArgs, Mount, Volume
-from components.runtime.container_options import ContainerOptions, HealthCheck
+from components.runtime.container_options import USER, ContainerOptions, HealthCheck
 from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
     SECRETS_DIRECTORY,
@@ -24,6 +24,7 @@ from components.runtime.orchestrator import (
     Orchestrator,
     Running,
     VolumeArgs,
+    VolumeUse,
 )
 from components.services.deployment import Deployment
 
@@ -140,7 +141,7 @@ class ServiceStack(pulumi.ComponentResource):
                 cpus=args.service.cpus,
                 stop_grace=args.workload.stop_grace,
                 environment=self._environment(),
-                mounts=[*([models] if models else []), *self._volumes()],
+                mounts=[*([models] if models else []), *self._cache(), *self._volumes()],
                 options=args.workload.options,
                 check=args.workload.check,
                 files=files,
@@ -255,6 +256,23 @@ class ServiceStack(pulumi.ComponentResource):
                 for host in workload.host_paths
             ),
         ]
+
+    def _cache(self) -> list[Mount]:
+        """A volume that goes with the stack."""
+        path = self._args.workload.cache_directory
+        if path is None:
+            return []
+        volume = self._args.orchestrator.volume(
+            f"{self._name}-cache",
+            VolumeArgs(
+                stack=self._args.stack,
+                service=self._name,
+                kept=False,
+                use=VolumeUse(USER, self._args.image, path),
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        return [Mount(volume=volume.name, folder=volume.folder, path=path, read_only=False)]
 
     def _model_volume(self) -> Mount | None:
         """Gigabytes that took an hour to fetch: kept when the stack goes, found again by name."""

@@ -201,3 +201,24 @@ def test_the_memory_has_to_hold_every_file(run_model: Run) -> None:
     with pytest.raises(pulumi.RunError, match=r"m-inference\.memory: cannot hold the model 'm'"):
         run_model(model)
     assert run_model(model, memory="4GiB")
+
+
+def test_a_file_of_the_machine_is_mounted_and_not_fetched(run_model: Run) -> None:
+    model = {**M, "path": "/srv/models/m.gguf", "sha256": DIGEST, "sha256_origin": "downloaded"}
+    graph = run_model(model, volumes=["/srv/models:/srv/models"])
+    mounted = {
+        one["containerPath"]: (one.get("hostPath"), one["readOnly"])
+        for one in graph.running["m-inference"].inputs["volumes"]
+    }
+    assert mounted["/srv/models"] == ("/srv/models", True)
+    assert "m-inference-fetch" not in graph.running
+    assert str(model_json(graph).files[0].path) == "/srv/models/m.gguf"
+
+
+@pytest.mark.parametrize(
+    "volume", ["data:/data", "./catalog:/data", "/srv/models:/srv/models:rw", "/srv/a:/models"]
+)
+def test_a_model_server_only_reads_folders_of_the_machine(run_model: Run, volume: str) -> None:
+    model = {**M, "path": "/srv/models/m.gguf", "sha256": DIGEST, "sha256_origin": "downloaded"}
+    with pytest.raises(pulumi.RunError, match=r"allowed: ('/srv/models:/srv/models'|another path)"):
+        run_model(model, volumes=[volume])

@@ -66,6 +66,21 @@ def test_a_service_with_gpus_runs_the_cuda_engine(run_with_gpus: Run) -> None:
     assert not [env for env in qwen["envs"] if "GPU" in env or "NVIDIA" in env]
 
 
+def test_what_the_driver_compiles_survives_a_restart(run_with_gpus: Run) -> None:
+    graph = run_with_gpus("    gpus: all\n", NVIDIA)
+    phi = graph.running["phi-inference"].inputs
+    (cache,) = [one for one in phi["volumes"] if one["containerPath"] == "/var/cache/cuda"]
+    assert cache["readOnly"] is False
+    assert "CUDA_CACHE_PATH=/var/cache/cuda" in phi["envs"]
+    owner = graph.of("Stash")["phi-inference-cache-owner"].inputs["input"]
+    assert owner["owner"] == phi["user"]
+
+
+def test_gpus_are_chosen_by_their_ids(run_with_gpus: Run) -> None:
+    graph = run_with_gpus("    gpus: ['0', GPU-3a23c669]\n", NVIDIA)
+    assert graph.running["phi-inference"].inputs["gpus"] == '"device=0,GPU-3a23c669"'
+
+
 def test_the_number_of_gpus_is_passed_to_the_container(run_with_gpus: Run) -> None:
     graph = run_with_gpus("    gpus: 2\n", NVIDIA)
     assert graph.running["phi-inference"].inputs["gpus"] == "2"
