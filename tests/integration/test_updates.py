@@ -88,6 +88,10 @@ def serving(stack: StackUnderTest) -> StackUnderTest:
     text = catalogue.read_text(encoding="utf-8")
     for old, new in (
         ("context: 2048\n    slots: 2\n", "context: 2048\n    slots: 8\n"),
+        (
+            "2393231072\n    context: 4096\n    slots: 2\n",
+            "2393231072\n    context: 1024\n    slots: 1\n",
+        ),
         ("memory: 7GiB", "memory: 3GiB"),
         ("4096 tokens\n    cpus: 2\n", "4096 tokens\n    cpus: 0.4\n"),
     ):

@@ -97,16 +97,22 @@ class Container:
                     os.killpg(process.pid, signal.SIGKILL)
 
     def set_slots(self, busy: bool, tokens: int = 0) -> None:
-        (self.folder / "slots").write_text(slots(busy, tokens))
+        self.write("slots", slots(busy, tokens))
 
     def set_asleep(self, asleep: bool) -> None:
-        (self.folder / "props").write_text(json.dumps({"is_sleeping": asleep}))
+        self.write("props", json.dumps({"is_sleeping": asleep}))
+
+    def write(self, name: str, text: str) -> None:
+        """Whole at once: the server must not read the beginning."""
+        draft = self.folder / f"{name}.new"
+        draft.write_text(text)
+        draft.replace(self.folder / name)
 
     def set_models(self, **states: str) -> None:
         """Become a router with these models."""
         data = [{"id": name, "status": {"value": state}} for name, state in states.items()]
-        (self.folder / "v1_models").write_text(json.dumps({"data": data}))
-        (self.folder / "props").write_text(json.dumps({"role": "router"}))
+        self.write("v1_models", json.dumps({"data": data}))
+        self.write("props", json.dumps({"role": "router"}))
 
     @property
     def paths(self) -> list[str]:
