@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pulumi
 
 from components.engine.client import docker_client, run_blocking
+from components.runtime.docker.carrier import carrier
 from components.runtime.gate import Gate
 from components.runtime.labels import STACK
-
-if TYPE_CHECKING:
-    from docker import DockerClient
-    from docker.models.containers import Container
 
 FOLDER = "/secrets"
 
@@ -77,7 +71,7 @@ def recall(name: str, stack: str, image: str, docker_host: str | None) -> str | 
             client.volumes.get(volume_of(stack))
         except NotFound:
             return None
-        with _carrier(client, stack, image) as container:
+        with carrier(client, image, volume_of(stack), FOLDER) as container:
             try:
                 chunks, _ = container.get_archive(f"{FOLDER}/{name}")
             except NotFound:
@@ -94,25 +88,10 @@ def keep(name: str, value: str, stack: str, image: str, docker_host: str | None)
     client = docker_client(docker_host)
     try:
         client.volumes.create(volume_of(stack), labels={STACK: stack})
-        with _carrier(client, stack, image) as container:
+        with carrier(client, image, volume_of(stack), FOLDER) as container:
             container.put_archive(FOLDER, _archive(name, value))
     finally:
         client.close()
-
-
-@contextmanager
-def _carrier(client: DockerClient, stack: str, image: str) -> Iterator[Container]:
-    """A container with the volume, which is never started."""
-    container = client.containers.create(
-        image,
-        command=["never-started"],
-        network_mode="none",
-        volumes={volume_of(stack): {"bind": FOLDER, "mode": "rw"}},
-    )
-    try:
-        yield container
-    finally:
-        container.remove(v=False, force=True)
 
 
 def _archive(name: str, value: str) -> bytes:

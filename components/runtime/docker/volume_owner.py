@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from components.engine.client import docker_client, run_blocking
+from components.runtime.docker.carrier import carrier
 from components.runtime.gate import Gate
 
 if TYPE_CHECKING:
@@ -61,20 +62,10 @@ def set_owner(volume: str, owner: str, image: str, path: str, docker_host: str |
     uid, _, gid = owner.partition(":")
     client = docker_client(docker_host)
     try:
-        container = client.containers.create(
-            image,
-            # Never started; an image without a command could not be created otherwise.
-            command=["never-started"],
-            network_mode="none",
-            volumes={volume: {"bind": path, "mode": "rw"}},
-        )
-        try:
-            folder = posixpath.dirname(path)
+        with carrier(client, image, volume, path) as container:
             owned = _with_owner(container, path, int(uid), int(gid or uid))
             if owned is not None:
-                container.put_archive(folder, owned)
-        finally:
-            container.remove(v=False, force=True)
+                container.put_archive(posixpath.dirname(path), owned)
     finally:
         client.close()
 
