@@ -16,6 +16,7 @@ from app.chat.settings import (
     GatewaySettings,
     ModelSettings,
     ModelTask,
+    RoutedModel,
     RouterSettings,
     ServerSettings,
 )
@@ -140,22 +141,26 @@ def local_model(
             host=host,
         )
 
-    card = ModelCard(
+    return Provider(
+        model.id,
+        [Endpoint(url, make_server) for url in model.replicas],
+        _card(model),
+        (model.id,),
+        shares=False,
+        keep_seconds=settings.health.keep_models,
+        clock=clock,
+    )
+
+
+def _card(model: ModelSettings | RoutedModel) -> ModelCard:
+    """The public data of a model of the stack."""
+    return ModelCard(
         id=model.id,
         description=model.description,
         context=model.context,
         placeholder=model.placeholder,
         external=False,
         tasks=model.tasks,
-    )
-    return Provider(
-        model.id,
-        [Endpoint(url, make_server) for url in model.replicas],
-        card,
-        (model.id,),
-        shares=False,
-        keep_seconds=settings.health.keep_models,
-        clock=clock,
     )
 
 
@@ -174,17 +179,7 @@ def routed_models(
             host=host,
         )
 
-    cards = {
-        model.id: ModelCard(
-            id=model.id,
-            description=model.description,
-            context=model.context,
-            placeholder=model.placeholder,
-            external=False,
-            tasks=model.tasks,
-        )
-        for model in router.models
-    }
+    cards = {model.id: _card(model) for model in router.models}
     return Provider(
         router.name,
         [Endpoint(url, make_server) for url in router.urls],
