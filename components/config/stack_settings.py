@@ -89,7 +89,7 @@ class StackSettings(CamelModel):
     services: EnabledServices = Field(description="names of services.yaml, or all of them")
     defaults: Defaults = Defaults()
     values: dict[ValueName, ValueText] = Field(
-        default_factory=dict, description="what ${config:NAME} in the catalogue stands for"
+        default_factory=dict, description="values that replace ${config:NAME} in the catalogue"
     )
     orchestrator: OrchestratorKind = OrchestratorKind.DOCKER
     replicas: dict[Name, Replicas] = Field(default_factory=dict)

@@ -41,7 +41,7 @@ class StackValues:
 
     defaults: Defaults = field(default_factory=Defaults)
     values: Mapping[str, str] = field(default_factory=dict)
-    """By name: what `${config:NAME}` stands for."""
+    """By name: the value that replaces `${config:NAME}`."""
     enabled: tuple[str, ...] | None = None
     """The services that it names; None for all of services.yaml."""
     needs_all_names: bool = False

@@ -47,9 +47,7 @@ from components.runtime.container_options import (
     TEMPORARY_FILES,
     USER,
     ContainerOptions,
-    DeviceMapping,
     HealthCheck,
-    HostPort,
     TemporaryFiles,
 )
 
@@ -244,11 +242,8 @@ class ContainerService(LocalService):
             health_check=self._health_check(),
             temporary_files=self._temporary_files(),
             shared_memory=self.shm_size,
-            ports=[
-                HostPort(port.published, port.target, port.address, port.protocol)
-                for port in self.ports
-            ],
-            devices=[DeviceMapping(one.source, one.path, one.permissions) for one in self.devices],
+            ports=self.ports,
+            devices=self.devices,
             extra_hosts=self.extra_hosts,
             ulimits={name: (limit.soft, limit.hard) for name, limit in self.ulimits.items()},
             labels=self.labels,

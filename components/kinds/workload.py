@@ -44,7 +44,7 @@ class Workload:
     named_secrets: Mapping[str, str] = field(default_factory=dict)
     """By path: the name of the secret that the file holds."""
     secret_environment: Mapping[str, str] = field(default_factory=dict)
-    """By variable: a text in which `${NAME}` stands for a secret."""
+    """By variable: a text with `${NAME}` in place of a secret."""
     volumes: Sequence[NamedVolume] = ()
     host_paths: Sequence[HostPath] = ()
     project_files: Sequence[ProjectFile] = ()

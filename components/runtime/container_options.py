@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from components.config.compose.machine import Device
+from components.config.compose.ports import PublishedPort
+
 # The uid and gid that the images create; none of them needs more than its own files.
 USER = "10001:10001"
 
@@ -22,16 +25,6 @@ class HealthCheck:
 
 
 @dataclass(frozen=True)
-class HostPort:
-    """A port of the engine's machine that leads to one of the container."""
-
-    published: int
-    target: int
-    address: str = "127.0.0.1"
-    protocol: str = "tcp"
-
-
-@dataclass(frozen=True)
 class TemporaryFiles:
     """A file system in memory."""
 
@@ -45,15 +38,6 @@ class TemporaryFiles:
 # Every container has it, unless its entry mounts a volume there: programs expect to write there.
 TEMPORARY = "/tmp"
 TEMPORARY_FILES = TemporaryFiles(64 * 1024**2, "rw,noexec,nosuid,nodev,size=64m")
-
-
-@dataclass(frozen=True)
-class DeviceMapping:
-    """A device of the engine's machine in a container."""
-
-    host_path: str
-    path: str
-    permissions: str
 
 
 @dataclass(frozen=True)
@@ -79,8 +63,8 @@ class ContainerOptions:
     """By path."""
     shared_memory: int | None = None
     """Bytes of /dev/shm; None for the engine's default."""
-    ports: Sequence[HostPort] = ()
-    devices: Sequence[DeviceMapping] = ()
+    ports: Sequence[PublishedPort] = ()
+    devices: Sequence[Device] = ()
     extra_hosts: Mapping[str, str] = field(default_factory=dict)
     """By host name: its address."""
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)

@@ -9,12 +9,12 @@ from typing import Protocol
 
 import pulumi
 
+from components.config.named_secrets import SECRETS_DIRECTORY
 from components.runtime.container import Files, HardenedContainerArgs, Volume
 from components.runtime.generated_secret import GeneratedSecretArgs
 from components.runtime.network import StackNetwork
 
 CONFIG_DIRECTORY = "/run/config"
-SECRETS_DIRECTORY = "/run/secrets"
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import pulumi
 
 from components.config.field_types import MEBIBYTE
+from components.config.named_secrets import SECRETS_DIRECTORY
 from components.config.names import MONITOR, RESTARTER
 from components.kinds.service import LocalService
 from components.plan.plan import Plan
 from components.runtime.container import HardenedContainerArgs, Mount
 from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
-    SECRETS_DIRECTORY,
     FilesArgs,
     Orchestrator,
     VolumeArgs,

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network
 import pulumi
 
 from components.config.field_types import MEBIBYTE
+from components.config.named_secrets import SECRETS_DIRECTORY
 from components.config.names import RESTARTER
 from components.engine.socket import DockerSocket
 from components.runtime.container import HardenedContainerArgs, Mount
@@ -17,7 +18,6 @@ from components.runtime.generated_secret import GeneratedSecret
 from components.runtime.network import StackNetwork, StackNetworkArgs
 from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
-    SECRETS_DIRECTORY,
     FilesArgs,
     Orchestrator,
 )

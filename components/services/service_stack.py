@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 import pulumi
 
 from components.config.field_types import MEBIBYTE
-from components.config.named_secrets import filled, references
+from components.config.named_secrets import SECRETS_DIRECTORY, filled, references
 from components.config.names import FETCH_SUFFIX
 from components.kinds.service import LocalService
 from components.kinds.workload import Workload
@@ -19,7 +19,6 @@ from components.runtime.container import Files, HardenedContainerArgs, Mount, Vo
 from components.runtime.container_options import USER, ContainerOptions, HealthCheck
 from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
-    SECRETS_DIRECTORY,
     FilesArgs,
     Orchestrator,
     Running,

@@ -10,10 +10,11 @@ import pulumi
 import pulumi_docker as docker
 
 from components.config.field_types import MEBIBYTE
+from components.config.named_secrets import SECRETS_DIRECTORY
 from components.plan.tunnels import GivenTunnel, NamedTunnel, QuickTunnel, TunnelPlan
 from components.runtime.container import Files, HardenedContainerArgs
 from components.runtime.container_options import ContainerOptions, HealthCheck
-from components.runtime.orchestrator import SECRETS_DIRECTORY, FilesArgs, Orchestrator
+from components.runtime.orchestrator import FilesArgs, Orchestrator
 
 METRICS_PORT = 20241
 TOKEN_FILE = "tunnel_token"

@@ -41,7 +41,7 @@ async def watch_endpoint(
         while True:
             addresses = await resolve(endpoint.host_to_resolve, endpoint.port)
             misses = 0 if addresses else misses + 1
-            # A failed DNS lookup alone is no reason to remove a server that is ready.
+            # A failed DNS lookup alone does not remove a server that is ready.
             lost = misses >= settings.failures and not endpoint.ready
             if addresses or lost or not endpoint.resolved:
                 removed, added = endpoint.update(addresses)

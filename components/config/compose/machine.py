@@ -21,7 +21,7 @@ CAPABILITIES = frozenset(
     )
 )
 _DEVICE = re.compile(r"(/dev/[^:\s]+)(?::(/dev/[^:\s]+))?(?::([rwm]{1,3}))?")
-# Memory and disks: whoever can read these can read everything.
+# Memory and disks: who reads one of these reads all data of the machine.
 _DANGEROUS_DEVICE = re.compile(
     r"/dev/(mem|kmem|port|kmsg|sd[a-z]|hd[a-z]|vd[a-z]|xvd[a-z]|nvme|mmcblk|md|nbd|dm-|mapper"
     r"|disk|block|sg\d|bsg|loop|root)"
@@ -71,7 +71,7 @@ def _device(value: Any) -> Device:
         return value
     match = _DEVICE.fullmatch(value) if isinstance(value, str) else None
     source = clean_path(match[1]) if match else ""
-    # A folder stands for all devices in it.
+    # A folder means all devices in it.
     if match is None or "/.." in match[1] or source == "/dev":
         raise refusal("is not a valid device", allowed="/dev/dri, or /dev/kfd:/dev/kfd:rwm")
     if _DANGEROUS_DEVICE.match(source):

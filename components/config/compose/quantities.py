@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from components.config.schema import refusal
 
-# Binary units, whether or not an `i` stands in them (Compose Specification, "Specifying byte
+# Binary units, with or without an `i` in them (Compose Specification, "Specifying byte
 # values").
 _UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,3})?) ?([kmg]?)(?:i?b)?", re.IGNORECASE)

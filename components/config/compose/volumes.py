@@ -11,9 +11,9 @@ from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from components.config.compose.quantities import parse_size
+from components.config.field_types import MEBIBYTE
 from components.config.schema import refusal
 
-MEBIBYTE = 1024**2
 TMPFS_BYTES = 64 * MEBIBYTE
 _FORM = "'name:/path', './file:/path' or '/host/folder:/path[:rw]'"
 _VOLUME_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")

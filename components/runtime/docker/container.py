@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pulumi
 import pulumi_docker as docker
 
+from components.config.compose.ports import PublishedPort
 from components.config.field_types import MEBIBYTE
 from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs, Mount
-from components.runtime.container_options import HealthCheck, HostPort
+from components.runtime.container_options import HealthCheck
 from components.runtime.go_duration import long_go_duration
 from components.runtime.labels import (
     Label,
@@ -43,7 +44,7 @@ def hardened_container(
     mounts = (*(mount for files in args.files for mount in files.mounts), *args.mounts)
     ports = list(options.ports)
     if args.port and args.host_port:
-        ports.insert(0, HostPort(args.host_port, args.port))
+        ports.insert(0, PublishedPort(args.host_port, args.port))
     return docker.Container(
         name,
         image=args.image,
@@ -67,7 +68,7 @@ def hardened_container(
         ),
         devices=[
             docker.ContainerDeviceArgs(
-                host_path=device.host_path,
+                host_path=device.source,
                 container_path=device.path,
                 permissions=device.permissions,
             )
