@@ -1,4 +1,4 @@
-"""HTTP client for the model servers; classifies their failures.
+"""HTTP client for the model servers.
 
 aiohttp instead of httpx, because its parser is written in C: a chunk takes a sixth of the CPU time
 (`python -m benchmarks.gateway_clients` measures both).
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import aiohttp
@@ -23,14 +20,12 @@ from app.chat.fleet.router_list import is_sleeping, read_router_list
 from app.chat.fleet.server import (
     ASLEEP,
     LOADING,
-    UNKNOWN_HOST,
     WAKING,
     Health,
     Server,
     State,
 )
-from app.chat.openai import sse
-from app.chat.openai.errors import ApiError
+from app.chat.fleet.upstream_errors import is_loading, key_problem, reason_of, refusal, unreachable
 
 # llama-server closes idle connections after 5 s: do not reuse one shortly before.
 _KEEP_IDLE_SECONDS = 4.0
@@ -45,35 +40,6 @@ _CONNECTOR_OPTIONS: Any = {
     "ttl_dns_cache": _DNS_CACHE_SECONDS,
 }
 _LONGEST_ERROR_BYTES = 64 * 1024
-_LONGEST_MESSAGE = 1000
-# The fields of a model server's error object that clients get.
-_PUBLIC_ERROR_FIELDS = ("n_prompt_tokens", "n_ctx")
-# The server does not support the endpoint (llama-server without --embeddings): do not retry.
-_NOT_SUPPORTED = 501
-_LONGEST_WAIT_SECONDS = 3600.0
-
-
-class Retry(StrEnum):
-    """Where to retry a failed request."""
-
-    NOWHERE = "nowhere"
-    # The same replica would fail again.
-    ELSEWHERE = "elsewhere"
-    ANYWHERE = "anywhere"
-
-
-@dataclass(eq=False)
-class UpstreamFailure(Exception):
-    """A replica did not answer a request.
-
-    :param error: the client gets it if no retry succeeds.
-    :param retry: where to retry.
-    :param blame: whether the replica is at fault, not the request.
-    """
-
-    error: ApiError
-    retry: Retry
-    blame: bool
 
 
 class UpstreamClient:
@@ -119,7 +85,7 @@ class UpstreamClient:
             raise unreachable(server, error) from error
         finally:
             response.close()
-        raise _refusal(server, response.status, response.headers, content)
+        raise refusal(server, response.status, response.headers, content)
 
     async def _post(
         self, server: Server, path: str, body: bytes, headers: Mapping[str, str]
@@ -194,7 +160,7 @@ class UpstreamClient:
                 while len(content) < most_bytes and (chunk := await response.content.readany()):
                     content += chunk[: most_bytes - len(content)]
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return Health(State.DOWN, _reason(error)), b""
+            return Health(State.DOWN, reason_of(error)), b""
         return _health_of(server, response.status, content), bytes(content)
 
     async def is_draining(self, server: Server, seconds: float) -> bool | None:
@@ -253,131 +219,12 @@ def external_tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bo
     return context
 
 
-def unreachable(server: Server, error: Exception) -> UpstreamFailure:
-    """The failure of a connection that could not be opened or broke before the first token."""
-    reason = _reason(error)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        server.mark_unreachable(reason)
-    message = f"cannot reach the model server: {reason}"
-    failure = ApiError(502, message, code="upstream_unreachable", retry_after=2)
-    return UpstreamFailure(failure, Retry.ANYWHERE, blame=True)
-
-
-def lost_upstream(message: str) -> ApiError:
-    """The error for a response that ended before it was complete."""
-    return ApiError(502, message, code="upstream_lost")
-
-
-def error_object(content: bytes) -> dict[str, Any]:
-    """The error object of a model server's response; empty if there is none."""
-    try:
-        parsed = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    error = parsed.get("error") if isinstance(parsed, dict) else None
-    if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else {}
-
-
-def reported_error(events: bytes) -> ApiError:
-    """The error that a model server reported as an event in its stream."""
-    for payload in sse.payloads(events):
-        error = payload.get("error")
-        if isinstance(error, dict):
-            code = error.get("code")
-            if isinstance(code, int) and 400 <= code < 500:
-                return public_error(code, error)
-    return lost_upstream("the model server failed")
-
-
-def public_error(status: int, error: Mapping[str, Any]) -> ApiError:
-    """A model server's error, with only the fields that are public."""
-    code = error.get("code")
-    param = error.get("param")
-    kind = error.get("type")
-    return ApiError(
-        status,
-        str(error.get("message", f"the model server rejected the request (status {status})"))[
-            :_LONGEST_MESSAGE
-        ],
-        code=code if isinstance(code, str) else str(kind or "upstream_refused"),
-        param=param if isinstance(param, str) else None,
-        extra={key: error[key] for key in _PUBLIC_ERROR_FIELDS if key in error},
-    )
-
-
-def _refusal(
-    server: Server, status: int, headers: Mapping[str, str], content: bytes
-) -> UpstreamFailure:
-    if status in (401, 403):
-        # Not the status itself: a client would take it for a problem of its own key.
-        message = f"the upstream service {_key_problem(server)}"
-        refused = ApiError(502, message, code="upstream_auth")
-        return UpstreamFailure(refused, Retry.NOWHERE, blame=True)
-    if status == 429:
-        wait = headers.get("retry-after", "")
-        seconds = float(wait) if wait.isascii() and wait.isdigit() else 10.0
-        after = min(seconds, _LONGEST_WAIT_SECONDS)
-        message = "the rate limit of the upstream service is reached"
-        busy = ApiError(429, message, code="upstream_rate_limit", retry_after=after)
-        return UpstreamFailure(busy, Retry.ELSEWHERE, blame=False)
-    if 400 <= status < 500 or status == _NOT_SUPPORTED:
-        wrong = public_error(status, error_object(content))
-        return UpstreamFailure(wrong, Retry.NOWHERE, blame=False)
-    if _is_loading(status, content):
-        server.mark_loading()
-        loading = ApiError(503, "the model is loading", code="model_loading", retry_after=5)
-        return UpstreamFailure(loading, Retry.ELSEWHERE, blame=False)
-    if server.most_loaded is not None and b"failed to load" in content:
-        message = "the model server could not load the model"
-        unloaded = ApiError(502, message, code="upstream_failed", retry_after=2)
-        return UpstreamFailure(unloaded, Retry.ELSEWHERE, blame=True)
-    # The text of a server error may contain paths and IP addresses, so clients do not get it. One
-    # bad request can cause a 500 on every replica, so a 500 is not the replica's fault.
-    message = f"the model server failed (status {status})"
-    failed = ApiError(502, message, code="upstream_failed", retry_after=2)
-    return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500)
-
-
-def _key_problem(server: Server) -> str:
-    return "requires an API key" if server.token is None else "rejected the gateway's API key"
-
-
 def _health_of(server: Server, status: int, content: bytes | bytearray) -> Health:
     """The health that the response to a health check shows."""
     if status == 200:
         return Health(State.READY)
-    if _is_loading(status, content):
+    if is_loading(status, content):
         return LOADING
     if status in (401, 403):
-        return Health(State.DOWN, f"it {_key_problem(server)} (status {status})")
+        return Health(State.DOWN, f"it {key_problem(server)} (status {status})")
     return Health(State.DOWN, f"its health check returned status {status}")
-
-
-def _is_loading(status: int, content: bytes | bytearray) -> bool:
-    """How servers answer while they load a model.
-
-    llama-server, and its container while it downloads a model, by the type of the error; others
-    only by its text.
-    """
-    return status == 503 and (b'"unavailable_error"' in content or b"loading" in content.lower())
-
-
-def _reason(error: Exception) -> str:
-    """Why a connection failed, without the IP address that is in the library's message."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return UNKNOWN_HOST
-        case aiohttp.ClientProxyConnectionError():
-            return "the proxy cannot be reached"
-        case aiohttp.ClientHttpProxyError():
-            return f"the proxy refused the connection (status {error.status})"
-        case aiohttp.ClientConnectorCertificateError():
-            return "its certificate is not trusted"
-        case aiohttp.ServerTimeoutError() | TimeoutError():
-            return "no response in time"
-        case aiohttp.ClientConnectorError():
-            return "connection refused"
-        case _:
-            return "the connection was lost"

@@ -12,9 +12,9 @@ from starlette.types import Receive, Send
 
 from app.chat.fleet.pool import ModelPool, Ticket
 from app.chat.fleet.replica import Replica
-from app.chat.fleet.upstream import (
+from app.chat.fleet.upstream import UpstreamClient
+from app.chat.fleet.upstream_errors import (
     Retry,
-    UpstreamClient,
     UpstreamFailure,
     lost_upstream,
     reported_error,

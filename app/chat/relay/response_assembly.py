@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.chat.fleet.upstream import lost_upstream
+from app.chat.fleet.upstream_errors import lost_upstream
 from app.chat.openai import sse
 
 _LARGEST_STREAM_BYTES = 64 * 2**20
