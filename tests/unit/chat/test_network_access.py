@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from app.chat.fleet.server import Server
-from app.chat.fleet.upstream import UpstreamClient, UpstreamFailure, external_tls
+from app.chat.fleet.upstream import UpstreamClient, external_tls
+from app.chat.fleet.upstream_errors import UpstreamFailure
 from tests.doubles.certificates import Company, company
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
