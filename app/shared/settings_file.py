@@ -31,12 +31,23 @@ def read_settings(path: Path, model: type[Model], *, secret: bool = False) -> Mo
     :param secret: whether to leave the values of the file out of errors.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
+    return parse_settings(content, model, str(path), secret=secret)
+
+
+def parse_settings(
+    content: bytes, model: type[Model], source: str, *, secret: bool = False
+) -> Model:
+    """Build a model from JSON; raises SettingsError as `read_settings` does."""
+    try:
+        data = json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{source}: cannot be read: {error}") from None
     except ValueError as error:
-        raise SettingsError(f"{path}: is not JSON: {error}") from None
-    return validated(data, model, str(path), secret=secret)
+        raise SettingsError(f"{source}: is not JSON: {error}") from None
+    return validated(data, model, source, secret=secret)
 
 
 def validated(data: object, model: type[Model], source: str, *, secret: bool = False) -> Model:
