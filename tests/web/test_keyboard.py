@@ -80,6 +80,58 @@ async def test_a_question_mark_lists_the_shortcuts(chat: ChatPage) -> None:
     await expect(chat.message).to_be_focused()
 
 
+async def test_a_key_right_after_escape_is_not_lost(chat: ChatPage) -> None:
+    await chat.picker.click()
+    await expect(chat.dialog("Models")).to_be_visible()
+    # Sooner than the browser reports that the dialog is closed.
+    await chat.page.evaluate(
+        """() => {
+          const dialog = document.querySelector("dialog[open]");
+          new MutationObserver(() => {
+            dispatchEvent(new KeyboardEvent("keydown", { key: "/" }));
+          }).observe(dialog, { attributeFilter: ["open"] });
+        }"""
+    )
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.dialog("Models")).to_be_hidden()
+    await expect(chat.message).to_be_focused()
+
+
+# WebKit sends the Enter that confirms a Japanese or Chinese word like this, after the composition.
+CONFIRMING = {"key": "Enter", "keyCode": 229, "bubbles": True, "cancelable": True}
+
+
+async def test_confirming_a_word_of_an_input_method_sends_nothing(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.message.fill("こんにちは")
+    await chat.message.dispatch_event("keydown", CONFIRMING)
+    await expect(chat.message).to_have_value("こんにちは")
+    alpha.always_say("はい")
+    await chat.message.press("Enter")
+    await expect(chat.answer_of("alpha")).to_contain_text("はい")
+
+    await chat.button("Edit and resend").click()
+    editor = chat.page.get_by_role("textbox", name="Edit your message")
+    await editor.dispatch_event("keydown", CONFIRMING)
+    await expect(editor).to_be_visible()
+    await editor.press("Escape")
+
+    await chat.listed("こんにちは").dblclick()
+    title = chat.page.get_by_role("textbox", name="Title")
+    await title.dispatch_event("keydown", CONFIRMING)
+    await expect(title).to_be_visible()
+    await title.press("Escape")
+
+    await chat.page.keyboard.press("Control+k")
+    field = chat.page.get_by_role("combobox")
+    await field.fill("は")
+    await expect(chat.page.get_by_role("option")).to_have_count(1)
+    await field.dispatch_event("keydown", CONFIRMING)
+    await expect(field).to_be_visible()
+    assert len(alpha.requests) == 1
+
+
 async def test_a_menu_is_used_by_keyboard(chat: ChatPage) -> None:
     keyboard = chat.page.keyboard
     await chat.button("More").focus()

@@ -11,6 +11,7 @@ import { TextButton } from "./button";
 import { isTouch } from "./focus";
 import { Icon } from "./icon";
 import { chooseModels, nameOf, placeholderText } from "./models";
+import { isComposing } from "./typing";
 
 export function Composer() {
   const field = useRef<HTMLTextAreaElement>(null);
@@ -32,7 +33,7 @@ export function Composer() {
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.isComposing) return;
+    if (isComposing(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !isTouch()) {
       event.preventDefault();
       submit();

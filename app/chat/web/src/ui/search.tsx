@@ -5,6 +5,7 @@ import { headings, search } from "../state/chats";
 import { closePanel, drawerOpen, panel } from "../state/layout";
 import { hrefOf } from "../state/route";
 import { Dialog } from "./dialog";
+import { isComposing } from "./typing";
 
 const RECENT = 8;
 
@@ -43,7 +44,7 @@ function Search() {
     if (step !== undefined && hits.length > 0) {
       event.preventDefault();
       setAt((at + step + hits.length) % hits.length);
-    } else if (event.key === "Enter" && !event.isComposing) {
+    } else if (event.key === "Enter" && !isComposing(event)) {
       event.preventDefault();
       open(hits[at]);
     }

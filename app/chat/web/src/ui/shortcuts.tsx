@@ -4,6 +4,7 @@ import { closePanel, drawerOpen, openPanel, panel } from "../state/layout";
 import { Dialog } from "./dialog";
 import { focusComposer } from "./focus";
 import { newChat } from "./sidebar";
+import { isComposing } from "./typing";
 
 const MAC = /Mac|iPhone|iPad/.test(navigator.userAgent);
 const COMMAND = MAC ? "⌘" : "Ctrl";
@@ -51,7 +52,11 @@ function actionFor(event: KeyboardEvent): (() => void) | null {
       newChat();
     };
   }
-  if (panel.peek() || document.querySelector(":popover-open")) return null;
+  if (document.querySelector(":popover-open")) return null;
+  if (panel.peek()) {
+    // The browser would close the dialog too, but its `close` event comes later than the next key can.
+    return key === "escape" ? closePanel : null;
+  }
   if (key === "escape" && drawerOpen.peek()) return () => (drawerOpen.value = false);
   if (key === "escape" && answering.peek()) return stopAll;
   if (command || event.altKey || writes(event.target)) return null;
@@ -62,7 +67,7 @@ function actionFor(event: KeyboardEvent): (() => void) | null {
 
 export function handleShortcuts(): void {
   addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing) return;
+    if (event.defaultPrevented || isComposing(event)) return;
     const act = actionFor(event);
     if (!act) return;
     event.preventDefault();

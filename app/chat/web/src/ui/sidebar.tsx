@@ -12,6 +12,7 @@ import { chooseFile, saveFile } from "./files";
 import { focusComposer } from "./focus";
 import { Icon, type IconName } from "./icon";
 import { MenuButton } from "./menu";
+import { isComposing } from "./typing";
 
 const renaming = signal<string | null>(null);
 
@@ -120,6 +121,7 @@ function RenameField({ heading: { id, title } }: { heading: Heading }) {
         defaultValue={title}
         onBlur={() => finish(true)}
         onKeyDown={(event) => {
+          if (isComposing(event)) return;
           if (event.key === "Enter" || event.key === "Escape") {
             event.stopPropagation();
             finish(event.key === "Enter");

@@ -6,9 +6,10 @@ import { change, current } from "../state/chats";
 import { editing } from "../state/writing";
 import { AnswerView } from "./answer";
 import { IconButton } from "./button";
-import { focusComposer } from "./focus";
+import { focusComposer, isTouch } from "./focus";
 import { nameOf } from "./models";
 import { Pager } from "./pager";
+import { isComposing } from "./typing";
 
 export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
   const compared = turn.lanes.length > 1;
@@ -115,7 +116,9 @@ function QuestionEditor({ turn }: { turn: Turn }) {
         defaultValue={turn.text}
         rows={3}
         onKeyDown={(event) => {
-          const enter = event.key === "Enter" && !event.shiftKey && !event.isComposing;
+          if (isComposing(event)) return;
+          // A phone's keyboard has no Shift + Enter: there, Enter starts a new line.
+          const enter = event.key === "Enter" && !event.shiftKey && !isTouch();
           if (!enter && event.key !== "Escape") return;
           event.preventDefault();
           event.stopPropagation();
