@@ -57,8 +57,25 @@ async def test_a_stopped_answer_can_be_continued(chat: ChatPage, alpha: Scripted
         {"role": "user", "content": "A sentence, please"},
         {"role": "assistant", "content": "The quick brown"},
     ]
+    # The template of a model that thinks by default refuses to continue a message otherwise.
+    assert rest.body["chat_template_kwargs"] == {"enable_thinking": False}
     await rest.finish(" fox.")
     await expect(chat.answer_of("alpha").get_by_text("The quick brown fox.")).to_be_visible()
+
+
+async def test_a_continued_answer_does_not_repeat_its_beginning(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    await chat.ask("A sentence, please")
+    await (await alpha.next_answer()).finish("The quick brown", reason="length", tokens=3)
+    await chat.button("Continue").click()
+    # llama-server repeats the text that it continues in its first delta.
+    await (await alpha.next_answer()).finish("The quick brown fox", " jumps.", tokens=4)
+    text = chat.answer_of("alpha").locator(".markdown")
+    await expect(text).to_have_text("The quick brown fox jumps.")
+    await expect(chat.answer_of("alpha")).to_contain_text("7 tokens")
+    await chat.page.reload()
+    await expect(text).to_have_text("The quick brown fox jumps.")
 
 
 async def test_a_connection_lost_during_an_answer_is_shown_and_can_be_retried(
@@ -262,7 +279,7 @@ async def test_the_view_follows_the_end_until_the_user_scrolls_up(
     await expect(chat.page.get_by_text("Point 79")).to_be_in_viewport()
     await chat.page.locator(".thread").hover()
     await chat.page.mouse.wheel(0, -1500)
-    to_end = chat.button("Go to the newest text")
+    to_end = chat.button("Scroll to bottom")
     await expect(to_end).to_be_visible()
     place = "element => element.scrollTop"
     await chat.page.locator(".thread").evaluate(SCROLL_ENDED)

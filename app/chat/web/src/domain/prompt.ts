@@ -16,6 +16,7 @@ export interface ChatRequest {
   top_p?: number;
   max_tokens?: number;
   seed?: number;
+  chat_template_kwargs?: { enable_thinking: boolean };
 }
 
 /** The answer of a turn that `model` receives as history: its own, else the first one that is not empty. */
@@ -54,5 +55,7 @@ export function requestFor(conversation: Conversation, turnId: string, model: st
     ...(topP !== null && { top_p: topP }),
     ...(maxTokens !== null && { max_tokens: maxTokens }),
     ...(seed !== null && { seed }),
+    // llama-server refuses to continue a message with a template that lets the model think first.
+    ...(partial && { chat_template_kwargs: { enable_thinking: false } }),
   };
 }

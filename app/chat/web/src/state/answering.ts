@@ -12,13 +12,14 @@ import {
   changeAnswer,
   path,
 } from "../domain/conversation";
+import { joinFigures, withoutRepeated } from "../domain/continuation";
 import { requestFor } from "../domain/prompt";
 import { splitThinking } from "../domain/thinking";
 import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
 import { change, current, find, keepInMemory, release, storeIntermediate } from "./chats";
 import { keyRequired } from "./models";
 import { announce } from "./notices";
-import { apiKey, rememberModels } from "./preferences";
+import { apiKey } from "./preferences";
 
 const KEEP_EVERY_MS = 1000;
 const HIDDEN_FLUSH_MS = 250;
@@ -58,10 +59,16 @@ export class StreamingAnswer {
     readonly turnId: string,
     readonly model: string,
     readonly answerId: string,
-    partial: { text: string; reasoning: string },
+    /** The answer that is continued, and the part of its text that the model receives. */
+    private readonly before: { answer: Answer; partial: string } | null = null,
   ) {
-    this.text = signal(partial.text);
-    this.reasoning = signal(partial.reasoning);
+    this.text = signal(before?.answer.text ?? "");
+    this.reasoning = signal(before?.answer.reasoning ?? "");
+  }
+
+  /** The text that the model is asked to continue. */
+  get partial(): string {
+    return this.before?.partial ?? "";
   }
 
   take(event: ChatEvent): void {
@@ -75,10 +82,10 @@ export class StreamingAnswer {
     } else {
       this.lastAt = performance.now();
       this.firstAt ??= this.lastAt;
-      this.chunks += 1;
       this.servedBy = event.model ?? this.servedBy;
-      this.pendingText += event.text;
+      this.pendingText += this.chunks === 0 ? withoutRepeated(event.text, this.partial) : event.text;
       this.pendingReasoning += event.reasoning;
+      this.chunks += 1;
       this.schedule();
     }
   }
@@ -102,12 +109,12 @@ export class StreamingAnswer {
   figures(): Figures {
     const tokens = this.usage ?? this.chunks;
     const seconds = this.firstAt === null ? 0 : (this.lastAt - this.firstAt) / 1000;
-    return {
+    return joinFigures(this.before?.answer.figures ?? null, {
       firstTokenMs: this.firstAt === null ? null : this.firstAt - this.startedAt,
       tokens,
       tokensPerSecond: this.serverRate ?? (seconds >= SHORTEST_TIMED ? (tokens - 1) / seconds : null),
-      totalMs: this.lastAt - this.startedAt,
-    };
+      totalMs: this.firstAt === null ? 0 : this.lastAt - this.startedAt,
+    });
   }
 
   snapshot(state: AnswerState): Partial<Answer> {
@@ -143,12 +150,12 @@ function untrack(one: StreamingAnswer): void {
   if (inConversation(one.conversationId).length === 0) release(one.conversationId);
 }
 
-async function run(one: StreamingAnswer, partial: string): Promise<void> {
+async function run(one: StreamingAnswer): Promise<void> {
   const conversation = find(one.conversationId);
   if (!conversation) return;
   track(one);
   const saver = setInterval(() => storeProgress(one), KEEP_EVERY_MS);
-  const outcome = await receive(one, requestFor(conversation, one.turnId, one.model, partial));
+  const outcome = await receive(one, requestFor(conversation, one.turnId, one.model, one.partial));
   clearInterval(saver);
   if (outcome.failure) await pageStays();
   one.flush();
@@ -207,7 +214,7 @@ function announcementOf(one: StreamingAnswer, state: AnswerState): string {
 function begin(conversation: Conversation, turn: Turn): void {
   for (const lane of turn.lanes) {
     const answer = lane.answers.at(-1)!;
-    void run(new StreamingAnswer(conversation.id, turn.id, lane.model, answer.id, { text: "", reasoning: "" }), "");
+    void run(new StreamingAnswer(conversation.id, turn.id, lane.model, answer.id));
   }
 }
 
@@ -215,7 +222,6 @@ function begin(conversation: Conversation, turn: Turn): void {
 export function send(text: string): void {
   const { id, models } = current.peek();
   const parent = path(current.peek()).at(-1)?.id ?? null;
-  rememberModels(models);
   sendAfter(id, parent, text, models);
 }
 
@@ -256,7 +262,7 @@ export function regenerate(turn: Turn, model: string): void {
     again = answer;
     return conversation;
   });
-  if (again) void run(new StreamingAnswer(id, turn.id, model, (again as Answer).id, { text: "", reasoning: "" }), "");
+  if (again) void run(new StreamingAnswer(id, turn.id, model, (again as Answer).id));
 }
 
 /** Continues a cut, stopped or too short answer. */
@@ -264,7 +270,7 @@ export function continueAnswer(turn: Turn, model: string, answer: Answer): void 
   const { id } = current.peek();
   const partial = splitThinking(answer.text, answer.reasoning).answer;
   change(id, (now) => changeAnswer(now, answer.id, { state: "streaming", failure: null, finish: null }));
-  void run(new StreamingAnswer(id, turn.id, model, answer.id, answer), partial);
+  void run(new StreamingAnswer(id, turn.id, model, answer.id, { answer, partial }));
 }
 
 export function stop(answerId: string): void {
