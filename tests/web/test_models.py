@@ -69,6 +69,20 @@ async def test_a_placeholder_is_labelled(
         await expect(chat.dialog("Models").get_by_text("Demo model", exact=True)).to_be_visible()
 
 
+async def test_a_newcomer_gets_a_real_model_and_a_choice_is_remembered(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel, beta: ScriptedModel
+) -> None:
+    placeholder = {"model": "tiny", "reason": "no model hub could be reached"}
+    async with gateway_with(served(alpha, placeholder=placeholder), served(beta)) as url:
+        chat = ChatPage(page, url)
+        await chat.open()
+        await expect(chat.picker).to_contain_text("beta")
+        await chat.picker.click()
+        await chat.dialog("Models").get_by_role("button", name="alpha Demo model").click()
+        await page.reload()
+        await expect(chat.picker).to_contain_text("alpha")
+
+
 async def test_models_of_other_servers_are_offered_if_they_can_chat(
     page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel, beta: ScriptedModel
 ) -> None:

@@ -70,6 +70,20 @@ export function conditionOf(model: ModelStatus): Condition {
   return { light: "ready", label: slots > 1 ? `Ready, ${free} of ${slots} free` : "Ready", reason: null, advice: null };
 }
 
+const LIGHTS: Light[] = ["ready", "busy", "asleep", "loading", "down", "unknown"];
+
+/** Lower is better: real models before demo models, those of this server before others, then by state. */
+const rank = (model: ModelStatus): number =>
+  LIGHTS.indexOf(conditionOf(model).light) +
+  (model.state === "down" ? 100 : 0) +
+  (model.placeholder ? 10 : 0) +
+  (model.external ? 20 : 0);
+
+/** The model of a newcomer's first chat. */
+export const bestModel = computed(() =>
+  models.value.reduce<ModelStatus | null>((best, model) => (best && rank(best) <= rank(model) ? best : model), null),
+);
+
 const UNKNOWN: Condition = { light: "unknown", label: "Unknown", reason: null, advice: null };
 const GONE: Condition = {
   light: "down",

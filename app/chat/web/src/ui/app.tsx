@@ -1,12 +1,13 @@
 // The whole page.
 import { useSignalEffect } from "@preact/signals";
-import { current } from "../state/chats";
+import { configure } from "../domain/conversation";
+import { change, current } from "../state/chats";
 import { drawerOpen, narrow, openPanel, panel } from "../state/layout";
-import { keyRequired, models, status } from "../state/models";
+import { bestModel, keyRequired, models, status } from "../state/models";
 import { Composer } from "./composer";
 import { Header } from "./header";
 import { KeyPanel } from "./key";
-import { ModelsPanel, chooseModels } from "./models";
+import { ModelsPanel } from "./models";
 import { Notices } from "./notices";
 import { SearchPanel } from "./search";
 import { SettingsPanel } from "./settings";
@@ -43,13 +44,12 @@ export function App() {
   );
 }
 
-/** Selects the models of a new conversation: those of the last one that still exist, else the first ready one. */
+/** Selects the models of a new conversation: those that the user chose last, if they exist, else the best one. */
 function chooseSomeModel(): void {
   if (!status.value || models.value.length === 0) return;
   const { models: chosen, turns } = current.value;
   const known = chosen.filter((id) => id === "auto" || models.value.some((model) => model.id === id));
   if (known.length === chosen.length && chosen.length > 0) return;
   if (turns.length > 0) return;
-  const first = models.value.find((model) => model.state === "ready") ?? models.value[0]!;
-  chooseModels(known.length > 0 ? known : [first.id]);
+  change(current.peek().id, (now) => configure(now, { models: known.length > 0 ? known : [bestModel.value!.id] }));
 }
