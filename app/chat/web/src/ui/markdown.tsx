@@ -1,6 +1,6 @@
 // Renders Markdown and limits how often it is redrawn.
 import type { ReadonlySignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { MarkdownView } from "../markdown/view";
 import { copyText } from "./clipboard";
 
@@ -27,7 +27,7 @@ export function Markdown({ source, text }: Props) {
   const container = useRef<HTMLDivElement>(null);
   const view = useRef<MarkdownView>(null);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     view.current ??= new MarkdownView(container.current!);
     if (!source) {
       view.current.update(text, true);

@@ -6,53 +6,42 @@ import { following } from "../state/layout";
 import { EmptyState } from "./empty";
 import { Icon } from "./icon";
 import { TurnView } from "./turn";
+import { useWindow } from "./window";
 
 const NEAR_END = 64;
+/** How long a scroll event may follow the wheel, key or finger that caused it. */
+const CAUSED_MS = 500;
 
 export function Thread() {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const turns = path(current.value);
-
-  const toEnd = (): void => {
-    const view = scroller.current!;
-    view.scrollTop = view.scrollHeight;
-  };
+  const first = useWindow(scroller, turns.length);
 
   useLayoutEffect(() => {
     following.value = true;
-    toEnd();
+    toEnd(scroller);
   }, [currentId.value]);
 
   useEffect(() => {
-    const grown = new ResizeObserver(() => following.peek() && toEnd());
+    const grown = new ResizeObserver(() => following.peek() && toEnd(scroller));
     grown.observe(content.current!);
     grown.observe(scroller.current!);
     return () => grown.disconnect();
   }, []);
 
-  useEffect(() => {
-    const view = scroller.current!;
-    let before = view.scrollTop;
-    const look = (): void => {
-      const gap = view.scrollHeight - view.clientHeight - view.scrollTop;
-      // Only the user scrolls up; growing text does not.
-      if (gap <= NEAR_END) following.value = true;
-      else if (view.scrollTop < before) following.value = false;
-      before = view.scrollTop;
-    };
-    view.addEventListener("scroll", look, { passive: true });
-    return () => view.removeEventListener("scroll", look);
-  }, []);
+  useEffect(() => stopFollowingWhenScrolledUp(scroller.current!), []);
 
   return (
     <div class="thread-frame">
-      <div ref={scroller} class="thread" tabIndex={-1}>
+      <div ref={scroller} class={following.value ? "thread following" : "thread"} tabIndex={-1}>
         <div ref={content} class="thread-content">
           {turns.length === 0 ? (
             <EmptyState />
           ) : (
-            turns.map((turn, index) => <TurnView key={turn.id} turn={turn} last={index === turns.length - 1} />)
+            turns
+              .slice(first)
+              .map((turn, index) => <TurnView key={turn.id} turn={turn} last={first + index === turns.length - 1} />)
           )}
         </div>
       </div>
@@ -60,10 +49,10 @@ export function Thread() {
         <button
           type="button"
           class="to-end"
-          aria-label="Go to the newest text"
+          aria-label="Scroll to bottom"
           onClick={() => {
             following.value = true;
-            toEnd();
+            toEnd(scroller);
           }}
         >
           <Icon name="down" />
@@ -71,4 +60,36 @@ export function Thread() {
       )}
     </div>
   );
+}
+
+function toEnd({ current: view }: { current: HTMLElement | null }): void {
+  view!.scrollTop = view!.scrollHeight;
+}
+
+/**
+ * Only the user stops the following. The browser scrolls too, when another conversation is shorter or when
+ * text above gets its real height: then no input came before, and the height has changed.
+ */
+function stopFollowingWhenScrolledUp(view: HTMLElement): () => void {
+  let before = view.scrollTop;
+  let height = view.scrollHeight;
+  let inputAt = -Infinity;
+  const onInput = (): void => {
+    inputAt = performance.now();
+  };
+  const onScroll = (): void => {
+    const gap = view.scrollHeight - view.clientHeight - view.scrollTop;
+    const byUser = performance.now() - inputAt < CAUSED_MS || view.scrollHeight === height;
+    if (gap <= NEAR_END) following.value = true;
+    else if (view.scrollTop < before && byUser) following.value = false;
+    before = view.scrollTop;
+    height = view.scrollHeight;
+  };
+  const inputs = ["wheel", "touchmove", "keydown", "pointerdown", "pointermove"];
+  view.addEventListener("scroll", onScroll, { passive: true });
+  for (const name of inputs) view.addEventListener(name, onInput, { passive: true });
+  return () => {
+    view.removeEventListener("scroll", onScroll);
+    for (const name of inputs) view.removeEventListener(name, onInput);
+  };
 }
