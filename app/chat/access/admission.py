@@ -5,10 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.chat.apis.table import is_api_path
 from app.chat.openai.errors import ApiError
 from app.chat.settings import Limits
 
-_API_PREFIX = "/v1/"
 _STATE_KEY = "body_account"
 _RETRY_AFTER_SECONDS = 5.0
 
@@ -36,11 +36,11 @@ class Admission:
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(_API_PREFIX):
+        if scope["type"] != "http" or not is_api_path(scope["path"]):
             await self._app(scope, receive, send)
             return
         if self._open >= self._limits.open_requests:
-            await _full("open requests").response()(scope, receive, send)
+            await _full("open requests").response(scope)(scope, receive, send)
             return
         account = scope["state"][_STATE_KEY] = BodyAccount(self)
         self._open += 1

@@ -9,8 +9,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.chat.access.credentials import authorization_of
 from app.chat.access.keys import Caller, KeyRing
 from app.chat.api.model_status import describe, status
+from app.chat.apis.api import Api
+from app.chat.apis.table import APIS
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.upstream import UpstreamClient
@@ -19,7 +22,7 @@ from app.chat.relay.exchange import Exchange
 from app.chat.relay.generation_request import Task, read_request
 from app.chat.request_record import RequestRecord, record_of
 from app.chat.server.metrics import CONTENT_TYPE, Metrics
-from app.chat.settings import TEXT_TASKS, GatewaySettings, ModelTask
+from app.chat.settings import GatewaySettings
 
 # Cloudflare sets these on every request through a tunnel; a client cannot remove them.
 _TUNNEL_HEADERS = ("cf-ray", "cf-connecting-ip")
@@ -46,7 +49,7 @@ async def _gateway(request: Request) -> Gateway:
 
 
 async def _caller(request: Request, gateway: Annotated[Gateway, Depends(_gateway)]) -> Caller:
-    caller = gateway.keys.caller(request.headers.get("authorization"))
+    caller = gateway.keys.caller(authorization_of(request.headers))
     record_of(request).key = caller.name
     return caller
 
@@ -98,42 +101,33 @@ async def model(name: str, gateway: TheGateway, caller: TheCaller) -> dict[str, 
     return describe(gateway.fleet.named(name, caller.models), gateway.started)
 
 
-@router.post("/v1/chat/completions")
-async def chat_completions(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
-    return await _generate(request, gateway, caller, ModelTask.CHAT, "/chat/completions")
+def _add_api(api: Api) -> None:
+    """One route for each path of an API."""
+
+    async def relay(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
+        return await _relay(request, gateway, caller, api)
+
+    for path in api.paths:
+        router.add_api_route(path, relay, methods=["POST"])
 
 
-@router.post("/v1/completions")
-async def completions(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
-    return await _generate(request, gateway, caller, ModelTask.COMPLETION, "/completions")
+for _api in APIS:
+    _add_api(_api)
 
 
-@router.post("/v1/embeddings")
-async def embeddings(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
-    return await _generate(request, gateway, caller, ModelTask.EMBEDDING, "/embeddings")
-
-
-@router.post("/v1/rerank")
-async def rerank(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
-    """Not part of OpenAI's API: Jina's form, which llama-server and vLLM have too."""
-    return await _generate(request, gateway, caller, ModelTask.RERANK, "/rerank")
-
-
-async def _generate(
-    request: Request, gateway: Gateway, caller: Caller, task: ModelTask, path: str
-) -> Response:
+async def _relay(request: Request, gateway: Gateway, caller: Caller, api: Api) -> Response:
     record = record_of(request)
-    piecewise = task in TEXT_TASKS
     try:
-        generation = await read_request(request, path, gateway.settings.limits, piecewise=piecewise)
-        pool, prompt = gateway.fleet.route(generation.model, task, generation.body, caller.models)
+        generation = await read_request(request, api, gateway.settings.limits)
+        pool, prompt = gateway.fleet.route(generation.model, api, generation.body, caller.models)
+        task = generation.task_for(pool.card.id, prompt)
     except ApiError as error:
         record.outcome = error.code
         gateway.metrics.finished(record)
         raise
     record.model = pool.card.id
     record.streamed = generation.streams
-    return RelayedResponse(generation.task_for(pool.card.id, prompt), pool, gateway, caller, record)
+    return RelayedResponse(task, pool, gateway, caller, record)
 
 
 class RelayedResponse(Response):

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from app.chat.apis.api import Api
+from app.chat.apis.table import paths_of_task
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.prefix_affinity import fingerprints
 from app.chat.fleet.server import State
 from app.chat.openai.errors import ApiError
 from app.chat.settings import AUTO_MODEL, ModelTask
 
-# Clients send requests with these tasks to these endpoints. The others have none yet.
-ENDPOINTS = {
-    ModelTask.CHAT: "/v1/chat/completions",
-    ModelTask.COMPLETION: "/v1/completions",
-    ModelTask.EMBEDDING: "/v1/embeddings",
-    ModelTask.RERANK: "/v1/rerank",
-}
 # A loaded model answers first, one that is being loaded soon.
 _LOAD_ORDER = {State.WAKING: 1, State.ASLEEP: 2}
 # Of the names in an error: a server may list hundreds.
@@ -45,7 +40,7 @@ class Fleet:
         :param allowed: the models that the client may use; None for all.
         """
         if name == AUTO_MODEL:
-            return self._best((), allowed, ModelTask.CHAT)
+            return self._best((), allowed, (ModelTask.CHAT,))
         pool = self._pools.get(name)
         if pool is None:
             # A limited key must not reveal the names of other models.
@@ -65,36 +60,39 @@ class Fleet:
     def route(
         self,
         name: str,
-        task: ModelTask,
+        api: Api,
         body: Mapping[str, Any],
         allowed: Collection[str] | None = None,
     ) -> tuple[ModelPool, Sequence[int]]:
         """The pool for a requested model, or for `auto`, and the fingerprints of the prompt.
 
         The fingerprints are empty where there is nothing to choose between.
-        Raises ApiError 400 for a model that does not have the task, 404 and 403 as `named` does.
+        Raises ApiError 400 for a model without a task of the API, 404 and 403 as `named` does.
         """
         if name == AUTO_MODEL:
-            prompt = fingerprints(body)
-            return self._best(prompt, allowed, task), prompt
+            prompt = fingerprints(api.prompt(body))
+            return self._best(prompt, allowed, api.tasks), prompt
         pool = self.named(name, allowed)
-        if task not in pool.card.tasks:
-            raise _wrong_task(pool, task)
-        return pool, fingerprints(body) if len(pool.replicas) > 1 else ()
+        if not _has_one(pool, api.tasks):
+            raise _wrong_task(pool, api.tasks)
+        return pool, fingerprints(api.prompt(body)) if len(pool.replicas) > 1 else ()
 
     def _best(
-        self, prompt: Sequence[int], allowed: Collection[str] | None, task: ModelTask
+        self,
+        prompt: Sequence[int],
+        allowed: Collection[str] | None,
+        tasks: Sequence[ModelTask],
     ) -> ModelPool:
         pools = [
             pool
             for pool in self
-            if task in pool.card.tasks
+            if _has_one(pool, tasks)
             # A conversation leaves the stack only when its client names the model.
             and not pool.card.external
             and (allowed is None or pool.card.id in allowed)
         ]
         if not pools:
-            message = f"no local model with the task '{task}' is available"
+            message = f"no local model with {_name(tasks)} is available"
             raise ApiError(503, message, code="no_model", param="model")
 
         def preference(pool: ModelPool) -> tuple[bool, bool, int, bool, float]:
@@ -108,13 +106,23 @@ class Fleet:
         return min(pools, key=preference)
 
 
-def _wrong_task(pool: ModelPool, task: ModelTask) -> ApiError:
+def _has_one(pool: ModelPool, tasks: Sequence[ModelTask]) -> bool:
+    return any(task in pool.card.tasks for task in tasks)
+
+
+def _name(tasks: Sequence[ModelTask]) -> str:
+    quoted = " or ".join(f"'{task}'" for task in tasks)
+    return f"the task {quoted}" if len(tasks) == 1 else f"one of the tasks {quoted}"
+
+
+def _wrong_task(pool: ModelPool, tasks: Sequence[ModelTask]) -> ApiError:
     able = [
-        f"{own} ({ENDPOINTS[own]})" if own in ENDPOINTS else str(own) for own in pool.card.tasks
+        f"{own} ({', '.join(paths)})" if (paths := paths_of_task(own)) else str(own)
+        for own in pool.card.tasks
     ]
     return ApiError(
         400,
-        f"the model '{pool.card.id}' does not have the task '{task}'; it has: {', '.join(able)}",
+        f"the model '{pool.card.id}' does not have {_name(tasks)}; it has: {', '.join(able)}",
         code="task_not_supported",
         param="model",
     )

@@ -9,35 +9,24 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 _SIZE = 4096
-_BLOCK_CHARACTERS = 512
-_BLOCKS = 64
 
 Place = TypeVar("Place")
 
 
-def fingerprints(body: Mapping[str, Any]) -> Sequence[int]:
-    """One number for each prefix of the prompt in a request body, the shortest first.
+def fingerprints(parts: Sequence[Any]) -> Sequence[int]:
+    """One number for each prefix of the parts of a prompt, the shortest first.
 
-    Two requests share a number only if they share everything up to that point: after each message
-    of a chat, after each block of characters of a plain prompt.
+    Two requests share a number only if they share everything up to that point.
     """
-    parts: Sequence[Any]
-    match body:
-        case {"messages": list(messages)}:
-            parts = [json.dumps(message, sort_keys=True) for message in messages]
-        case {"prompt": str(prompt)}:
-            ends = range(0, min(len(prompt), _BLOCK_CHARACTERS * _BLOCKS), _BLOCK_CHARACTERS)
-            parts = [prompt[start : start + _BLOCK_CHARACTERS] for start in ends]
-        case _:
-            return ()
     numbers = []
     number = 0
     for part in parts:
-        number = hash((number, part))
+        text = part if isinstance(part, str) else json.dumps(part, sort_keys=True)
+        number = hash((number, text))
         numbers.append(number)
     return numbers
 

@@ -114,6 +114,11 @@ class Server:
     """Of its models, while they are served."""
 
     @property
+    def root_url(self) -> str:
+        """The URL to which `/tokenize` is appended: llama-server has some APIs outside of `/v1`."""
+        return self.api_url.removesuffix("/v1")
+
+    @property
     def is_checked(self) -> bool:
         return self.health_url is not None or self.discovers
 

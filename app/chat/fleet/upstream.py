@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 
+from app.chat.apis.api import Api
 from app.chat.fleet.model_list import LONGEST_LIST_BYTES, InvalidList, ModelList, read_model_list
 from app.chat.fleet.router_list import is_sleeping, read_router_list
 from app.chat.fleet.server import (
@@ -63,7 +64,7 @@ class UpstreamClient:
         await self._external.close()
 
     async def open(
-        self, server: Server, path: str, body: bytes, request_id: str
+        self, server: Server, api: Api, body: bytes, request_id: str
     ) -> aiohttp.ClientResponse:
         """Send a request; returns after the headers of a response with status 200.
 
@@ -74,7 +75,7 @@ class UpstreamClient:
         headers = {"content-type": "application/json", "x-request-id": request_id}
         headers |= _identity(server)
         try:
-            response = await self._post(server, path, body, headers)
+            response = await self._post(server, api, body, headers)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise unreachable(server, error) from error
         if response.status == 200:
@@ -88,10 +89,10 @@ class UpstreamClient:
         raise refusal(server, response.status, response.headers, content)
 
     async def _post(
-        self, server: Server, path: str, body: bytes, headers: Mapping[str, str]
+        self, server: Server, api: Api, body: bytes, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         session = self._session(server)
-        url = server.api_url + path
+        url = (server.root_url if api.at_root else server.api_url) + api.upstream_path
         try:
             return await session.post(url, data=body, headers=headers, allow_redirects=False)
         except aiohttp.ClientConnectorError:

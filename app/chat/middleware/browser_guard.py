@@ -68,7 +68,7 @@ class BrowserGuard:
         if cross_origin and origin not in self._allowed:
             message = "pages of this origin may not call the gateway"
             refusal = ApiError(403, message, code="origin_not_allowed")
-            await refusal.response()(scope, receive, guarded_send)
+            await refusal.response(scope)(scope, receive, guarded_send)
             return
         await self._app(scope, receive, guarded_send)
 

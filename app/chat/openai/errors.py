@@ -1,11 +1,7 @@
-"""Errors in OpenAI's form, and exception handlers that give every error this form.
-
-The form is `{"error": {"message", "type", "param", "code"}}`, from OpenAI's API reference.
-"""
+"""Errors of the API, and exception handlers that give every error the form of its API."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +10,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
+from app.chat.apis.error_form import error_form_of
 from app.chat.request_record import record_of
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 class ApiError(Exception):
-    """An error response in OpenAI's form.
+    """An error response.
 
     :param code: for programs; it does not change between versions.
     :param retry_after: seconds, for the Retry-After header.
@@ -62,47 +60,43 @@ class ApiError(Exception):
             headers["www-authenticate"] = "Bearer"
         return headers
 
-    def body(self) -> bytes:
-        """The error as a JSON document."""
-        error = {
-            "message": self.message,
-            "type": self.type,
-            "param": self.param,
-            "code": self.code,
-            **self.extra,
-        }
-        return json.dumps({"error": error}).encode()
-
-    def response(self) -> Response:
+    def response(self, scope: Scope) -> Response:
+        """The response to the request of this scope, in the form of its API."""
+        form = error_form_of(scope["path"])
+        request_id = record_of(Request(scope)).request_id
         return Response(
-            self.body(), self.status, headers=self.headers, media_type="application/json"
+            form.document(self, request_id),
+            self.status,
+            headers={**self.headers, **form.headers(request_id)},
+            media_type="application/json",
         )
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Give every error of `app` OpenAI's form, including those of the framework."""
+    """Give every error of `app` the form of its API, including those of the framework."""
 
     @app.exception_handler(ApiError)
     async def _api_error(request: Request, error: ApiError) -> Response:
         record_of(request).outcome = error.code
-        return error.response()
+        return error.response(request.scope)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"][1:]) or None
-        return ApiError(400, first["msg"], code="invalid_request", param=param).response()
+        invalid = ApiError(400, first["msg"], code="invalid_request", param=param)
+        return invalid.response(request.scope)
 
     @app.exception_handler(HTTPException)
     async def _http_error(request: Request, error: HTTPException) -> Response:
         codes = {404: "not_found", 405: "method_not_allowed"}
         message = f"{request.method} {request.url.path}: {error.detail}"
         api_error = ApiError(error.status_code, message, code=codes.get(error.status_code, "http"))
-        response = api_error.response()
+        response = api_error.response(request.scope)
         response.headers.update(error.headers or {})
         return response
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
         message = "internal error; the log of the gateway has the reason under this request id"
-        return ApiError(500, message, code="internal").response()
+        return ApiError(500, message, code="internal").response(request.scope)

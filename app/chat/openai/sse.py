@@ -1,4 +1,4 @@
-"""Server-sent events, as far as a relay needs them: where events end, and how a stream ended.
+"""Server-sent events, as far as a relay needs them: where events end, and their data.
 
 Source of the format: the HTML standard, "Server-sent events". It only scans bytes: nothing is
 decoded while a response streams.
@@ -10,8 +10,6 @@ import json
 from typing import Any
 
 _LONGEST_EVENT = 4 * 2**20
-_ERROR = b'data: {"error":'
-_DONE = (b"data: [DONE]\n\n", b"data: [DONE]\r\n\r\n", b"data:[DONE]\n\n")
 
 
 class EventTooLong(Exception):
@@ -40,9 +38,9 @@ class EventBuffer:
         return buffered[:end]
 
     def finish(self) -> bytes:
-        """The closing event, if the model server ended without the blank line after it."""
+        """The last event, if the model server ended without the blank line after it."""
         rest, self._rest = self._rest.strip(), b""
-        return rest + b"\n\n" if rest in (b"data: [DONE]", b"data:[DONE]") else b""
+        return rest + b"\n\n" if rest else b""
 
 
 def _after(text: bytes, mark: bytes) -> int:
@@ -55,24 +53,9 @@ def comment(text: str) -> bytes:
     return f": {text}\n\n".encode()
 
 
-def event(data: bytes) -> bytes:
-    return b"data: " + data + b"\n\n"
-
-
 def has_data(events: bytes) -> bool:
     """Whether there are events, not only comments."""
     return events.startswith(b"data:") or b"\ndata:" in events
-
-
-def find_error(events: bytes) -> int:
-    """Start of the event in which the model server reports an error; -1 without one."""
-    # In a JSON string the quotes would be escaped, so generated text cannot contain this.
-    return events.find(_ERROR)
-
-
-def is_done(events: bytes) -> bool:
-    """Whether the last event is OpenAI's closing event."""
-    return events.endswith(_DONE)
 
 
 def payloads(events: bytes) -> list[dict[str, Any]]:

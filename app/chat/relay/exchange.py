@@ -58,13 +58,13 @@ class Exchange:
         self._keep_alive = settings.keep_alive
         self._record = record
         self._ticket: Ticket | None = None
-        self._tokens = TokenCount()
+        self._tokens = TokenCount(task.api)
         self._first_token_limit = settings.limits.first_token_seconds
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Write the response, or stop when the client disconnects; sets the record's outcome."""
         writer_type = EventStreamWriter if self._task.streams else DocumentWriter
-        writer = writer_type(send, self, self._keep_alive)
+        writer = writer_type(send, self, self._keep_alive, self._task.api)
         work = asyncio.create_task(self._respond(writer))
         disconnect = asyncio.create_task(_disconnected(receive))
         try:
@@ -94,11 +94,16 @@ class Exchange:
             self._record.outcome = error.code
             await writer.fail(error)
 
+    @property
+    def request_id(self) -> str:
+        return self._record.request_id
+
     def headers(self) -> Mapping[str, str]:
         headers = {
             "x-routed-model": self._pool.card.id,
             "cache-control": "no-store",
             "x-accel-buffering": "no",
+            **self._task.api.errors.headers(self.request_id),
         }
         position = self._ticket.position if self._ticket is not None else 0
         if position:
@@ -188,7 +193,7 @@ class Exchange:
 
     async def _relay_from(self, replica: Replica, writer: ResponseWriter) -> None:
         """Relay the response of one replica, and report the result to its circuit breaker."""
-        self._first_token_limit = self._limits.first_token_seconds
+        self._first_token_limit = self._longest_wait()
         if replica.health.needs_load:
             self._first_token_limit += self._limits.load_seconds
         try:
@@ -213,18 +218,26 @@ class Exchange:
             raise
         replica.breaker.succeeded()
 
+    def _longest_wait(self) -> float:
+        """Seconds until the first token; until the whole response if it does not stream."""
+        whole_text = self._task.api.generates and not self._task.piecewise
+        return self._limits.request_seconds if whole_text else self._limits.first_token_seconds
+
     async def _send_and_relay(
         self, replica: Replica, writer: ResponseWriter, deadline: asyncio.Timeout
     ) -> None:
         response = await self._upstream.open(
-            replica.server, self._task.path, self._task.payload, self._record.request_id
+            replica.server, self._task.api, self._task.payload, self._record.request_id
         )
         try:
             if self._task.piecewise:
                 await self._relay_events(replica, response, writer, deadline)
             else:
                 assert isinstance(writer, DocumentWriter)
-                await writer.document(await _document(response))
+                document = await _document(response)
+                replica.server.mark_awake(replica.model)
+                self._tokens.read_document(document)
+                await writer.document(document)
         except (aiohttp.ClientError, OSError, sse.EventTooLong) as error:
             if self._has_token:
                 raise lost_upstream(
@@ -244,13 +257,15 @@ class Exchange:
     ) -> None:
         """The hot path: a few steps for each chunk, without decoding it."""
         now = asyncio.get_running_loop().time
+        form = self._task.api.stream
+        assert form is not None
         buffer = sse.EventBuffer()
         renewal = 0.0
         while chunk := await response.content.readany():
             events = buffer.feed(chunk)
             if not events:
                 continue
-            if (error_at := sse.find_error(events)) >= 0:
+            if (error_at := form.find_error(events)) >= 0:
                 if error_at and self._has_token:
                     await writer.write_events(events[:error_at])
                 raise self._stream_error(events[error_at:])
@@ -260,7 +275,7 @@ class Exchange:
                 self._record_first_token()
                 replica.server.mark_awake(replica.model)
             self._tokens.add(events)
-            if sse.is_done(events):
+            if form.is_done(events):
                 await writer.finish(events)
                 # Read the end of the body, so that the connection can be reused.
                 with contextlib.suppress(aiohttp.ClientError):
@@ -271,7 +286,8 @@ class Exchange:
                 replica.server.last_activity = now()
                 renewal = now() + _RENEW_SECONDS
                 deadline.reschedule(now() + self._limits.silence_seconds)
-        if not (rest := buffer.finish()):
+        rest = buffer.finish()
+        if not form.is_done(rest):
             raise aiohttp.ClientPayloadError("the stream ended without its closing event")
         await writer.finish(rest)
 

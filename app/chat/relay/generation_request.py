@@ -1,7 +1,7 @@
 """Reads a client's request to a model, within limits.
 
-It validates only the fields that the gateway uses. All others pass through to the model server
-unchanged: tools, schemas, grammars, sampling settings.
+The schema of the API validates the fields. Those that it does not have pass through to the model
+server unchanged: tools, schemas, grammars, sampling settings.
 """
 
 from __future__ import annotations
@@ -12,35 +12,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from app.chat.access.admission import body_account
+from app.chat.apis.api import Api
 from app.chat.openai.errors import ApiError
 from app.chat.settings import AUTO_MODEL, Limits
-
-
-class GatewayFields(BaseModel):
-    """The fields of a request body that the gateway uses."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    model: str = Field(strict=True, min_length=1, max_length=200)
-    stream: bool | None = Field(default=False, strict=True)
 
 
 @dataclass(frozen=True)
 class Task:
     """A request to a model server. It is small, because it is kept until the response ends.
 
-    :param path: below the root of the API, for example `/chat/completions`.
     :param streams: whether the client asked for a stream.
-    :param piecewise: whether the model server can stream this kind of response.
+    :param piecewise: whether the model server is asked for a stream.
     :param prompt: fingerprints of the prefixes of the prompt.
     :param payload: the body of the request.
     """
 
-    path: str
+    api: Api
     streams: bool
     piecewise: bool
     prompt: Sequence[int]
@@ -51,28 +42,28 @@ class Task:
 class GenerationRequest:
     """A request from a client. Parsed JSON can be large, so it is not kept while waiting."""
 
-    path: str
+    api: Api
     model: str
     streams: bool
-    piecewise: bool
     body: dict[str, Any] = field(repr=False)
     raw: bytes = field(repr=False)
 
     def task_for(self, model: str, prompt: Sequence[int]) -> Task:
         """The task for the chosen model; the payload is the client's own body if possible."""
+        adapted = self.api.adapted(self.body)
         changes: dict[str, Any] = {}
-        if self.model == AUTO_MODEL:
+        if self.model != self.body.get("model") or self.model != model:
             changes["model"] = model
-        if self.piecewise and not self.streams:
-            # Stream from the model server: tokens show progress, and it notices a disconnect.
+        piecewise = self.streams or self.api.assembled(self.body)
+        if piecewise and not self.streams:
+            # Stream from the model server: tokens show progress.
             changes |= {"stream": True, "stream_options": {"include_usage": True}}
-        payload = json.dumps({**self.body, **changes}).encode() if changes else self.raw
-        return Task(self.path, self.streams, self.piecewise, prompt, payload)
+        same = adapted is self.body and not changes
+        payload = self.raw if same else json.dumps({**adapted, **changes}).encode()
+        return Task(self.api, self.streams, piecewise, prompt, payload)
 
 
-async def read_request(
-    request: Request, path: str, limits: Limits, *, piecewise: bool
-) -> GenerationRequest:
+async def read_request(request: Request, api: Api, limits: Limits) -> GenerationRequest:
     """Read and validate a body; raises ApiError 400, 408, 413, or 429 if the memory is full."""
     raw = await _read_body(request, limits)
     try:
@@ -82,14 +73,16 @@ async def read_request(
     if not isinstance(body, dict):
         raise ApiError(400, "the body must be a JSON object", code="invalid_json")
     try:
-        fields = GatewayFields.model_validate(body)
+        fields = api.schema.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         param = str(first["loc"][0])
         message = f"'{param}': {first['msg']}"
         raise ApiError(400, message, code="invalid_request", param=param) from None
-    streams = bool(fields.stream) and piecewise
-    return GenerationRequest(path, fields.model, streams, piecewise, body, raw)
+    if fields.model is None and api.needs_model:
+        raise ApiError(400, "'model': Field required", code="invalid_request", param="model")
+    streams = bool(fields.stream) and api.stream is not None
+    return GenerationRequest(api, fields.model or AUTO_MODEL, streams, body, raw)
 
 
 async def _read_body(request: Request, limits: Limits) -> bytes:

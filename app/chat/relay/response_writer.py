@@ -4,11 +4,11 @@ Both kinds of response send keep-alive bytes while nothing happens, because prox
 connections without data (Cloudflare after 100 s, error 524). The first bytes determine the status:
 
 - `EventStreamWriter` sends status 200 and a comment after the first second of waiting, then a
-  comment at least every `interval`. An error before that has its own status; later it is an event
-  `data: {"error": …}`, without `[DONE]`.
+  comment or an event that clients ignore at least every `interval`. An error before that has its
+  own status; later it is an event in the form of the API, without the closing event.
 - `DocumentWriter` sends status 200 and a space after `first_space` seconds, then one every
-  `interval`: JSON allows white space before a document. A later error is a document with OpenAI's
-  error object, although the status was 200.
+  `interval`: JSON allows white space before a document. A later error is a document in the API's
+  form, although the status was 200.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Protocol
 
 from starlette.types import Send
 
+from app.chat.apis.api import Api
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
 from app.chat.relay.response_assembly import ResponseAssembly
@@ -33,6 +34,9 @@ _POSITION_SECONDS = 1.0
 
 class RequestState(Protocol):
     """State of the request that the writer needs while it waits."""
+
+    @property
+    def request_id(self) -> str: ...
 
     def headers(self) -> Mapping[str, str]:
         """The response headers as of now."""
@@ -47,10 +51,16 @@ class ResponseWriter(ABC):
     media_type: str
 
     def __init__(
-        self, send: Send, state: RequestState, first_keep_alive: float, interval: float
+        self,
+        send: Send,
+        state: RequestState,
+        api: Api,
+        first_keep_alive: float,
+        interval: float,
     ) -> None:
         self._send = send
         self._state = state
+        self._api = api
         self._first_keep_alive = first_keep_alive
         self._interval = interval
         self._sent_comment: str | None = None
@@ -74,7 +84,8 @@ class ResponseWriter(ABC):
         if self._started:
             await self._write(self._late_error(error), more=False)
         else:
-            await self._write_document(error.body(), error.status, error.headers)
+            body = self._api.errors.document(error, self._state.request_id)
+            await self._write_document(body, error.status, error.headers)
 
     @abstractmethod
     def _late_error(self, error: ApiError) -> bytes: ...
@@ -142,8 +153,10 @@ class EventStreamWriter(ResponseWriter):
 
     media_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive) -> None:
-        super().__init__(send, state, keep_alive.first_comment, keep_alive.interval)
+    def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive, api: Api) -> None:
+        super().__init__(send, state, api, keep_alive.first_comment, keep_alive.interval)
+        assert api.stream is not None
+        self._form = api.stream
 
     async def write_events(self, events: bytes) -> None:
         await self._ensure_started()
@@ -154,10 +167,10 @@ class EventStreamWriter(ResponseWriter):
         await self._write(events, more=False)
 
     def _late_error(self, error: ApiError) -> bytes:
-        return sse.event(error.body())
+        return self._api.errors.event(error, self._state.request_id)
 
     def _keep_alive_bytes(self, comment: str | None) -> bytes:
-        return sse.comment(comment or "keep-alive")
+        return sse.comment(comment) if comment else self._form.keep_alive
 
 
 class DocumentWriter(ResponseWriter):
@@ -165,8 +178,8 @@ class DocumentWriter(ResponseWriter):
 
     media_type = "application/json"
 
-    def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive) -> None:
-        super().__init__(send, state, keep_alive.first_space, keep_alive.interval)
+    def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive, api: Api) -> None:
+        super().__init__(send, state, api, keep_alive.first_space, keep_alive.interval)
         self._assembly = ResponseAssembly()
 
     async def write_events(self, events: bytes) -> None:
@@ -184,7 +197,7 @@ class DocumentWriter(ResponseWriter):
             await self._write_document(body, 200, {})
 
     def _late_error(self, error: ApiError) -> bytes:
-        return error.body()
+        return self._api.errors.document(error, self._state.request_id)
 
     def _keep_alive_bytes(self, comment: str | None) -> bytes:
         return b" "

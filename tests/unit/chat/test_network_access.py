@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from app.chat.apis.openai_text import CHAT_COMPLETIONS
 from app.chat.fleet.server import Server
 from app.chat.fleet.upstream import UpstreamClient, external_tls
 from app.chat.fleet.upstream_errors import UpstreamFailure
@@ -102,7 +103,7 @@ async def response_of(url: str) -> aiohttp.ClientResponse:
     upstream = UpstreamClient(connect_seconds=5)
     server = Server(url, None, slots=1, external=True)
     try:
-        return await upstream.open(server, "/chat/completions", b"{}", "1")
+        return await upstream.open(server, CHAT_COMPLETIONS, b"{}", "1")
     finally:
         await upstream.close()
 

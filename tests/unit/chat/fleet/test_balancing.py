@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from app.chat.apis.openai_text import CHAT_COMPLETIONS, COMPLETIONS
+from app.chat.apis.vectors import EMBEDDINGS
 from app.chat.fleet.circuit_breaker import BreakerState, CircuitBreaker
 from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelCard, ModelPool, Ticket
@@ -13,7 +15,7 @@ from app.chat.fleet.prefix_affinity import PrefixTable, fingerprints
 from app.chat.fleet.replica import Replica
 from app.chat.fleet.server import Health, Server, State
 from app.chat.openai.errors import ApiError
-from app.chat.settings import Breaker, ModelTask, Placeholder
+from app.chat.settings import Breaker, Placeholder
 
 
 @dataclass
@@ -63,7 +65,7 @@ def chat(*messages: str) -> dict[str, object]:
 
 
 def talk(*messages: str) -> list[int]:
-    return list(fingerprints(chat(*messages)))
+    return list(fingerprints(CHAT_COMPLETIONS.prompt(chat(*messages))))
 
 
 async def test_requests_spread_over_the_least_busy_replicas() -> None:
@@ -238,7 +240,7 @@ def test_auto_prefers_ready_real_models_then_the_least_loaded_and_no_external_on
     fleet = Fleet([world.pool for world in worlds])
 
     def choose(*allowed: str) -> str:
-        pool, _ = fleet.route("auto", ModelTask.CHAT, {}, frozenset(allowed) if allowed else None)
+        pool, _ = fleet.route("auto", CHAT_COMPLETIONS, {}, frozenset(allowed) if allowed else None)
         return pool.card.id
 
     assert choose() == "idle"
@@ -255,9 +257,9 @@ async def test_auto_stays_with_the_model_of_the_conversation() -> None:
     two.ask("hello").leave()
     two.pool.replicas[0].server.in_use = 1
     fleet = Fleet([one.pool, two.pool])
-    known, _ = fleet.route("auto", ModelTask.CHAT, chat("hello", "answer", "more"))
+    known, _ = fleet.route("auto", CHAT_COMPLETIONS, chat("hello", "answer", "more"))
     assert known.card.id == "two"
-    new, _ = fleet.route("auto", ModelTask.CHAT, chat("something else"))
+    new, _ = fleet.route("auto", CHAT_COMPLETIONS, chat("something else"))
     assert new.card.id == "one"
 
 
@@ -265,11 +267,11 @@ def test_fingerprints_are_equal_for_equal_prefixes_only() -> None:
     one, two = talk("a", "b", "c"), talk("a", "b", "x")
     assert one[:2] == two[:2]
     assert one[2] != two[2]
-    long = fingerprints({"prompt": "x" * 2000})
-    longer = fingerprints({"prompt": "x" * 2000 + "y" * 600})
+    long = fingerprints(COMPLETIONS.prompt({"prompt": "x" * 2000}))
+    longer = fingerprints(COMPLETIONS.prompt({"prompt": "x" * 2000 + "y" * 600}))
     assert len(long) >= 3
     assert list(longer[:3]) == list(long[:3])
-    assert fingerprints({"input": "no prompt"}) == ()
+    assert not fingerprints(EMBEDDINGS.prompt({"input": "no prompt"}))
 
 
 def test_the_prefix_table_drops_the_oldest_entries() -> None:

@@ -1,0 +1,68 @@
+"""How an API streams a response: its closing event, its errors, its keep-alive bytes.
+
+Everything is found by scanning bytes. That is safe, because JSON escapes quotes and line breaks: no
+generated text can contain a line break, or the name of a field with its quotes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def named(event: str) -> tuple[bytes, ...]:
+    """The lines with which servers begin an event of this name."""
+    name = event.encode()
+    return tuple(b"event:" + space + name + end for space in (b" ", b"") for end in (b"\n", b"\r"))
+
+
+@dataclass(frozen=True)
+class StreamForm:
+    """How one API streams.
+
+    :param ends: each is in the closing event, and nowhere else.
+    :param errors: each is the beginning of an event that reports an error.
+    :param token: appears once in each event with a token.
+    :param keep_alive: an event that clients ignore.
+    """
+
+    ends: tuple[bytes, ...]
+    errors: tuple[bytes, ...]
+    token: bytes
+    keep_alive: bytes = b": keep-alive\n\n"
+
+    def is_done(self, events: bytes) -> bool:
+        """Whether the closing event is among the events."""
+        return any(end in events for end in self.ends)
+
+    def find_error(self, events: bytes) -> int:
+        """Start of the event in which the model server reports an error; -1 without one."""
+        found = [at for mark in self.errors if (at := events.find(mark)) >= 0]
+        return min(found, default=-1)
+
+
+_ERROR_DATA = b'data: {"error":'
+OPENAI_STREAM = StreamForm(
+    ends=(b"data: [DONE]\n", b"data: [DONE]\r", b"data:[DONE]\n"),
+    errors=(_ERROR_DATA,),
+    token=b"data:",
+)
+RESPONSES_STREAM = StreamForm(
+    ends=(
+        *named("response.completed"),
+        *named("response.incomplete"),
+        *named("response.failed"),
+    ),
+    errors=(_ERROR_DATA, *named("error")),
+    token=b".delta\n",
+)
+MESSAGES_STREAM = StreamForm(
+    ends=named("message_stop"),
+    errors=named("error"),
+    token=b"event: content_block_delta",
+    keep_alive=b'event: ping\ndata: {"type": "ping"}\n\n',
+)
+INFILL_STREAM = StreamForm(
+    ends=(b'"stop":true', b'"stop": true'),
+    errors=(_ERROR_DATA,),
+    token=b"data:",
+)
