@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.chat.apis.api import Api, Body
+from app.chat.apis.named_tool import only_tool
 from app.chat.apis.stream_form import OPENAI_STREAM
 from app.chat.settings import ModelTask
 
@@ -43,6 +44,22 @@ def _always(body: Body) -> bool:
     return True
 
 
+def _adapted_chat(body: Body) -> Body:
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or choice.get("type") != "function":
+        return body
+    name = _function_name(choice)
+    if not isinstance(name, str):
+        return body
+    tools = only_tool(body.get("tools"), name, _function_name)
+    return {**body, "tools": tools, "tool_choice": "required"}
+
+
+def _function_name(tool: Body) -> object:
+    function = tool.get("function")
+    return function.get("name") if isinstance(function, dict) else None
+
+
 CHAT_COMPLETIONS = Api(
     "/v1/chat/completions",
     tasks=(ModelTask.CHAT,),
@@ -50,6 +67,13 @@ CHAT_COMPLETIONS = Api(
     stream=OPENAI_STREAM,
     assembled=_streams_whole_chats,
     prompt=messages_of,
+    adapted=_adapted_chat,
+)
+CHAT_INPUT_TOKENS = Api(
+    "/v1/chat/completions/input_tokens",
+    tasks=(ModelTask.CHAT,),
+    prompt=messages_of,
+    adapted=_adapted_chat,
 )
 COMPLETIONS = Api(
     "/v1/completions",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.chat.apis.api import Api
-from app.chat.apis.table import paths_of_task
+from app.chat.apis.table import PATH_OF_TASK
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.prefix_affinity import fingerprints
 from app.chat.fleet.server import State
@@ -117,7 +117,7 @@ def _name(tasks: Sequence[ModelTask]) -> str:
 
 def _wrong_task(pool: ModelPool, tasks: Sequence[ModelTask]) -> ApiError:
     able = [
-        f"{own} ({', '.join(paths)})" if (paths := paths_of_task(own)) else str(own)
+        f"{own} ({PATH_OF_TASK[own]})" if own in PATH_OF_TASK else str(own)
         for own in pool.card.tasks
     ]
     return ApiError(

@@ -1,0 +1,46 @@
+"""APIs of llama-server's own, outside of `/v1`: tokens, chat templates, code between two parts.
+
+Source: llama.cpp's tools/server/README.md, b11312. Their clients often send no `model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.chat.apis.api import Api, Body
+from app.chat.apis.openai_text import messages_of, text_blocks
+from app.chat.apis.stream_form import INFILL_STREAM
+from app.chat.settings import ModelTask
+
+_TEXT_TASKS = (ModelTask.CHAT, ModelTask.COMPLETION, ModelTask.EMBEDDING, ModelTask.RERANK)
+
+
+def _infill_prompt(body: Body) -> Sequence[Any]:
+    extra = body.get("input_extra")
+    files = extra if isinstance(extra, list) else []
+    return (*files, *text_blocks(body.get("input_prefix")))
+
+
+TOKENIZE = Api(
+    "/tokenize", aliases=("/v1/tokenize",), tasks=_TEXT_TASKS, at_root=True, needs_model=False
+)
+DETOKENIZE = Api(
+    "/detokenize", aliases=("/v1/detokenize",), tasks=_TEXT_TASKS, at_root=True, needs_model=False
+)
+APPLY_TEMPLATE = Api(
+    "/apply-template",
+    tasks=(ModelTask.CHAT,),
+    at_root=True,
+    needs_model=False,
+    prompt=messages_of,
+)
+INFILL = Api(
+    "/infill",
+    tasks=(ModelTask.COMPLETION,),
+    at_root=True,
+    needs_model=False,
+    generates=True,
+    stream=INFILL_STREAM,
+    prompt=_infill_prompt,
+)
