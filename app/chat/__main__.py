@@ -6,6 +6,7 @@ import os
 import sys
 
 from app.chat.app import create_app
+from app.chat.model_lists import watched_lists
 from app.chat.server.server import HANDOVER_SECONDS, Server, server_config
 from app.chat.settings import load_secrets, load_settings
 from app.shared.json_log import Log, log_to
@@ -15,12 +16,18 @@ _log = Log(__name__)
 
 _HOST = "0.0.0.0"
 _PORT = "8080"
+# On a Swarm the list comes from another service, which may start at the same time.
+LIST_SECONDS = 60.0
 
 
 def main() -> int:
     log_to()
     try:
         settings = load_settings()
+        lists = watched_lists(settings.model_list) if settings.model_list else None
+        listed = lists.first(patience=LIST_SECONDS) if lists else None
+        if listed:
+            settings = settings.with_lists(listed.lists)
         secrets = load_secrets(settings)
     except SettingsError as error:
         for line in str(error).splitlines():
@@ -34,7 +41,7 @@ def main() -> int:
     )
     host = os.environ.get("HOST", _HOST)
     port = int(os.environ.get("PORT", _PORT))
-    app = create_app(settings, secrets)
+    app = create_app(settings, secrets, lists=lists)
     config = server_config(app, host, port, settings.drain_seconds)
     Server(config, HANDOVER_SECONDS).run()
     return 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -16,39 +17,53 @@ from app.chat.access.admission import Admission
 from app.chat.access.keys import KeyRing
 from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
-from app.chat.fleet.directory import build_directory
+from app.chat.fleet.configuration import Configuration
+from app.chat.fleet.directory import Directory
 from app.chat.fleet.health_watch import watch_health
 from app.chat.fleet.upstream import UpstreamClient
 from app.chat.middleware.browser_guard import BrowserGuard
 from app.chat.middleware.request_log import RequestLog
+from app.chat.model_lists import ListedModels
 from app.chat.openai.errors import install_error_handlers
 from app.chat.server.metrics import Metrics
+from app.chat.server.watched_state import WatchedState
 from app.chat.settings import GatewaySettings, Secrets
+from app.shared.watched_file import Watched
 
 
-def create_app(settings: GatewaySettings, secrets: Secrets, web_root: Path = WEB_ROOT) -> ASGIApp:
+def create_app(
+    settings: GatewaySettings,
+    secrets: Secrets,
+    web_root: Path = WEB_ROOT,
+    lists: Watched[ListedModels] | None = None,
+) -> ASGIApp:
     """The ASGI application: the routes, wrapped in middleware that applies to every request.
 
     :param web_root: the folder of the built chat page.
+    :param lists: the models, where they may change while the gateway runs.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         clock = time.monotonic
-        directory = build_directory(settings, secrets.upstream_keys, clock)
+        directory, reading = _directory(settings, secrets, lists, clock)
         upstream = UpstreamClient(settings.limits.connect_seconds)
         app.state.gateway = Gateway(
             settings=settings,
             fleet=directory.fleet,
             keys=KeyRing(secrets.api_keys, clock),
-            metrics=Metrics(directory.fleet),
+            metrics=Metrics(directory.fleet, *([WatchedState([lists])] if lists else [])),
             upstream=upstream,
             started=int(time.time()),
         )
-        watch = asyncio.create_task(watch_health(directory, upstream, settings.health))
+        watches = [
+            asyncio.create_task(watch)
+            for watch in (watch_health(directory, upstream, settings.health), *reading)
+        ]
         yield
-        watch.cancel()
-        await asyncio.wait((watch,))
+        for watch in watches:
+            watch.cancel()
+        await asyncio.wait(watches)
         await upstream.close()
 
     # FastAPI's documentation pages would load scripts from a third party.
@@ -66,3 +81,24 @@ def create_app(settings: GatewaySettings, secrets: Secrets, web_root: Path = WEB
             expose_headers=("x-request-id", "x-routed-model", "x-queue-position", "retry-after"),
         )
     return RequestLog(BrowserGuard(outer, settings.cors_origins))
+
+
+def _directory(
+    settings: GatewaySettings,
+    secrets: Secrets,
+    lists: Watched[ListedModels] | None,
+    clock: Callable[[], float],
+) -> tuple[Directory, Sequence[Coroutine[Any, Any, None]]]:
+    """The directory of the models, and what keeps it equal to a list that changes."""
+    configuration = Configuration(clock)
+    providers = configuration.providers(settings, secrets.upstream_keys)
+    directory = Directory(providers, settings, clock)
+    if lists is None:
+        return directory, ()
+
+    def apply(listed: ListedModels) -> None:
+        present = settings.with_lists(listed.lists)
+        directory.update(configuration.providers(present, listed.upstream_keys))
+
+    lists.apply = apply
+    return directory, (lists.run(),)

@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from app.shared.settings_file import SettingsError, Strict, read_settings
+from app.shared.settings_file import SettingsError, Strict, parse_settings, read_settings
+from app.shared.watched_file import Contents, content_at, contents_of, watched_file
 
 DEFAULT_CONFIG = Path("/run/config/gateway.json")
 DEFAULT_SECRETS = Path("/run/secrets")
+API_KEYS = "api_keys.json"
 
 AUTO_MODEL = "auto"
 
@@ -29,6 +31,7 @@ HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
 KeyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+ListLocation = Annotated[str, StringConstraints(pattern=r"^(/[^\s?#]+|http://[^\s?#]+)$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 # What an Authorization header can hold.
@@ -212,25 +215,18 @@ class HealthChecks(Strict):
     )
 
 
-class GatewaySettings(Strict):
-    """The content of gateway.json; every key has a default."""
+class ModelLists(Strict):
+    """The models that the gateway offers, and the servers that have them.
+
+    The content of models.json, which is read anew while the gateway runs.
+    """
 
     models: tuple[ModelSettings, ...] = ()
     routers: tuple[RouterSettings, ...] = ()
     servers: tuple[ServerSettings, ...] = ()
-    limits: Limits = Limits()
-    keep_alive: KeepAlive = KeepAlive()
-    breaker: Breaker = Breaker()
-    health: HealthChecks = HealthChecks()
-    cors_origins: tuple[Origin, ...] = Field(
-        default=(), description="sites whose pages may call the API"
-    )
-    drain_seconds: float = Field(
-        default=20, ge=0, description="at shutdown, for running requests to finish"
-    )
 
     @model_validator(mode="after")
-    def _names_are_distinct(self) -> GatewaySettings:
+    def _names_are_distinct(self) -> Self:
         for kind, names in (
             (
                 "model",
@@ -245,6 +241,43 @@ class GatewaySettings(Strict):
                 if names.count(name) > 1:
                     raise ValueError(f"the {kind} '{name}' is listed twice")
         return self
+
+
+class GatewaySettings(ModelLists):
+    """The content of gateway.json; every key has a default."""
+
+    model_list: ListLocation | None = Field(
+        default=None,
+        description="file or URL of models.json, instead of the models, routers and servers here",
+    )
+    requires_keys: bool = Field(
+        default=False, description="the gateway does not start without api_keys.json"
+    )
+    limits: Limits = Limits()
+    keep_alive: KeepAlive = KeepAlive()
+    breaker: Breaker = Breaker()
+    health: HealthChecks = HealthChecks()
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(), description="sites whose pages may call the API"
+    )
+    drain_seconds: float = Field(
+        default=20, ge=0, description="at shutdown, for running requests to finish"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_list(self) -> Self:
+        if self.model_list and (self.models or self.routers or self.servers):
+            raise ValueError(
+                "model_list: the models, routers and servers are in that file; remove them here"
+            )
+        return self
+
+    def with_lists(self, lists: ModelLists) -> Self:
+        """These settings with the models of a list."""
+        return self.model_copy(update={name: getattr(lists, name) for name in _LISTS})
+
+
+_LISTS = tuple(ModelLists.model_fields)
 
 
 class KeyRecord(Strict):
@@ -300,19 +333,34 @@ def load_secrets(settings: GatewaySettings, environ: Mapping[str, str] = os.envi
     Raises SettingsError.
     """
     folder = Path(environ.get("SECRETS_DIR", DEFAULT_SECRETS))
-    keys = folder / "api_keys.json"
-    files = {server.api_key_file for server in settings.servers if server.api_key_file}
     return Secrets(
-        api_keys=read_settings(keys, KeyFile, secret=True) if keys.exists() else None,
-        upstream_keys={name: _read_key(folder / name) for name in sorted(files)},
+        api_keys=_read_api_keys(folder / API_KEYS, required=settings.requires_keys),
+        upstream_keys=upstream_keys(settings, folder, contents_of(folder.glob("*"))),
     )
 
 
-def _read_key(path: Path) -> str:
+def _read_api_keys(path: Path, *, required: bool) -> KeyFile | None:
+    """A required file may be missing for a moment while it is replaced."""
+    if not required:
+        return read_settings(path, KeyFile, secret=True) if path.exists() else None
+
+    def parse(content: bytes) -> KeyFile:
+        return parse_settings(content, KeyFile, str(path), secret=True)
+
+    return watched_file(path, parse).first()
+
+
+def upstream_keys(lists: ModelLists, folder: Path, contents: Contents) -> dict[str, str]:
+    """The servers' API keys, from the contents of the secrets folder; raises SettingsError."""
+    names = {server.api_key_file for server in lists.servers if server.api_key_file}
+    return {name: _key(folder / name, contents) for name in sorted(names)}
+
+
+def _key(path: Path, contents: Contents) -> str:
     try:
-        key = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: the API key of a server cannot be read: {error}") from None
+        key = content_at(contents, path).decode("utf-8").strip()
+    except (SettingsError, UnicodeDecodeError):
+        raise SettingsError(f"{path}: the API key of a server cannot be read") from None
     if not _HEADER_TEXT.fullmatch(key):
         raise SettingsError(
             f"{path}: is not a valid API key; allowed: one line of ASCII without spaces"

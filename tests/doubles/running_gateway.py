@@ -14,8 +14,10 @@ import uvicorn
 
 from app.chat.api.page import WEB_ROOT
 from app.chat.app import create_app
+from app.chat.model_lists import ListedModels
 from app.chat.server.server import server_config
 from app.chat.settings import GatewaySettings, Secrets
+from app.shared.watched_file import Watched
 
 
 class _Server(uvicorn.Server):
@@ -62,10 +64,13 @@ def settings(
 
 @contextlib.asynccontextmanager
 async def running(
-    configuration: GatewaySettings, secrets: Secrets | None = None, web_root: Path = WEB_ROOT
+    configuration: GatewaySettings,
+    secrets: Secrets | None = None,
+    web_root: Path = WEB_ROOT,
+    lists: Watched[ListedModels] | None = None,
 ) -> AsyncIterator[str]:
     """Gives the gateway's URL, once it accepts requests."""
-    app = create_app(configuration, secrets or Secrets(), web_root)
+    app = create_app(configuration, secrets or Secrets(), web_root, lists)
     config = server_config(app, "127.0.0.1", port=0, drain_seconds=1)
     server = _Server(config)
     task = asyncio.create_task(server.serve())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 from app.chat.fleet.directory import Directory
-from app.chat.fleet.discovery import Watcher, watch_endpoint
+from app.chat.fleet.discovery import watch_endpoint
 from app.chat.fleet.provider import Provider
 from app.chat.fleet.server import Health, Server, State
 from app.chat.fleet.upstream import UpstreamClient
@@ -22,15 +24,36 @@ _EXTERNAL_FACTOR = 12
 async def watch_health(
     directory: Directory, upstream: UpstreamClient, settings: HealthChecks
 ) -> None:
-    """Check until cancelled; each server in its own task, so that none delays another."""
+    """Check until cancelled; each server in its own task, so that none delays another.
 
-    def watcher(provider: Provider) -> Watcher:
-        return lambda server: _watch(server, provider, upstream, settings)
+    Providers that enter or leave the directory are checked from then on, or no longer.
+    """
+    watches: dict[Provider, asyncio.Task[None]] = {}
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            directory.changed.clear()
+            watched = directory.watched
+            for provider in watches.keys() - watched:
+                watches.pop(provider).cancel()
+            for provider in watched - watches.keys():
+                watch = _watch_provider(provider, upstream, settings)
+                watches[provider] = tasks.create_task(watch)
+            pause = settings.names_interval if directory.has_to_release else None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await directory.changed.wait()
+            directory.release()
+
+
+async def _watch_provider(
+    provider: Provider, upstream: UpstreamClient, settings: HealthChecks
+) -> None:
+    def watch(server: Server) -> Coroutine[Any, Any, None]:
+        return _watch(server, provider, upstream, settings)
 
     async with asyncio.TaskGroup() as tasks:
-        for provider in directory.providers:
-            for endpoint in provider.endpoints:
-                tasks.create_task(watch_endpoint(endpoint, provider, watcher(provider), settings))
+        for endpoint in provider.endpoints:
+            tasks.create_task(watch_endpoint(endpoint, provider, watch, settings))
 
 
 async def _watch(

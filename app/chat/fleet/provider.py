@@ -52,6 +52,8 @@ class Provider:
         own_slots: Mapping[str, int] = _NOTHING,
     ) -> None:
         self.name = name
+        self.identity = name
+        """Of the entry, the same in the next configuration."""
         self.endpoints = endpoints
         self.servers = [endpoint.unresolved for endpoint in endpoints]
         self.discovers = models is None
@@ -79,6 +81,24 @@ class Provider:
     def card(self, model: str) -> ModelCard:
         """The public data of one of its models."""
         return self._cards.get(model) or replace(self._card, id=model)
+
+    def show(self, card: ModelCard) -> None:
+        """Change the public data of its only model."""
+        self._card = card
+
+    def follow(self, predecessor: Provider) -> None:
+        """Take the place of the provider of an earlier configuration.
+
+        Models that servers list stay listed until the servers are asked for their lists.
+        """
+        if self.discovers and predecessor.discovers:
+            self._last = tuple(predecessor.offered())
+            self._last_listed = self._clock()
+
+    @property
+    def answers(self) -> bool:
+        """Whether at least one of its servers answers requests."""
+        return any(server.health.answers for server in self.servers)
 
     def shares_with(self, other: Provider) -> bool:
         """Whether both may have replicas of one model."""
@@ -144,7 +164,7 @@ def local_model(
     return Provider(
         model.id,
         [Endpoint(url, make_server) for url in model.replicas],
-        _card(model),
+        model_card(model),
         (model.id,),
         shares=False,
         keep_seconds=settings.health.keep_models,
@@ -152,7 +172,7 @@ def local_model(
     )
 
 
-def _card(model: ModelSettings | RoutedModel) -> ModelCard:
+def model_card(model: ModelSettings | RoutedModel) -> ModelCard:
     """The public data of a model of the stack."""
     return ModelCard(
         id=model.id,
@@ -179,7 +199,7 @@ def routed_models(
             host=host,
         )
 
-    cards = {model.id: _card(model) for model in router.models}
+    cards = {model.id: model_card(model) for model in router.models}
     return Provider(
         router.name,
         [Endpoint(url, make_server) for url in router.urls],
@@ -196,7 +216,7 @@ def routed_models(
 def served_models(
     server: ServerSettings,
     settings: GatewaySettings,
-    keys: Mapping[str, str],
+    token: str | None,
     clock: Callable[[], float],
 ) -> Provider:
     """The models of a server with an OpenAI-compatible API."""
@@ -204,7 +224,6 @@ def served_models(
     discovers = server.models is None
     # A service elsewhere may count each request: without a path for it, there is no health check.
     health_path = server.health or (None if discovers or server.external else f"{path}/models")
-    token = keys[server.api_key_file] if server.api_key_file else None
 
     def make_server(url: str, host: str | None) -> Server:
         one = Server(

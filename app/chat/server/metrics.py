@@ -23,7 +23,7 @@ _MOST_OUTCOMES = 100
 class Metrics:
     """Counts finished requests, and reads the state of the fleet at each scrape."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, *others: Collector) -> None:
         self._registry = registry = CollectorRegistry()
         by = ("model", "key")
         self._requests = Counter(
@@ -64,7 +64,8 @@ class Metrics:
             registry=registry,
         )
         self._outcomes: set[str] = set()
-        registry.register(_FleetState(fleet))
+        for collector in (_FleetState(fleet), *others):
+            registry.register(collector)
 
     def finished(self, record: RequestRecord) -> None:
         model, key = record.model or "none", record.key

@@ -34,7 +34,14 @@ def test_each_key_of_a_stack_is_a_key_of_the_gateway() -> None:
 
 def test_the_other_keys_of_the_gateways_file_are_written_by_the_stack() -> None:
     rest = fields(gateway.GatewaySettings).keys() - fields(stack.GatewaySettings).keys()
-    assert rest == {"models", "routers", "servers", "drain_seconds"}
+    assert rest == {
+        "models",
+        "routers",
+        "servers",
+        "model_list",
+        "requires_keys",
+        "drain_seconds",
+    }
 
 
 def test_the_settings_of_a_stack_are_a_valid_gateway_file() -> None:
