@@ -12,7 +12,7 @@ export interface Sampling {
 
 export type AnswerState = "waiting" | "streaming" | "done" | "stopped" | "failed";
 
-export type FailureKind = "unauthorized" | "busy" | "unavailable" | "rejected" | "lost";
+export type FailureKind = "unauthorized" | "signed-out" | "busy" | "unavailable" | "rejected" | "full" | "lost";
 
 /** Why an answer ended early; `message` is shown to the user. */
 export interface Failure {

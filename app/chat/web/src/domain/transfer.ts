@@ -18,7 +18,7 @@ const sampling = v.object({
 });
 
 const failure = v.object({
-  kind: v.picklist(["unauthorized", "busy", "unavailable", "rejected", "lost"]),
+  kind: v.picklist(["unauthorized", "signed-out", "busy", "unavailable", "rejected", "full", "lost"]),
   message: text,
   retryAfter: orNull(v.number()),
 });

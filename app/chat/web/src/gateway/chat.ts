@@ -30,6 +30,12 @@ interface Chunk {
   error?: { message?: string; type?: string; code?: string | number };
 }
 
+/**
+ * Whether the response leads to a sign-in page, as that of an ended Cloudflare Access session does. The
+ * browser would follow to another host and report a network error: use it with `redirect: "manual"`.
+ */
+export const leadsToSignIn = (response: Response): boolean => response.type === "opaqueredirect";
+
 /** The Authorization header; empty without a key. */
 export const authorization = (key: string): Record<string, string> => (key ? { Authorization: `Bearer ${key}` } : {});
 
@@ -76,12 +82,14 @@ async function post(request: ChatRequest, key: string, signal: AbortSignal): Pro
       method: "POST",
       headers: { "Content-Type": "application/json", ...authorization(key) },
       body: JSON.stringify(request),
+      redirect: "manual",
       signal,
     });
   } catch (error) {
     if (signal.aborted) throw error;
     throw failed("unavailable", "The gateway cannot be reached. Check your connection, then retry.");
   }
+  if (leadsToSignIn(response)) throw failed("signed-out", "You are signed out.");
   if (!response.ok) throw await refusal(response);
   return response;
 }

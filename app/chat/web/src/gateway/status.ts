@@ -1,6 +1,6 @@
 // The gateway's status of its models.
 import * as v from "valibot";
-import { authorization } from "./chat";
+import { authorization, leadsToSignIn } from "./chat";
 
 const placeholder = v.object({ model: v.string(), reason: v.string() });
 
@@ -32,7 +32,10 @@ export type Status = v.InferOutput<typeof status>;
 /** The gateway requires an API key or rejected the given one. */
 export class KeyRequired extends Error {}
 
-/** Throws KeyRequired, or an Error whose message is shown to the user. */
+/** The session of a sign-in in front of the gateway has ended. */
+export class SignedOut extends Error {}
+
+/** Throws KeyRequired, SignedOut, or an Error whose message is shown to the user. */
 export async function fetchStatus(key: string, signal: AbortSignal): Promise<Status> {
   const response = await get("/status", key, signal);
   if (response.status === 404) return modelsOnly(key, signal);
@@ -48,7 +51,8 @@ async function modelsOnly(key: string, signal: AbortSignal): Promise<Status> {
 }
 
 async function get(path: string, key: string, signal: AbortSignal): Promise<Response> {
-  const response = await fetch(path, { headers: authorization(key), signal });
+  const response = await fetch(path, { headers: authorization(key), redirect: "manual", signal });
+  if (leadsToSignIn(response)) throw new SignedOut();
   if (response.status === 401 || response.status === 403) throw new KeyRequired();
   if (!response.ok && response.status !== 404) {
     throw new Error(`the gateway answered ${path} with HTTP ${response.status}`);

@@ -17,7 +17,7 @@ import { requestFor } from "../domain/prompt";
 import { splitThinking } from "../domain/thinking";
 import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
 import { change, current, find, keepInMemory, release, storeIntermediate } from "./chats";
-import { keyRequired } from "./models";
+import { keyRequired, signedOut } from "./models";
 import { announce } from "./notices";
 import { apiKey } from "./preferences";
 
@@ -186,6 +186,7 @@ async function receive(one: StreamingAnswer, request: ReturnType<typeof requestF
       };
     }
     if (error.failure.kind === "unauthorized") keyRequired.value = true;
+    if (error.failure.kind === "signed-out") signedOut.value = true;
     return { state: "failed", failure: error.failure };
   }
 }

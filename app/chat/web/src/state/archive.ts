@@ -1,6 +1,6 @@
 // Conversations in the browser's IndexedDB.
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
-import { type Conversation, closeInterrupted } from "../domain/conversation";
+import type { Conversation } from "../domain/conversation";
 import { type Hit, match } from "../domain/search";
 
 /** The fields that the list shows, stored apart so that it loads without reading every conversation. */
@@ -10,6 +10,20 @@ export interface Heading {
   updatedAt: number;
 }
 
+export interface ConversationStore {
+  /** Newest first. */
+  headings(): Promise<Heading[]>;
+  load(id: string): Promise<Conversation | null>;
+  all(): Promise<Conversation[]>;
+  save(...conversations: Conversation[]): Promise<void>;
+  remove(id: string): Promise<void>;
+  /** Conversations that contain every word of the query, newest first. Stops when the signal aborts. */
+  search(query: string, signal: AbortSignal): Promise<Hit[]>;
+}
+
+export const newestFirst = <T extends { updatedAt: number }>(entries: T[]): T[] =>
+  entries.sort((one, other) => other.updatedAt - one.updatedAt);
+
 interface Schema extends DBSchema {
   headings: { key: string; value: Heading };
   conversations: { key: string; value: Conversation };
@@ -17,7 +31,7 @@ interface Schema extends DBSchema {
 
 const STORES = ["headings", "conversations"] as const;
 
-export class Archive {
+export class Archive implements ConversationStore {
   private constructor(private readonly database: IDBPDatabase<Schema>) {}
 
   static async open(name = "chat"): Promise<Archive> {
@@ -29,10 +43,8 @@ export class Archive {
     return new Archive(database);
   }
 
-  /** Newest first. */
   async headings(): Promise<Heading[]> {
-    const headings = await this.database.getAll("headings");
-    return headings.sort((one, other) => other.updatedAt - one.updatedAt);
+    return newestFirst(await this.database.getAll("headings"));
   }
 
   async load(id: string): Promise<Conversation | null> {
@@ -40,8 +52,7 @@ export class Archive {
   }
 
   async all(): Promise<Conversation[]> {
-    const found = await this.database.getAll("conversations");
-    return found.map(closeInterrupted);
+    return this.database.getAll("conversations");
   }
 
   async save(...conversations: Conversation[]): Promise<void> {
@@ -60,7 +71,6 @@ export class Archive {
     await committed(transaction);
   }
 
-  /** Conversations that contain every word of the query, newest first. Stops when the signal aborts. */
   async search(query: string, signal: AbortSignal): Promise<Hit[]> {
     const hits: Hit[] = [];
     let cursor = await this.database.transaction("conversations").store.openCursor();
@@ -69,7 +79,7 @@ export class Archive {
       if (hit) hits.push(hit);
       cursor = await cursor.continue();
     }
-    return hits.sort((one, other) => other.updatedAt - one.updatedAt);
+    return newestFirst(hits);
   }
 }
 

@@ -1,19 +1,26 @@
 // The conversations: the list, the open one, and how changes are stored and sent to other tabs.
 import { batch, computed, signal } from "@preact/signals";
-import { type Conversation, closeInterrupted, newConversation } from "../domain/conversation";
+import { type Conversation, allAnswers, closeInterrupted, isRunning, newConversation } from "../domain/conversation";
+import { containsAll, mergeConversations } from "../domain/merge";
 import { ImportError, exportFile, importFile } from "../domain/transfer";
 import type { Hit } from "../domain/search";
-import { Archive, type Heading } from "./archive";
+import { Archive, type ConversationStore, type Heading, newestFirst } from "./archive";
+import { MemoryArchive } from "./memory";
+import { saveFile } from "./files";
 import { notify } from "./notices";
+import { askToPersist } from "./persistence";
 import { defaults, lastModels } from "./preferences";
+import { answeredElsewhere, listen, reportChange } from "./tabs";
 
 export const headings = signal<Heading[]>([]);
 /** The displayed conversation. One without turns is new and not stored yet. */
 export const current = signal<Conversation>(newConversation(lastModels.value, defaults.value));
 export const currentId = computed(() => current.value.id);
 
-let archive: Archive | null = null;
-const channel = new BroadcastChannel("chat.conversations");
+/** Where conversations are stored: `memory` when the browser blocks its database, `full` when it refuses more. */
+export const storage = signal<"browser" | "memory" | "full">("browser");
+
+let archive: ConversationStore = new MemoryArchive();
 /** Conversations with streaming answers that are not displayed. */
 const background = new Map<string, Conversation>();
 
@@ -22,40 +29,64 @@ export async function openArchive(): Promise<void> {
     archive = await Archive.open();
     headings.value = await archive.headings();
   } catch {
-    notify("This browser does not store data for this page: conversations are lost when it is closed.", {
-      tone: "error",
-    });
+    storage.value = "memory";
+    notify("Your browser blocks storage. Chats will be lost when you close this tab.", { tone: "error" });
   }
-  channel.onmessage = ({ data }: MessageEvent<string>) => void changedElsewhere(data);
+  listen(
+    (id) => void changedElsewhere(id),
+    (id) => background.has(id),
+  );
 }
 
+/** Merges what another tab has stored. Both tabs store the merged state, so that the last write has everything. */
 async function changedElsewhere(id: string): Promise<void> {
-  if (!archive) return;
   headings.value = await archive.headings();
-  if (id !== currentId.peek() || background.has(id)) return;
   const stored = await archive.load(id);
-  if (stored && stored.updatedAt > current.peek().updatedAt && id === currentId.peek()) {
-    current.value = stored;
+  const mine = find(id);
+  if (!mine || mine.turns.length === 0) return;
+  if (!stored) {
+    if (background.has(id)) return;
+    startNew(mine.models);
+    notify("This chat was deleted in another tab.");
+    return;
   }
+  const merged = mergeConversations(mine, stored);
+  put(merged);
+  if (!containsAll(stored, merged)) void store((open) => open.save(merged), id);
+}
+
+function put(conversation: Conversation): void {
+  const { id } = conversation;
+  if (id === currentId.peek()) current.value = conversation;
+  if (background.has(id)) background.set(id, conversation);
 }
 
 /** Starts the write before it returns, so that a reload right after a change loses nothing.
  *  IndexedDB runs write transactions in order, so that an older state never overwrites a newer
  *  one, and reads see earlier writes: https://w3c.github.io/IndexedDB/#transaction-scheduling */
-async function store(work: (open: Archive) => Promise<void>, id: string): Promise<void> {
-  if (!archive) return;
+async function store(work: (open: ConversationStore) => Promise<void>, id: string): Promise<boolean> {
   try {
     await work(archive);
-    channel.postMessage(id);
   } catch {
-    notify("The browser could not store the conversation.", { tone: "error" });
+    // Once, not at every token of an answer.
+    if (storage.peek() === "browser") {
+      notify("Couldn't save this chat. Browser storage may be full.", { tone: "error", action: EXPORT });
+      storage.value = "full";
+    }
+    return false;
   }
+  reportChange(id);
+  if (storage.peek() === "full") storage.value = "browser";
+  if (storage.peek() === "browser") void askToPersist();
+  return true;
 }
+
+const EXPORT = { label: "Export all chats", run: () => void exportAll() };
 
 function updateHeading(conversation: Conversation): void {
   const { id, title, updatedAt } = conversation;
   const others = headings.peek().filter((heading) => heading.id !== id);
-  headings.value = [{ id, title, updatedAt }, ...others].sort((a, b) => b.updatedAt - a.updatedAt);
+  headings.value = newestFirst([{ id, title, updatedAt }, ...others]);
 }
 
 export const find = (id: string): Conversation | null =>
@@ -67,8 +98,7 @@ export function change(id: string, apply: (conversation: Conversation) => Conver
   if (!before) return;
   const after = apply(before);
   if (after === before) return;
-  if (id === currentId.peek()) current.value = after;
-  if (background.has(id)) background.set(id, after);
+  put(after);
   if (after.turns.length === 0) return;
   updateHeading(after);
   void store((open) => open.save(after), id);
@@ -101,17 +131,17 @@ export async function show(id: string): Promise<boolean> {
     current.value = held;
     return true;
   }
-  const stored = (await archive?.load(id)) ?? null;
+  const stored = await archive.load(id);
   if (!stored) return false;
-  const closed = closeInterrupted(stored);
-  current.value = closed;
+  const interrupted = allAnswers(stored).some(isRunning) && !(await answeredElsewhere(id));
+  current.value = interrupted ? closeInterrupted(stored) : stored;
   return true;
 }
 
 /** Changes any conversation, open or not. */
 export async function changeStored(id: string, apply: (conversation: Conversation) => Conversation): Promise<void> {
   if (find(id)) return change(id, apply);
-  const stored = await archive?.load(id);
+  const stored = await archive.load(id);
   if (!stored) return;
   const after = apply(stored);
   updateHeading(after);
@@ -120,7 +150,7 @@ export async function changeStored(id: string, apply: (conversation: Conversatio
 
 /** Deletes a conversation and offers to undo it. */
 export async function remove(id: string): Promise<void> {
-  const conversation = find(id) ?? (await archive?.load(id)) ?? null;
+  const conversation = find(id) ?? (await archive.load(id));
   if (!conversation) return;
   batch(() => {
     headings.value = headings.peek().filter((heading) => heading.id !== id);
@@ -138,14 +168,27 @@ function restore(conversation: Conversation): void {
 }
 
 export async function search(query: string, abort: AbortSignal): Promise<Hit[]> {
-  return archive ? archive.search(query, abort) : [];
+  return archive.search(query, abort);
 }
 
 /** The text of an export: one conversation, or all. */
 export async function exportText(id?: string): Promise<string> {
-  if (id === undefined) return exportFile((await archive?.all()) ?? []);
-  const conversation = find(id) ?? (await archive?.load(id)) ?? null;
+  if (id === undefined) return exportFile(await everything());
+  const conversation = find(id) ?? (await archive.load(id));
   return exportFile(conversation ? [closeInterrupted(conversation)] : []);
+}
+
+/** All conversations, those in memory too: when the storage is full, only they have the last messages. */
+async function everything(): Promise<Conversation[]> {
+  const stored = new Map((await archive.all()).map((conversation) => [conversation.id, conversation]));
+  for (const held of [...background.values(), current.peek()]) {
+    if (held.turns.length > 0) stored.set(held.id, held);
+  }
+  return newestFirst([...stored.values()].map(closeInterrupted));
+}
+
+export async function exportAll(): Promise<void> {
+  saveFile("chats.json", await exportText());
 }
 
 /** Adds the conversations of an exported file; those with a known id are replaced when the imported one is newer. */
@@ -154,7 +197,7 @@ export async function importText(source: string): Promise<void> {
     const found = importFile(source);
     const known = new Map(headings.peek().map((heading) => [heading.id, heading.updatedAt]));
     const fresh = found.filter(({ id, updatedAt }) => (known.get(id) ?? -1) < updatedAt);
-    await store((open) => open.save(...fresh), fresh[0]?.id ?? "");
+    if (!(await store((open) => open.save(...fresh), fresh[0]?.id ?? ""))) return;
     batch(() => fresh.forEach(updateHeading));
     const skipped = found.length - fresh.length;
     notify(`Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`);

@@ -1,6 +1,6 @@
 // The models and their state, polled every few seconds while the page is visible.
 import { computed, signal } from "@preact/signals";
-import { KeyRequired, type ModelStatus, type Status, fetchStatus } from "../gateway/status";
+import { KeyRequired, SignedOut, type ModelStatus, type Status, fetchStatus } from "../gateway/status";
 import { apiKey } from "./preferences";
 
 const PERIOD_MS = 5000;
@@ -12,6 +12,8 @@ export const status = signal<Status | null>(null);
 export const statusError = signal<string | null>(null);
 /** The gateway requires an API key or rejected the given one. */
 export const keyRequired = signal(false);
+/** The session of a sign-in in front of the gateway has ended. */
+export const signedOut = signal(false);
 
 /** The models that can chat. */
 export const models = computed(() => (status.value?.models ?? []).filter(({ tasks }) => tasks.includes("chat")));
@@ -129,9 +131,11 @@ export async function refresh(): Promise<void> {
     status.value = await fetchStatus(apiKey.peek(), AbortSignal.any([own.signal, AbortSignal.timeout(PERIOD_MS)]));
     statusError.value = null;
     keyRequired.value = false;
+    signedOut.value = false;
   } catch (error) {
     if (own.signal.aborted) return;
     if (error instanceof KeyRequired) keyRequired.value = true;
+    else if (error instanceof SignedOut) signedOut.value = true;
     else statusError.value = "The gateway cannot be reached. Retrying every few seconds.";
   }
   if (!document.hidden) timer = setTimeout(() => void refresh(), PERIOD_MS);

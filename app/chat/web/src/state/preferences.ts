@@ -10,7 +10,7 @@ const DEFAULTS = "chat.defaults";
 const MODELS = "chat.models";
 const SIDEBAR = "chat.sidebar";
 
-function read(name: string): string | null {
+export function read(name: string): string | null {
   try {
     return localStorage.getItem(name);
   } catch {
@@ -18,7 +18,7 @@ function read(name: string): string | null {
   }
 }
 
-function write(name: string, value: string | null): void {
+export function write(name: string, value: string | null): void {
   try {
     if (value === null) localStorage.removeItem(name);
     else localStorage.setItem(name, value);

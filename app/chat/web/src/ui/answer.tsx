@@ -63,8 +63,16 @@ export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) 
       </header>
       {compared && !hidden && <FigureList answer={answer} />}
       <Body answer={answer} live={live} />
+      {!running && isRunning(answer) && (
+        <p class="waiting" role="status">
+          <span class="pulse" aria-hidden="true" />
+          In progress in another tab
+        </p>
+      )}
       {!running && <Outcome turn={turn} lane={lane} answer={answer} />}
-      {!running && <Foot turn={turn} lane={lane} answer={answer} hidden={hidden} compared={compared} last={last} />}
+      {!running && !isRunning(answer) && (
+        <Foot turn={turn} lane={lane} answer={answer} hidden={hidden} compared={compared} last={last} />
+      )}
     </article>
   );
 }
@@ -119,9 +127,11 @@ function Thinking({ source, text, busy }: ThinkingProps) {
 
 const ADVICE: Record<Failure["kind"], string> = {
   unauthorized: "Enter an API key that may use this model, then retry.",
+  "signed-out": "Sign in again, then retry.",
   busy: "This model's queue is full.",
   unavailable: "You can retry, or choose another model above.",
   rejected: "Change the message or the settings, then retry.",
+  full: "Start a new chat, or shorten your message and retry.",
   lost: "The text received so far is kept.",
 };
 

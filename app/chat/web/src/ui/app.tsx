@@ -8,7 +8,7 @@ import { Composer } from "./composer";
 import { Header } from "./header";
 import { KeyPanel } from "./key";
 import { ModelsPanel } from "./models";
-import { Notices } from "./notices";
+import { Announcement, Notices } from "./notices";
 import { SearchPanel } from "./search";
 import { SettingsPanel } from "./settings";
 import { ShortcutsPanel } from "./shortcuts";
@@ -32,6 +32,7 @@ export function App() {
         <h1 class="unseen">Chat</h1>
         <Header />
         <Thread />
+        {!covered && <Notices />}
         <Composer />
       </main>
       <ModelsPanel />
@@ -39,7 +40,7 @@ export function App() {
       <SearchPanel />
       <ShortcutsPanel />
       <KeyPanel />
-      <Notices />
+      <Announcement />
     </div>
   );
 }

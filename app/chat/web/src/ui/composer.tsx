@@ -5,7 +5,15 @@ import { path } from "../domain/conversation";
 import { answering, send, stopAll } from "../state/answering";
 import { current } from "../state/chats";
 import { following, openPanel } from "../state/layout";
-import { conditionNamed, conditionOf, keyRequired, models, placeholderFor, statusError } from "../state/models";
+import {
+  conditionNamed,
+  conditionOf,
+  keyRequired,
+  models,
+  placeholderFor,
+  signedOut,
+  statusError,
+} from "../state/models";
 import { draft, editing, setDraft } from "../state/writing";
 import { TextButton } from "./button";
 import { isTouch } from "./focus";
@@ -92,6 +100,18 @@ function AvailabilityNote() {
         <span class="buttons">
           <TextButton icon="key" onClick={() => openPanel("key")}>
             Enter a key
+          </TextButton>
+        </span>
+      </Note>
+    );
+  }
+  if (signedOut.value) {
+    return (
+      <Note tone="warning">
+        You are signed out. Your message and your chats are kept.
+        <span class="buttons">
+          <TextButton icon="key" onClick={() => location.reload()}>
+            Sign in again
           </TextButton>
         </span>
       </Note>

@@ -3,18 +3,22 @@ import { useEffect, useRef } from "preact/hooks";
 import { announcement, notice } from "../state/notices";
 import { IconButton } from "./button";
 
-const SHOWN_MS = 10_000;
+const SHOWN_MS = { info: 10_000, error: 30_000 };
 
+export function Announcement() {
+  return (
+    <p class="unseen" role="status" aria-live="polite">
+      {announcement.value}
+    </p>
+  );
+}
+
+/** In the flow of the page: a notice covers no control. */
 export function Notices() {
   return (
-    <>
-      <p class="unseen" role="status" aria-live="polite">
-        {announcement.value}
-      </p>
-      <div class="notices" role="status" aria-live="polite">
-        <Current />
-      </div>
-    </>
+    <div class="notices" role="status" aria-live="polite">
+      <Current />
+    </div>
   );
 }
 
@@ -22,10 +26,10 @@ function Current() {
   const held = useRef(false);
   const shown = notice.value;
   useEffect(() => {
-    if (!shown || shown.tone === "error") return;
+    if (!shown) return;
     const timer = setInterval(() => {
       if (!held.current && notice.peek() === shown) notice.value = null;
-    }, SHOWN_MS);
+    }, SHOWN_MS[shown.tone]);
     return () => clearInterval(timer);
   }, [shown]);
   if (!shown) return null;

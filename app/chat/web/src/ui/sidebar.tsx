@@ -3,15 +3,27 @@ import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { rename } from "../domain/conversation";
 import type { Heading } from "../state/archive";
-import { changeStored, currentId, exportText, headings, importText, remove, startNew } from "../state/chats";
+import {
+  changeStored,
+  currentId,
+  exportAll,
+  exportText,
+  headings,
+  importText,
+  remove,
+  startNew,
+  storage,
+} from "../state/chats";
+import { chooseFile, saveFile } from "../state/files";
 import { drawerOpen, narrow, openPanel } from "../state/layout";
+import { persistent } from "../state/persistence";
 import { type Theme, showSidebar, sidebarShown, theme } from "../state/preferences";
 import { hrefOf } from "../state/route";
 import { IconButton } from "./button";
-import { chooseFile, saveFile } from "./files";
 import { focusComposer } from "./focus";
 import { Icon, type IconName } from "./icon";
 import { MenuButton } from "./menu";
+import { Notices } from "./notices";
 import { isComposing } from "./typing";
 
 const renaming = signal<string | null>(null);
@@ -39,7 +51,6 @@ export function Sidebar() {
         New chat
       </button>
       <nav class="conversations" aria-label="Conversations">
-        {headings.value.length === 0 && <p class="quiet">Your conversations are stored in this browser only.</p>}
         {grouped(headings.value).map(([label, group]) => (
           <section key={label}>
             <h2>{label}</h2>
@@ -50,7 +61,9 @@ export function Sidebar() {
             </ul>
           </section>
         ))}
+        <StorageNote />
       </nav>
+      {narrow.value && drawerOpen.value && <Notices />}
       <div class="sidebar-foot">
         <ThemeChoice />
         <MenuButton
@@ -67,8 +80,20 @@ export function Sidebar() {
   );
 }
 
-async function exportAll(): Promise<void> {
-  saveFile("conversations.json", await exportText());
+/** Where the chats are, and how long they last. */
+function StorageNote() {
+  if (storage.value === "memory") return <p class="quiet">Chats are lost when you close this tab.</p>;
+  if (headings.value.length === 0) return <p class="quiet">Chats are saved in this browser only.</p>;
+  if (persistent.value !== false) return null;
+  return (
+    <p class="quiet storage">
+      Chats are saved in this browser only, and it may delete them when it needs space.{" "}
+      <button type="button" class="inline-link" onClick={() => void exportAll()}>
+        Export them
+      </button>{" "}
+      to keep them.
+    </p>
+  );
 }
 
 async function exportOne({ id, title }: Heading): Promise<void> {
