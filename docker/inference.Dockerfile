@@ -64,7 +64,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM engine-source AS engine-compiled-cpu
 ARG CPU_VARIANTS=all
 COPY --chmod=755 inference/build/engine /src/engine
-RUN python3 /src/engine/cpu_variants.py ${CPU_VARIANTS} /src/llama/ggml/src/CMakeLists.txt
+RUN python3 /src/engine/cpu_variants.py ${CPU_VARIANTS} /src/llama/ggml/src/CMakeLists.txt \
+ && python3 /src/engine/parser_limits.py /src/llama
 ARG LLAMA_BUILD
 # The build folder is a cache, so that an interrupted build resumes; only newly linked files are copied
 # out of it. Warnings are off (-w): GCC 12 prints megabytes of them about its own AVX-512 headers, and
