@@ -75,7 +75,8 @@ def error_object(content: bytes) -> dict[str, Any]:
 def reported_error(events: bytes) -> ApiError:
     """The error that a model server reported as an event in its stream."""
     for payload in sse.payloads(events):
-        error = payload.get("error")
+        # llama-server's event for Anthropic's clients is the error object itself.
+        error = payload.get("error", payload)
         if isinstance(error, dict):
             code = error.get("code")
             if isinstance(code, int) and 400 <= code < 500:
