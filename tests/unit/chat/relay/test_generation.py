@@ -160,3 +160,20 @@ async def test_auto_reports_the_chosen_model_to_the_server_and_the_client(
     assert response.status_code == 200
     assert response.headers["x-routed-model"] == "m"
     assert server.received[0].body["model"] == "m"
+
+
+async def test_a_function_that_is_forced_by_name_is_the_only_one(
+    gateway: httpx.AsyncClient, server: ModelServer
+) -> None:
+    look, find = (
+        {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+        for name in ("look", "find")
+    )
+    choice = {"type": "function", "function": {"name": "find"}}
+    body = {**QUESTION, "stream": True, "tools": [look, find], "tool_choice": choice}
+    assert (await gateway.post("/v1/chat/completions", json=body)).status_code == 200
+    sent = server.received[0].body
+    assert (sent["tools"], sent["tool_choice"]) == ([find], "required")
+    refused = await gateway.post("/v1/chat/completions", json={**body, "tools": [look]})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "tool_choice"
