@@ -8,11 +8,11 @@ const html = (text: string): string =>
     .join("");
 
 test.each([
-  ["$x$", '<p><span class="math">x</span></p>\n'],
-  ["\\(a<b\\)", '<p><span class="math">a&lt;b</span></p>\n'],
+  ["$x$", '<p dir="auto"><span class="math">x</span></p>\n'],
+  ["\\(a<b\\)", '<p dir="auto"><span class="math">a&lt;b</span></p>\n'],
   ["$$\nx\n$$", '<div class="math">x</div>\n'],
   ["\\[ x \\]", '<div class="math">x</div>\n'],
-  ["text\n$$x$$\nmore", '<p>text</p>\n<div class="math">x</div>\n<p>more</p>\n'],
+  ["text\n$$x$$\nmore", '<p dir="auto">text</p>\n<div class="math">x</div>\n<p dir="auto">more</p>\n'],
 ])("%j is math", (text, expected) => expect(html(text)).toBe(expected));
 
 test.each(["costs $5 and $6", "$ x $", "\\$x\\$", "`$x$`", "a $ b", "$$"])("%j is not math", (text) =>
@@ -30,16 +30,35 @@ test.each(["javascript:x", "data:text/html,x", "vbscript:x", "file:///etc/passwd
   (url) => expect(html(`[x](${url})`)).not.toContain("<a"),
 );
 
-test("raw markup is text", () => expect(html("<b onclick=x>")).toBe("<p>&lt;b onclick=x&gt;</p>\n"));
+test("raw markup is text", () => expect(html("<b onclick=x>")).toBe('<p dir="auto">&lt;b onclick=x&gt;</p>\n'));
 
 test("a block that is nested too deeply is shown as text, and the blocks after it are kept", () => {
   const found = html(`Before\n\n${"> ".repeat(500)}deep\n\nAfter`);
-  expect(found).toContain("<p>Before</p>");
+  expect(found).toContain('<p dir="auto">Before</p>');
   expect(found).toContain("deep");
-  expect(found).toContain("<p>After</p>");
+  expect(found).toContain('<p dir="auto">After</p>');
   expect(found).not.toContain("<blockquote>");
 });
 
 test("blocks start at their first line", () => {
   expect(blocksOf("one\n\n- two\n- three\n\n```\nfour\n```\n", {}).map(({ line }) => line)).toEqual([0, 2, 5]);
 });
+
+test.each([
+  ["a line\nanother", '<p dir="auto">a line<br>\nanother</p>\n'],
+  ["a<br>b<BR/>c", '<p dir="auto">a<br>b<br>c</p>\n'],
+  ["H<sub>2</sub>O, <kbd>Esc</kbd>", '<p dir="auto">H<sub>2</sub>O, <kbd>Esc</kbd></p>\n'],
+  ["see www.example.org/a?b=c.", '<a href="https://www.example.org/a?b=c"'],
+  ["- [ ] open\n- [x] done", '<li class="task">☐ open</li>\n<li class="task">☑ done</li>'],
+  ["- [ ]", "<li>[ ]</li>"],
+  ["| a |\n|---|\n| 1<br>2 |", '<td dir="auto">1<br>2</td>'],
+  ["שלום", '<p dir="auto">שלום</p>'],
+  ["# One", '<h4 dir="auto" class="level-1">One</h4>'],
+  ["###### Six", '<h6 dir="auto" class="level-6">Six</h6>'],
+  ["So[^1].\n\n[^1]: A note", 'So<sup class="footnote">[1]</sup>'],
+  ["So[^1].\n\n[^1]: A note", '<div class="footnotes" dir="auto"><ol><li><p>A note</p>\n</li></ol></div>'],
+])("%j", (text, expected) => expect(html(text)).toContain(expected));
+
+test.each(["setup.py", "<sub onclick=x>", "<br onload=x>", "<u/x>"])("%j stays text", (text) =>
+  expect(html(text)).toMatch(/^<p dir="auto">(?:setup\.py|&lt;.*&gt;)<\/p>\n$/),
+);

@@ -1,5 +1,6 @@
 // Converts a model's Markdown to HTML without remote or active content.
 import createMarkdown, { type Env, type MarkdownIt, type Token } from "markdown-it";
+import { directionPlugin, footnotesPlugin, inlineTagsPlugin, taskListPlugin, wwwPlugin } from "./extensions";
 import { mathPlugin } from "./math";
 
 // Each nested list or quotation takes two levels; real answers stay far below.
@@ -8,10 +9,11 @@ const MAX_TOO_DEEP = 20;
 const LINK = /^(?:https?:|mailto:)/i;
 
 function createParser(): MarkdownIt {
-  const md = createMarkdown({ html: false, linkify: true, breaks: false, maxNesting: MAX_NESTING });
+  const md = createMarkdown({ html: false, linkify: true, breaks: true, maxNesting: MAX_NESTING });
   md.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
   md.validateLink = (url) => LINK.test(url.trim());
   md.use(mathPlugin);
+  for (const plugin of [inlineTagsPlugin, taskListPlugin, wwwPlugin, footnotesPlugin, directionPlugin]) md.use(plugin);
   const { rules } = md.renderer;
   const { escapeHtml } = md.utils;
 
@@ -34,18 +36,20 @@ function createParser(): MarkdownIt {
     rules[rule] = (tokens, at) => {
       const token = tokens[at]!;
       const side = /text-align:(center|right)/.exec(String(token.attrGet("style")))?.[1];
-      return side ? `<${token.tag} class="${side}">` : `<${token.tag}>`;
+      return side ? `<${token.tag} dir="auto" class="${side}">` : `<${token.tag} dir="auto">`;
     };
   }
   rules.fence = (tokens, at) => codeBlock(tokens[at]!, escapeHtml);
   rules.code_block = rules.fence;
   rules.table_open = () => '<div class="table" tabindex="0"><table>';
   rules.table_close = () => "</table></div>\n";
-  // The page uses h1 to h3, so headings in an answer start at h4.
+  // The page uses h1 to h3, so headings in an answer start at h4; the class has the level for the size.
   for (const rule of ["heading_open", "heading_close"] as const) {
     rules[rule] = (tokens, at, options, _env, self) => {
       const token = tokens[at]!;
-      token.tag = `h${Math.min(6, Number(token.tag.slice(1)) + 3)}`;
+      const level = Number(token.tag.slice(1));
+      if (token.nesting === 1) token.attrSet("class", `level-${level}`);
+      token.tag = `h${Math.min(6, level + 3)}`;
       return self.renderToken(tokens, at, options);
     };
   }
@@ -69,6 +73,11 @@ export interface Block {
 }
 
 export const parser = createParser();
+
+const FOOTNOTE = /^ {0,3}\[\^[^\]\s]+\]:/m;
+
+/** Whether footnotes are defined: their numbers and list need the whole text. */
+export const hasFootnotes = (text: string): boolean => FOOTNOTE.test(text);
 
 /**
  * The top-level blocks of a text. The parser drops blocks that are nested too deeply and everything

@@ -13,22 +13,27 @@ const TAGS = [
   "h5",
   "h6",
   "hr",
+  "kbd",
   "li",
+  "mark",
   "ol",
   "p",
   "pre",
   "s",
   "span",
   "strong",
+  "sub",
+  "sup",
   "table",
   "tbody",
   "td",
   "th",
   "thead",
   "tr",
+  "u",
   "ul",
 ];
-const PLAIN_ATTRIBUTES = ["class", "data-language", "rel", "start", "tabindex", "target"];
+const PLAIN_ATTRIBUTES = ["class", "data-language", "dir", "rel", "start", "tabindex", "target"];
 const LINK = /^(?:https?:|mailto:)/i;
 
 const purify = createPurify(window);

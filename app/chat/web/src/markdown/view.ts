@@ -1,7 +1,7 @@
 // Renders growing Markdown. Complete blocks are built once; only the last one is rebuilt.
 import type { Token } from "markdown-it";
 import { addCopyButtons, decorateCode, decorateMath } from "./decorate";
-import { type Block, blocksOf, parser } from "./parser";
+import { type Block, blocksOf, hasFootnotes, parser } from "./parser";
 import { toFragment } from "./sanitize";
 
 /** The offset at which a line begins. */
@@ -26,10 +26,14 @@ export class MarkdownView {
   update(text: string, complete: boolean): void {
     // A complete text that continues may continue inside its last block.
     const goesOn = this.complete && text !== this.settled;
-    if (goesOn || !text.startsWith(this.settled)) this.reset();
+    const notes = complete && text !== this.settled && hasFootnotes(text);
+    if (goesOn || notes || !text.startsWith(this.settled)) this.reset();
     this.complete = complete;
     const rest = text.slice(this.settled.length);
-    const blocks = blocksOf(rest, this.env);
+    // The parser collects footnotes here: until the text is complete, each part has its own.
+    this.env["footnotes"] = undefined;
+    const found = blocksOf(rest, this.env);
+    const blocks = complete ? found : found.filter((block) => block.tokens[0]?.type !== "footnote_block_open");
     const last = complete ? undefined : blocks.pop();
     if (blocks.length === 0 && last && this.grow(last)) return;
 

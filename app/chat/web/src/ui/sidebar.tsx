@@ -110,6 +110,7 @@ function Entry({ heading }: { heading: Heading }) {
   return (
     <li class="entry">
       <a
+        dir="auto"
         href={hrefOf(id)}
         aria-current={id === currentId.value ? "page" : undefined}
         onClick={() => (drawerOpen.value = false)}

@@ -73,7 +73,9 @@ function Question({ turn }: { turn: Turn }) {
   return (
     <div class="question">
       <h2 class="unseen">You</h2>
-      <p class="bubble">{turn.text}</p>
+      <p class="bubble" dir="auto">
+        {turn.text}
+      </p>
       <div class="question-foot">
         <Pager
           label="this question"
@@ -112,6 +114,7 @@ function QuestionEditor({ turn }: { turn: Turn }) {
     <div class="question-editor">
       <textarea
         ref={field}
+        dir="auto"
         aria-label="Edit your message"
         defaultValue={turn.text}
         rows={3}
