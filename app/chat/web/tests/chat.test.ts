@@ -25,14 +25,14 @@ async function failureOf(response: Response | Error): Promise<ChatError["failure
 }
 
 test("queue position, loading, text, finish reason and usage", async () => {
-  const body = `: queue {"position": 3, "length": 5}\n\n: loading {"model": "m"}\n\n: keep-alive\n\n${delta("Hi")}${FINISH}data: {"choices":[],"usage":{"completion_tokens":9},"timings":{"predicted_per_second":41.5}}\n\ndata: [DONE]\n\n`;
+  const body = `: queue {"position": 3, "length": 5}\n\n: loading {"model": "m"}\n\n: keep-alive\n\n${delta("Hi")}${FINISH}data: {"choices":[],"usage":{"completion_tokens":9,"prompt_tokens":7},"timings":{"predicted_per_second":41.5}}\n\ndata: [DONE]\n\n`;
   expect(await collect(new Response(body))).toEqual([
     { kind: "waiting", position: 3, loading: false },
     { kind: "waiting", position: null, loading: true },
     { kind: "waiting", position: null, loading: false },
     { kind: "delta", text: "Hi", reasoning: "", model: "m" },
     { kind: "finish", reason: "stop" },
-    { kind: "usage", tokens: 9, tokensPerSecond: 41.5 },
+    { kind: "usage", tokens: 9, promptTokens: 7, tokensPerSecond: 41.5 },
   ]);
 });
 

@@ -69,7 +69,7 @@ test("thinking is not sent back; a cut answer is sent to be continued", () => {
   const talked = talk(empty(), "one");
   const thought = changeAnswer(talked, allAnswers(talked)[0]!.id, { text: "<think>Hm</think>Yes" });
   const { conversation, turn } = ask({ ...thought, system: "Be brief" }, path(thought)[0]!.id, "two", ["a"]);
-  expect(messagesFor(conversation, turn.id, "a", "It is")).toEqual([
+  expect(messagesFor(conversation, turn.id, "a", { partial: "It is" })).toEqual([
     { role: "system", content: "Be brief" },
     { role: "user", content: "one" },
     { role: "assistant", content: "Yes" },

@@ -75,6 +75,8 @@ export interface Conversation {
   blind: boolean;
   system: string;
   sampling: Sampling;
+  /** Send all messages, even when they do not fit in the model's context. */
+  sendAll?: boolean | undefined;
   turns: Turn[];
   /** For each parent (`""` is the start), the displayed child. */
   shown: Record<string, string>;
@@ -263,7 +265,7 @@ export function rename(conversation: Conversation, title: string): Conversation 
 
 export function configure(
   conversation: Conversation,
-  change: Partial<Pick<Conversation, "models" | "blind" | "system" | "sampling">>,
+  change: Partial<Pick<Conversation, "models" | "blind" | "system" | "sampling" | "sendAll">>,
 ): Conversation {
   return { ...conversation, ...change };
 }

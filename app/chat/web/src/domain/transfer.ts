@@ -67,6 +67,7 @@ const conversation = v.object({
   blind: v.boolean(),
   system: text,
   sampling,
+  sendAll: v.optional(v.boolean()),
   turns: v.array(turn),
   shown: v.record(v.string(), id),
 });

@@ -7,10 +7,14 @@ export type ChatEvent =
   | { kind: "waiting"; position: number | null; loading: boolean }
   | { kind: "delta"; text: string; reasoning: string; model: string | null }
   | { kind: "finish"; reason: string }
-  | { kind: "usage"; tokens: number; tokensPerSecond: number | null };
+  | { kind: "usage"; tokens: number; promptTokens: number | null; tokensPerSecond: number | null };
 
 export class ChatError extends Error {
-  constructor(readonly failure: Failure) {
+  constructor(
+    readonly failure: Failure,
+    /** The tokens of the messages, when they did not fit in the context. */
+    readonly promptTokens: number | null = null,
+  ) {
     super(failure.message);
   }
 }
@@ -24,7 +28,7 @@ interface Chunk {
     delta?: { content?: string | null; reasoning_content?: string | null };
     finish_reason?: string | null;
   }[];
-  usage?: { completion_tokens?: number } | null;
+  usage?: { completion_tokens?: number; prompt_tokens?: number } | null;
   /** Measured by llama-server, so that buffering on the way does not change it. */
   timings?: { predicted_per_second?: number };
   error?: { message?: string; type?: string; code?: string | number };
@@ -90,7 +94,7 @@ async function post(request: ChatRequest, key: string, signal: AbortSignal): Pro
     throw failed("unavailable", "The gateway cannot be reached. Check your connection, then retry.");
   }
   if (leadsToSignIn(response)) throw failed("signed-out", "You are signed out.");
-  if (!response.ok) throw await refusal(response);
+  if (!response.ok) throw await refusal(response, request.model);
   return response;
 }
 
@@ -111,7 +115,8 @@ function* chunkEvents(data: string): Generator<ChatEvent> {
   if (choice?.finish_reason) yield { kind: "finish", reason: choice.finish_reason };
   const tokens = chunk.usage?.completion_tokens;
   if (typeof tokens === "number") {
-    yield { kind: "usage", tokens, tokensPerSecond: chunk.timings?.predicted_per_second ?? null };
+    const promptTokens = chunk.usage?.prompt_tokens ?? null;
+    yield { kind: "usage", tokens, promptTokens, tokensPerSecond: chunk.timings?.predicted_per_second ?? null };
   }
 }
 
@@ -122,10 +127,21 @@ const lost = (): ChatError => failed("lost", "The connection was lost before the
 
 const KINDS: Record<number, FailureKind> = { 401: "unauthorized", 403: "unauthorized", 429: "busy" };
 
+interface ErrorBody {
+  error?: { message?: string; type?: string; code?: string | number; n_prompt_tokens?: number };
+}
+
+/** OpenAI's code, and llama-server's. */
+const FULL = ["context_length_exceeded", "exceed_context_size_error"];
+
 /** The failure for an HTTP error; its message is the server's when there is one. */
-async function refusal(response: Response): Promise<ChatError> {
+async function refusal(response: Response, model: string): Promise<ChatError> {
   const kind = KINDS[response.status] ?? (response.status >= 500 ? "unavailable" : "rejected");
-  const body = (await response.json().catch(() => null)) as { error?: { message?: string } } | null;
+  const body = (await response.json().catch(() => null)) as ErrorBody | null;
+  if (FULL.includes(String(body?.error?.code)) || FULL.includes(body?.error?.type ?? "")) {
+    const message = `This chat is too long for ${model}.`;
+    return new ChatError({ kind: "full", message, retryAfter: null }, body?.error?.n_prompt_tokens ?? null);
+  }
   const seconds = Number(response.headers.get("Retry-After"));
   const message = body?.error?.message ?? `The gateway answered with HTTP ${response.status}.`;
   return failed(kind, message, Number.isFinite(seconds) && seconds > 0 ? seconds : null);

@@ -13,10 +13,11 @@ import {
   path,
 } from "../domain/conversation";
 import { joinFigures, withoutRepeated } from "../domain/continuation";
-import { requestFor } from "../domain/prompt";
+import { type ChatRequest, requestFor } from "../domain/prompt";
 import { splitThinking } from "../domain/thinking";
 import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
 import { change, current, find, keepInMemory, release, storeIntermediate } from "./chats";
+import { learnTokens, limitOf } from "./context";
 import { keyRequired, signedOut } from "./models";
 import { announce } from "./notices";
 import { apiKey } from "./preferences";
@@ -44,6 +45,7 @@ export class StreamingAnswer {
 
   servedBy: string | null = null;
   finish: string | null = null;
+  promptTokens: number | null = null;
   private usage: number | null = null;
   private serverRate: number | null = null;
   private chunks = 0;
@@ -78,6 +80,7 @@ export class StreamingAnswer {
     } else if (event.kind === "finish") this.finish = event.reason;
     else if (event.kind === "usage") {
       this.usage = event.tokens;
+      this.promptTokens = event.promptTokens;
       this.serverRate = event.tokensPerSecond;
     } else {
       this.lastAt = performance.now();
@@ -151,11 +154,10 @@ function untrack(one: StreamingAnswer): void {
 }
 
 async function run(one: StreamingAnswer): Promise<void> {
-  const conversation = find(one.conversationId);
-  if (!conversation) return;
+  if (!find(one.conversationId)) return;
   track(one);
   const saver = setInterval(() => storeProgress(one), KEEP_EVERY_MS);
-  const outcome = await receive(one, requestFor(conversation, one.turnId, one.model, one.partial));
+  const outcome = await receiveFitting(one);
   clearInterval(saver);
   if (outcome.failure) await pageStays();
   one.flush();
@@ -171,10 +173,22 @@ interface Outcome {
   failure: Failure | null;
 }
 
-async function receive(one: StreamingAnswer, request: ReturnType<typeof requestFor>): Promise<Outcome> {
+/** Sends what should fit; if the server counts more tokens than was estimated, sends less once more. */
+async function receiveFitting(one: StreamingAnswer): Promise<Outcome> {
+  const build = (): ChatRequest =>
+    requestFor(find(one.conversationId)!, one.turnId, one.model, { partial: one.partial, limit: limitOf(one.model) });
+  const first = build();
+  const outcome = await receive(one, first);
+  if (outcome.failure?.kind !== "full") return outcome;
+  const second = build();
+  return second.messages.length < first.messages.length ? receive(one, second) : outcome;
+}
+
+async function receive(one: StreamingAnswer, request: ChatRequest): Promise<Outcome> {
   const { signal: abort } = one.controller;
   try {
     for await (const event of streamChat(request, { key: apiKey.peek(), signal: abort })) one.take(event);
+    if (one.promptTokens !== null) learnTokens(one.model, request.messages, one.promptTokens);
     return { state: "done", failure: null };
   } catch (error) {
     if (abort.aborted) return { state: "stopped", failure: null };
@@ -185,6 +199,7 @@ async function receive(one: StreamingAnswer, request: ReturnType<typeof requestF
         failure: { kind: "lost", message: "The page failed to read the answer.", retryAfter: null },
       };
     }
+    if (error.promptTokens !== null) learnTokens(one.model, request.messages, error.promptTokens);
     if (error.failure.kind === "unauthorized") keyRequired.value = true;
     if (error.failure.kind === "signed-out") signedOut.value = true;
     return { state: "failed", failure: error.failure };

@@ -27,7 +27,7 @@ export function write(name: string, value: string | null): void {
   }
 }
 
-function readJson<T>(name: string, fallback: T): T {
+export function readJson<T>(name: string, fallback: T): T {
   try {
     return { ...fallback, ...(JSON.parse(read(name) ?? "{}") as Partial<T>) };
   } catch {

@@ -5,6 +5,7 @@ import {
   type Failure,
   type Lane,
   type Turn,
+  configure,
   isRunning,
   showAnswer,
   shownAnswer,
@@ -18,7 +19,7 @@ import {
   regenerate,
   stop,
 } from "../state/answering";
-import { change, currentId } from "../state/chats";
+import { change, current, currentId } from "../state/chats";
 import { announce } from "../state/notices";
 import { openPanel } from "../state/layout";
 import { IconButton, TextButton } from "./button";
@@ -28,6 +29,7 @@ import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 import { nameOf } from "./models";
 import { Pager } from "./pager";
+import { newChat } from "./sidebar";
 
 interface Props {
   turn: Turn;
@@ -170,6 +172,14 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
               Enter a key
             </TextButton>
           )}
+          {failure.kind === "full" && (
+            <TextButton icon="new" primary onClick={newChat}>
+              Start a new chat
+            </TextButton>
+          )}
+          {failure.kind === "full" && current.value.sendAll && (
+            <TextButton onClick={() => leaveOutOldest(turn, lane.model)}>Leave out the oldest messages</TextButton>
+          )}
           {failure.kind === "lost" && canContinue(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
           <TextButton icon="redo" onClick={() => regenerate(turn, lane.model)}>
             Retry
@@ -178,6 +188,11 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
       </div>
     </div>
   );
+}
+
+function leaveOutOldest(turn: Turn, model: string): void {
+  change(currentId.peek(), (now) => configure(now, { sendAll: false }));
+  regenerate(turn, model);
 }
 
 /** Only text of the answer can be continued, not thinking. */

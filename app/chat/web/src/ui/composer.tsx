@@ -17,6 +17,7 @@ import {
 import { draft, editing, setDraft } from "../state/writing";
 import { TextButton } from "./button";
 import { isTouch } from "./focus";
+import { ContextGauge } from "./gauge";
 import { Icon } from "./icon";
 import { chooseModels, nameOf, placeholderText } from "./models";
 import { isComposing } from "./typing";
@@ -67,9 +68,9 @@ export function Composer() {
           id="composer"
           ref={field}
           rows={1}
-          placeholder="Write a message"
+          dir="auto"
+          placeholder="Ask anything"
           aria-label="Message"
-          aria-describedby="composer-hint"
           value={text}
           onInput={(event) => setDraft(event.currentTarget.value)}
           onKeyDown={onKeyDown}
@@ -84,9 +85,10 @@ export function Composer() {
           </button>
         )}
       </form>
-      <p id="composer-hint" class="hint">
-        Enter sends, Shift + Enter starts a new line. Models make mistakes: check important facts.
-      </p>
+      <div class="composer-foot">
+        <p class="hint">AI can make mistakes. Check important info.</p>
+        <ContextGauge />
+      </div>
     </div>
   );
 }

@@ -11,7 +11,7 @@ const set = (update: Partial<Sampling>): void =>
   change(current.peek().id, (now) => configure(now, { sampling: { ...now.sampling, ...update } }));
 
 export function SettingsPanel() {
-  const { id, system, sampling } = current.value;
+  const { id, system, sampling, sendAll } = current.value;
   return (
     <Dialog name="settings" title="Settings of this chat" shape="sheet">
       <label class="field">
@@ -54,6 +54,21 @@ export function SettingsPanel() {
         min={0}
         take={(seed) => set({ seed })}
       />
+      <label class="switch">
+        <input
+          type="checkbox"
+          role="switch"
+          checked={!sendAll}
+          onChange={(event) => {
+            const { checked } = event.currentTarget;
+            change(id, (now) => configure(now, { sendAll: !checked }));
+          }}
+        />
+        <span>
+          <strong>Leave out the oldest messages</strong>
+          <span class="quiet">When a chat is longer than the model's context.</span>
+        </span>
+      </label>
       <div class="buttons">
         <TextButton onClick={() => keepAsDefaults(system, sampling)}>Use for new chats</TextButton>
         <TextButton onClick={() => change(id, (now) => configure(now, { system: "", sampling: DEFAULT_SAMPLING }))}>

@@ -1,7 +1,9 @@
 // The displayed conversation. It scrolls with the newest text until the user scrolls up.
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { path } from "../domain/conversation";
-import { current, currentId } from "../state/chats";
+import { Fragment } from "preact";
+import { configure, path } from "../domain/conversation";
+import { change, current, currentId } from "../state/chats";
+import { omittedTurns } from "../state/context";
 import { following } from "../state/layout";
 import { EmptyState } from "./empty";
 import { Icon } from "./icon";
@@ -16,6 +18,7 @@ export function Thread() {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const turns = path(current.value);
+  const omitted = Math.min(omittedTurns.value, turns.length - 1);
   const first = useWindow(scroller, turns.length);
 
   useLayoutEffect(() => {
@@ -39,9 +42,12 @@ export function Thread() {
           {turns.length === 0 ? (
             <EmptyState />
           ) : (
-            turns
-              .slice(first)
-              .map((turn, index) => <TurnView key={turn.id} turn={turn} last={first + index === turns.length - 1} />)
+            turns.slice(first).map((turn, index) => (
+              <Fragment key={turn.id}>
+                {omitted > 0 && omitted === first + index && <OmittedNote />}
+                <TurnView turn={turn} last={first + index === turns.length - 1} />
+              </Fragment>
+            ))
           )}
         </div>
       </div>
@@ -59,6 +65,22 @@ export function Thread() {
         </button>
       )}
     </div>
+  );
+}
+
+/** Above the first message that the model still receives. */
+function OmittedNote() {
+  return (
+    <p class="omitted">
+      <span>Messages above are no longer sent: the chat is longer than the model's context.</span>
+      <button
+        type="button"
+        class="inline-link"
+        onClick={() => change(currentId.peek(), (now) => configure(now, { sendAll: true }))}
+      >
+        Send all messages
+      </button>
+    </p>
   );
 }
 
