@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from app.chat.fleet.fair_queue import EVERYONE, FairQueue, Share
 from app.chat.fleet.prefix_affinity import PrefixTable
 from app.chat.fleet.replica import Replica
 from app.chat.fleet.server import NOT_CHECKED, Health, State
@@ -15,9 +15,6 @@ from app.chat.openai.errors import ApiError
 from app.chat.settings import TEXT_TASKS, ModelTask, Placeholder
 
 _NOTHING_TRIED: frozenset[Replica] = frozenset()
-# The assumed duration of a response until the first one has ended.
-_INITIAL_RESPONSE_SECONDS = 10.0
-_SMOOTHING = 0.2
 _RETRY_DOWN_SECONDS = 5.0
 _LONGEST_RETRY_SECONDS = 60.0
 # The page shows it.
@@ -47,6 +44,9 @@ class Ticket:
     tried: frozenset[Replica]
     granted: asyncio.Future[Replica]
     entered: float
+    share: Share = EVERYONE
+    cost: float = 1.0
+    """The number of slots that the request occupies."""
     started: float | None = None
     replica: Replica | None = None
 
@@ -66,7 +66,7 @@ class Ticket:
 
 @dataclass(eq=False)
 class ModelPool:
-    """Assigns the slots of a model's replicas in the order of the queue.
+    """Assigns the slots of a model's replicas to the owners of the waiting requests in turn.
 
     A slot is never free while a request waits for it. Of several free replicas, the one with the
     conversation in its prompt cache is preferred, then one that is loaded, then the least busy one.
@@ -78,12 +78,12 @@ class ModelPool:
     replicas: Sequence[Replica]
     queue_limit: int
     clock: Callable[[], float]
-    queue: deque[Ticket] = field(default_factory=deque)
+    queue: FairQueue[Ticket] = field(init=False)
     prefixes: PrefixTable[Replica] = field(default_factory=PrefixTable)
     _last_grant: int = 0
-    _response_seconds: float = _INITIAL_RESPONSE_SECONDS
 
     def __post_init__(self) -> None:
+        self.queue = FairQueue(self.clock)
         self._join(self.replicas)
 
     @property
@@ -107,7 +107,7 @@ class ModelPool:
 
     @property
     def waiting_since(self) -> float:
-        return self.queue[0].entered if self.queue else float("inf")
+        return self.queue.oldest
 
     @property
     def _available_slots(self) -> int:
@@ -123,36 +123,49 @@ class ModelPool:
                     return health
         return healths[0] if healths else Health(State.DOWN, _NOT_OFFERED)
 
-    def enter(self, prompt: Sequence[int], *, tried: frozenset[Replica] = _NOTHING_TRIED) -> Ticket:
+    def enter(
+        self,
+        prompt: Sequence[int],
+        *,
+        tried: frozenset[Replica] = _NOTHING_TRIED,
+        share: Share = EVERYONE,
+        cost: float = 1.0,
+    ) -> Ticket:
         """Enter the queue; the ticket's future is done at once if a slot is free.
 
         A request that has tried a replica already goes to the front, even if the queue is full.
+        Of a full queue, the owner with the most requests gives way.
         Raises ApiError 503 if no replica is available, 429 if the queue is full.
         """
         if not any(replica.available for replica in self.replicas):
             raise self._unavailable()
         loop = asyncio.get_running_loop()
-        ticket = Ticket(self, prompt, tried, loop.create_future(), self.clock())
+        ticket = Ticket(self, prompt, tried, loop.create_future(), self.clock(), share, cost)
         if tried:
-            self.queue.appendleft(ticket)
+            self.queue.add_retry(ticket)
         else:
-            self.queue.append(ticket)
+            self.queue.add(ticket)
         self.dispatch()
         if not tried and ticket.replica is None and len(self.queue) > self.queue_limit:
-            self.queue.remove(ticket)
-            raise self._queue_is_full()
+            self._make_room(ticket)
         return ticket
+
+    def _make_room(self, entered: Ticket) -> None:
+        """Refuse the newest request of the owner that has the most in the queue."""
+        excess = self.queue.in_excess(entered)
+        self.queue.remove(excess)
+        if excess is entered:
+            raise self._queue_is_full()
+        excess.granted.set_exception(self._queue_is_full())
 
     def leave(self, ticket: Ticket) -> None:
         """Free the slot or the position in the queue; a second call does nothing."""
         if (replica := ticket.replica) is not None:
             replica.request_ended()
             ticket.replica = None
-            seconds = self.clock() - (ticket.started or 0.0)
-            self._response_seconds += _SMOOTHING * (seconds - self._response_seconds)
+            self.queue.ended(ticket)
             replica.server.dispatch()
-        elif ticket in self.queue:
-            self.queue.remove(ticket)
+        elif self.queue.remove(ticket):
             for server in [replica.server for replica in self.replicas]:
                 if server.most_loaded is not None:
                     # Another model of the router may have waited for its turn.
@@ -196,7 +209,7 @@ class ModelPool:
             self._reject_queue()
             return
         now = self.clock()
-        for ticket in list(self.queue):
+        for ticket in self.queue:
             if not any(replica.has_free_slot(now) for replica in self.replicas):
                 return
             replica = self._choose(ticket)
@@ -206,12 +219,10 @@ class ModelPool:
             self._grant(ticket, replica)
 
     def position(self, ticket: Ticket) -> int:
-        if ticket.replica is not None:
+        """1 for the next in the queue, 0 for a request that is not in the queue."""
+        if ticket not in self.queue:
             return 0
-        try:
-            return self.queue.index(ticket) + 1
-        except ValueError:
-            return 0
+        return next(number for number, other in enumerate(self.queue, 1) if other is ticket)
 
     def _choose(self, ticket: Ticket) -> Replica | None:
         staying = [replica for replica in self.replicas if not replica.server.draining]
@@ -235,12 +246,13 @@ class ModelPool:
         replica.request_started()
         ticket.replica = replica
         ticket.started = self.clock()
+        self.queue.started(ticket)
         self.prefixes.record(ticket.prompt, replica)
         ticket.granted.set_result(replica)
 
     def _reject_queue(self) -> None:
-        while self.queue:
-            self.queue.popleft().granted.set_exception(self._unavailable())
+        for ticket in self.queue.take_all():
+            ticket.granted.set_exception(self._unavailable())
 
     def _unavailable(self) -> ApiError:
         health = self.health
@@ -256,13 +268,13 @@ class ModelPool:
         )
 
     def _queue_is_full(self) -> ApiError:
-        seconds = self._response_seconds * (len(self.queue) + 1) / max(1, self._available_slots)
+        rounds = (len(self.queue) + 1) / max(1, self._available_slots)
         return ApiError(
             429,
             f"{self.card.id} is busy; its queue is full ({len(self.queue)} requests)",
             code="queue_full",
             param="model",
-            retry_after=min(seconds, _LONGEST_RETRY_SECONDS),
+            retry_after=min(self.queue.response_seconds * rounds, _LONGEST_RETRY_SECONDS),
         )
 
 
