@@ -13,10 +13,13 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from app.chat.access.accounting import Accounting
 from app.chat.access.admission import Admission
+from app.chat.access.authentication import Authentication
 from app.chat.access.keys import KeyRing
 from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
+from app.chat.api.usage import usage_router
 from app.chat.fleet.configuration import Configuration
 from app.chat.fleet.directory import Directory
 from app.chat.fleet.health_watch import watch_health
@@ -28,6 +31,8 @@ from app.chat.openai.errors import install_error_handlers
 from app.chat.server.metrics import Metrics
 from app.chat.server.watched_state import WatchedState
 from app.chat.settings import GatewaySettings, Secrets
+from app.chat.usage.recorder import UsageRecorder
+from app.chat.usage.store import UsageStore
 from app.shared.watched_file import Watched
 
 
@@ -36,26 +41,33 @@ def create_app(
     secrets: Secrets,
     web_root: Path = WEB_ROOT,
     lists: Watched[ListedModels] | None = None,
+    *,
+    usage_file: Path | None = None,
 ) -> ASGIApp:
     """The ASGI application: the routes, wrapped in middleware that applies to every request.
 
     :param web_root: the folder of the built chat page.
     :param lists: the models, where they may change while the gateway runs.
+    :param usage_file: None counts usage in memory only.
     """
+    clock = time.monotonic
+    usage = UsageRecorder(None if usage_file is None else UsageStore(usage_file))
+    keys = KeyRing(secrets.api_keys, clock, usage.tokens_today)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        clock = time.monotonic
         directory, reading = _directory(settings, secrets, lists, clock)
         upstream = UpstreamClient(settings.limits.connect_seconds)
         app.state.gateway = Gateway(
             settings=settings,
             fleet=directory.fleet,
-            keys=KeyRing(secrets.api_keys, clock),
+            usage=usage,
             metrics=Metrics(directory.fleet, *([WatchedState([lists])] if lists else [])),
             upstream=upstream,
             started=int(time.time()),
         )
+        await usage.write()
+        writes = asyncio.create_task(usage.run())
         watches = [
             asyncio.create_task(watch)
             for watch in (watch_health(directory, upstream, settings.health), *reading)
@@ -63,15 +75,18 @@ def create_app(
         yield
         for watch in watches:
             watch.cancel()
-        await asyncio.wait(watches)
+        usage.close()
+        await asyncio.wait((*watches, writes))
         await upstream.close()
 
     # FastAPI's documentation pages would load scripts from a third party.
     app = FastAPI(title="chat", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     install_error_handlers(app)
     app.include_router(router)
+    app.include_router(usage_router)
     serve_page(app, web_root)
-    outer: ASGIApp = Admission(app, settings.limits)
+    accounting = Accounting(lambda: app.state.gateway.metrics, usage)
+    outer: ASGIApp = Admission(app, settings.limits, Authentication(keys), accounting.ended)
     if settings.cors_origins:
         outer = CORSMiddleware(
             outer,

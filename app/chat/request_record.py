@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
+
+from app.chat.fleet.fair_queue import EVERYONE, Share
 
 _STATE_KEY = "record"
 
@@ -20,6 +22,10 @@ class RequestRecord:
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     arrived: float = field(default_factory=time.monotonic)
     key: str = "anonymous"
+    share: Share = EVERYONE
+    # The number of slots that it occupies: one for each completion that it asks for.
+    cost: float = 1.0
+    rate_limits: Callable[[], Mapping[str, str]] = dict
     model: str | None = None
     replica: str | None = None
     streamed: bool | None = None
@@ -65,6 +71,12 @@ class RequestRecord:
 
 def attach_record(scope: Mapping[str, Any], record: RequestRecord) -> None:
     scope["state"][_STATE_KEY] = record
+
+
+def record_in(scope: Mapping[str, Any]) -> RequestRecord:
+    record = scope["state"][_STATE_KEY]
+    assert isinstance(record, RequestRecord)
+    return record
 
 
 def record_of(request: Request) -> RequestRecord:

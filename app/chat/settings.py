@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
 
 from app.shared.settings_file import SettingsError, Strict, parse_settings, read_settings
 from app.shared.watched_file import Contents, content_at, contents_of, watched_file
@@ -280,14 +280,25 @@ class GatewaySettings(ModelLists):
 _LISTS = tuple(ModelLists.model_fields)
 
 
-class KeyRecord(Strict):
+class CallerLimits(Strict):
+    """What one caller may use; None: no limit."""
+
+    models: tuple[ModelId, ...] | None = Field(default=None, description="None: all models")
+    rpm: int | None = Field(default=None, ge=1, description="requests per minute")
+    concurrency: int | None = Field(default=None, ge=1, description="requests at once")
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_day: int | None = Field(default=None, ge=1, description="from 0:00 UTC")
+    priority: int = Field(
+        default=1, ge=1, le=100, description="its share in relation to other callers"
+    )
+
+
+class KeyRecord(CallerLimits):
     """One API key: its limits, and its SHA-256 (never the key itself)."""
 
     name: KeyName
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-    models: tuple[ModelId, ...] | None = Field(default=None, description="None: all models")
-    rpm: int | None = Field(default=None, ge=1, description="requests per minute")
-    concurrency: int | None = Field(default=None, ge=1, description="requests at once")
+    expires: AwareDatetime | None = Field(default=None, description="RFC 3339 with a time zone")
 
 
 class KeyFile(Strict):

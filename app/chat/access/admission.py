@@ -1,65 +1,146 @@
-"""Limits the open requests of the process, and the memory for their bodies."""
+"""Authenticates requests, and checks their limits, before their bodies are read."""
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.chat.access.authentication import Authentication
+from app.chat.access.caller import Caller, TokenHold
+from app.chat.access.fair_shares import FairShares
+from app.chat.access.token_estimate import estimated_completion, estimated_prompt
 from app.chat.apis.table import is_api_path
+from app.chat.fleet.fair_queue import Share
 from app.chat.openai.errors import ApiError
+from app.chat.request_record import RequestRecord, record_in
 from app.chat.settings import Limits
 
-_STATE_KEY = "body_account"
+_STATE_KEY = "admitted"
 _RETRY_AFTER_SECONDS = 5.0
+# It has the names of models, so it needs a key too.
+_STATUS = "/status"
 
 
-class BodyAccount:
-    """The bytes of one request body, counted towards the limit for all bodies."""
+@dataclass(eq=False)
+class Admitted:
+    """One admitted request: its caller, and what it holds of the limits."""
 
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-        self.held = 0
+    caller: Caller
+    share: Share
+    bodies: FairShares
+    held: int = 0
+    """Bytes of its body, counted towards the limit for all bodies."""
+    tokens: TokenHold | None = None
 
     def add(self, size: int) -> None:
         """Count bytes before they are stored; raises ApiError 429 over the limit."""
-        self._admission.reserve(size)
+        if not self.bodies.take(self.share, size):
+            raise _full("bytes of request bodies")
         self.held += size
+
+    def hold_tokens(self, body: Mapping[str, Any], size: int, *, generates: bool) -> None:
+        """Reserve the estimated tokens of a request; raises ApiError 429 over a limit of the key.
+
+        :param size: of the body in bytes.
+        """
+        completion = estimated_completion(body) if generates else 0
+        self.tokens = self.caller.hold(estimated_prompt(size), completion)
+
+    def release(self) -> None:
+        self.bodies.give_back(self.share, self.held)
+        self.held = 0
 
 
 class Admission:
-    """ASGI middleware: a request over the limit gets 429 before its body is read."""
+    """ASGI middleware: a request that is refused here costs no memory for its body.
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    :param ended: is called with the record of each request, and the tokens that it holds.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        authentication: Authentication,
+        ended: Callable[[RequestRecord, TokenHold | None], None],
+    ) -> None:
         self._app = app
-        self._limits = limits
-        self._open = 0
-        self._held = 0
+        self._authentication = authentication
+        self._ended = ended
+        self._open = FairShares(limits.open_requests)
+        self._bodies = FairShares(limits.all_bodies_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not is_api_path(scope["path"]):
+        if scope["type"] != "http" or not _needs_caller(scope):
             await self._app(scope, receive, send)
             return
-        if self._open >= self._limits.open_requests:
-            await _full("open requests").response(scope)(scope, receive, send)
-            return
-        account = scope["state"][_STATE_KEY] = BodyAccount(self)
-        self._open += 1
+        record = record_in(scope)
+        admitted: Admitted | None = None
         try:
-            await self._app(scope, receive, send)
+            with ExitStack() as held:
+                try:
+                    admitted = await self._admit(scope, record, held)
+                except ApiError as error:
+                    record.outcome = error.code
+                    await error.response(scope)(scope, receive, send)
+                    return
+                await self._app(scope, receive, send)
         finally:
-            self._open -= 1
-            self._held -= account.held
+            if scope["method"] == "POST":
+                self._ended(record, admitted.tokens if admitted is not None else None)
 
-    def reserve(self, size: int) -> None:
-        if self._held + size > self._limits.all_bodies_bytes:
-            raise _full("bytes of request bodies")
-        self._held += size
+    async def _admit(self, scope: Scope, record: RequestRecord, held: ExitStack) -> Admitted:
+        """Check the key and its limits; raises ApiError 401 or 429."""
+        caller = await self._authentication.caller(Headers(scope=scope))
+        record.key = caller.name
+        record.rate_limits = caller.rate_limits
+        record.share = share = share_of(caller, scope)
+        if not self._open.take(share):
+            raise _full("open requests")
+        held.callback(self._open.give_back, share)
+        if scope["method"] == "POST":
+            held.enter_context(caller.admitted())
+        admitted = scope["state"][_STATE_KEY] = Admitted(caller, share, self._bodies)
+        held.callback(admitted.release)
+        return admitted
 
 
-def body_account(request: Request) -> BodyAccount:
-    account = getattr(request.state, _STATE_KEY)
-    assert isinstance(account, BodyAccount)
-    return account
+def share_of(caller: Caller, scope: Scope) -> Share:
+    """The share of a caller. Without keys, that of the network address of the connection.
+
+    Headers with another address are ignored: a client could get any number of shares with them.
+    """
+    if not caller.anonymous:
+        return caller.share
+    host = (scope.get("client") or ("",))[0]
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.version == 6:
+            # One client usually has a whole /64.
+            host = str(ipaddress.ip_network((address, 64), strict=False))
+    return Share(f"address {host}", caller.share.weight)
+
+
+def admitted_of(request: Request) -> Admitted:
+    admitted = getattr(request.state, _STATE_KEY)
+    assert isinstance(admitted, Admitted)
+    return admitted
+
+
+def body_account(request: Request) -> Admitted:
+    return admitted_of(request)
+
+
+def _needs_caller(scope: Scope) -> bool:
+    return scope["method"] == "POST" or scope["path"] == _STATUS or is_api_path(scope["path"])
 
 
 def _full(what: str) -> ApiError:

@@ -1,4 +1,4 @@
-"""Limits the requests per minute of one key."""
+"""Limits requests or tokens per minute."""
 
 from __future__ import annotations
 
@@ -9,18 +9,36 @@ class MinuteBudget:
     """A token bucket with the size of one minute."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
-        self._size = float(per_minute)
-        self._per_second = per_minute / 60
-        self._tokens = self._size
+        self.per_minute = per_minute
+        self._available = float(per_minute)
         self._clock = clock
         self._updated = clock()
 
-    def take(self) -> float:
-        """Take one request; returns 0, or the seconds until one is available."""
+    @property
+    def available(self) -> float:
+        """What can be taken now; negative after more was used than was available."""
         now = self._clock()
-        self._tokens = min(self._size, self._tokens + (now - self._updated) * self._per_second)
+        refill = (now - self._updated) * self.per_minute / 60
+        self._available = min(float(self.per_minute), self._available + refill)
         self._updated = now
-        if self._tokens < 1:
-            return (1 - self._tokens) / self._per_second
-        self._tokens -= 1
+        return self._available
+
+    def resize(self, per_minute: int) -> None:
+        """Change the limit; what was used stays used."""
+        self._available = self.available + per_minute - self.per_minute
+        self.per_minute = per_minute
+
+    def take(self, amount: float = 1) -> float:
+        """Take an amount; returns 0, or the seconds until it is available."""
+        if wait := self.seconds_until(amount):
+            return wait
+        self._available -= amount
         return 0.0
+
+    def use(self, amount: float) -> None:
+        """Take an amount that was used already, or give a part back if it is negative."""
+        self._available = min(float(self.per_minute), self.available - amount)
+
+    def seconds_until(self, amount: float) -> float:
+        """Seconds until the amount is available; 0 if it is now."""
+        return max(0.0, amount - self.available) * 60 / self.per_minute

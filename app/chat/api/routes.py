@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from app.chat.access.credentials import authorization_of
-from app.chat.access.keys import Caller, KeyRing
+from app.chat.access.admission import admitted_of
+from app.chat.access.caller import Caller
 from app.chat.api.model_status import describe, status
 from app.chat.apis.api import Api
 from app.chat.apis.table import APIS
@@ -23,6 +23,7 @@ from app.chat.relay.generation_request import Task, read_request
 from app.chat.request_record import RequestRecord, record_of
 from app.chat.server.metrics import CONTENT_TYPE, Metrics
 from app.chat.settings import GatewaySettings
+from app.chat.usage.recorder import UsageRecorder
 
 # Cloudflare sets these on every request through a tunnel; a client cannot remove them.
 _TUNNEL_HEADERS = ("cf-ray", "cf-connecting-ip")
@@ -34,9 +35,9 @@ class Gateway:
 
     settings: GatewaySettings
     fleet: Fleet
-    keys: KeyRing
     metrics: Metrics
     upstream: UpstreamClient
+    usage: UsageRecorder
     started: int
 
 
@@ -48,10 +49,8 @@ async def _gateway(request: Request) -> Gateway:
     return gateway
 
 
-async def _caller(request: Request, gateway: Annotated[Gateway, Depends(_gateway)]) -> Caller:
-    caller = gateway.keys.caller(authorization_of(request.headers))
-    record_of(request).key = caller.name
-    return caller
+async def _caller(request: Request) -> Caller:
+    return admitted_of(request).caller
 
 
 TheGateway = Annotated[Gateway, Depends(_gateway)]
@@ -117,17 +116,13 @@ for _api in APIS:
 
 async def _relay(request: Request, gateway: Gateway, caller: Caller, api: Api) -> Response:
     record = record_of(request)
-    try:
-        generation = await read_request(request, api, gateway.settings.limits)
-        pool, prompt = gateway.fleet.route(generation.model, api, generation.body, caller.models)
-        task = generation.task_for(pool.card.id, prompt)
-    except ApiError as error:
-        record.outcome = error.code
-        gateway.metrics.finished(record)
-        raise
+    generation = await read_request(request, api, gateway.settings.limits)
+    pool, prompt = gateway.fleet.route(generation.model, api, generation.body, caller.models)
+    task = generation.task_for(pool.card.id, prompt)
+    admitted_of(request).hold_tokens(generation.body, len(generation.raw), generates=api.generates)
     record.model = pool.card.id
     record.streamed = generation.streams
-    return RelayedResponse(task, pool, gateway, caller, record)
+    return RelayedResponse(task, pool, gateway, record)
 
 
 class RelayedResponse(Response):
@@ -142,14 +137,12 @@ class RelayedResponse(Response):
         task: Task,
         pool: ModelPool,
         gateway: Gateway,
-        caller: Caller,
         record: RequestRecord,
     ) -> None:
         super().__init__()
         self._task = task
         self._pool = pool
         self._gateway = gateway
-        self._caller = caller
         self._record = record
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -157,14 +150,7 @@ class RelayedResponse(Response):
         exchange = Exchange(
             self._task, self._pool, gateway.upstream, gateway.settings, self._record
         )
-        try:
-            with self._caller.admitted():
-                await exchange.run(receive, send)
-        except ApiError as error:
-            self._record.outcome = error.code
-            raise
-        finally:
-            gateway.metrics.finished(self._record)
+        await exchange.run(receive, send)
 
 
 def _may_use(caller: Caller, model: str) -> bool:

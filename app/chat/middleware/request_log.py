@@ -39,7 +39,9 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[_ID_HEADER] = record.request_id
+                headers = MutableHeaders(scope=message)
+                headers[_ID_HEADER] = record.request_id
+                headers.update(record.rate_limits())
             await send(message)
 
         try:

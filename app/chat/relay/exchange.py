@@ -148,7 +148,12 @@ class Exchange:
         tried: frozenset[Replica] = frozenset()
         for attempt in range(1, self._limits.attempts + 1):
             self._record.attempts = attempt
-            ticket = self._ticket = self._pool.enter(self._task.prompt, tried=tried)
+            ticket = self._ticket = self._pool.enter(
+                self._task.prompt,
+                tried=tried,
+                share=self._record.share,
+                cost=self._record.cost,
+            )
             try:
                 replica = await self._wait_for_slot(ticket)
                 await self._relay_from(replica, writer)

@@ -103,7 +103,10 @@ async def test_ten_times_more_requests_than_fit_are_each_answered_or_refused(
     server.behaviour = other.behaviour = work
     # 20 slots and a queue of 80: 100 requests fit. The model servers share an event loop with a
     # thousand clients, so their health checks need a long timeout.
-    more: dict[str, Any] = {"limits": {"queue": 80}, "health": {"timeout": 60}}
+    more: dict[str, Any] = {
+        "limits": {"queue": 80, "open_requests": 2048},
+        "health": {"timeout": 60},
+    }
     async with (
         process(tmp_path, server.url, other.url, slots=10, **more) as (child, url),
         aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as session,

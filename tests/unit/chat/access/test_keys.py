@@ -130,7 +130,7 @@ def test_the_command_makes_a_key_and_an_entry_with_only_its_hash(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["new", "alice"]) == 0
-    shown, entry_line, _ = capsys.readouterr().out.splitlines()
+    shown, entry_line = capsys.readouterr().out.splitlines()
     key = shown.rpartition(" ")[2]
     entry = json.loads(entry_line[entry_line.index("{") :])
     assert key.startswith("sk-")

@@ -1,0 +1,36 @@
+"""Divides a limited amount between owners, such that none of them can take all of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from app.chat.fleet.fair_queue import Share
+
+# An owner may hold this many times the amount that is free: 89 % if it is alone, and each of four
+# owners that take all they can gets 24 %. So a part is always free for one more owner.
+_TIMES_THE_FREE_AMOUNT = 8
+
+
+class FairShares:
+    """Dynamic thresholds: what an owner may hold shrinks as the free amount shrinks."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self._by_owner: Counter[str] = Counter()
+
+    def take(self, share: Share, amount: int = 1) -> bool:
+        """Take an amount for an owner; returns False, and takes nothing, over its share."""
+        free = self.limit - self.held
+        most = _TIMES_THE_FREE_AMOUNT * share.weight * free
+        if amount > free or self._by_owner[share.owner] + amount > most:
+            return False
+        self.held += amount
+        self._by_owner[share.owner] += amount
+        return True
+
+    def give_back(self, share: Share, amount: int = 1) -> None:
+        self.held -= amount
+        self._by_owner[share.owner] -= amount
+        if not self._by_owner[share.owner]:
+            del self._by_owner[share.owner]
