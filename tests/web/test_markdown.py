@@ -44,7 +44,7 @@ Known[^1] and known[^why] again[^1].
 
 async def _lines(block: Locator) -> int:
     """How many lines of text the block has on screen."""
-    height = await block.evaluate(
+    height: float = await block.evaluate(
         "block => block.getBoundingClientRect().height / parseFloat(getComputedStyle(block).lineHeight)"
     )
     return round(height)
