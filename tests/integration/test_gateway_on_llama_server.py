@@ -127,4 +127,4 @@ async def test_a_prompt_that_is_too_long_is_a_client_error(client: AsyncOpenAI) 
         await client.chat.completions.create(
             model="m", messages=[{"role": "user", "content": "sea " * 5000}], stream=True
         )
-    assert refused.value.code == "exceed_context_size_error"
+    assert refused.value.code == "context_length_exceeded"

@@ -10,13 +10,12 @@ from typing import Any
 
 import aiohttp
 
+from app.chat.fleet.engine_refusals import public_fields, request_refusal
 from app.chat.fleet.server import UNKNOWN_HOST, Server
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
 
 _LONGEST_MESSAGE = 1000
-# The fields of a model server's error object that clients get.
-_PUBLIC_ERROR_FIELDS = ("n_prompt_tokens", "n_ctx")
 # The server does not support the endpoint (llama-server without --embeddings): do not retry.
 _NOT_SUPPORTED = 501
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -38,11 +37,13 @@ class UpstreamFailure(Exception):
     :param error: the client gets it if no retry succeeds.
     :param retry: where to retry.
     :param blame: whether the replica is at fault, not the request.
+    :param once: whether it may be the request that breaks a replica, so that one retry has to do.
     """
 
     error: ApiError
     retry: Retry
     blame: bool
+    once: bool = False
 
 
 def unreachable(server: Server, error: Exception) -> UpstreamFailure:
@@ -52,7 +53,9 @@ def unreachable(server: Server, error: Exception) -> UpstreamFailure:
         server.mark_unreachable(reason)
     message = f"cannot reach the model server: {reason}"
     failure = ApiError(502, message, code="upstream_unreachable", retry_after=2)
-    return UpstreamFailure(failure, Retry.ANYWHERE, blame=True)
+    # After it was sent whole, the request itself may have stopped the server.
+    sent = not isinstance(error, aiohttp.ClientConnectorError)
+    return UpstreamFailure(failure, Retry.ANYWHERE, blame=True, once=sent)
 
 
 def lost_upstream(message: str) -> ApiError:
@@ -79,8 +82,9 @@ def reported_error(events: bytes) -> ApiError:
         error = payload.get("error", payload)
         if isinstance(error, dict):
             code = error.get("code")
-            if isinstance(code, int) and 400 <= code < 500:
-                return public_error(code, error)
+            status = code if isinstance(code, int) else 500
+            if 400 <= status < 500 or request_refusal(status, error):
+                return public_error(status, error)
     return lost_upstream("the model server failed")
 
 
@@ -89,14 +93,17 @@ def public_error(status: int, error: Mapping[str, Any]) -> ApiError:
     code = error.get("code")
     param = error.get("param")
     kind = error.get("type")
+    if refusal := request_refusal(status, error):
+        return ApiError(400, **refusal)
     return ApiError(
-        status,
+        # Clients retry a 501.
+        400 if status == _NOT_SUPPORTED else status,
         str(error.get("message", f"the model server rejected the request (status {status})"))[
             :_LONGEST_MESSAGE
         ],
         code=code if isinstance(code, str) else str(kind or "upstream_refused"),
         param=param if isinstance(param, str) else None,
-        extra={key: error[key] for key in _PUBLIC_ERROR_FIELDS if key in error},
+        extra=public_fields(error),
     )
 
 
@@ -116,9 +123,9 @@ def refusal(
         message = "the rate limit of the upstream service is reached"
         busy = ApiError(429, message, code="upstream_rate_limit", retry_after=after)
         return UpstreamFailure(busy, Retry.ELSEWHERE, blame=False)
-    if 400 <= status < 500 or status == _NOT_SUPPORTED:
-        wrong = public_error(status, error_object(content))
-        return UpstreamFailure(wrong, Retry.NOWHERE, blame=False)
+    error = error_object(content)
+    if 400 <= status < 500 or status == _NOT_SUPPORTED or request_refusal(status, error):
+        return UpstreamFailure(public_error(status, error), Retry.NOWHERE, blame=False)
     if is_loading(status, content):
         server.mark_loading()
         loading = ApiError(503, "the model is loading", code="model_loading", retry_after=5)
@@ -131,7 +138,7 @@ def refusal(
     # bad request can cause a 500 on every replica, so a 500 is not the replica's fault.
     message = f"the model server failed (status {status})"
     failed = ApiError(502, message, code="upstream_failed", retry_after=2)
-    return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500)
+    return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500, once=status == 500)
 
 
 def key_problem(server: Server) -> str:

@@ -161,14 +161,17 @@ class Exchange:
             except UpstreamFailure as failure:
                 tried |= {replica}
                 self._log_failure(replica, failure)
-                if attempt == self._limits.attempts or not self._should_retry(failure.retry, tried):
+                last = attempt == self._limits.attempts or (failure.once and attempt > 1)
+                if last or not self._should_retry(failure.retry, tried):
                     raise failure.error from failure
             finally:
                 ticket.leave()
 
     def _log_failure(self, replica: Replica, failure: UpstreamFailure) -> None:
-        _log.warning(
-            "a replica failed a request",
+        refused = failure.error.status < 500 and failure.retry is Retry.NOWHERE
+        log = _log.info if refused else _log.warning
+        log(
+            "a replica refused a request" if refused else "a replica failed a request",
             request_id=self._record.request_id,
             model=self._pool.card.id,
             replica=replica.name,

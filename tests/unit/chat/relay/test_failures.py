@@ -137,22 +137,18 @@ async def test_an_error_in_the_request_is_passed_on_and_not_retried(
         400,
         {
             "code": 400,
-            "message": "the request exceeds the available context size",
-            "type": "exceed_context_size_error",
-            "n_prompt_tokens": 9000,
-            "n_ctx": 4096,
+            "message": "'messages' is required",
+            "type": "invalid_request_error",
             "internal": "/srv/model.gguf",
         },
     )
     response = await gateway.post("/v1/chat/completions", json=STREAM)
     assert response.status_code == 400
     assert response.json()["error"] == {
-        "message": "the request exceeds the available context size",
+        "message": "'messages' is required",
         "type": "invalid_request_error",
         "param": None,
-        "code": "exceed_context_size_error",
-        "n_prompt_tokens": 9000,
-        "n_ctx": 4096,
+        "code": "invalid_request_error",
     }
     assert len(server.received) == 1
 
