@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app.chat.access.accounting import Accounting
@@ -19,12 +18,16 @@ from app.chat.access.authentication import Authentication
 from app.chat.access.keys import KeyRing
 from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
+from app.chat.api.unknown_paths import install_unknown_paths
 from app.chat.api.usage import usage_router
 from app.chat.fleet.configuration import Configuration
 from app.chat.fleet.directory import Directory
 from app.chat.fleet.health_watch import watch_health
 from app.chat.fleet.upstream import UpstreamClient
 from app.chat.middleware.browser_guard import BrowserGuard
+from app.chat.middleware.cors import allow_cross_origin
+from app.chat.middleware.head_requests import HeadRequests
+from app.chat.middleware.origins import Origins
 from app.chat.middleware.request_log import RequestLog
 from app.chat.model_lists import ListedModels
 from app.chat.openai.errors import install_error_handlers
@@ -33,6 +36,7 @@ from app.chat.server.watched_state import WatchedState
 from app.chat.settings import GatewaySettings, Secrets
 from app.chat.usage.recorder import UsageRecorder
 from app.chat.usage.store import UsageStore
+from app.shared.host_names import HostNames
 from app.shared.watched_file import Watched
 
 
@@ -80,22 +84,27 @@ def create_app(
         await upstream.close()
 
     # FastAPI's documentation pages would load scripts from a third party.
-    app = FastAPI(title="chat", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="chat",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     install_error_handlers(app)
+    install_unknown_paths(app, (*router.routes, *usage_router.routes))
     app.include_router(router)
     app.include_router(usage_router)
     serve_page(app, web_root)
     accounting = Accounting(lambda: app.state.gateway.metrics, usage)
-    outer: ASGIApp = Admission(app, settings.limits, Authentication(keys), accounting.ended)
+    outer: ASGIApp = HeadRequests(
+        Admission(app, settings.limits, Authentication(keys), accounting.ended)
+    )
+    origins = Origins(settings.cors_origins, settings.hosts)
     if settings.cors_origins:
-        outer = CORSMiddleware(
-            outer,
-            allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST"),
-            allow_headers=("authorization", "content-type", "x-request-id"),
-            expose_headers=("x-request-id", "x-routed-model", "x-queue-position", "retry-after"),
-        )
-    return RequestLog(BrowserGuard(outer, settings.cors_origins))
+        outer = allow_cross_origin(outer, origins)
+    return RequestLog(BrowserGuard(outer, HostNames(settings.hosts), origins))
 
 
 def _directory(

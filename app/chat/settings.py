@@ -28,7 +28,17 @@ AUTO_MODEL = "auto"
 MODEL_ID = r"^[A-Za-z0-9/@][A-Za-z0-9._:/@+-]{0,127}$"
 ModelId = Annotated[str, StringConstraints(pattern=MODEL_ID)]
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
-Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
+Origin = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*|null|[a-z][a-z0-9+.-]*://(\*|(\*\.)?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])"
+        r"(:(\*|\d{1,5}))?)$"
+    ),
+]
+HostPattern = Annotated[
+    str,
+    StringConstraints(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:\d{1,5})?)$"),
+]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
 KeyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ListLocation = Annotated[str, StringConstraints(pattern=r"^(/[^\s?#]+|http://[^\s?#]+)$")]
@@ -257,6 +267,9 @@ class GatewaySettings(ModelLists):
     keep_alive: KeepAlive = KeepAlive()
     breaker: Breaker = Breaker()
     health: HealthChecks = HealthChecks()
+    hosts: tuple[HostPattern, ...] = Field(
+        default=(), description="host names of the gateway, such as that of a reverse proxy"
+    )
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="sites whose pages may call the API"
     )

@@ -29,6 +29,9 @@ Seconds = Annotated[float, Field(gt=0, le=86_400 * 30)]
 Interval = Annotated[int, Field(ge=1, le=3600)]
 HttpStatus = Annotated[int, Field(ge=100, le=599)]
 TcpUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["tcp"], host_required=True)]
+HostPattern = Annotated[
+    str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:\d{1,5})?)$")
+]
 Scalar = str | int | float | bool | None
 
 
@@ -167,6 +170,7 @@ class Settings(Strict):
 
     stack: Name
     interval: Interval = 30
+    hosts: tuple[HostPattern, ...] = Field(default=(), description="more names of the status page")
     services: tuple[Service, ...] = Field(min_length=1, max_length=2000)
     thresholds: Thresholds = Thresholds()
     restarts: RestartSettings = RestartSettings()

@@ -10,9 +10,16 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
 
+from components.config.field_types import HostPattern
 from components.config.schema import CamelModel
 
-Origin = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
+Origin = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*|null|[a-z][a-z0-9+.-]*://(\*|(\*\.)?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])"
+        r"(:(\*|\d{1,5}))?)$"
+    ),
+]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -81,6 +88,9 @@ class GatewaySettings(CamelModel):
     keep_alive: KeepAlive = KeepAlive()
     breaker: Breaker = Breaker()
     health: HealthChecks = HealthChecks()
+    hosts: tuple[HostPattern, ...] = Field(
+        default=(), description="host names of the gateway, such as that of a reverse proxy"
+    )
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="sites whose pages may call the API"
     )

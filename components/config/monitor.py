@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, HttpUrl
 
 from components.config.alerts import WebhookFormat
+from components.config.field_types import HostPattern
 from components.config.schema import CamelModel
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 30)]
@@ -59,6 +60,9 @@ class MonitorSettings(CamelModel):
     """All that a stack can set of its monitor."""
 
     interval: int = Field(default=30, ge=1, le=3600, description="seconds between two checks")
+    hosts: tuple[HostPattern, ...] = Field(
+        default=(), description="host names of the status page, such as that of a reverse proxy"
+    )
     thresholds: Thresholds = Thresholds()
     restarts: bool = Field(
         default=True,

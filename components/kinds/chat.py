@@ -28,6 +28,8 @@ class ChatService(LocalService):
             "drain_seconds": DRAIN_SECONDS,
             **stack.settings.gateway.config(),
         }
+        if hosts := dict.fromkeys((*stack.gateway_hosts, *stack.settings.gateway.hosts)):
+            gateway["hosts"] = list(hosts)
         servers = [_server(name, api) for name, api in stack.served_apis.items()]
         if servers:
             gateway["servers"] = servers

@@ -102,6 +102,10 @@ class Stack(Protocol):
         """The names of the services that the gateway sends requests to."""
 
     @property
+    def gateway_hosts(self) -> list[str]:
+        """The public host names of the gateway's tunnels."""
+
+    @property
     def proxy_environment(self) -> Mapping[str, str]:
         """Variables of the stack's proxy, for a program that is not ours."""
 

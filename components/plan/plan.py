@@ -124,6 +124,18 @@ class Plan:
             if name in served or service.upstreams(name, self)
         ]
 
+    @property
+    def gateway_hosts(self) -> list[str]:
+        """The public host names of the gateway's tunnels.
+
+        A tunnel that was made elsewhere has names that are not known here.
+        """
+        tunnels = [one for one in self.tunnels.values() if self._checks_keys(one.service)]
+        return [host for tunnel in tunnels if (host := tunnel.host_pattern)]
+
+    def _checks_keys(self, service: str) -> bool:
+        return self.local_services[service].checks_keys
+
     def loaded_model(self, name: str) -> tuple[Model, Placeholder | None]:
         """The model that is loaded where a service names one, and why it is another."""
         model, placeholder = self.models[name], self.settings.placeholder_model

@@ -22,12 +22,14 @@ def tunnel_problems(
     cloudflare_account: bool,
     api_keys: bool,
     one_engine: bool = True,
+    gateway_hosts: Collection[str] = (),
     source: Source,
 ) -> Iterator[Problem]:
     """Everything that keeps the tunnels from being made.
 
     :param services: those of the stack that are valid.
     :param enabled: the names of all its services.
+    :param gateway_hosts: the host names that the settings of the gateway list.
     """
     wishes = tunnel_wishes(stack, settings, services, tokens)
     yield from not_running_problems(("tunnel", "services"), settings.services, enabled, source)
@@ -37,6 +39,7 @@ def tunnel_problems(
         yield from _port_problems(wish, services[wish.service], source)
         yield from _access_problems(wish, api_keys, source)
         yield from _quick_tunnel_problems(wish, one_engine, source)
+        yield from _unknown_hostname_problems(wish, gateway_hosts, source)
     yield from _hostname_problems(settings, wishes, source)
 
 
@@ -166,6 +169,18 @@ def _quick_tunnel_problems(wish: TunnelWish, one_engine: bool, source: Source) -
             found="quick",
             allowed="allowed: named, off",
             run=wish.set("mode", "off"),
+        )
+
+
+def _unknown_hostname_problems(
+    wish: TunnelWish, gateway_hosts: Collection[str], source: Source
+) -> Iterator[Problem]:
+    """The gateway refuses requests to other host names than its own."""
+    if wish.mode is TunnelMode.NAMED and wish.given and wish.checks_keys and not gateway_hosts:
+        yield source.problem(
+            ("gateway", "hosts"),
+            f"is missing: the hostname of the tunnel of {wish.service}, which was made elsewhere",
+            run="pulumi config set --path 'llm-stack:gateway.hosts[0]' chat.example.com",
         )
 
 

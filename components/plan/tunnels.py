@@ -18,6 +18,8 @@ from components.kinds.service import LocalService
 
 # In this stack a service is called by its plain name; elsewhere the stack's name follows it.
 MAIN_STACK = "prod"
+# The names of quick tunnels. Only Cloudflare decides what they resolve to.
+QUICK_HOSTS = "*.trycloudflare.com"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,17 @@ class TunnelPlan:
     def connectors(self) -> list[str]:
         """Names of the connectors on the network."""
         return [f"{self.service}-tunnel-{number}" for number in range(1, self.replicas + 1)]
+
+    @property
+    def host_pattern(self) -> str | None:
+        """Its public host name, perhaps with a wildcard; None if it was decided elsewhere."""
+        match self.kind:
+            case NamedTunnel(hostname=hostname):
+                return hostname
+            case QuickTunnel():
+                return QUICK_HOSTS
+            case GivenTunnel():
+                return None
 
 
 @dataclass(frozen=True)

@@ -197,5 +197,6 @@ def _tunnel_problems(
         cloudflare_account=loaded.secrets.cloudflare_account,
         api_keys=loaded.secrets.api_keys is not None,
         one_engine=settings.orchestrator is OrchestratorKind.DOCKER,
+        gateway_hosts=settings.gateway.hosts,
         source=loaded.source,
     )

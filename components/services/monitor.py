@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pulumi
 
 from components.config.field_types import MEBIBYTE
+from components.config.monitor import MonitorSettings
 from components.config.named_secrets import SECRETS_DIRECTORY
 from components.config.names import MONITOR, RESTARTER
 from components.kinds.service import LocalService
@@ -168,6 +169,7 @@ def monitor_config(plan: Plan) -> str:
     config = {
         "stack": plan.stack,
         "interval": settings.interval,
+        **({"hosts": hosts} if (hosts := _hosts(settings)) else {}),
         "restarts": {
             "enabled": plan.restarts,
             "url": f"http://{RESTARTER}:{RESTARTER_PORT}",
@@ -178,6 +180,14 @@ def monitor_config(plan: Plan) -> str:
         **_section("alerts", _alerts(plan)),
     }
     return json.dumps(config, indent=2, sort_keys=True)
+
+
+def _hosts(settings: MonitorSettings) -> list[str]:
+    """The host names of the status page, that in the alerts' links included."""
+    page_url = settings.alerts.page_url
+    linked = page_url.host if page_url else None
+    # An IPv6 address, in brackets, is always a name of the monitor.
+    return [*settings.hosts, *([linked] if linked and not linked.startswith("[") else [])]
 
 
 def _section(name: str, content: Mapping[str, object]) -> dict[str, object]:

@@ -1,17 +1,16 @@
-"""Security headers for browsers, and the check of the Origin header.
+"""Security headers for browsers, and the checks of the Host and Origin headers.
 
 Sources: the Content Security Policy and Fetch standards; OWASP's list of secure headers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from urllib.parse import urlsplit
-
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.chat.middleware.origins import Origins
 from app.chat.openai.errors import ApiError
+from app.shared.host_names import HostNames
 
 # The page's HTML adds its own policy (trusted types). `frame-ancestors` works only in a header.
 _POLICY = "; ".join(
@@ -44,34 +43,47 @@ class BrowserGuard:
     costs CPU time. Clients other than browsers send no Origin header.
     """
 
-    def __init__(self, app: ASGIApp, allowed_origins: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: HostNames, origins: Origins) -> None:
         self._app = app
-        self._allowed = frozenset(allowed_origins)
+        self._hosts = hosts
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        cross_origin = origin is not None and not _same_site(origin, headers.get("host", ""))
+        host, origin = headers.get("host", ""), headers.get("origin")
+        cross_origin = origin is not None and not self._origins.is_own(origin, host)
+        refusal = self._refusal(host, origin if cross_origin else None)
 
         async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 response_headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     response_headers.setdefault(name, value)
-                if cross_origin and origin in self._allowed:
+                if cross_origin and refusal is None:
                     response_headers["cross-origin-resource-policy"] = "cross-origin"
             await send(message)
 
-        if cross_origin and origin not in self._allowed:
-            message = "pages of this origin may not call the gateway"
-            refusal = ApiError(403, message, code="origin_not_allowed")
+        if refusal is not None:
             await refusal.response(scope)(scope, receive, guarded_send)
             return
         await self._app(scope, receive, guarded_send)
 
-
-def _same_site(origin: str, host: str) -> bool:
-    return bool(host) and urlsplit(origin).netloc == host
+    def _refusal(self, host: str, other_origin: str | None) -> ApiError | None:
+        """The error for a request to another host name, or from a page of another site."""
+        if not self._hosts.allow(host):
+            message = (
+                "the Host header is not a name of this gateway; allow it in the stack's settings: "
+                "llm-stack:gateway.hosts"
+            )
+            return ApiError(421, message, code="host_not_allowed")
+        if other_origin is not None and not self._origins.allow(other_origin):
+            message = (
+                "pages of this origin may not call the gateway; allow it in the stack's settings: "
+                "llm-stack:gateway.corsOrigins, or llm-stack:gateway.hosts if it is the gateway's "
+                "own page behind a proxy"
+            )
+            return ApiError(403, message, code="origin_not_allowed")
+        return None

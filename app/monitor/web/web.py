@@ -14,6 +14,7 @@ from app.monitor.watch import Watch
 from app.monitor.web.api import incident_json, service_json
 from app.monitor.web.metrics import CONTENT_TYPE, Exposition
 from app.monitor.web.pages import FOLDER, Pages
+from app.shared.host_names import HostNames
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -38,12 +39,14 @@ class Sources:
 
 
 SOURCES = web.AppKey("sources", Sources)
+HOSTS = web.AppKey("hosts", HostNames)
 
 
 def application(watch: Watch, history: History, exposition: Exposition) -> web.Application:
     """The monitor's web application."""
-    app = web.Application(middlewares=[_add_headers])
+    app = web.Application(middlewares=[_add_headers, _check_host])
     style = (FOLDER / "static" / "style.css").read_text()
+    app[HOSTS] = HostNames(watch.settings.hosts)
     app[SOURCES] = Sources(watch, history, Pages(watch, history), exposition, style)
     app.router.add_get("/", index)
     app.router.add_get("/service/{name}", service)
@@ -61,6 +64,18 @@ async def _add_headers(request: web.Request, handler: Handler) -> web.StreamResp
     response = await handler(request)
     response.headers.update(HEADERS)
     return response
+
+
+@web.middleware
+async def _check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page of another site whose name resolves to this address must not read the status."""
+    if request.app[HOSTS].allow(request.headers.get("host", "")):
+        return await handler(request)
+    text = (
+        "The Host header is not a name of this monitor. Allow it in the stack's settings: "
+        "llm-stack:monitor.hosts\n"
+    )
+    return web.Response(text=text, status=421)
 
 
 def _requested_service(request: web.Request) -> Service:

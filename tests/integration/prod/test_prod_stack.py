@@ -279,13 +279,13 @@ def test_the_connectors_of_a_replaced_tunnel_are_removed_first(
 
 
 def test_the_token_of_an_existing_tunnel_replaces_the_stacks_tunnel(
-    up: ProdStack, api: CloudflareApi, edge: Edge
+    up: ProdStack, api: CloudflareApi, edge: Edge, hostname: str
 ) -> None:
     lives = server_starts(up)
     token = api.create_tunnel_in_dashboard("created in the dashboard")
     (theirs,) = [id for id in api.tunnels if api.tunnel_token(id) == token]
     up.set("llm-stack:cloudflareTunnelToken-chat-interface", token, secret=True)
-    up.change(tunnel={"access": "key"})
+    up.change(tunnel={"access": "key"}, gateway={"hosts": [hostname]})
     up.up()
     assert set(api.tunnels) == {theirs}, "the stack's tunnel is deleted, the existing one is not"
     assert not api.records

@@ -112,6 +112,7 @@ class SwarmStack(StackUnderTest):
             # This kernel may lack the IPsec that encryption between nodes needs.
             swarm={"encrypted": False},
             monitor={"interval": 2},
+            gateway={"hosts": ["chat.example.com"]},
             keepVersions=1,
             registry={"server": registry.address, "repository": TEAM, "username": USER},
             imageDigests=digests,

@@ -60,7 +60,8 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         ({"servers": [{**SERVER, "tasks": ["talk"]}]}, r"servers\.0\.tasks\.0: .*'embedding'"),
         ({"servers": [{**SERVER, "path": "v1"}]}, r"servers\.0\.path: .*found 'v1'"),
         ({"servers": [{**SERVER, "concurrency": 0}]}, r"servers\.0\.concurrency: .*found 0"),
-        ({"cors_origins": ["*"]}, r"cors_origins\.0: .*found '\*'"),
+        ({"cors_origins": ["example.com"]}, r"cors_origins\.0: .*found 'example\.com'"),
+        ({"hosts": ["https://a.example"]}, r"hosts\.0: .*found 'https://a\.example'"),
         ({"keep_alive": {"interval": 200}}, r"keep_alive\.interval: .*found 200"),
     ],
 )

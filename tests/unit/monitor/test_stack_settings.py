@@ -61,8 +61,9 @@ def test_each_field_has_the_same_bounds_and_default(
         assert ours[name] == theirs[name], name
 
 
-def test_the_interval_has_the_same_bounds_and_default() -> None:
-    assert fields(monitor.Settings)["interval"] == fields(stack.MonitorSettings)["interval"]
+@pytest.mark.parametrize("name", ["interval", "hosts"])
+def test_a_field_of_the_whole_has_the_same_bounds_and_default(name: str) -> None:
+    assert fields(monitor.Settings)[name] == fields(stack.MonitorSettings)[name]
 
 
 def test_the_formats_of_webhooks_are_the_same() -> None:

@@ -160,6 +160,7 @@ class TestProxyInContainers:
                 "swarm": {"singleNode": True},
                 "replicas": {"phi-inference": 2},
                 "tunnel": {"mode": "named", "access": "access", "replicas": 2},
+                "gateway": {"hosts": ["chat.example.com"]},
                 "proxy": PROXY,
             },
             {"cloudflareTunnelToken-chat-interface": TUNNEL_TOKEN},

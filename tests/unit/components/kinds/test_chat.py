@@ -34,7 +34,8 @@ def test_every_section_can_be_set(run_program: StackRunner) -> None:
         "keepAlive": {"interval": 30},
         "breaker": {"coolDownSeconds": 5},
         "health": {"intervalWhenDown": 2},
-        "corsOrigins": ["https://app.example.com"],
+        "corsOrigins": ["https://app.example.com", "app://obsidian.md", "chrome-extension://*"],
+        "hosts": ["chat.example.net", "*.lan.example:8443"],
     }
     written = gateway(run_program({**STACK, "gateway": settings}))
     read = GatewaySettings.model_validate(written)
@@ -42,7 +43,17 @@ def test_every_section_can_be_set(run_program: StackRunner) -> None:
     assert read.keep_alive.interval == 30
     assert read.breaker.cool_down_seconds == 5
     assert read.health.interval_when_down == 2
-    assert read.cors_origins == ("https://app.example.com",)
+    assert read.cors_origins == (
+        "https://app.example.com",
+        "app://obsidian.md",
+        "chrome-extension://*",
+    )
+    assert read.hosts == ("chat.example.net", "*.lan.example:8443")
+
+
+def test_the_hostnames_of_its_tunnels_are_names_of_the_gateway(run_program: StackRunner) -> None:
+    quick = {**STACK, "tunnel": {"mode": "quick"}, "gateway": {"hosts": ["chat.example.net"]}}
+    assert gateway(run_program(quick))["hosts"] == ["*.trycloudflare.com", "chat.example.net"]
 
 
 def test_an_invalid_setting_is_refused_at_preview(run_program: StackRunner) -> None:

@@ -14,7 +14,8 @@ SET = {
     "interval": 20,
     "thresholds": {"failAfter": 5, "stallAfter": 300},
     "restartPolicy": {"backoff": 60, "limit": 3},
-    "alerts": {"groupWait": 10},
+    "alerts": {"groupWait": 10, "pageUrl": "https://status.example.com/page"},
+    "hosts": ["status.example.net"],
 }
 
 
@@ -37,3 +38,4 @@ def test_every_section_can_be_set(run_program: StackRunner) -> None:
     assert (read.thresholds.fail_after, read.thresholds.stall_after) == (5, 300)
     assert (read.restarts.backoff, read.restarts.limit) == (60, 3)
     assert read.alerts.group_wait == 10
+    assert read.hosts == ("status.example.net", "status.example.com")

@@ -235,10 +235,25 @@ def test_an_invalid_tunnel_is_refused_before_any_resource_exists(
 ) -> None:
     tunnel = {key: value for key, value in tunnel.items() if value is not None}
     with pytest.raises(SettingsError) as refusal:
-        plan(secrets, tunnel, {})
+        plan(secrets, tunnel, {"llm-stack:gateway": json.dumps({"hosts": ["chat.example.com"]})})
     shown = [str(replace(problem, line=None)) for problem in refusal.value.problems]
     assert shown == [message]
     assert not any(value in message for value in secrets.values()), "a secret is never shown"
+
+
+def test_the_hostname_of_a_tunnel_that_was_made_elsewhere_is_required(plan: Planner) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        plan(
+            {"cloudflareTunnelToken-chat-interface": tunnel_token()},
+            {"mode": "named", "access": "public"},
+            {},
+        )
+    (problem,) = refusal.value.problems
+    assert str(replace(problem, line=None)) == (
+        "Pulumi.prod.yaml: llm-stack:gateway.hosts: is missing: the hostname of the tunnel of "
+        "chat-interface, which was made elsewhere; run: pulumi config set --path "
+        "'llm-stack:gateway.hosts[0]' chat.example.com"
+    )
 
 
 def test_all_missing_settings_are_reported_at_once(plan: Planner) -> None:

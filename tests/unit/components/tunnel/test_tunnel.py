@@ -205,6 +205,7 @@ def test_a_given_token_replaces_the_cloudflare_resources(run_program: StackRunne
             "services": SERVICES,
             "monitor": {"socketGroup": 999},
             "tunnel": {"mode": "named", "access": "public", "replicas": 2},
+            "gateway": {"hosts": ["chat.example.com"]},
         },
         {"cloudflareTunnelToken-chat-interface": token},
         stack="prod",

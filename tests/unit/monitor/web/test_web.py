@@ -31,7 +31,12 @@ class Site:
         names = ["phi", "chat", *(f"extra-{number}" for number in range(count - 2))]
         services = [{"name": name, "url": f"http://{name}"} for name in names]
         self.settings = Settings.model_validate(
-            {"stack": "dev", "internal": {"state_dir": folder}, "services": services}
+            {
+                "stack": "dev",
+                "hosts": ["status.example.com"],
+                "internal": {"state_dir": folder},
+                "services": services,
+            }
         )
         self.watch = Watch(self.settings, None)  # type: ignore[arg-type]
         self.history = History(names, 30.0, folder, time.time)
@@ -214,3 +219,19 @@ async def test_many_services_make_a_page_of_bounded_size(tmp_path: Path) -> None
 
 def test_a_new_service_is_unknown() -> None:
     assert ServiceRecord().state is State.UNKNOWN
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/status", "/metrics", "/health", "/nothing"])
+async def test_a_rebound_host_name_reads_nothing(site: Site, path: str) -> None:
+    response = await site.client.get(path, headers={"Host": "evil.example:8090"})
+    assert response.status == 421
+    assert "llm-stack:monitor.hosts" in await response.text()
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:8090", "127.0.0.1:1", "[::1]", "monitor:8090", "Status.Example.com:443"]
+)
+async def test_its_own_names_are_answered(site: Site, host: str) -> None:
+    response = await site.client.get("/api/v1/status", headers={"Host": host})
+    assert response.status == 200

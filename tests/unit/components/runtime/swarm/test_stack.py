@@ -27,7 +27,10 @@ PASSWORD = {"registryPassword": "not-a-password"}
 TUNNEL_TOKEN = base64.b64encode(
     json.dumps({"a": "a", "t": "5d7b0e0c-6a5f-4c0e-9c1b-0f6a3b2c1d00", "s": "c2VjcmV0"}).encode()
 ).decode()
-TUNNEL = {"tunnel": {"mode": "named", "access": "access", "replicas": 2}}
+TUNNEL = {
+    "tunnel": {"mode": "named", "access": "access", "replicas": 2},
+    "gateway": {"hosts": ["chat.example.com"]},
+}
 
 
 @pytest.fixture
