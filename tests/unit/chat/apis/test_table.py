@@ -191,7 +191,7 @@ async def test_an_error_of_the_model_server_has_the_form_of_the_api(
     name, _, data = rest.rpartition(b"data: ")
     error = json.loads(data)["error"]
     assert (error["message"], error["type"]) == ("too long", "invalid_request_error")
-    assert error["code"] == "exceed_context_size_error"
+    assert error["code"] == "context_length_exceeded"
     assert name.endswith(b"event: error\n") is (path in ("/v1/messages", "/v1/responses"))
 
 
