@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import json
@@ -12,18 +13,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import docker
+import httpx
 import pytest
 import yaml
 from docker.models.containers import Container
 
 from components.config.stack_settings import BaseImages, EngineSource
 from components.images.image_sources import LlamaEngine, image_sources
+from tests.doubles.running_gateway import running, settings
+from tests.integration.inference import address, inference
 from toolchain.stack import reachability
 from toolchain.stack.machine_settings import ENGINE_REGISTRY
 
@@ -92,6 +96,39 @@ def buildkit() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def llama_server(
+    engine: docker.DockerClient,
+    buildkit: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """The URL of a llama-server with the tiny model and two slots, limited to half a core.
+
+    Uses the image in INFERENCE_IMAGE if set; otherwise builds it.
+    """
+    image = os.environ.get("INFERENCE_IMAGE")
+    if image is None:
+        image = "llm-stack-test/inference"
+        buildkit("-t", image, *build_arguments("inference-tiny"))
+    with inference(engine, image, tmp_path_factory.mktemp("inference")) as starting:
+        container = starting.start(
+            {"path": "/opt/models/tiny.gguf"},
+            context=2048,
+            run={"nano_cpus": 500_000_000},
+        )
+        yield address(container)
+
+
+@pytest.fixture
+async def gateway(llama_server: str) -> AsyncIterator[str]:
+    """The URL of a gateway with that server as its model `m`."""
+    async with running(settings(llama_server)) as url, httpx.AsyncClient() as client:
+        async with asyncio.timeout(120):
+            while (await client.get(f"{url}/ready")).status_code != 200:
+                pass
+        yield url
 
 
 def free_port() -> int:

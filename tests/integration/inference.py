@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import urllib.request
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import httpx
 import pytest
 from docker.models.containers import Container
 
@@ -144,3 +146,20 @@ def answer(container: Container, path: str, body: dict[str, Any] | None = None) 
     """The JSON that a container answers."""
     with ask(f"{address(container)}{path}", body) as response:
         return json.load(response)
+
+
+async def slots_are_busy(server: str, wanted: bool) -> None:
+    """Wait until a slot of the llama-server works, or none does."""
+    async with httpx.AsyncClient() as client, asyncio.timeout(60):
+        while True:
+            slots = (await client.get(f"{server}/slots")).json()
+            if any(slot["is_processing"] for slot in slots) is wanted:
+                return
+
+
+async def tokens_predicted(server: str) -> int:
+    """The tokens that the llama-server has generated since its start."""
+    async with httpx.AsyncClient() as client:
+        lines = (await client.get(f"{server}/metrics")).text.splitlines()
+    (value,) = [line for line in lines if line.startswith("llamacpp:tokens_predicted_total ")]
+    return int(value.split()[1])

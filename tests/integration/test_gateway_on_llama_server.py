@@ -1,79 +1,27 @@
-"""The gateway in front of a real llama-server.
-
-Uses the image in INFERENCE_IMAGE if set; otherwise builds it.
-"""
+"""The gateway in front of a real llama-server."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 
-import docker
 import httpx
 import openai
 import pytest
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.doubles.running_gateway import running, settings
-from tests.integration.conftest import build_arguments
-from tests.integration.inference import address, inference
+from tests.integration.inference import slots_are_busy, tokens_predicted
 
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say something."}]
 LONG = 1500
-
-
-@pytest.fixture(scope="module")
-def llama_server(
-    engine: docker.DockerClient,
-    buildkit: Callable[..., subprocess.CompletedProcess[str]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
-    """The URL of a llama-server with the tiny model and two slots, limited to half a core."""
-    image = os.environ.get("INFERENCE_IMAGE")
-    if image is None:
-        image = "llm-stack-test/inference"
-        buildkit("-t", image, *build_arguments("inference-tiny"))
-    with inference(engine, image, tmp_path_factory.mktemp("inference")) as starting:
-        container = starting.start(
-            {"path": "/opt/models/tiny.gguf"},
-            context=2048,
-            run={"nano_cpus": 500_000_000},
-        )
-        yield address(container)
-
-
-@pytest.fixture
-async def gateway(llama_server: str) -> AsyncIterator[str]:
-    async with running(settings(llama_server)) as url, httpx.AsyncClient() as client:
-        async with asyncio.timeout(120):
-            while (await client.get(f"{url}/ready")).status_code != 200:
-                pass
-        yield url
 
 
 @pytest.fixture
 async def client(gateway: str) -> AsyncIterator[AsyncOpenAI]:
     async with AsyncOpenAI(base_url=f"{gateway}/v1", api_key="x", max_retries=0) as one:
         yield one
-
-
-async def slots_are_busy(server: str, wanted: bool) -> None:
-    async with httpx.AsyncClient() as client, asyncio.timeout(60):
-        while True:
-            slots = (await client.get(f"{server}/slots")).json()
-            if any(slot["is_processing"] for slot in slots) is wanted:
-                return
-
-
-async def tokens_predicted(server: str) -> int:
-    async with httpx.AsyncClient() as client:
-        lines = (await client.get(f"{server}/metrics")).text.splitlines()
-    (value,) = [line for line in lines if line.startswith("llamacpp:tokens_predicted_total ")]
-    return int(value.split()[1])
 
 
 @pytest.mark.parametrize("streams", [True, False])
