@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 
+from app.chat.access.key_file import watched_keys
 from app.chat.app import create_app
 from app.chat.model_lists import watched_lists
 from app.chat.server.server import HANDOVER_SECONDS, Server, server_config
-from app.chat.settings import load_secrets, load_settings
+from app.chat.settings import load_secrets, load_settings, usage_file
 from app.shared.json_log import Log, log_to
 from app.shared.settings_file import SettingsError
 
@@ -28,7 +30,9 @@ def main() -> int:
         listed = lists.first(patience=LIST_SECONDS) if lists else None
         if listed:
             settings = settings.with_lists(listed.lists)
-        secrets = load_secrets(settings)
+        keys = watched_keys(required=settings.requires_keys)
+        secrets = replace(load_secrets(settings), api_keys=keys.first())
+        usage = usage_file()
     except SettingsError as error:
         for line in str(error).splitlines():
             _log.error(line)
@@ -38,10 +42,11 @@ def main() -> int:
         models=[model.id for model in settings.models],
         keys=len(secrets.api_keys.keys) if secrets.api_keys is not None else 0,
         servers=[server.name for server in settings.servers],
+        usage_file=None if usage is None else str(usage),
     )
     host = os.environ.get("HOST", _HOST)
     port = int(os.environ.get("PORT", _PORT))
-    app = create_app(settings, secrets, lists=lists)
+    app = create_app(settings, secrets, lists=lists, keys=keys, usage_file=usage)
     config = server_config(app, host, port, settings.drain_seconds)
     Server(config, HANDOVER_SECONDS).run()
     return 0

@@ -32,8 +32,9 @@ from app.chat.middleware.request_log import RequestLog
 from app.chat.model_lists import ListedModels
 from app.chat.openai.errors import install_error_handlers
 from app.chat.server.metrics import Metrics
+from app.chat.server.usage_state import UsageState
 from app.chat.server.watched_state import WatchedState
-from app.chat.settings import GatewaySettings, Secrets
+from app.chat.settings import GatewaySettings, KeyFile, Secrets
 from app.chat.usage.recorder import UsageRecorder
 from app.chat.usage.store import UsageStore
 from app.shared.host_names import HostNames
@@ -46,27 +47,33 @@ def create_app(
     web_root: Path = WEB_ROOT,
     lists: Watched[ListedModels] | None = None,
     *,
+    keys: Watched[KeyFile | None] | None = None,
     usage_file: Path | None = None,
 ) -> ASGIApp:
     """The ASGI application: the routes, wrapped in middleware that applies to every request.
 
     :param web_root: the folder of the built chat page.
     :param lists: the models, where they may change while the gateway runs.
+    :param keys: the API keys, where they may change while the gateway runs.
     :param usage_file: None counts usage in memory only.
     """
     clock = time.monotonic
     usage = UsageRecorder(None if usage_file is None else UsageStore(usage_file))
-    keys = KeyRing(secrets.api_keys, clock, usage.tokens_today)
+    ring = KeyRing(secrets.api_keys, clock, usage.tokens_today)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         directory, reading = _directory(settings, secrets, lists, clock)
+        files = [file for file in (lists, keys) if file is not None]
+        if keys is not None:
+            keys.apply = ring.replace
+            reading = (*reading, keys.run())
         upstream = UpstreamClient(settings.limits.connect_seconds)
         app.state.gateway = Gateway(
             settings=settings,
             fleet=directory.fleet,
             usage=usage,
-            metrics=Metrics(directory.fleet, *([WatchedState([lists])] if lists else [])),
+            metrics=Metrics(directory.fleet, WatchedState(files), UsageState(usage)),
             upstream=upstream,
             started=int(time.time()),
         )
@@ -99,7 +106,7 @@ def create_app(
     serve_page(app, web_root)
     accounting = Accounting(lambda: app.state.gateway.metrics, usage)
     outer: ASGIApp = HeadRequests(
-        Admission(app, settings.limits, Authentication(keys), accounting.ended)
+        Admission(app, settings.limits, Authentication(ring), accounting.ended)
     )
     origins = Origins(settings.cors_origins, settings.hosts)
     if settings.cors_origins:

@@ -21,6 +21,7 @@ from app.shared.watched_file import Contents, content_at, contents_of, watched_f
 
 DEFAULT_CONFIG = Path("/run/config/gateway.json")
 DEFAULT_SECRETS = Path("/run/secrets")
+DEFAULT_USAGE = Path("/var/lib/chat/usage.sqlite")
 API_KEYS = "api_keys.json"
 
 AUTO_MODEL = "auto"
@@ -361,6 +362,20 @@ def load_secrets(settings: GatewaySettings, environ: Mapping[str, str] = os.envi
         api_keys=_read_api_keys(folder / API_KEYS, required=settings.requires_keys),
         upstream_keys=upstream_keys(settings, folder, contents_of(folder.glob("*"))),
     )
+
+
+def usage_file(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The SQLite file for usage, in its default place or that of USAGE_FILE.
+
+    None without the default folder, as in a gateway that was started by hand.
+    Raises SettingsError if USAGE_FILE is in a folder that does not exist.
+    """
+    path = Path(environ.get("USAGE_FILE", DEFAULT_USAGE))
+    if path.parent.is_dir():
+        return path
+    if "USAGE_FILE" in environ:
+        raise SettingsError(f"{path}: USAGE_FILE names this file, but its folder does not exist")
+    return None
 
 
 def _read_api_keys(path: Path, *, required: bool) -> KeyFile | None:

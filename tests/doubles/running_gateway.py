@@ -68,9 +68,13 @@ async def running(
     secrets: Secrets | None = None,
     web_root: Path = WEB_ROOT,
     lists: Watched[ListedModels] | None = None,
+    **more: Any,
 ) -> AsyncIterator[str]:
-    """Gives the gateway's URL, once it accepts requests."""
-    app = create_app(configuration, secrets or Secrets(), web_root, lists)
+    """Gives the gateway's URL, once it accepts requests.
+
+    :param more: further arguments of `create_app`.
+    """
+    app = create_app(configuration, secrets or Secrets(), web_root, lists, **more)
     config = server_config(app, "127.0.0.1", port=0, drain_seconds=1)
     server = _Server(config)
     task = asyncio.create_task(server.serve())

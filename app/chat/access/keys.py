@@ -59,8 +59,13 @@ class KeyRing:
         """Whether clients need no key."""
         return self._anonymous is not None
 
-    def replace(self, keys: KeyFile) -> None:
-        """Use other keys from now on. A key that keeps its name keeps what it has used."""
+    def replace(self, keys: KeyFile | None) -> None:
+        """Use other keys from now on. A key that keeps its name keeps what it has used.
+
+        :param keys: None keeps those of now.
+        """
+        if keys is None:
+            return
         present = {key.caller.name: key.caller for key in self._keys}
         self._keys = tuple(self._key(record, present.get(record.name)) for record in keys.keys)
         self._anonymous = None
