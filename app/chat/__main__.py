@@ -47,7 +47,7 @@ def main() -> int:
     host = os.environ.get("HOST", _HOST)
     port = int(os.environ.get("PORT", _PORT))
     app = create_app(settings, secrets, lists=lists, keys=keys, usage_file=usage)
-    config = server_config(app, host, port, settings.drain_seconds)
+    config = server_config(app, host, port, settings.drain_seconds, settings.limits)
     Server(config, HANDOVER_SECONDS).run()
     return 0
 

@@ -28,6 +28,11 @@ class Limits(CamelModel):
 
     body_bytes: int = Field(default=8 * 2**20, ge=1024, description="of one request")
     body_seconds: Seconds = Field(default=30, description="for the client to send its request")
+    head_bytes: int = Field(
+        default=16 * 2**10, ge=4096, description="of the request line and the headers"
+    )
+    head_seconds: Seconds = Field(default=10, description="for the client to send its headers")
+    connections: int = Field(default=2048, ge=1, description="connections of clients at once")
     open_requests: int = Field(default=1024, ge=1, description="API requests at once")
     all_bodies_bytes: int = Field(
         default=96 * 2**20, ge=1024, description="of all requests at once"

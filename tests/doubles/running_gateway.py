@@ -75,7 +75,7 @@ async def running(
     :param more: further arguments of `create_app`.
     """
     app = create_app(configuration, secrets or Secrets(), web_root, lists, **more)
-    config = server_config(app, "127.0.0.1", port=0, drain_seconds=1)
+    config = server_config(app, "127.0.0.1", 0, 1, configuration.limits)
     server = _Server(config)
     task = asyncio.create_task(server.serve())
     started = asyncio.create_task(server.running.wait())

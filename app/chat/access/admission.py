@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.chat.access.authentication import Authentication
 from app.chat.access.caller import Caller, TokenHold
-from app.chat.access.fair_shares import FairShares
+from app.chat.access.fair_shares import FairShares, address_share
 from app.chat.access.token_estimate import estimated_completion, estimated_prompt
 from app.chat.apis.table import is_api_path
 from app.chat.fleet.fair_queue import Share
@@ -120,13 +118,7 @@ def share_of(caller: Caller, scope: Scope) -> Share:
     """
     if not caller.anonymous:
         return caller.share
-    host = (scope.get("client") or ("",))[0]
-    with contextlib.suppress(ValueError):
-        address = ipaddress.ip_address(host)
-        if address.version == 6:
-            # One client usually has a whole /64.
-            host = str(ipaddress.ip_network((address, 64), strict=False))
-    return Share(f"address {host}", caller.share.weight)
+    return address_share((scope.get("client") or ("",))[0])
 
 
 def admitted_of(request: Request) -> Admitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter
 
 from app.chat.fleet.fair_queue import Share
@@ -34,3 +35,14 @@ class FairShares:
         self._by_owner[share.owner] -= amount
         if not self._by_owner[share.owner]:
             del self._by_owner[share.owner]
+
+
+def address_share(host: str) -> Share:
+    """The share of a network address; a client usually has a whole /64 of IPv6 addresses."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return Share(f"address {host}")
+    if address.version == 6:
+        host = str(ipaddress.ip_network((address, 64), strict=False))
+    return Share(f"address {host}")

@@ -11,13 +11,18 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.chat.server.header_limits import limited_protocol
+from app.chat.settings import Limits
+
 HANDOVER_SECONDS = 2.0
 """After SIGTERM: serve on and close each connection after its response, so that clients reconnect
 to the next container. Then, for half as long: accept no connection, and still answer open ones."""
 _TICK_SECONDS = 0.1
 
 
-def server_config(app: ASGIApp, host: str, port: int, drain_seconds: float) -> uvicorn.Config:
+def server_config(
+    app: ASGIApp, host: str, port: int, drain_seconds: float, limits: Limits | None = None
+) -> uvicorn.Config:
     """Uvicorn with uvloop and httptools, without its own logs and its Server header.
 
     :param drain_seconds: at shutdown, how long running requests may take to finish.
@@ -27,7 +32,7 @@ def server_config(app: ASGIApp, host: str, port: int, drain_seconds: float) -> u
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=limited_protocol(limits or Limits()),
         ws="none",
         access_log=False,
         log_config=None,
