@@ -61,6 +61,13 @@ class ModelTask(StrEnum):
     IMAGE = "image"
 
 
+class UnknownFields(StrEnum):
+    """What the gateway does with fields of a request that it does not know."""
+
+    REFUSE = "refuse"
+    PASS = "pass"
+
+
 TEXT_TASKS = (ModelTask.CHAT, ModelTask.COMPLETION)
 
 
@@ -179,6 +186,7 @@ class Limits(Strict):
     """Sizes in bytes and times in seconds; a request over a limit gets an OpenAI error."""
 
     body_bytes: int = Field(default=8 * 2**20, ge=1024)
+    body_values: int = Field(default=200_000, ge=100, description="JSON values in one request")
     body_seconds: float = Field(default=30, gt=0, description="for the client to send its request")
     head_bytes: int = Field(
         default=16 * 2**10, ge=4096, description="of the request line and the headers"
@@ -273,6 +281,9 @@ class GatewaySettings(ModelLists):
     keep_alive: KeepAlive = KeepAlive()
     breaker: Breaker = Breaker()
     health: HealthChecks = HealthChecks()
+    unknown_fields: UnknownFields = Field(
+        default=UnknownFields.REFUSE, description="fields of requests that it does not know"
+    )
     hosts: tuple[HostPattern, ...] = Field(
         default=(), description="host names of the gateway, such as that of a reverse proxy"
     )

@@ -6,6 +6,7 @@ Defaults are those of app/chat/settings.py; only what a stack sets is written to
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
@@ -23,10 +24,18 @@ Origin = Annotated[
 Seconds = Annotated[float, Field(gt=0)]
 
 
+class UnknownFields(StrEnum):
+    """What the gateway does with fields of a request that it does not know."""
+
+    REFUSE = "refuse"
+    PASS = "pass"
+
+
 class Limits(CamelModel):
     """What one client, and all together, may use; each limit ends in an OpenAI error."""
 
     body_bytes: int = Field(default=8 * 2**20, ge=1024, description="of one request")
+    body_values: int = Field(default=200_000, ge=100, description="JSON values in one request")
     body_seconds: Seconds = Field(default=30, description="for the client to send its request")
     head_bytes: int = Field(
         default=16 * 2**10, ge=4096, description="of the request line and the headers"
@@ -93,6 +102,9 @@ class GatewaySettings(CamelModel):
     keep_alive: KeepAlive = KeepAlive()
     breaker: Breaker = Breaker()
     health: HealthChecks = HealthChecks()
+    unknown_fields: UnknownFields = Field(
+        default=UnknownFields.REFUSE, description="fields of requests that it does not know"
+    )
     hosts: tuple[HostPattern, ...] = Field(
         default=(), description="host names of the gateway, such as that of a reverse proxy"
     )

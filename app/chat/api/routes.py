@@ -116,10 +116,12 @@ for _api in APIS:
 
 async def _relay(request: Request, gateway: Gateway, caller: Caller, api: Api) -> Response:
     record = record_of(request)
-    generation = await read_request(request, api, gateway.settings.limits)
+    generation = await read_request(request, api, gateway.settings)
     pool, prompt = gateway.fleet.route(generation.model, api, generation.body, caller.models)
+    generation.check(pool.card.id, pool.card.context, pool.slots_of_replica)
     task = generation.task_for(pool.card.id, prompt)
     admitted_of(request).hold_tokens(generation.body, len(generation.raw), generates=api.generates)
+    record.cost = task.weight
     record.model = pool.card.id
     record.streamed = generation.streams
     return RelayedResponse(task, pool, gateway, record)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.chat.apis.error_form import OPENAI_ERRORS, ErrorForm
-from app.chat.apis.request_fields import RequestFields
 from app.chat.apis.stream_form import StreamForm
 from app.chat.apis.usage import OPENAI_USAGE, UsageFields
+from app.chat.schema.schema import OPEN_SCHEMA, Schema
 from app.chat.settings import ModelTask
 
 Body = Mapping[str, Any]
@@ -57,7 +57,7 @@ class Api:
     aliases: tuple[str, ...] = ()
     upstream: str | None = None
     at_root: bool = False
-    schema: type[RequestFields] = RequestFields
+    schema: Schema = OPEN_SCHEMA
     multipart: bool = False
     needs_model: bool = True
     generates: bool = False

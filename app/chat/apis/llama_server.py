@@ -11,6 +11,8 @@ from typing import Any
 from app.chat.apis.api import Api, Body
 from app.chat.apis.openai_text import messages_of, text_blocks
 from app.chat.apis.stream_form import INFILL_STREAM
+from app.chat.schema.other_apis import DETOKENIZE_FIELDS, INFILL_FIELDS, TOKENIZE_FIELDS
+from app.chat.schema.requests import CHAT_FIELDS
 from app.chat.settings import ModelTask
 
 _TEXT_TASKS = (ModelTask.CHAT, ModelTask.COMPLETION, ModelTask.EMBEDDING, ModelTask.RERANK)
@@ -23,13 +25,24 @@ def _infill_prompt(body: Body) -> Sequence[Any]:
 
 
 TOKENIZE = Api(
-    "/tokenize", aliases=("/v1/tokenize",), tasks=_TEXT_TASKS, at_root=True, needs_model=False
+    "/tokenize",
+    schema=TOKENIZE_FIELDS,
+    aliases=("/v1/tokenize",),
+    tasks=_TEXT_TASKS,
+    at_root=True,
+    needs_model=False,
 )
 DETOKENIZE = Api(
-    "/detokenize", aliases=("/v1/detokenize",), tasks=_TEXT_TASKS, at_root=True, needs_model=False
+    "/detokenize",
+    schema=DETOKENIZE_FIELDS,
+    aliases=("/v1/detokenize",),
+    tasks=_TEXT_TASKS,
+    at_root=True,
+    needs_model=False,
 )
 APPLY_TEMPLATE = Api(
     "/apply-template",
+    schema=CHAT_FIELDS,
     tasks=(ModelTask.CHAT,),
     at_root=True,
     needs_model=False,
@@ -37,6 +50,7 @@ APPLY_TEMPLATE = Api(
 )
 INFILL = Api(
     "/infill",
+    schema=INFILL_FIELDS,
     tasks=(ModelTask.COMPLETION,),
     at_root=True,
     needs_model=False,

@@ -15,6 +15,7 @@ from app.chat.apis.openai_text import messages_of
 from app.chat.apis.stream_form import MESSAGES_STREAM
 from app.chat.apis.usage import MESSAGES_USAGE
 from app.chat.openai.errors import ApiError
+from app.chat.schema.other_apis import MESSAGES_FIELDS
 from app.chat.settings import ModelTask
 
 
@@ -60,6 +61,7 @@ def _is_servers_own(tool: Any) -> bool:
 
 MESSAGES = Api(
     "/v1/messages",
+    schema=MESSAGES_FIELDS,
     tasks=(ModelTask.CHAT,),
     generates=True,
     stream=MESSAGES_STREAM,
@@ -70,6 +72,7 @@ MESSAGES = Api(
 )
 COUNT_TOKENS = Api(
     "/v1/messages/count_tokens",
+    schema=MESSAGES_FIELDS,
     tasks=(ModelTask.CHAT,),
     prompt=messages_of,
     adapted=_adapted,

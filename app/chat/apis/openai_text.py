@@ -11,6 +11,7 @@ from typing import Any
 from app.chat.apis.api import Api, Body
 from app.chat.apis.named_tool import only_tool
 from app.chat.apis.stream_form import OPENAI_STREAM
+from app.chat.schema.requests import CHAT_FIELDS, COMPLETION_FIELDS
 from app.chat.settings import ModelTask
 
 _BLOCK_CHARACTERS = 512
@@ -63,6 +64,7 @@ def _function_name(tool: Body) -> object:
 CHAT_COMPLETIONS = Api(
     "/v1/chat/completions",
     tasks=(ModelTask.CHAT,),
+    schema=CHAT_FIELDS,
     generates=True,
     stream=OPENAI_STREAM,
     assembled=_streams_whole_chats,
@@ -72,12 +74,14 @@ CHAT_COMPLETIONS = Api(
 CHAT_INPUT_TOKENS = Api(
     "/v1/chat/completions/input_tokens",
     tasks=(ModelTask.CHAT,),
+    schema=CHAT_FIELDS,
     prompt=messages_of,
     adapted=_adapted_chat,
 )
 COMPLETIONS = Api(
     "/v1/completions",
     tasks=(ModelTask.COMPLETION,),
+    schema=COMPLETION_FIELDS,
     generates=True,
     stream=OPENAI_STREAM,
     assembled=_always,

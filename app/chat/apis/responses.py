@@ -17,6 +17,7 @@ from app.chat.apis.openai_text import text_blocks
 from app.chat.apis.stream_form import RESPONSES_STREAM
 from app.chat.apis.usage import RESPONSES_USAGE
 from app.chat.openai.errors import ApiError
+from app.chat.schema.other_apis import RESPONSES_FIELDS
 from app.chat.settings import ModelTask
 
 # Each of them needs responses that the server keeps.
@@ -81,6 +82,7 @@ def _named_function(choice: Any) -> str | None:
 
 RESPONSES = Api(
     "/v1/responses",
+    schema=RESPONSES_FIELDS,
     tasks=(ModelTask.CHAT,),
     generates=True,
     stream=RESPONSES_STREAM,
@@ -91,6 +93,7 @@ RESPONSES = Api(
 )
 RESPONSES_INPUT_TOKENS = Api(
     "/v1/responses/input_tokens",
+    schema=RESPONSES_FIELDS,
     tasks=(ModelTask.CHAT,),
     prompt=_prompt,
     adapted=_adapted,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from app.chat.apis.api import Api
+from app.chat.schema.requests import EMBEDDING_FIELDS, RERANK_FIELDS
 from app.chat.settings import ModelTask
 
-EMBEDDINGS = Api("/v1/embeddings", tasks=(ModelTask.EMBEDDING,))
+EMBEDDINGS = Api("/v1/embeddings", tasks=(ModelTask.EMBEDDING,), schema=EMBEDDING_FIELDS)
 RERANK = Api(
     "/v1/rerank",
     aliases=("/v1/reranking", "/rerank", "/reranking"),
     tasks=(ModelTask.RERANK,),
+    schema=RERANK_FIELDS,
 )

@@ -91,6 +91,11 @@ class ModelPool:
         return sum(replica.slots for replica in self.replicas)
 
     @property
+    def slots_of_replica(self) -> int:
+        """Slots of the largest replica."""
+        return max((replica.slots for replica in self.replicas), default=1)
+
+    @property
     def model(self) -> str:
         return self.card.id
 

@@ -58,6 +58,8 @@ class ApiError(Exception):
             headers["retry-after"] = str(self.retry_after)
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
+        if self.status == 415:
+            headers["accept-encoding"] = "gzip, deflate, identity"
         return headers
 
     def response(self, scope: Scope) -> Response:

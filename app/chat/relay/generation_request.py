@@ -1,24 +1,23 @@
 """Reads a client's request to a model, within limits.
 
-The schema of the API validates the fields. Those that it does not have pass through to the model
-server unchanged: tools, schemas, grammars, sampling settings.
+The schema of the API checks the fields, which reach the model server unchanged.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from app.chat.access.admission import body_account
 from app.chat.apis.api import Api
 from app.chat.openai.errors import ApiError
-from app.chat.settings import AUTO_MODEL, Limits
+from app.chat.relay.request_body import read_body
+from app.chat.schema.json_body import parse_body
+from app.chat.schema.model_limits import check_context, check_weight, weight_of
+from app.chat.settings import AUTO_MODEL, GatewaySettings
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Task:
     :param piecewise: whether the model server is asked for a stream.
     :param prompt: fingerprints of the prefixes of the prompt.
     :param payload: the body of the request.
+    :param weight: how many texts it asks for, each of which takes a slot of the model server.
     """
 
     api: Api
@@ -36,6 +36,7 @@ class Task:
     piecewise: bool
     prompt: Sequence[int]
     payload: bytes = field(repr=False)
+    weight: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,51 +60,36 @@ class GenerationRequest:
             # Stream from the model server: tokens show progress.
             changes |= {"stream": True, "stream_options": {"include_usage": True}}
         same = adapted is self.body and not changes
-        payload = self.raw if same else json.dumps({**adapted, **changes}).encode()
-        return Task(self.api, self.streams, piecewise, prompt, payload)
+        payload = self.raw if same else _json({**adapted, **changes})
+        return Task(self.api, self.streams, piecewise, prompt, payload, self.weight)
+
+    @property
+    def weight(self) -> int:
+        """How many texts it asks for."""
+        return weight_of(self.body) if self.api.generates else 1
+
+    def check(self, model: str, context: int | None, slots: int) -> None:
+        """Raise ApiError 400 for a request that the chosen model cannot answer.
+
+        :param slots: of one replica.
+        """
+        self.api.schema.check_required(self.body)
+        check_context(self.body, len(self.raw), model, context)
+        check_weight(self.body, self.weight, model, slots)
 
 
-async def read_request(request: Request, api: Api, limits: Limits) -> GenerationRequest:
-    """Read and validate a body; raises ApiError 400, 408, 413, or 429 if the memory is full."""
-    raw = await _read_body(request, limits)
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise ApiError(400, "the body is not valid JSON", code="invalid_json") from None
-    if not isinstance(body, dict):
-        raise ApiError(400, "the body must be a JSON object", code="invalid_json")
-    try:
-        fields = api.schema.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        param = str(first["loc"][0])
-        message = f"'{param}': {first['msg']}"
-        raise ApiError(400, message, code="invalid_request", param=param) from None
-    if fields.model is None and api.needs_model:
-        raise ApiError(400, "'model': Field required", code="invalid_request", param="model")
-    streams = bool(fields.stream) and api.stream is not None
-    return GenerationRequest(api, fields.model or AUTO_MODEL, streams, body, raw)
+async def read_request(request: Request, api: Api, settings: GatewaySettings) -> GenerationRequest:
+    """Read and check a body; raises ApiError 400, 408, 413, 415, or 429 if the memory is full."""
+    raw = await read_body(request, settings.limits)
+    body = parse_body(raw, settings.limits.body_values)
+    model = body.get("model")
+    if model is None and api.needs_model:
+        raise ApiError(400, "'model': is missing", code="invalid_request", param="model")
+    api.schema.check(body, settings.unknown_fields)
+    streams = bool(body.get("stream")) and api.stream is not None
+    return GenerationRequest(api, model or AUTO_MODEL, streams, body, raw)
 
 
-async def _read_body(request: Request, limits: Limits) -> bytes:
-    too_large = ApiError(
-        413, f"the body is larger than {limits.body_bytes} bytes", code="request_too_large"
-    )
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limits.body_bytes:
-        raise too_large
-    account = body_account(request)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            async for chunk in request.stream():
-                if len(body) + len(chunk) > limits.body_bytes:
-                    raise too_large
-                account.add(len(chunk))
-                body += chunk
-    except TimeoutError:
-        message = f"the body did not arrive within {limits.body_seconds:g} s"
-        raise ApiError(408, message, code="request_timeout") from None
-    except ClientDisconnect:
-        raise ApiError(499, "the client disconnected", code="client_gone") from None
-    return bytes(body)
+def _json(value: Mapping[str, Any]) -> bytes:
+    # Other characters as they are: escaped, they need up to three times as many bytes.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,118 @@
+"""Reads the body of a request within the limits, and decodes compressed ones."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+
+from starlette.requests import ClientDisconnect, Request
+
+from app.chat.access.admission import Admitted, admitted_of
+from app.chat.openai.errors import ApiError
+from app.chat.settings import Limits
+
+# The encodings in which clients may send a body.
+ACCEPTED_ENCODINGS = "gzip, deflate, identity"
+# For zlib: the largest window, and to recognize the header of gzip or zlib.
+_ANY_HEADER = zlib.MAX_WBITS + 32
+_RAW_DEFLATE = -zlib.MAX_WBITS
+_CODES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The body, decoded; raises ApiError 400, 408, 413, 415, or 429 if the memory is full."""
+    decoder = _decoder(request)
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limits.body_bytes:
+        raise _too_large(limits)
+    body = _Body(admitted_of(request), limits)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for chunk in request.stream():
+                if decoder is None:
+                    body.add(chunk)
+                else:
+                    decoder.decode(chunk, body)
+    except TimeoutError:
+        message = f"the body did not arrive within {limits.body_seconds:g} s"
+        raise ApiError(408, message, code="request_timeout") from None
+    except ClientDisconnect:
+        raise ApiError(499, "the client disconnected", code="client_gone") from None
+    if decoder is not None:
+        decoder.finish()
+    return bytes(body.content)
+
+
+class _Body:
+    """What has arrived so far."""
+
+    def __init__(self, account: Admitted, limits: Limits) -> None:
+        self._account = account
+        self._limits = limits
+        self.content = bytearray()
+
+    @property
+    def room(self) -> int:
+        """How many bytes may still come."""
+        return self._limits.body_bytes - len(self.content)
+
+    def add(self, chunk: bytes) -> None:
+        if len(chunk) > self.room:
+            raise _too_large(self._limits)
+        self._account.add(len(chunk))
+        self.content += chunk
+
+
+class _Decoder:
+    """Decodes gzip and deflate, never more than the body may have."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._zlib = zlib.decompressobj(_ANY_HEADER)
+        self._started = False
+
+    def decode(self, chunk: bytes, body: _Body) -> None:
+        if not chunk:
+            return
+        if self._zlib.eof:
+            raise self._invalid("has data after its end")
+        if not self._started and self._encoding == "deflate" and chunk[0] & 0x0F != 8:
+            # Many clients send deflate without the header of zlib.
+            self._zlib = zlib.decompressobj(_RAW_DEFLATE)
+        self._started = True
+        try:
+            # One byte more than allowed shows that there is more.
+            body.add(self._zlib.decompress(chunk, body.room + 1))
+        except zlib.error:
+            raise self._invalid("is damaged") from None
+
+    def finish(self) -> None:
+        if self._started and not self._zlib.eof:
+            raise self._invalid("is incomplete")
+        if self._zlib.unused_data:
+            raise self._invalid("has data after its end")
+
+    def _invalid(self, problem: str) -> ApiError:
+        message = f"the body in the encoding {self._encoding} {problem}"
+        return ApiError(400, message, code="invalid_encoding")
+
+
+def _decoder(request: Request) -> _Decoder | None:
+    encodings = request.headers.get("content-encoding", "").strip().lower()
+    if encodings in ("", "identity"):
+        return None
+    if encodings not in _CODES:
+        raise ApiError(
+            415,
+            f"the content encoding '{encodings[:64]}' is not supported; "
+            f"supported: {ACCEPTED_ENCODINGS}",
+            code="unsupported_encoding",
+            param="content-encoding",
+        )
+    return _Decoder(_CODES[encodings])
+
+
+def _too_large(limits: Limits) -> ApiError:
+    return ApiError(
+        413, f"the body is larger than {limits.body_bytes} bytes", code="request_too_large"
+    )
