@@ -115,6 +115,7 @@ class ModelServer:
         """Status and content of the list of models."""
         self.hang_listing = False
         self.props: dict[str, Any] = {"is_sleeping": False}
+        self.props_queries: list[str] = []
         self.hang_props = False
         """As llama-server does while it loads its model again."""
         self.paths: list[str] = []
@@ -159,6 +160,7 @@ class ModelServer:
 
     async def _props(self, request: web.Request) -> web.Response:
         self.paths.append(request.path)
+        self.props_queries.append(request.query_string)
         if self.hang_props:
             await asyncio.Event().wait()
         return web.json_response(self.props)

@@ -8,6 +8,7 @@ from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.replica import Replica
 from app.chat.fleet.server import Health, State
+from app.chat.settings import ModelTask
 
 
 def describe(pool: ModelPool, created: int) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def describe(pool: ModelPool, created: int) -> dict[str, Any]:
         "owned_by": card.owner,
         "description": card.description,
         "tasks": card.tasks,
-        "context": card.context,
+        "context": pool.context,
+        "capabilities": _capabilities(pool),
         "external": card.external,
         "placeholder": None if card.placeholder is None else card.placeholder.model_dump(),
         **_state(pool.health),
@@ -39,6 +41,20 @@ def status(fleet: Fleet, created: int) -> dict[str, Any]:
     ]
     ready = sum(pool.health.answers for pool in fleet)
     return {"ready": ready > 0, "models_ready": ready, "models": models}
+
+
+def _capabilities(pool: ModelPool) -> dict[str, bool | None]:
+    """What the model can do; None where its server does not report it."""
+    tasks, reported = pool.card.tasks, pool.capabilities
+    return {
+        "tools": reported.tools,
+        "vision": reported.vision,
+        "audio": reported.audio,
+        "video": reported.video,
+        "thinking": reported.thinking,
+        "embeddings": ModelTask.EMBEDDING in tasks,
+        "rerank": ModelTask.RERANK in tasks,
+    }
 
 
 def _replica(replica: Replica) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.chat.apis.api import Api
+from app.chat.apis.needs import WHAT_IS_MISSING, Need, needs_of
 from app.chat.apis.table import PATH_OF_TASK
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.prefix_affinity import fingerprints
@@ -69,12 +70,15 @@ class Fleet:
         The fingerprints are empty where there is nothing to choose between.
         Raises ApiError 400 for a model without a task of the API, 404 and 403 as `named` does.
         """
+        needs = needs_of(api, body)
         if name == AUTO_MODEL:
             prompt = fingerprints(api.prompt(body))
-            return self._best(prompt, allowed, api.tasks), prompt
+            return self._best(prompt, allowed, api.tasks, needs), prompt
         pool = self.named(name, allowed)
         if not _has_one(pool, api.tasks):
             raise _wrong_task(pool, api.tasks)
+        if missing := _missing(pool, needs):
+            raise self._incapable(f"the model '{name}'", missing, allowed)
         return pool, fingerprints(api.prompt(body)) if len(pool.replicas) > 1 else ()
 
     def _best(
@@ -82,6 +86,7 @@ class Fleet:
         prompt: Sequence[int],
         allowed: Collection[str] | None,
         tasks: Sequence[ModelTask],
+        needs: Collection[Need] = (),
     ) -> ModelPool:
         pools = [
             pool
@@ -94,6 +99,10 @@ class Fleet:
         if not pools:
             message = f"no local model with {_name(tasks)} is available"
             raise ApiError(503, message, code="no_model", param="model")
+        missing = [_missing(pool, needs) for pool in pools]
+        if all(missing):
+            raise self._incapable("each local model", missing[0], allowed)
+        pools = [pool for pool, lacks in zip(pools, missing, strict=True) if not lacks]
 
         def preference(pool: ModelPool) -> tuple[bool, bool, int, bool, float]:
             health = pool.health
@@ -104,6 +113,27 @@ class Fleet:
             return (not health.answers, is_placeholder, load_order, not has_prefix, pool.load)
 
         return min(pools, key=preference)
+
+    def _incapable(
+        self, which: str, missing: Sequence[Need], allowed: Collection[str] | None
+    ) -> ApiError:
+        """The error for a request that needs what a model does not have."""
+        need = missing[0]
+        able = [
+            name
+            for name, pool in self._pools.items()
+            if getattr(pool.capabilities, need) and (allowed is None or name in allowed)
+        ]
+        others = f"; models that can: {_some_of(able)}" if able else ""
+        param = "tool_choice" if need is Need.TOOLS else None
+        message = f"{which} {WHAT_IS_MISSING[need]}{others}"
+        return ApiError(400, message, code="capability_missing", param=param)
+
+
+def _missing(pool: ModelPool, needs: Collection[Need]) -> Sequence[Need]:
+    """The needs that the model does not meet; it may meet those that are not reported."""
+    capabilities = pool.capabilities
+    return [need for need in sorted(needs) if getattr(capabilities, need) is False]
 
 
 def _has_one(pool: ModelPool, tasks: Sequence[ModelTask]) -> bool:

@@ -109,11 +109,33 @@ async def _watch_health(
             provider.review()
         server.dispatch()
         server.check_now.clear()
+        await _read_capabilities(server, provider, upstream, settings.timeout)
         steady = server.health.answers and not server.wakes and not failures
         pause = factor * (settings.interval if steady else settings.interval_when_down)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await server.check_now.wait()
+
+
+async def _read_capabilities(
+    server: Server, provider: Provider, upstream: UpstreamClient, seconds: float
+) -> None:
+    """Read once what each model can do, and again after its server was down.
+
+    A router reports it for the models that it has in memory only; a server that sleeps, always.
+    """
+    if server.props_url is None:
+        return
+    if server.health.state in (State.DOWN, State.LOADING):
+        server.capabilities = {}
+        return
+    for model in provider.offered():
+        state = server.health_of(model).state
+        reports = state is State.READY or (state is State.ASLEEP and server.sleeps)
+        if reports and model not in server.capabilities:
+            found = await upstream.capabilities(server, model, seconds)
+            if found is not None:
+                server.capabilities = {**server.capabilities, model: found}
 
 
 def _log_health(provider: Provider, health: Health) -> None:
@@ -129,7 +151,7 @@ async def _check(
     if server.most_loaded is not None:
         health, server.model_health = await upstream.check_router(server, seconds)
         return health
-    if server.props_url is not None:
+    if server.sleeps:
         return await upstream.check_sleeper(server, seconds)
     if server.health_url is not None:
         health = await upstream.check_health(server, seconds)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from app.chat.fleet.capabilities import UNKNOWN, Capabilities
 from app.chat.fleet.fair_queue import EVERYONE, FairQueue, Share
 from app.chat.fleet.prefix_affinity import PrefixTable
 from app.chat.fleet.replica import Replica
@@ -113,6 +114,17 @@ class ModelPool:
     @property
     def waiting_since(self) -> float:
         return self.queue.oldest
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What its replicas report that the model can do."""
+        known = (replica.server.capabilities_of(self.model) for replica in self.replicas)
+        return next((one for one in known if one is not UNKNOWN), UNKNOWN)
+
+    @property
+    def context(self) -> int | None:
+        """Tokens per slot: of the configuration, or as a replica reports it."""
+        return self.card.context or self.capabilities.context
 
     @property
     def _available_slots(self) -> int:

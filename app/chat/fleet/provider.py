@@ -155,7 +155,8 @@ def local_model(
         return Server(
             api_url=f"{url}/v1",
             health_url=f"{url}/health",
-            props_url=f"{url}/props" if model.sleeps else None,
+            props_url=f"{url}/props",
+            sleeps=model.sleeps,
             status_url=_status_url(url, model.status_port),
             slots=model.slots,
             host=host,
@@ -193,6 +194,7 @@ def routed_models(
         return Server(
             api_url=f"{url}/v1",
             health_url=f"{url}/v1/models",
+            props_url=f"{url}/props",
             status_url=_status_url(url, router.status_port),
             most_loaded=router.max_loaded,
             slots=sum(model.slots for model in router.models),

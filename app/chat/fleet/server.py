@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from app.chat.fleet.capabilities import UNKNOWN, Capabilities
+
 # The page shows these texts.
 UNKNOWN_HOST = "its host name does not resolve"
 NOT_CHECKED = "not checked yet"
@@ -79,7 +81,8 @@ class Server:
     :param health_url: None for a server without a health check.
     :param discovers: whether its list of models decides which models it has.
     :param status_url: reports whether the server is draining; None if it does not.
-    :param props_url: of a server that sleeps when it is idle: reports whether it does.
+    :param props_url: of a llama-server: reports its capabilities, and whether it sleeps.
+    :param sleeps: whether it gives its memory back while it is idle.
     :param most_loaded: of a router, the models that it has in memory at once; None for a server
         that is none. A router loads a model for a request, and unloads an idle one for it.
     :param external: whether it is outside of the stack's network, perhaps behind a proxy.
@@ -93,6 +96,7 @@ class Server:
     discovers: bool = False
     status_url: str | None = None
     props_url: str | None = None
+    sleeps: bool = False
     most_loaded: int | None = None
     external: bool = False
     host: str | None = None
@@ -103,6 +107,8 @@ class Server:
     # Of a router: the health of each model, and the number of requests that it works on.
     model_health: Mapping[str, Health] = field(default_factory=dict)
     active: Counter[str] = field(default_factory=Counter, repr=False)
+    # By model, since it was last loaded.
+    capabilities: Mapping[str, Capabilities] = field(default_factory=dict, repr=False)
     # The models of its last list, and when it was read on the gateway's clock.
     models: tuple[str, ...] | None = None
     listed_at: float = 0.0
@@ -144,6 +150,10 @@ class Server:
         if not self.health.answers:
             return self.health
         return self.model_health.get(model, self.health)
+
+    def capabilities_of(self, model: str) -> Capabilities:
+        """What it reports that one of its models can do."""
+        return self.capabilities.get(model, UNKNOWN)
 
     @property
     def wakes(self) -> bool:

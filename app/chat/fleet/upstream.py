@@ -12,10 +12,12 @@ import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 
 from app.chat.apis.api import Api
+from app.chat.fleet.capabilities import Capabilities, read_capabilities
 from app.chat.fleet.model_list import LONGEST_LIST_BYTES, InvalidList, ModelList, read_model_list
 from app.chat.fleet.router_list import is_sleeping, read_router_list
 from app.chat.fleet.server import (
@@ -121,6 +123,18 @@ class UpstreamClient:
         if props.state is State.DOWN:
             return WAKING
         return ASLEEP if is_sleeping(content) else props
+
+    async def capabilities(self, server: Server, model: str, seconds: float) -> Capabilities | None:
+        """What a llama-server reports about a model; None without a response.
+
+        The request loads and wakes no model.
+        """
+        assert server.props_url is not None
+        url = server.props_url
+        if server.most_loaded is not None:
+            url += "?" + urlencode({"model": model, "autoload": "false"})
+        health, content = await self._check(server, url, seconds, LONGEST_LIST_BYTES)
+        return read_capabilities(content) if content or health.state is State.READY else None
 
     async def check_router(
         self, server: Server, seconds: float
