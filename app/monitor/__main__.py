@@ -24,17 +24,21 @@ from app.monitor.alerting.alert_sender import AlertSender
 from app.monitor.alerting.heartbeat import send_heartbeats
 from app.monitor.checks.http_client import HttpClient
 from app.monitor.checks.prober import Prober
-from app.monitor.load_settings import load_settings
+from app.monitor.load_settings import load_settings, watched_services
 from app.monitor.restarting.restarts import RestarterClient
-from app.monitor.settings import Internal, Settings
+from app.monitor.settings import Internal, ServiceList, Settings
 from app.monitor.store.history import History
 from app.monitor.watch import Watch
 from app.monitor.web.metrics import Exposition
 from app.monitor.web.web import application
 from app.shared.json_log import Log, log_to
 from app.shared.settings_file import SettingsError
+from app.shared.watched_file import Watched
 
 log = Log("monitor")
+
+LIST_SECONDS = 60.0
+"""How long to wait for the list at the start: on a Swarm it comes from another service."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings()
         if command != "run":
             return send_admin_command(settings.internal.admin_socket, options)
-        asyncio.run(run(settings))
+        listed = watched_services(settings.service_list) if settings.service_list else None
+        if listed:
+            settings = settings.with_services(listed.first(patience=LIST_SECONDS))
+        asyncio.run(run(settings, listed))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -67,8 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def run(settings: Settings) -> None:
-    """Watch until SIGTERM or SIGINT, or until a part of the monitor fails."""
+async def run(settings: Settings, listed: Watched[ServiceList] | None = None) -> None:
+    """Watch until SIGTERM or SIGINT, or until a part of the monitor fails.
+
+    :param listed: the services, where they may change in the meantime.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -95,7 +105,15 @@ async def run(settings: Settings) -> None:
             listeners=(history.on_event, alert_sender.on_event),
             check_listeners=(history.on_check,),
         )
-        public = application(watch, history, Exposition(watch, alert_sender))
+
+        def apply(services: ServiceList) -> None:
+            history.keep(service.name for service in services.services)
+            watch.update(services.services)
+            alert_sender.keep(watch.services)
+
+        if listed:
+            listed.apply = apply
+        public = application(watch, history, Exposition(watch, alert_sender, listed))
         await stack.enter_async_context(_served(public, internal))
         await stack.enter_async_context(_served(admin.application(watch), internal, private=True))
         log.info("monitor started", stack=settings.stack, services=len(names), port=internal.port)
@@ -104,6 +122,7 @@ async def run(settings: Settings) -> None:
             history.run(),
             alert_sender.run(),
             send_heartbeats(settings.alerts, external),
+            *([listed.run()] if listed else []),
         )
         await _until(stop, [asyncio.create_task(part) for part in parts])
     log.info("monitor stopped")

@@ -8,9 +8,17 @@ from pathlib import Path
 
 from pydantic import Field, HttpUrl
 
-from app.monitor.settings import Interval, Kind, RestartSettings, Service, Settings
+from app.monitor.settings import (
+    Interval,
+    Kind,
+    RestartSettings,
+    Service,
+    ServiceList,
+    Settings,
+)
 from app.shared.json_log import Log
-from app.shared.settings_file import Strict, read_settings, validated
+from app.shared.settings_file import Strict, parse_settings, read_settings, validated
+from app.shared.watched_file import Watched, watched_file
 
 log = Log("monitor")
 
@@ -40,6 +48,15 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     if "MONITOR_CONFIG" in environ or path.exists():
         return read_settings(path, Settings)
     return _from_environment(environ)
+
+
+def watched_services(location: str) -> Watched[ServiceList]:
+    """The services of a file or URL, as it is now and whenever it changes."""
+
+    def parse(content: bytes) -> ServiceList:
+        return parse_settings(content, ServiceList, location)
+
+    return watched_file(location, parse)
 
 
 def _from_environment(environ: Mapping[str, str]) -> Settings:

@@ -23,6 +23,7 @@ from pydantic import (
 from app.shared.settings_file import Strict
 
 CHECK_TIMEOUT = 10.0
+MOST_SERVICES = 2000
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 30)]
@@ -32,6 +33,7 @@ TcpUrl = Annotated[AnyUrl, UrlConstraints(allowed_schemes=["tcp"], host_required
 HostPattern = Annotated[
     str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:\d{1,5})?)$")
 ]
+ListLocation = Annotated[str, Field(pattern=r"^(/[^\s?#]+|http://[^\s?#]+)$")]
 Scalar = str | int | float | bool | None
 
 
@@ -165,17 +167,10 @@ class Internal(Strict):
     hold_retry: Seconds = Field(default=120, description="until a withheld restart is retried")
 
 
-class Settings(Strict):
-    """The whole of monitor.json."""
+class ServiceList(Strict):
+    """The watched services: the content of services.json, which is read anew while it runs."""
 
-    stack: Name
-    interval: Interval = 30
-    hosts: tuple[HostPattern, ...] = Field(default=(), description="more names of the status page")
-    services: tuple[Service, ...] = Field(min_length=1, max_length=2000)
-    thresholds: Thresholds = Thresholds()
-    restarts: RestartSettings = RestartSettings()
-    alerts: AlertSettings = AlertSettings()
-    internal: Internal = Internal()
+    services: tuple[Service, ...] = Field(min_length=1, max_length=MOST_SERVICES)
 
     @field_validator("services")
     @classmethod
@@ -201,6 +196,35 @@ class Settings(Strict):
                     )
         _refuse_circles(known)
         return self
+
+
+class Settings(ServiceList):
+    """The whole of monitor.json."""
+
+    stack: Name
+    interval: Interval = 30
+    hosts: tuple[HostPattern, ...] = Field(default=(), description="more names of the status page")
+    services: tuple[Service, ...] = Field(default=(), max_length=MOST_SERVICES)
+    service_list: ListLocation | None = Field(
+        default=None, description="file or URL of services.json, instead of `services` here"
+    )
+    thresholds: Thresholds = Thresholds()
+    restarts: RestartSettings = RestartSettings()
+    alerts: AlertSettings = AlertSettings()
+    internal: Internal = Internal()
+
+    @model_validator(mode="after")
+    def has_one_list(self) -> Self:
+        """Refuse settings without services, and with two lists of them."""
+        if self.services and self.service_list:
+            raise ValueError("service_list: the services are in that file; remove them here")
+        if not self.services and not self.service_list:
+            raise ValueError("services: found none; allowed: at least one, or service_list")
+        return self
+
+    def with_services(self, listed: ServiceList) -> Self:
+        """These settings with the services of a list."""
+        return self.model_copy(update={"services": listed.services})
 
 
 def _refuse_circles(edges: Mapping[str, tuple[str, ...]]) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -120,21 +120,23 @@ class Watch:
         self._restart_slots = asyncio.Semaphore(PARALLEL_RESTARTS)
         self._restart_tasks: set[asyncio.Task[None]] = set()
         self._check_now = {name: asyncio.Event() for name in self.services}
+        self._group: asyncio.TaskGroup | None = None
+        self._following: dict[str, asyncio.Task[None]] = {}
         self._unsaved = False
         self._state_file = StateFile(
             settings.internal.state_dir / "state.json", TypeAdapter(dict[str, ServiceRecord])
         )
-        self._policies = {
-            service.name: Policy(
-                thresholds=settings.thresholds,
-                restarts=settings.restarts,
-                start_grace=service.start_grace,
-                restart=restarter is not None and service.restart,
-                hold_retry=settings.internal.hold_retry,
-            )
-            for service in settings.services
-        }
+        self._policies = {service.name: self._policy(service) for service in settings.services}
         self.records = self._load()
+
+    def _policy(self, service: Service) -> Policy:
+        return Policy(
+            thresholds=self.settings.thresholds,
+            restarts=self.settings.restarts,
+            start_grace=service.start_grace,
+            restart=self._restarter is not None and service.restart,
+            hold_retry=self.settings.internal.hold_retry,
+        )
 
     def _load(self) -> dict[str, ServiceRecord]:
         now = self._clock()
@@ -153,31 +155,75 @@ class Watch:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._save_regularly())
                 group.create_task(self._watch_restarter())
+                self._group = group
                 for index, service in enumerate(self.services.values()):
-                    group.create_task(self._follow(service, index))
+                    share = index / len(self.services)
+                    first = min(self._pace.interval, FIRST_CHECKS_WITHIN) * share
+                    # One that was requested before the monitor itself was restarted.
+                    pending = self.records[service.name].pending is not None
+                    self._start_following(service, first, share, restart=pending)
         finally:
+            self._group = None
             for task in self._restart_tasks:
                 task.cancel()
             await asyncio.gather(*self._restart_tasks, return_exceptions=True)
             await self.save()
 
-    async def _follow(self, service: Service, index: int) -> None:
-        """Check one service until cancelled: first soon after the start, then at its own offset
-        in the interval, so that the checks of many services are spread over all of it."""
+    def update(self, services: Sequence[Service]) -> None:
+        """Watch these services, and no others. One that stays keeps its record; a new one may just
+        be starting, and is checked at once."""
+        before, self.services = self.services, {service.name: service for service in services}
+        added = [service for service in services if service.name not in before]
+        removed = [service for name, service in before.items() if name not in self.services]
+        changed = [service for service in services if before.get(service.name, service) != service]
+        for service in (*removed, *changed):
+            if task := self._following.pop(service.name, None):
+                task.cancel()
+            self._checker.reset(service)
+        for service in removed:
+            self._pace.forget(service.name)
+            for known in (self.records, self.counts, self._check_now, self._policies):
+                known.pop(service.name, None)
+        for service in added:
+            self.records[service.name] = new_record(service.start_grace, self._clock())
+            self.counts[service.name] = CheckCounts()
+            self._check_now[service.name] = asyncio.Event()
+        for service in (*added, *changed):
+            self._policies[service.name] = self._policy(service)
+            place = [*self.services].index(service.name)
+            self._start_following(service, 0.0, place / len(self.services))
+        self._unsaved = True
+        log.info(
+            "services changed",
+            added=[service.name for service in added],
+            removed=[service.name for service in removed],
+            changed=[service.name for service in changed],
+        )
+
+    def _start_following(
+        self, service: Service, first: float, share: float, *, restart: bool = False
+    ) -> None:
+        if self._group is not None:
+            following = self._follow(service, first, share, restart)
+            self._following[service.name] = self._group.create_task(following)
+
+    async def _follow(self, service: Service, first: float, share: float, restart: bool) -> None:
+        """Check one service until cancelled: first after so many seconds, then at its own offset
+        in the interval, so that the checks of many services are spread over all of it.
+
+        :param restart: whether a restart is pending when it begins.
+        """
         loop = asyncio.get_running_loop()
         interval = self._pace.interval
-        share = index / len(self.services)
-        has_pending_restart = self.records[service.name].pending is not None
-        first = min(interval, FIRST_CHECKS_WITHIN) * share
         await asyncio.sleep(first)
         shift = interval * share - first
         while True:
             begun = loop.time()
             async with self._check_slots:
                 await self.check(service)
-            if has_pending_restart:
+            if restart:
                 self._start_restart(service)
-                has_pending_restart = False
+                restart = False
             pace = self._pace.seconds(service.name, self.records[service.name], self._clock())
             due = begun + pace
             if pace == interval:
@@ -250,11 +296,14 @@ class Watch:
         that has recovered or was paused in the meantime is not restarted."""
         await self.save()
         async with self._restart_slots:
-            record = self.records[service.name]
-            if record.pending is None or self._restarter is None:
+            record = self.records.get(service.name)
+            if record is None or record.pending is None or self._restarter is None:
                 return
             if self._needs_restart(service):
                 result = await self._restarter.restart(service, record.pending)
+                if service.name not in self.records:
+                    # It was removed from the list in the meantime.
+                    return
                 step = apply_restart_result(
                     self.records[service.name],
                     service.name,

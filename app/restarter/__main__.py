@@ -36,7 +36,13 @@ def run(settings: Settings, token: bytes) -> None:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         status, health = restarter.health()
-        log("info", "started", stack=settings.stack, services=settings.services, port=settings.port)
+        log(
+            "info",
+            "started",
+            stack=settings.stack,
+            services=restarter.services(),
+            port=settings.port,
+        )
         if status != 200:
             log("error", "cannot reach Docker", reason=health["reason"])
         server.serve_forever(poll_interval=0.2)

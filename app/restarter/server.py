@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from app.restarter.allowed_services import AllowedServices
 from app.restarter.authentication import Authenticator, Refused, RestartLimit
 from app.restarter.containers import Container, Decision, FailureReport, decide
 from app.restarter.engine import Engine, EngineError
@@ -49,6 +50,9 @@ class Restarter:
     ) -> None:
         self._settings = settings
         self._engine = engine
+        self.services: Callable[[], tuple[str, ...]] = lambda: settings.services
+        if settings.service_list is not None:
+            self.services = AllowedServices(settings.service_list, _report_list)
         self._clock = clock
         self.authenticator = Authenticator(token, clock)
         self._limit = RestartLimit(settings.max_per_hour, settings.min_gap, clock)
@@ -67,7 +71,7 @@ class Restarter:
         """Handle the body of an authenticated request and return the response; raises Refused."""
         request = read_request(body)
         service = request["service"]
-        if service not in self._settings.services:
+        if service not in self.services():
             raise Refused(403, f"{service} is not in the list of services to restart")
         with self._lock:
             first = service not in self._running
@@ -111,6 +115,12 @@ class Restarter:
             self._limit.give_back(service, taken_at)
             raise
         return _response("restarted", decision)
+
+
+def _report_list(problem: str) -> None:
+    log(
+        "warning", "the list of services is not valid; the earlier one stays in use", reason=problem
+    )
 
 
 def _response(outcome: str, decision: Decision) -> dict[str, object]:

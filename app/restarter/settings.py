@@ -23,11 +23,14 @@ class SettingsError(Exception):
 class Settings:
     """The content of restarter.json.
 
+    :param services: those that it may restart; or
+    :param service_list: the path of a file with them, which is read anew at each request.
     :param min_gap: seconds between two restarts of a service.
     """
 
     stack: str
-    services: tuple[str, ...]
+    services: tuple[str, ...] = ()
+    service_list: str | None = None
     max_per_hour: int = 10
     min_gap: float = 5.0
     host: str = "0.0.0.0"
@@ -60,17 +63,46 @@ def parse(data: Any) -> Settings:
     for key in data:
         if key not in known:
             raise SettingsError(f"{key}: unknown key; allowed: {', '.join(known)}")
-    services = data.get("services")
-    if not isinstance(services, list) or not services:
-        raise SettingsError(f"services: found {services!r}; allowed: a list of names")
-    for key, name in (("stack", data.get("stack")), *(("services", name) for name in services)):
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise SettingsError(f"{key}: found {name!r}; allowed: a name like 'phi-inference'")
+    _check_name("stack", data.get("stack"))
+    service_list = data.get("service_list")
+    if (service_list is None) is ("services" not in data):
+        raise SettingsError("found none or both of services and service_list; allowed: one of them")
+    if service_list is not None and not isinstance(service_list, str):
+        raise SettingsError(f"service_list: found {service_list!r}; allowed: a path")
+    services = _names(data) if service_list is None else ()
     for key in ("max_per_hour", "min_gap", "port"):
         value = data.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise SettingsError(f"{key}: found {value!r}; allowed: a number from 0")
-    return Settings(**{**data, "services": tuple(services)})
+    return Settings(**{**data, "services": services})
+
+
+def read_services(path: str) -> tuple[str, ...]:
+    """The services in a file that lists them; raises SettingsError."""
+    try:
+        data = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(data, dict) or [*data] != ["services"]:
+        raise SettingsError(f"{path}: allowed: a JSON object with one key, services")
+    try:
+        return _names(data)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def _names(data: Mapping[str, Any]) -> tuple[str, ...]:
+    services = data["services"]
+    if not isinstance(services, list) or not services:
+        raise SettingsError(f"services: found {services!r}; allowed: a list of names")
+    for name in services:
+        _check_name("services", name)
+    return tuple(services)
+
+
+def _check_name(key: str, name: object) -> None:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SettingsError(f"{key}: found {name!r}; allowed: a name like 'phi-inference'")
 
 
 def read_token(path: str) -> bytes:

@@ -97,6 +97,10 @@ class AlertSender:
         self._state_file = StateFile(state_dir / "alerts.json", TypeAdapter(AlertState))
         self._paused = paused
         self._state = self._state_file.load() or AlertState()
+        self.keep(services)
+
+    def keep(self, services: Container[str]) -> None:
+        """Drop the open problems of all other services."""
         for name in [name for name in self._state.open if name not in services]:
             del self._state.open[name]
             self._state.alerted_at.pop(name, None)

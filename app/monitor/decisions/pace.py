@@ -48,6 +48,10 @@ class Pace:
         share = max(1.0, len(self._eager) / EAGER_AT_ONCE)
         return min(self.interval, self._retry_interval * share)
 
+    def forget(self, name: str) -> None:
+        """Drop a service that is no longer checked."""
+        self._eager.discard(name)
+
 
 def next_check_at(due: float, pace: float, now: float) -> float:
     """The tick nearest to the due time, of those that all checks at this pace share."""

@@ -117,6 +117,11 @@ class History:
                 served = self.services[name].months.uptime(self._clock())
                 self.services[name].has_served = bool(served)
 
+    def keep(self, names: Iterable[str]) -> None:
+        """Have a history of these services, and of no others."""
+        self.services = {name: self.services.get(name) or ServiceHistory() for name in names}
+        self._incidents_changed = True
+
     def on_check(self, service: Service, record: ServiceRecord) -> None:
         """Add a check to the rings."""
         past, good = self.services[service.name], is_serving(record)

@@ -17,17 +17,22 @@ from prometheus_client.registry import Collector
 from app.monitor.alerting.alert_sender import AlertSender
 from app.monitor.decisions.records import is_serving
 from app.monitor.decisions.states import State
+from app.monitor.settings import ServiceList
 from app.monitor.watch import Watch
+from app.shared.watched_file import Watched
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class WatchCollector(Collector):
-    """Reads the watch and the alert_sender."""
+    """Reads the watch, the alert_sender and the state of the list of services, if it is a file."""
 
-    def __init__(self, watch: Watch, alert_sender: AlertSender) -> None:
+    def __init__(
+        self, watch: Watch, alert_sender: AlertSender, listed: Watched[ServiceList] | None
+    ) -> None:
         self._watch = watch
         self._alert_sender = alert_sender
+        self._listed = listed
 
     def collect(self) -> Iterable[Metric]:
         """All metrics of the monitor."""
@@ -114,6 +119,13 @@ class WatchCollector(Collector):
         )
         writable.add_metric([], float(self._watch.state_writable))
         yield from (waiting, sent, last, writable)
+        if self._listed is not None:
+            valid = GaugeMetricFamily(
+                "monitor_service_list_valid",
+                "1 if the present list of services is in use; 0 while an earlier one is.",
+            )
+            valid.add_metric([], float(self._listed.problem is None))
+            yield valid
         if self._watch.restarter_works is not None:
             works = GaugeMetricFamily(
                 "monitor_restarter_up", "Whether the restarter responds and reaches Docker."
@@ -125,9 +137,14 @@ class WatchCollector(Collector):
 class Exposition:
     """Text of `/metrics`."""
 
-    def __init__(self, watch: Watch, alert_sender: AlertSender) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        alert_sender: AlertSender,
+        listed: Watched[ServiceList] | None = None,
+    ) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(WatchCollector(watch, alert_sender))
+        self._registry.register(WatchCollector(watch, alert_sender, listed))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 

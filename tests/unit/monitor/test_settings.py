@@ -77,7 +77,7 @@ def test_a_switched_off_tunnel_is_not_mentioned(log_lines: LogLines) -> None:
             "intervall: Extra inputs are not permitted; allowed: alerts, hosts, internal, interval,",
         ),
         ({"interval": 0}, "interval: Input should be greater than or equal to 1; found 0"),
-        ({"services": []}, "services: Tuple should have at least 1 item"),
+        ({"services": []}, "services: found none; allowed: at least one, or service_list"),
         ({"services": [service(), service()]}, "the name 'a' is used twice"),
         ({"services": [service(kind="database")]}, "found 'database'"),
         ({"services": [service(url="a:1")]}, "services.0.url"),

@@ -367,3 +367,44 @@ async def test_state_changes_are_logged_at_once_and_details_every_n_checks(
         ("phi", 20),
         ("chat", 20),
     ]
+
+
+async def test_a_service_that_leaves_during_its_restart_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    scripted.verdicts["phi"] = REFUSED
+    await rounds(watch, clock, 2)
+    chat = watch.services["chat"].model_copy(update={"depends_on": ()})
+    scripted.before_result = lambda: watch.update([chat])
+    await rounds(watch, clock, 3)
+    assert [name for name, _ in scripted.requested] == ["phi"]
+    assert [*watch.services] == [*watch.records] == ["chat"]
+    assert "phi" in scripted.was_reset
+
+
+async def test_a_new_service_has_its_start_grace(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    await rounds(watch, clock, 3)
+    new = Service.model_validate({"name": "qwen", "url": "http://qwen", "start_grace": 600})
+    scripted.verdicts["qwen"] = REFUSED
+    watch.update([*watch.services.values(), new])
+    await rounds(watch, clock, 10)
+    assert not scripted.requested
+    assert watch.records["qwen"].state is State.STARTING
+    clock.now += 600
+    await rounds(watch, clock, 5)
+    assert [name for name, _ in scripted.requested] == ["qwen"]
+
+
+async def test_a_changed_service_keeps_its_record(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    await rounds(watch, clock, 3)
+    record = watch.records["phi"]
+    changed = watch.services["phi"].model_copy(update={"start_grace": 300.0})
+    watch.update([changed, watch.services["chat"]])
+    assert watch.records["phi"] == record
+    assert watch.services["phi"] is changed

@@ -36,6 +36,7 @@ class Rig:
     port: int
     docker: FakeDocker
     server: Server
+    listed: Path
 
     def send(
         self, body: bytes, headers: Any, method: str = "POST", path: str = "/restart"
@@ -55,19 +56,28 @@ class Rig:
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    settings = Settings("dev", ("phi-inference", "chat-interface"), max_per_hour=3, min_gap=0)
+    listed = tmp_path / "restartable.json"
+    listed.write_text(json.dumps({"services": ["phi-inference", "chat-interface"]}))
+    settings = Settings("dev", service_list=str(listed), max_per_hour=3, min_gap=0)
     with docker_at(tmp_path / "docker.sock") as docker:
         docker.containers = [container()]
         restarter = Restarter(settings, TOKEN, Engine(str(tmp_path / "docker.sock")))
         with Server(("127.0.0.1", 0), restarter) as server:
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-            yield Rig(server.server_address[1], docker, server)
+            yield Rig(server.server_address[1], docker, server, listed)
             server.shutdown()
 
 
 def test_a_signed_request_restarts_the_container_of_the_service(rig: Rig) -> None:
     assert rig.restart() == (200, {"outcome": "restarted", "detail": "phi-1: running"})
     assert rig.docker.restarted == ["/phi-1"]
+
+
+def test_an_added_service_can_be_restarted_at_once_and_a_removed_one_no_longer(rig: Rig) -> None:
+    rig.listed.write_text(json.dumps({"services": ["chat-interface"]}))
+    assert rig.restart()[0] == 403
+    rig.listed.write_text(json.dumps({"services": ["phi-inference"]}))
+    assert rig.restart()[0] == 200
 
 
 def test_monitor_and_restarter_compute_the_same_signature() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.restarter.allowed_services import AllowedServices
 from app.restarter.settings import SettingsError, load, read_token
 
 
@@ -19,7 +20,7 @@ def test_a_stack_and_its_services_are_enough(tmp_path: Path) -> None:
     ("data", "error"),
     [
         ([], "must hold a JSON object"),
-        ({"stack": "dev"}, "services: found None;"),
+        ({"stack": "dev"}, "found none or both of services and service_list"),
         ({"stack": "dev", "services": []}, "services: found []"),
         ({"services": ["a"]}, "stack: found None; allowed: a name"),
         ({"stack": "dev", "services": ["../a"]}, "services: found '../a'"),
@@ -50,3 +51,41 @@ def test_a_short_or_missing_token_is_an_error(tmp_path: Path) -> None:
         read_token(str(path))
     path.write_text("x" * 32 + "\n")
     assert read_token(str(path)) == b"x" * 32
+
+
+def test_a_changed_list_counts_from_the_next_request(tmp_path: Path) -> None:
+    path = tmp_path / "restartable.json"
+    path.write_text(json.dumps({"services": ["phi"]}))
+    problems: list[str] = []
+    allowed = AllowedServices(str(path), problems.append)
+    assert allowed() == ("phi",)
+    path.write_text(json.dumps({"services": ["phi", "qwen"]}))
+    assert allowed() == ("phi", "qwen")
+    assert not problems
+
+
+@pytest.mark.parametrize(
+    "broken", ["", '{"services": ["x"', "[]", '{"services": []}', '{"services": ["../a"]}', None]
+)
+def test_an_invalid_list_allows_no_other_service_and_is_reported_once(
+    tmp_path: Path, broken: str | None
+) -> None:
+    path = tmp_path / "restartable.json"
+    path.write_text(json.dumps({"services": ["phi"]}))
+    problems: list[str] = []
+    allowed = AllowedServices(str(path), problems.append)
+    if broken is None:
+        path.unlink()
+    else:
+        path.write_text(broken)
+    assert [allowed(), allowed()] == [("phi",), ("phi",)]
+    assert len(problems) == 1
+    assert str(path) in problems[0]
+
+
+def test_without_a_valid_list_the_restarter_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.restarter.allowed_services.START_SECONDS", 0)
+    with pytest.raises(SettingsError, match="cannot be read as JSON"):
+        AllowedServices(str(tmp_path / "none"), lambda problem: None)
