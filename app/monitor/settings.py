@@ -170,7 +170,7 @@ class Internal(Strict):
 class ServiceList(Strict):
     """The watched services: the content of services.json, which is read anew while it runs."""
 
-    services: tuple[Service, ...] = Field(min_length=1, max_length=MOST_SERVICES)
+    services: tuple[Service, ...] = Field(max_length=MOST_SERVICES)
 
     @field_validator("services")
     @classmethod

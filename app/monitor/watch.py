@@ -193,6 +193,7 @@ class Watch:
             place = [*self.services].index(service.name)
             self._start_following(service, 0.0, place / len(self.services))
         self._unsaved = True
+        self.last_check_at = self._clock()
         log.info(
             "services changed",
             added=[service.name for service in added],

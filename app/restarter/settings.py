@@ -93,7 +93,7 @@ def read_services(path: str) -> tuple[str, ...]:
 
 def _names(data: Mapping[str, Any]) -> tuple[str, ...]:
     services = data["services"]
-    if not isinstance(services, list) or not services:
+    if not isinstance(services, list):
         raise SettingsError(f"services: found {services!r}; allowed: a list of names")
     for name in services:
         _check_name("services", name)

@@ -8,3 +8,5 @@ CARRIER = "carrier"
 CONNECTOR = "cloudflared"
 # Of the job that fetches the files of a model server, after the server's name.
 FETCH_SUFFIX = "-fetch"
+# Of the files that a program reads again, and on a Swarm of the service that has them.
+LISTS_SUFFIX = "-lists"

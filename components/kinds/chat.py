@@ -11,6 +11,9 @@ from components.config.field_types import Port
 from components.config.named_secrets import SECRETS_DIRECTORY
 from components.kinds.service import LocalService, ServedApi, Stack, Upstream
 from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, present
+from components.runtime.orchestrator import list_location
+
+MODEL_LIST = "models.json"
 
 
 class ChatService(LocalService):
@@ -22,19 +25,21 @@ class ChatService(LocalService):
     port: Port = 8080
     start_timeout: int = Field(default=90, ge=1)
 
-    def workload(self, stack: Stack) -> Workload:
+    def workload(self, name: str, stack: Stack) -> Workload:
+        has_keys = stack.secrets.api_keys is not None
         gateway: dict[str, object] = {
-            "models": _models(stack),
+            "model_list": list_location(name, MODEL_LIST, on_swarm=stack.on_swarm),
+            "requires_keys": has_keys,
             "drain_seconds": DRAIN_SECONDS,
             **stack.settings.gateway.config(),
         }
         if hosts := dict.fromkeys((*stack.gateway_hosts, *stack.settings.gateway.hosts)):
             gateway["hosts"] = list(hosts)
-        servers = [_server(name, api) for name, api in stack.served_apis.items()]
-        if servers:
-            gateway["servers"] = servers
+        lists: dict[str, object] = {"models": _models(stack)}
         if routers := _routers(stack):
-            gateway["routers"] = routers
+            lists["routers"] = routers
+        if servers := [_server(other, api) for other, api in stack.served_apis.items()]:
+            lists["servers"] = servers
         return Workload(
             image="chat",
             stop_grace=STOP_GRACE,
@@ -43,6 +48,9 @@ class ChatService(LocalService):
                 "gateway.json": json.dumps(gateway, indent=2, sort_keys=True),
                 **stack.settings.network_access.files,
             },
+            lists={MODEL_LIST: json.dumps(lists, indent=2, sort_keys=True)},
+            # Keys for the first time, or none any more, are another container.
+            rereads_secrets="api_keys" if has_keys else "",
             secret_files=present({"api_keys.json": stack.secrets.api_keys}),
             named_secrets={
                 f"{SECRETS_DIRECTORY}/{_key_file(name)}": api.serves.api_key

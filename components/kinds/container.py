@@ -213,7 +213,7 @@ class ContainerService(LocalService):
         }
         return {key: text for key, text in found.items() if text}
 
-    def workload(self, stack: Stack) -> Workload:
+    def workload(self, name: str, stack: Stack) -> Workload:
         return Workload(
             image=self.image or self.build or "",
             published=self.image is not None,

@@ -116,7 +116,7 @@ class InferenceService(LocalService):
         """Models in memory at once."""
         return self.max_loaded or 1
 
-    def workload(self, stack: Stack) -> Workload:
+    def workload(self, name: str, stack: Stack) -> Workload:
         models = {name: self._loaded(name, stack) for name in self.names}
         # All of them have the same, or none.
         bundled = next(iter(models.values())).bundled

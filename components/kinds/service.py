@@ -241,7 +241,7 @@ class LocalService(Service):
         return {}
 
     @abstractmethod
-    def workload(self, stack: Stack) -> Workload:
+    def workload(self, name: str, stack: Stack) -> Workload:
         """What its container runs."""
 
     def swarm_obstacles(self) -> Iterator[tuple[str, str]]:

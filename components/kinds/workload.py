@@ -28,6 +28,11 @@ class Workload:
     """Seconds between SIGTERM and SIGKILL."""
     environment: Mapping[str, str] = field(default_factory=dict)
     config_files: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, str] = field(default_factory=dict)
+    """Files that its program reads again while it runs, at `list_location`."""
+    rereads_secrets: str | None = None
+    """None if its secret files are part of its container. Else its program reads them again while
+    it runs, and another value of this is another container."""
     secret_files: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
     model_directory: str | None = None
     """Where a volume for models is mounted; None for a service without one."""

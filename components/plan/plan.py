@@ -76,7 +76,7 @@ class Plan:
     @cached_property
     def workloads(self) -> Mapping[str, Workload]:
         """What the container of each service runs."""
-        return {name: service.workload(self) for name, service in self.local_services.items()}
+        return {name: service.workload(name, self) for name, service in self.local_services.items()}
 
     @property
     def images(self) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Protocol
@@ -10,11 +10,23 @@ from typing import Protocol
 import pulumi
 
 from components.config.named_secrets import SECRETS_DIRECTORY
-from components.runtime.container import Files, HardenedContainerArgs, Volume
+from components.config.names import LISTS_SUFFIX
+from components.runtime.container import Files, HardenedContainerArgs, Mount, Volume
 from components.runtime.generated_secret import GeneratedSecretArgs
 from components.runtime.network import StackNetwork
 
 CONFIG_DIRECTORY = "/run/config"
+# Of the files that change while their container runs, on one engine.
+LISTS_DIRECTORY = "/run/lists"
+# On a Swarm: of the service that has them, as in app/shared/list_server.py.
+LISTS_PORT = 8090
+
+
+def list_location(service: str, file: str, *, on_swarm: bool) -> str:
+    """Where the program of a service reads a file of its lists: a path or a URL."""
+    if on_swarm:
+        return f"http://{service}{LISTS_SUFFIX}:{LISTS_PORT}/{file}"
+    return f"{LISTS_DIRECTORY}/{file}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,32 @@ class FilesArgs:
     def are_secrets(self) -> bool:
         """Whether nobody may read them in the orchestrator's own lists."""
         return self.secret or self.directory == SECRETS_DIRECTORY
+
+
+@dataclass(frozen=True)
+class WatchedFilesArgs:
+    """Files that a program reads again while it runs; another content replaces no container."""
+
+    stack: str
+    service: str
+    files: Mapping[str, pulumi.Input[str]]
+    network: pulumi.Input[str]
+    """The service's, by `StackNetwork.reference`."""
+    directory: str = LISTS_DIRECTORY
+    secret: bool = False
+    identity: str | None = None
+    """Another one is another volume, and so another container."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How a container gets such files: from mounts, or from `list_location`."""
+
+    mounts: Sequence[Mount] = ()
+    files: Sequence[Files] = ()
+    """Those that are part of the container after all."""
+    written: pulumi.Resource | None = None
+    """What the container has to wait for."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +124,14 @@ class Orchestrator(Protocol):
 
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         """Files that a container is given in `HardenedContainerArgs.files`."""
+
+    def watched_files(
+        self, name: str, args: WatchedFilesArgs, opts: pulumi.ResourceOptions
+    ) -> Watched:
+        """Files that a program reads again while it runs.
+
+        A Swarm keeps secrets as its own, and cannot change them: they are part of the container.
+        """
 
     def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
         """A volume for `HardenedContainerArgs.mounts`."""

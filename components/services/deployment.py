@@ -121,5 +121,7 @@ def _orchestrator(
     registry: pulumi.ResourceOptions | None,
 ) -> Orchestrator:
     if plan.on_swarm:
-        return SwarmOrchestrator(plan.settings.swarm or SwarmSettings(), registry, engine.host)
+        return SwarmOrchestrator(
+            plan.settings.swarm or SwarmSettings(), registry, engine.host, images[MONITOR]
+        )
     return DockerOrchestrator(images[CARRIER], engine.host, asking_image=images[MONITOR])

@@ -11,7 +11,7 @@ import pulumi
 from components.config.field_types import MEBIBYTE
 from components.config.monitor import MonitorSettings
 from components.config.named_secrets import SECRETS_DIRECTORY
-from components.config.names import MONITOR, RESTARTER
+from components.config.names import LISTS_SUFFIX, MONITOR, RESTARTER
 from components.kinds.service import LocalService
 from components.plan.plan import Plan
 from components.runtime.container import HardenedContainerArgs, Mount
@@ -20,6 +20,8 @@ from components.runtime.orchestrator import (
     FilesArgs,
     Orchestrator,
     VolumeArgs,
+    WatchedFilesArgs,
+    list_location,
 )
 from components.services.deployment import Deployment
 from components.services.restarter import PORT as RESTARTER_PORT
@@ -30,6 +32,7 @@ from components.tunnel.tunnel import connector_url
 PORT = 8090
 # Seconds until the monitor itself must be healthy.
 START_TIMEOUT = 120
+SERVICE_LIST = "services.json"
 # Where the program keeps its history, so that a restart of its own loses nothing.
 STATE_DIRECTORY = "/var/lib/monitor"
 HEARTBEAT_FILE = "heartbeat"
@@ -42,6 +45,8 @@ class MonitorArgs:
     stack: str
     config: str
     """Content of monitor.json."""
+    services: str
+    """Content of services.json: what to watch."""
     image: pulumi.Input[str]
     network: pulumi.Input[str]
     host_port: int | None
@@ -61,6 +66,7 @@ def monitor_args(restarter: Restarter | None, deployment: Deployment) -> Monitor
     return MonitorArgs(
         stack=plan.stack,
         config=monitor_config(plan),
+        services=monitored_services(plan),
         image=deployment.images[MONITOR],
         network=deployment.network.reference,
         host_port=plan.host_port(MONITOR),
@@ -94,6 +100,11 @@ class Monitor(pulumi.ComponentResource):
             )
             if content
         ]
+        watched = args.orchestrator.watched_files(
+            f"{name}{LISTS_SUFFIX}",
+            WatchedFilesArgs(args.stack, MONITOR, {SERVICE_LIST: args.services}, args.network),
+            mine,
+        )
         history = args.orchestrator.volume(
             f"{name}-history", VolumeArgs(args.stack, MONITOR, kept=False), mine
         )
@@ -111,21 +122,42 @@ class Monitor(pulumi.ComponentResource):
                 cpus=0.5,
                 stop_grace=20,
                 environment=args.environment,
-                mounts=[Mount(volume=history.name, path=STATE_DIRECTORY, read_only=False)],
+                mounts=[
+                    Mount(volume=history.name, path=STATE_DIRECTORY, read_only=False),
+                    *watched.mounts,
+                ],
                 files=files,
                 port=PORT,
                 host_port=args.host_port,
             ),
             START_TIMEOUT,
-            opts=mine,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=watched.written),
         )
         self.host_url = f"http://127.0.0.1:{args.host_port}" if args.host_port else None
         self.register_outputs({"host_url": self.host_url})
 
 
 def monitor_config(plan: Plan) -> str:
-    """The content of monitor.json: every service with its health check, and the settings."""
+    """The content of monitor.json: the settings."""
     settings = plan.settings.monitor
+    config = {
+        "stack": plan.stack,
+        "interval": settings.interval,
+        **({"hosts": hosts} if (hosts := _hosts(settings)) else {}),
+        "restarts": {
+            "enabled": plan.restarts,
+            "url": f"http://{RESTARTER}:{RESTARTER_PORT}",
+            **settings.restart_policy.model_dump(exclude_unset=True),
+        },
+        "service_list": list_location(MONITOR, SERVICE_LIST, on_swarm=plan.on_swarm),
+        **_section("thresholds", settings.thresholds.model_dump(exclude_unset=True)),
+        **_section("alerts", _alerts(plan)),
+    }
+    return json.dumps(config, indent=2, sort_keys=True)
+
+
+def monitored_services(plan: Plan) -> str:
+    """The content of services.json: every service with its health check."""
     checks = {
         address: {**check, **service.check_options(plan)}
         for name, service in plan.services.items()
@@ -166,20 +198,7 @@ def monitor_config(plan: Plan) -> str:
         for tunnel in plan.tunnels.values()
         for connector in tunnel.connectors
     ]
-    config = {
-        "stack": plan.stack,
-        "interval": settings.interval,
-        **({"hosts": hosts} if (hosts := _hosts(settings)) else {}),
-        "restarts": {
-            "enabled": plan.restarts,
-            "url": f"http://{RESTARTER}:{RESTARTER_PORT}",
-            **settings.restart_policy.model_dump(exclude_unset=True),
-        },
-        "services": services,
-        **_section("thresholds", settings.thresholds.model_dump(exclude_unset=True)),
-        **_section("alerts", _alerts(plan)),
-    }
-    return json.dumps(config, indent=2, sort_keys=True)
+    return json.dumps({"services": services}, indent=2, sort_keys=True)
 
 
 def _hosts(settings: MonitorSettings) -> list[str]:
@@ -197,10 +216,7 @@ def _section(name: str, content: Mapping[str, object]) -> dict[str, object]:
 
 def monitor_environment(plan: Plan) -> dict[str, str]:
     """Variables by which alerts and heartbeats leave; checks read none of them."""
-    names = [address for name in plan.services for address in plan.addresses(name)]
-    connectors = [name for tunnel in plan.tunnels.values() for name in tunnel.connectors]
-    hosts = (*plan.own_hosts, *names, *connectors)
-    return plan.network_access.environment(hosts, CONFIG_DIRECTORY)
+    return dict(plan.network_environment)
 
 
 def webhook_files(plan: Plan) -> dict[str, pulumi.Output[str]]:

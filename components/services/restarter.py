@@ -10,7 +10,7 @@ import pulumi
 
 from components.config.field_types import MEBIBYTE
 from components.config.named_secrets import SECRETS_DIRECTORY
-from components.config.names import RESTARTER
+from components.config.names import LISTS_SUFFIX, RESTARTER
 from components.engine.socket import DockerSocket
 from components.runtime.container import HardenedContainerArgs, Mount
 from components.runtime.container_options import ContainerOptions
@@ -20,10 +20,13 @@ from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
     FilesArgs,
     Orchestrator,
+    WatchedFilesArgs,
+    list_location,
 )
 from components.services.deployment import Deployment
 
 PORT = 8070
+RESTARTABLE = "restartable.json"
 TOKEN_FILE = "restarter_token"
 # Seconds until it must be healthy.
 START_TIMEOUT = 120
@@ -81,7 +84,23 @@ class Restarter(pulumi.ComponentResource):
             mine,
         )
         self.network_name = network.network_name
-        config = json.dumps({"stack": args.stack, "services": list(args.services)}, indent=2)
+        config = json.dumps(
+            {
+                "stack": args.stack,
+                "service_list": list_location(name, RESTARTABLE, on_swarm=False),
+            },
+            indent=2,
+        )
+        watched = args.orchestrator.watched_files(
+            f"{name}{LISTS_SUFFIX}",
+            WatchedFilesArgs(
+                args.stack,
+                name,
+                {RESTARTABLE: json.dumps({"services": list(args.services)}, indent=2)},
+                self.network_name,
+            ),
+            mine,
+        )
         files = [
             args.orchestrator.files(
                 f"{name}-{role}", FilesArgs(args.stack, name, directory, content), mine
@@ -104,10 +123,13 @@ class Restarter(pulumi.ComponentResource):
                 options=ContainerOptions(groups=[str(args.socket.group)]),
                 security_opts=args.socket.security_opts,
                 userns_mode=args.socket.userns_mode,
-                mounts=[Mount(host_path=args.socket.path, path=SOCKET_IN_CONTAINER)],
+                mounts=[
+                    Mount(host_path=args.socket.path, path=SOCKET_IN_CONTAINER),
+                    *watched.mounts,
+                ],
                 files=files,
             ),
             START_TIMEOUT,
-            opts=mine,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=watched.written),
         )
         self.register_outputs({"network_name": self.network_name})

@@ -12,7 +12,7 @@ import pulumi
 
 from components.config.field_types import MEBIBYTE
 from components.config.named_secrets import SECRETS_DIRECTORY, filled, references
-from components.config.names import FETCH_SUFFIX
+from components.config.names import FETCH_SUFFIX, LISTS_SUFFIX
 from components.kinds.service import LocalService
 from components.kinds.workload import Workload
 from components.runtime.container import Files, HardenedContainerArgs, Mount, Volume
@@ -24,6 +24,8 @@ from components.runtime.orchestrator import (
     Running,
     VolumeArgs,
     VolumeUse,
+    Watched,
+    WatchedFilesArgs,
 )
 from components.services.deployment import Deployment
 
@@ -121,10 +123,18 @@ class ServiceStack(pulumi.ComponentResource):
             if posixpath.dirname(path) == SECRETS_DIRECTORY
         }
         config = self._files("config", CONFIG_DIRECTORY, args.workload.config_files)
-        secrets = self._files("secrets", SECRETS_DIRECTORY, {**args.workload.secret_files, **named})
-        files = [*config, *secrets, *self._placed_files()]
+        secret_files = {**args.workload.secret_files, **named}
+        watched = self._watched(secret_files)
+        rereads = args.workload.rereads_secrets is not None
+        secrets = [] if rereads else self._files("secrets", SECRETS_DIRECTORY, secret_files)
+        files = [
+            *config,
+            *secrets,
+            *self._placed_files(),
+            *(f for one in watched for f in one.files),
+        ]
         models = self._model_volume()
-        waits_for = list(args.wait_for)
+        waits_for = [*args.wait_for, *(one.written for one in watched if one.written)]
         if models and args.workload.fetches:
             waits_for.append(self._fetch(models, [*config, *secrets]).gate)
             models = replace(models, read_only=True)
@@ -140,7 +150,12 @@ class ServiceStack(pulumi.ComponentResource):
                 cpus=args.service.cpus,
                 stop_grace=args.workload.stop_grace,
                 environment=self._environment(),
-                mounts=[*([models] if models else []), *self._cache(), *self._volumes()],
+                mounts=[
+                    *([models] if models else []),
+                    *self._cache(),
+                    *self._volumes(),
+                    *(mount for one in watched for mount in one.mounts),
+                ],
                 options=args.workload.options,
                 check=args.workload.check,
                 files=files,
@@ -167,6 +182,27 @@ class ServiceStack(pulumi.ComponentResource):
         args = FilesArgs(self._args.stack, self._name, directory, files)
         mine = pulumi.ResourceOptions(parent=self)
         return [self._args.orchestrator.files(f"{self._name}-{role}", args, mine)]
+
+    def _watched(self, secret_files: Mapping[str, pulumi.Input[str]]) -> list[Watched]:
+        """The files that its program reads again while it runs."""
+        args = self._args
+        lists = WatchedFilesArgs(args.stack, self._name, args.workload.lists, args.network)
+        secrets = replace(
+            lists,
+            files=secret_files,
+            directory=SECRETS_DIRECTORY,
+            secret=True,
+            identity=args.workload.rereads_secrets,
+        )
+        mine = pulumi.ResourceOptions(parent=self)
+        return [
+            args.orchestrator.watched_files(f"{self._name}{suffix}", one, mine)
+            for suffix, one, wanted in (
+                (LISTS_SUFFIX, lists, bool(lists.files)),
+                ("-secrets", secrets, secrets.identity is not None),
+            )
+            if wanted
+        ]
 
     def _environment(self) -> dict[str, pulumi.Input[str]]:
         """Plain values, and texts with secrets in them, which stay encrypted in the state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,12 +68,35 @@ class Graph:
             r for r in self.resources if r in (carrier, contents)
         ]
 
+    def is_only_in_watched_files(self, text: str, files: str) -> bool:
+        """The same for files that a program reads again while it runs."""
+        written = self.of("Stash")[files]
+        return "input" in written.secrets and [
+            one for one in self.resources if text in str(one)
+        ] == [written]
+
     def config_file(self, service: str, name: str) -> str:
         """The content of a configuration file of a service's container."""
         uploads = self.of("Container")[f"{service}-config-carrier"].inputs["uploads"]
         files = {upload["file"]: upload["content"] for upload in uploads}
         content: str = files[f"/run/config/{name}"]
         return content
+
+    def list_file(self, service: str, name: str) -> str:
+        """The content of a file that the program of a service reads again while it runs."""
+        written: dict[str, Any] = self.of("Stash")[f"{service}-lists"].inputs["input"]
+        content: str = written["files"][name]
+        return content
+
+    def settings(self, service: str) -> dict[str, Any]:
+        """The settings of the gateway, the monitor or the restarter, with its lists in them."""
+        file, key, listed = {
+            "monitor": ("monitor.json", "service_list", "services.json"),
+            "restarter": ("restarter.json", "service_list", "restartable.json"),
+        }.get(service, ("gateway.json", "model_list", "models.json"))
+        settings: dict[str, Any] = json.loads(self.config_file(service, file))
+        assert settings.pop(key) == f"/run/lists/{listed}"
+        return {**settings, **json.loads(self.list_file(service, listed))}
 
     @property
     def running(self) -> dict[str, Registration]:

@@ -145,7 +145,7 @@ async def health(request: web.Request) -> web.Response:
     watch = request.app[SOURCES].watch
     problems = []
     silence = time.time() - watch.last_check_at
-    if silence > 3 * watch.settings.interval + 60:
+    if watch.services and silence > 3 * watch.settings.interval + 60:
         problems.append(f"no check for {silence:.0f} s")
     if not watch.state_writable:
         problems.append("its state cannot be saved")

@@ -14,10 +14,17 @@ from components.runtime.docker.files import MountedFiles
 from components.runtime.docker.health_gate import HealthGate, HealthGateArgs
 from components.runtime.docker.kept_secrets import KeptSecret, remembered_secret
 from components.runtime.docker.volume_owner import VolumeOwner, VolumeOwnerArgs
+from components.runtime.docker.watched_files import WatchedFiles
 from components.runtime.generated_secret import GeneratedSecret, GeneratedSecretArgs
 from components.runtime.labels import service_label, stack_label
 from components.runtime.network import StackNetwork, StackNetworkArgs
-from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
+from components.runtime.orchestrator import (
+    FilesArgs,
+    Running,
+    VolumeArgs,
+    Watched,
+    WatchedFilesArgs,
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,12 @@ class DockerOrchestrator:
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         mounted = MountedFiles(name, args, self.carrier_image, opts)
         return Files(version=mounted.version, mounts=mounted.mounts)
+
+    def watched_files(
+        self, name: str, args: WatchedFilesArgs, opts: pulumi.ResourceOptions
+    ) -> Watched:
+        files = WatchedFiles(name, args, self.carrier_image, self.host, opts)
+        return Watched(mounts=files.mounts, written=files.written)
 
     def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
         # A changed label or option would replace the volume, and delete its content.

@@ -7,15 +7,28 @@ from ipaddress import IPv4Network
 
 import pulumi
 
+from components.config.field_types import MEBIBYTE
 from components.config.names import MONITOR
 from components.config.orchestrator import SwarmSettings
 from components.runtime.container import Files, HardenedContainerArgs, Volume
+from components.runtime.container_options import ContainerOptions
 from components.runtime.generated_secret import GeneratedSecret, GeneratedSecretArgs
 from components.runtime.network import StackNetwork, StackNetworkArgs
-from components.runtime.orchestrator import FilesArgs, Running, VolumeArgs
+from components.runtime.orchestrator import (
+    LISTS_PORT,
+    FilesArgs,
+    Running,
+    VolumeArgs,
+    Watched,
+    WatchedFilesArgs,
+)
 from components.runtime.swarm.files import SwarmFiles
 from components.runtime.swarm.service import WATCHED, Placement, hardened_service
 from components.runtime.swarm.service_gate import SwarmGate, SwarmGateArgs
+
+LIST_SERVER = ("python3", "-m", "app.shared.list_server")
+LIST_MEMORY = 64 * MEBIBYTE
+LIST_START_TIMEOUT = 120
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,8 @@ class SwarmOrchestrator:
     registry: pulumi.ResourceOptions | None
     """Under which the nodes may pull the images."""
     host: str | None = None
+    list_image: pulumi.Input[str] = ""
+    """The image of the services that have the lists: the monitor's."""
 
     def network(
         self,
@@ -41,6 +56,35 @@ class SwarmOrchestrator:
 
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         return SwarmFiles(name, args, opts).files
+
+    def watched_files(
+        self, name: str, args: WatchedFilesArgs, opts: pulumi.ResourceOptions
+    ) -> Watched:
+        """A Swarm's configs cannot change. A service of their own has them, is updated in place of
+        the service that reads them, and sends them to it over the stack's network."""
+        kept = FilesArgs(args.stack, args.service, args.directory, args.files, secret=args.secret)
+        if args.secret:
+            return Watched(files=[self.files(name, kept, opts)] if args.files else [])
+        running = self.run(
+            name,
+            HardenedContainerArgs(
+                stack=args.stack,
+                service=name,
+                image=self.list_image,
+                networks=[args.network],
+                memory=LIST_MEMORY,
+                cpus=0.1,
+                stop_grace=5,
+                files=[self.files(f"{name}-config", kept, opts)],
+                port=LISTS_PORT,
+                # Two of it would send the new list and the old one in turn.
+                recreate=True,
+                options=ContainerOptions(entrypoint=LIST_SERVER),
+            ),
+            LIST_START_TIMEOUT,
+            opts,
+        )
+        return Watched(written=running.gate)
 
     def volume(self, name: str, args: VolumeArgs, opts: pulumi.ResourceOptions) -> Volume:
         """Each node makes its own when a task needs it, and keeps it: a Swarm has no volumes."""

@@ -164,8 +164,7 @@ def test_the_drain_timeout_is_shorter_than_the_stop_timeout(dev: Graph) -> None:
     phi = dev.running["phi-inference"].inputs
     environment = dict(pair.split("=", 1) for pair in phi["envs"])
     assert float(environment["DRAIN_SECONDS"]) <= phi["stopTimeout"] - 10
-    [upload] = dev.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
-    gateway = json.loads(upload["content"])
+    gateway = dev.settings("chat-interface")
     assert gateway["drain_seconds"] <= dev.running["chat-interface"].inputs["stopTimeout"] - 10
     ports = {str(model["status_port"]) for model in gateway["models"]}
     assert ports == {environment["STATUS_PORT"]}
@@ -180,9 +179,7 @@ def test_the_model_volume_is_retained_and_ignores_label_changes(dev: Graph) -> N
 
 def test_the_gateway_receives_every_enabled_model(run_program: StackRunner) -> None:
     graph = run_program(ALL)
-    (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
-    gateway = json.loads(upload["content"])
-    assert upload["file"] == "/run/config/gateway.json"
+    gateway = graph.settings("chat-interface")
     assert {m["id"]: m["replicas"] for m in gateway["models"]} == {
         "phi-3-mini": ["http://phi-inference:8000"],
         "qwen2.5-1.5b": ["http://qwen-inference:8000"],
@@ -199,8 +196,7 @@ def test_a_placeholder_model_is_loaded_and_shown(run_program: StackRunner) -> No
     assert file["sha256"].startswith("b179c952")
     assert loaded["name"] == "phi-3-mini"
     assert "repository" not in file
-    (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
-    (model,) = json.loads(upload["content"])["models"]
+    (model,) = graph.settings("chat-interface")["models"]
     assert model["placeholder"]["model"] == "smollm2-135m"
 
 
@@ -212,8 +208,7 @@ def test_a_model_has_its_revision_and_digest(dev: Graph) -> None:
 
 
 def test_the_monitor_has_the_dependency_of_the_chat_on_its_models(dev: Graph) -> None:
-    (upload,) = dev.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    services = {s["name"]: s for s in json.loads(upload["content"])["services"]}
+    services = {s["name"]: s for s in dev.settings("monitor")["services"]}
     assert services["chat-interface"]["depends_on"] == ["phi-inference"]
     assert services["phi-inference"]["depends_on"] == []
 
@@ -243,8 +238,7 @@ def test_only_the_restarter_mounts_the_socket_and_only_the_monitor_can_reach_it(
         if "restarter-network" in {n["name"] for n in container.inputs["networksAdvanced"]}
     }
     assert on_its_network == {"restarter", "monitor"}
-    (upload,) = dev.of("Container")["restarter-config-carrier"].inputs["uploads"]
-    assert json.loads(upload["content"]) == {"stack": "dev", "services": DEV["services"]}
+    assert dev.settings("restarter") == {"stack": "dev", "services": DEV["services"]}
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,17 @@ async def test_services_come_and_go_and_the_others_keep_their_history(
         assert "service not found" in await one.text("/service/phi")
 
 
+async def test_a_monitor_without_services_is_healthy_and_gets_one_later(
+    tmp_path: Path, server: ModelServer
+) -> None:
+    async with monitor(tmp_path) as one:
+        await one.until(lambda found: not found)
+        assert json.loads(await one.text("/health"))["status"] == "ok"
+        assert "<html" in await one.text("/")
+        one.write(service(server, "phi"))
+        await one.until(lambda found: found.get("phi", {}).get("state") == "ok")
+
+
 async def test_a_changed_service_is_checked_at_its_new_address(
     tmp_path: Path, server: ModelServer
 ) -> None:
@@ -130,7 +141,7 @@ async def test_an_invalid_list_changes_nothing_and_shows_in_the_metrics(
 ) -> None:
     async with monitor(tmp_path, service(server, "phi")) as one:
         await one.until(lambda found: found.get("phi", {}).get("state") == "ok")
-        for broken in ('{"services": [', '{"services": []}'):
+        for broken in ('{"services": [', "{}"):
             one.list.write_text(broken, encoding="utf-8")
             async with asyncio.timeout(20):
                 while "monitor_service_list_valid 0.0" not in await one.text("/metrics"):

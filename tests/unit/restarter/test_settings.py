@@ -21,7 +21,7 @@ def test_a_stack_and_its_services_are_enough(tmp_path: Path) -> None:
     [
         ([], "must hold a JSON object"),
         ({"stack": "dev"}, "found none or both of services and service_list"),
-        ({"stack": "dev", "services": []}, "services: found []"),
+        ({"stack": "dev", "services": "a"}, "services: found 'a'"),
         ({"services": ["a"]}, "stack: found None; allowed: a name"),
         ({"stack": "dev", "services": ["../a"]}, "services: found '../a'"),
         ({"stack": "dev", "services": ["a"], "port": "x"}, "port: found 'x'"),
@@ -65,7 +65,7 @@ def test_a_changed_list_counts_from_the_next_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ["", '{"services": ["x"', "[]", '{"services": []}', '{"services": ["../a"]}', None]
+    "broken", ["", '{"services": ["x"', "[]", "{}", '{"services": ["../a"]}', None]
 )
 def test_an_invalid_list_allows_no_other_service_and_is_reported_once(
     tmp_path: Path, broken: str | None

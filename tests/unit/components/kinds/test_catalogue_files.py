@@ -236,4 +236,4 @@ def test_a_value_is_plain_text_and_not_yaml(project: Project) -> None:
 def test_a_port_may_be_a_value_of_the_stack(project: Project) -> None:
     text = f"services: {{app: {{{IMAGE}, port: '${{config:PORT}}'}}}}"
     graph = project.run(text, values={"PORT": 8080})
-    assert "tcp://app:8080" in str(graph.of("Container")["monitor-config-carrier"].inputs)
+    assert "tcp://app:8080" in graph.list_file("monitor", "services.json")

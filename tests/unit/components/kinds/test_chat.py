@@ -19,13 +19,11 @@ STACK: dict[str, Any] = {
 
 
 def gateway(graph: Graph) -> dict[str, Any]:
-    (upload,) = graph.of("Container")["chat-interface-config-carrier"].inputs["uploads"]
-    content: dict[str, Any] = json.loads(upload["content"])
-    return content
+    return graph.settings("chat-interface")
 
 
 def test_only_configured_settings_are_written(run_program: StackRunner) -> None:
-    assert gateway(run_program(STACK)).keys() == {"models", "drain_seconds"}
+    assert gateway(run_program(STACK)).keys() == {"models", "requires_keys", "drain_seconds"}
 
 
 def test_every_section_can_be_set(run_program: StackRunner) -> None:
@@ -143,18 +141,17 @@ def test_services_with_serves_are_servers_of_the_gateway(run_program: StackRunne
 @pytest.mark.usefixtures("catalogue")
 def test_their_keys_are_secret_files_of_the_gateway(run_program: StackRunner) -> None:
     graph = run_program(SERVERS, KEYS)
-    uploads = graph.of("Container")["chat-interface-secrets-carrier"].inputs["uploads"]
-    files = {upload["file"].rpartition("/")[2]: upload["content"] for upload in uploads}
-    assert files == {"upstream-vllm": "sk-shared", "upstream-far": "sk-far"}
-    assert graph.is_only_in_files("sk-shared", "chat-interface-secrets")
-    assert graph.is_only_in_files("sk-far", "chat-interface-secrets")
+    written = graph.of("Stash")["chat-interface-secrets"]
+    files = {"upstream-vllm": "sk-shared", "upstream-far": "sk-far"}
+    assert written.inputs["input"]["files"] == files
+    for secret in files.values():
+        assert graph.is_only_in_watched_files(secret, "chat-interface-secrets")
 
 
 @pytest.mark.usefixtures("catalogue")
 def test_the_monitor_does_not_blame_the_gateway_for_its_servers(run_program: StackRunner) -> None:
     graph = run_program(SERVERS, KEYS)
-    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    checks = {one["name"]: one for one in json.loads(upload["content"])["services"]}
+    checks = {one["name"]: one for one in graph.settings("monitor")["services"]}
     # The external one has a key, which the monitor does not have.
     assert checks.keys() == {"chat-interface", "vllm", "ollama"}
     assert checks["chat-interface"]["depends_on"] == ["vllm", "ollama"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,8 +42,7 @@ def run_with(run_program: StackRunner, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def check_of(graph: Graph) -> dict[str, object]:
-    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    services = json.loads(upload["content"])["services"]
+    services = graph.settings("monitor")["services"]
     (cache,) = [service for service in services if service["name"] == "cache"]
     return {key: cache[key] for key in ("kind", "url", "depends_on")}
 
@@ -96,10 +94,8 @@ def test_it_is_public_only_behind_access(run_with: Run) -> None:
 def test_conditions_on_its_responses_are_passed_to_the_monitor(run_with: Run) -> None:
     conditions = "{status: [200, 204], max_seconds: 2, body_contains: ok, json: {queue.depth: 0}}"
     graph = run_with(ENTRY + f"    health: /live\n    expect: {conditions}\n")
-    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    (cache,) = [
-        s for s in Settings.model_validate_json(upload["content"]).services if s.name == "cache"
-    ]
+    services = Settings.model_validate(graph.settings("monitor")).services
+    (cache,) = [service for service in services if service.name == "cache"]
     assert cache.expect.status == (200, 204)
     assert (cache.expect.max_seconds, cache.expect.body_contains) == (2, "ok")
     assert cache.expect.json_values == {"queue.depth": 0}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -70,10 +69,8 @@ def everything(project: Project) -> dict[str, Any]:
 
 
 def configuration(graph: Graph, service: str) -> dict[str, Any]:
-    """The configuration file of the monitor or of the restarter."""
-    (upload,) = graph.of("Container")[f"{service}-config-carrier"].inputs["uploads"]
-    content: dict[str, Any] = json.loads(upload["content"])
-    return content
+    """The configuration of the monitor or of the restarter."""
+    return graph.settings(service)
 
 
 def test_what_the_program_is_run_with(everything: dict[str, Any]) -> None:

@@ -74,8 +74,7 @@ def test_the_monitor_checks_it_and_restarts_nothing(
     monkeypatch.setattr("components.plan.loading.CATALOGUE", path)
     graph = run_program({"services": "all", "monitor": {"socketGroup": 999}})
     assert "far" not in graph.running
-    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    services = Settings.model_validate_json(upload["content"]).services
+    services = Settings.model_validate(graph.settings("monitor")).services
     chat, far = services
     assert (str(far.url), far.kind, far.restart) == ("http://192.0.2.7:8000/health", "http", False)
     assert chat.restart

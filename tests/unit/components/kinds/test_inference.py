@@ -52,15 +52,13 @@ def model_json(graph: Graph) -> ModelSettings:
 
 
 def watched(graph: Graph) -> Any:
-    content = json.loads(graph.config_file("monitor", "monitor.json"))
-    services = MonitorSettings.model_validate(content).services
+    services = MonitorSettings.model_validate(graph.settings("monitor")).services
     return next(service for service in services if service.name == "m-inference")
 
 
 def offered(graph: Graph) -> Any:
     """The model as the gateway reads it."""
-    content = json.loads(graph.config_file("chat-interface", "gateway.json"))
-    (model,) = GatewaySettings.model_validate(content).models
+    (model,) = GatewaySettings.model_validate(graph.settings("chat-interface")).models
     return model
 
 

@@ -31,7 +31,7 @@ class ClockService(LocalService):
     start_timeout: int = 60
     zone: str
 
-    def workload(self, stack: Stack) -> Workload:
+    def workload(self, name: str, stack: Stack) -> Workload:
         return Workload(image="carrier", stop_grace=5, environment={"ZONE": self.zone})
 
     def health_check(self, host: str) -> dict[str, object]:
@@ -68,8 +68,7 @@ def test_a_new_kind_needs_only_a_module_in_the_package(
     monkeypatch.setattr("components.plan.loading.load_catalogue", lambda *_: load_catalogue(path))
     graph = run_program({"services": ["berlin"], "monitor": {"socketGroup": 999}})
     assert graph.running["berlin"].inputs["envs"] == ["ZONE=Europe/Berlin"]
-    (monitor,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    assert '"url": "http://berlin:8000/now"' in monitor["content"]
+    assert '"url": "http://berlin:8000/now"' in graph.list_file("monitor", "services.json")
 
 
 def test_the_kinds_of_this_project() -> None:

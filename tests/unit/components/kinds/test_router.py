@@ -92,7 +92,7 @@ def test_the_container_gets_all_models_and_how_many_are_loaded(catalogue: Catalo
 
 
 def test_the_gateway_gets_each_model_with_its_own_slots(catalogue: Catalogue) -> None:
-    written = config(catalogue.run(ROUTER, ALONE), "chat-interface", "gateway.json")
+    written = catalogue.run(ROUTER, ALONE).settings("chat-interface")
     read = GatewaySettings.model_validate(written)
     [router] = read.routers
     assert (router.name, router.urls, router.max_loaded) == ("several", ("http://several:8000",), 2)
@@ -108,7 +108,7 @@ def test_the_gateway_gets_each_model_with_its_own_slots(catalogue: Catalogue) ->
 
 
 def test_the_monitor_sends_no_test_request_that_would_load_a_model(catalogue: Catalogue) -> None:
-    read = Settings.model_validate(config(catalogue.run(ROUTER, ALONE), "monitor", "monitor.json"))
+    read = Settings.model_validate(catalogue.run(ROUTER, ALONE).settings("monitor"))
     services = {service.name: service for service in read.services}
     assert services["several"].routes
     assert services["alone-inference"].sleeps

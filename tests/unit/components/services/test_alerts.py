@@ -23,8 +23,7 @@ def secrets(**webhooks: str) -> dict[str, str]:
 
 def monitor_settings(graph: Graph) -> Settings:
     """Parsed with the monitor's models, which it uses at its start."""
-    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    return Settings.model_validate_json(upload["content"])
+    return Settings.model_validate(graph.settings("monitor"))
 
 
 def test_a_webhook_has_the_format_of_its_host(run_program: StackRunner) -> None:

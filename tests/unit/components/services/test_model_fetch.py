@@ -48,10 +48,10 @@ def test_the_job_ends_before_the_server_starts(graph: Graph) -> None:
 
 
 def test_nothing_watches_or_restarts_the_job(graph: Graph) -> None:
-    for files in ("monitor-config", "restarter-config"):
-        (upload,) = graph.of("Container")[f"{files}-carrier"].inputs["uploads"]
-        assert "phi-inference" in upload["content"]
-        assert "phi-inference-fetch" not in upload["content"]
+    for service in ("monitor", "restarter"):
+        listed = str(graph.settings(service))
+        assert "phi-inference" in listed
+        assert "phi-inference-fetch" not in listed
 
 
 def test_a_model_in_the_image_needs_no_job(run_program: StackRunner) -> None:
@@ -63,4 +63,10 @@ def test_a_model_in_the_image_needs_no_job(run_program: StackRunner) -> None:
 def test_each_node_of_a_swarm_fetches_for_itself(run_program: StackRunner) -> None:
     swarm = {"orchestrator": "swarm", "swarm": {"singleNode": True}}
     graph = run_program({"services": ["chat-interface", "phi-inference"], **swarm}, TOKEN)
-    assert set(graph.of("Service")) == {"chat-interface", "phi-inference", "monitor"}
+    assert set(graph.of("Service")) == {
+        "chat-interface",
+        "phi-inference",
+        "monitor",
+        "chat-interface-lists",
+        "monitor-lists",
+    }

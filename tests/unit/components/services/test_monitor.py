@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from app.monitor.settings import Settings
@@ -20,9 +19,7 @@ SET = {
 
 
 def monitor(graph: Graph) -> dict[str, Any]:
-    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    content: dict[str, Any] = json.loads(upload["content"])
-    return content
+    return graph.settings("monitor")
 
 
 def test_only_configured_settings_are_written(run_program: StackRunner) -> None:

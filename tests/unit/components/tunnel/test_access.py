@@ -77,9 +77,12 @@ def test_without_cloudflare_access_there_is_no_application(
 
 def test_the_gateway_receives_api_keys_as_a_file(run_program: StackRunner) -> None:
     graph = run_program(stack(access="key"), {**CLOUDFLARE, **KEYS}, stack="prod")
-    (upload,) = graph.of("Container")["chat-interface-secrets-carrier"].inputs["uploads"]
-    assert upload["file"] == "/run/secrets/api_keys.json"
-    assert upload["content"] == KEYS["apiKeys"]
+    written = graph.of("Stash")["chat-interface-secrets"].inputs["input"]["files"]
+    assert written == {"api_keys.json": KEYS["apiKeys"]}
+    assert graph.settings("chat-interface")["requires_keys"] is True
+    mounts = graph.running["chat-interface"].inputs["volumes"]
+    assert {"/run/secrets", "/run/lists"} <= {mount["containerPath"] for mount in mounts}
+    assert all(mount["readOnly"] for mount in mounts)
 
 
 def test_an_inference_service_is_public_only_behind_access(run_program: StackRunner) -> None:

@@ -179,8 +179,7 @@ def test_connectors_are_created_after_the_tunnel_and_removed_before_it(
 
 def test_the_monitor_checks_every_connector(run_program: StackRunner) -> None:
     graph = run_program(stack(replicas=2), CLOUDFLARE, stack="prod")
-    (upload,) = graph.of("Container")["monitor-config-carrier"].inputs["uploads"]
-    watched = {s["name"]: s for s in json.loads(upload["content"])["services"]}
+    watched = {s["name"]: s for s in graph.settings("monitor")["services"]}
     for name in ("chat-interface-tunnel-1", "chat-interface-tunnel-2"):
         assert watched[name]["kind"] == "connector"
         assert watched[name]["url"] == f"http://{name}:20241"

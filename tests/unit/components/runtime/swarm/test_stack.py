@@ -57,6 +57,8 @@ def test_services_replace_containers(swarm: Graph) -> None:
         "phi-inference",
         "chat-interface-tunnel",
         "monitor",
+        "chat-interface-lists",
+        "monitor-lists",
     }
     assert swarm.of("Container") == {}, "no carriers either"
     assert "carrier" not in swarm.of("ServiceImage")
@@ -90,7 +92,9 @@ def test_every_service_is_hardened(swarm: Graph) -> None:
 def test_a_new_version_starts_first_and_a_broken_one_is_rolled_back(swarm: Graph) -> None:
     for name, service in swarm.of("Service").items():
         update = service.inputs["updateConfig"]
-        assert update["order"] == "start-first", name
+        # Two services of lists would send the new list and the old one in turn.
+        first = "stop-first" if name.endswith("-lists") else "start-first"
+        assert update["order"] == first, name
         assert update["failureAction"] == "rollback", name
         assert service.inputs["rollbackConfig"]["order"] == "start-first", name
 
@@ -137,8 +141,10 @@ def test_replicas_have_a_shared_and_a_separate_name(swarm: Graph) -> None:
 
 
 def test_the_monitor_checks_each_replica_and_restarts_none(swarm: Graph) -> None:
-    config = json.loads(swarm.of("ServiceConfig")["monitor-config-monitor-json"].inputs["dataRaw"])
-    assert config["restarts"]["enabled"] is False
+    configs = swarm.of("ServiceConfig")
+    settings = json.loads(configs["monitor-config-monitor-json"].inputs["dataRaw"])
+    assert settings["restarts"]["enabled"] is False
+    config = json.loads(configs["monitor-lists-config-services-json"].inputs["dataRaw"])
     assert [service["name"] for service in config["services"]] == [
         "chat-interface-1",
         "chat-interface-2",
@@ -155,7 +161,7 @@ def test_the_monitor_checks_each_replica_and_restarts_none(swarm: Graph) -> None
 
 
 def test_the_gateway_receives_one_url_for_all_replicas(swarm: Graph) -> None:
-    config = swarm.of("ServiceConfig")["chat-interface-config-gateway-json"].inputs
+    config = swarm.of("ServiceConfig")["chat-interface-lists-config-models-json"].inputs
     (model,) = json.loads(config["dataRaw"])["models"]
     assert model["replicas"] == ["http://phi-inference:8000"]
     (mounted,) = spec(swarm, "chat-interface")["configs"]
