@@ -1,0 +1,207 @@
+"""A model is added to a running stack under load, and removed again: no container is replaced."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import StackUnderTest
+
+CLIENTS = Path(__file__).parents[1] / "doubles" / "steady_clients.py"
+CHAT, PHI, ADDED = "chat-interface", "phi-inference", "added-inference"
+MODEL = (
+    "models:\n  added: {bundled: tiny, context: 512, slots: 1, threads: 1, description: Added}\n"
+)
+SERVICE = f"""
+services:
+  {ADDED}: {{kind: inference, description: Added, model: added, memory: 512MiB, cpus: 0.5}}
+"""
+# Of a model: its component, files, volume, container and gate. All others are lists.
+LISTS = {
+    f"pulumi:index:Stash::{CHAT}-lists": "update",
+    "pulumi:index:Stash::monitor-lists": "update",
+    "pulumi:index:Stash::restarter-lists": "update",
+}
+VISIBLE_WITHIN = 5.0
+
+
+@dataclass
+class Change:
+    """An update that adds or removes the model."""
+
+    planned: dict[str, str]
+    written: float
+    """When the update had returned, or its list was in place."""
+    seen: dict[str, float] = field(default_factory=dict)
+    """By program: when it first reported the change."""
+
+
+@dataclass
+class Run:
+    """Both updates, and what the clients of the other model saw meanwhile."""
+
+    added: Change
+    removed: Change
+    requests: list[dict[str, Any]]
+    streams: list[dict[str, Any]]
+    containers: list[dict[str, str]]
+    """Ids by service: before, with the model, and afterwards."""
+    starts: list[dict[str, str]]
+    answer: str
+
+
+def write_catalogue(stack: StackUnderTest, *, added: bool) -> None:
+    """The catalogue's own entries, and one model more in a file beside them."""
+    extra = stack.project / "catalog" / "added.yaml"
+    if added:
+        extra.write_text(MODEL + SERVICE, encoding="utf-8")
+    else:
+        extra.unlink(missing_ok=True)
+    services = [CHAT, PHI, *([ADDED] if added else [])]
+    stack.configure(services=services, placeholderModel="tiny", monitor={"interval": 2})
+
+
+def ask(stack: StackUnderTest, url: str) -> str:
+    """The response to a request from the chat's container, or its error."""
+    program = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=5).read().decode())"
+    _, output = stack.containers()[CHAT].exec_run(["python3", "-c", program])
+    return bytes(output).decode()
+
+
+@contextmanager
+def watching(stack: StackUnderTest, change: Change, *, listed: bool) -> Iterator[None]:
+    """Note when the gateway and the monitor first show the change."""
+    urls = {
+        "gateway": ("http://127.0.0.1:8080/v1/models", '"added"'),
+        "monitor": ("http://monitor:8090/api/v1/status", f'"{ADDED}"'),
+    }
+    done = threading.Event()
+
+    def watch() -> None:
+        while urls.keys() - change.seen.keys() and not done.is_set():
+            for program, (url, text) in urls.items():
+                answer = ask(stack, url)
+                if program not in change.seen and "{" in answer and (text in answer) is listed:
+                    change.seen[program] = time.time()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+        thread.join(VISIBLE_WITHIN + 5)
+    finally:
+        done.set()
+        thread.join()
+
+
+def ids(stack: StackUnderTest) -> dict[str, str]:
+    return {name: str(one.id) for name, one in stack.containers().items() if name != "clients"}
+
+
+def starts(stack: StackUnderTest) -> dict[str, str]:
+    """When each container was started: another time after a restart."""
+    return {name: one.attrs["State"]["StartedAt"] for name, one in stack.containers().items()}
+
+
+@contextmanager
+def clients(stack: StackUnderTest) -> Iterator[dict[str, Any]]:
+    """Run clients in the stack's network; yield a dict that receives their results."""
+    seen: dict[str, Any] = {}
+    container = stack.engine.containers.run(
+        stack.containers()[CHAT].attrs["Image"],
+        ["-c", CLIENTS.read_text(encoding="utf-8"), f"http://{CHAT}:8080", "phi-3-mini"],
+        entrypoint=["python3"],
+        detach=True,
+        network=stack.outputs()["network"],
+        labels={"llm-stack.stack": stack.name, "llm-stack.service": "clients"},
+    )
+    try:
+        yield seen
+        container.kill("SIGTERM")
+        assert container.wait(timeout=120)["StatusCode"] == 0, container.logs(stdout=False)
+        seen.update(json.loads(container.logs(stderr=False)))
+    finally:
+        container.remove(force=True)
+
+
+def update(stack: StackUnderTest, *, added: bool) -> Change:
+    write_catalogue(stack, added=added)
+    change = Change(stack.planned_changes(), 0.0)
+    with watching(stack, change, listed=added):
+        stack.up()
+        change.written = time.time()
+    return change
+
+
+@pytest.fixture(scope="module")
+def run(stack: StackUnderTest) -> Run:
+    write_catalogue(stack, added=False)
+    stack.up()
+    stack.wait_until_healthy()
+    containers, started = [ids(stack)], [starts(stack)]
+    with clients(stack) as seen:
+        added = update(stack, added=True)
+        containers.append(ids(stack))
+        question = {"model": "added", "messages": [{"role": "user", "content": "Hi"}]}
+        program = (
+            "import urllib.request as r; print(r.urlopen(r.Request("
+            "'http://127.0.0.1:8080/v1/chat/completions', "
+            f"{json.dumps({**question, 'max_tokens': 2}).encode()!r}, "
+            "{'content-type': 'application/json'}), timeout=60).read().decode())"
+        )
+        _, answer = stack.containers()[CHAT].exec_run(["python3", "-c", program])
+        removed = update(stack, added=False)
+        containers.append(ids(stack))
+        started.append({n: at for n, at in starts(stack).items() if n != "clients"})
+    run = Run(
+        added,
+        removed,
+        seen["requests"],
+        seen["streams"],
+        containers,
+        started,
+        bytes(answer).decode(),
+    )
+    for name, change in (("added", added), ("removed", removed)):
+        after = {program: f"{at - change.written:.1f} s" for program, at in change.seen.items()}
+        print(f"{name}: planned {change.planned}; visible after the update's end: {after}")
+    print(f"{len(run.requests)} requests, {len(run.streams)} streams")
+    return run
+
+
+def test_a_preview_shows_the_models_own_resources_and_the_lists(run: Run) -> None:
+    for change, step in ((run.added, "create"), (run.removed, "delete")):
+        own = {name for name in change.planned if name.rpartition("::")[2].startswith(ADDED)}
+        assert {name: op for name, op in change.planned.items() if name not in own} == LISTS
+        assert {change.planned[name] for name in own} == {step}
+
+
+def test_no_container_is_replaced_or_restarted(run: Run) -> None:
+    before, between, after = run.containers
+    assert {n: one for n, one in between.items() if n != ADDED} == before == after
+    assert ADDED in between
+    assert run.starts[0] == run.starts[1]
+
+
+def test_no_request_fails(run: Run) -> None:
+    assert len(run.requests) > 100
+    assert run.streams
+    assert [one for one in (*run.requests, *run.streams) if "failure" in one] == []
+
+
+def test_gateway_and_monitor_show_the_change_within_five_seconds(run: Run) -> None:
+    for change in (run.added, run.removed):
+        assert change.seen.keys() == {"gateway", "monitor"}
+        assert all(at - change.written < VISIBLE_WITHIN for at in change.seen.values())
+
+
+def test_the_added_model_answers(run: Run) -> None:
+    assert '"choices"' in run.answer
