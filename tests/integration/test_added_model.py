@@ -73,7 +73,8 @@ def ask(stack: StackUnderTest, url: str) -> str:
     """The response to a request from the chat's container, or its error."""
     program = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=5).read().decode())"
     _, output = stack.containers()[CHAT].exec_run(["python3", "-c", program])
-    return bytes(output).decode()
+    assert isinstance(output, bytes)
+    return output.decode()
 
 
 @contextmanager
@@ -158,6 +159,7 @@ def run(stack: StackUnderTest) -> Run:
             "{'content-type': 'application/json'}), timeout=60).read().decode())"
         )
         _, answer = stack.containers()[CHAT].exec_run(["python3", "-c", program])
+        assert isinstance(answer, bytes)
         removed = update(stack, added=False)
         containers.append(ids(stack))
         started.append({n: at for n, at in starts(stack).items() if n != "clients"})
@@ -168,7 +170,7 @@ def run(stack: StackUnderTest) -> Run:
         seen["streams"],
         containers,
         started,
-        bytes(answer).decode(),
+        answer.decode(),
     )
     for name, change in (("added", added), ("removed", removed)):
         after = {program: f"{at - change.written:.1f} s" for program, at in change.seen.items()}
