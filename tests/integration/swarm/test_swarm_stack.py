@@ -28,7 +28,7 @@ from tests.integration.swarm.conftest import (
 from tests.integration.swarm.rig import Node, Swarm, wait_for
 
 REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
-SERVICES = {*REPLICATED, "monitor", "slow-inference"}
+SERVICES = {*REPLICATED, "monitor", "slow-inference", "chat-interface-lists", "monitor-lists"}
 # The limit that docs/swarm.md states, for a client with 20 requests per second.
 MAX_LOST_REQUESTS = 20
 RECOVERY_SECONDS = 10
@@ -137,7 +137,7 @@ def test_every_container_is_hardened_and_found_by_its_labels(
 ) -> None:
     found = list(containers(swarm, stack))
     assert {container.labels["llm-stack.service"] for container in found} == SERVICES
-    assert len(found) == 8
+    assert len(found) == 10
     for container in found:
         config, host = container.attrs["Config"], container.attrs["HostConfig"]
         name = container.name
