@@ -48,9 +48,7 @@ class ChatPage:
 
     def listed(self, title: str) -> Locator:
         """A conversation in the list."""
-        return self.page.get_by_role("navigation", name="Conversations").get_by_role(
-            "link", name=title
-        )
+        return self.page.get_by_role("navigation", name="Chats").get_by_role("link", name=title)
 
     async def ask(self, text: str) -> None:
         await self.message.fill(text)

@@ -61,13 +61,13 @@ async def test_everything_fits_the_width_of_a_phone(
     await _fits(chat.page)
     await chat.dialog("Models").get_by_role("button", name="Close").tap()
 
-    await chat.button("Show conversations").tap()
+    await chat.button("Show chats").tap()
     await expect(chat.listed("A question with")).to_be_in_viewport()
     await _fits(chat.page)
     await chat.page.keyboard.press("Escape")
     await expect(chat.listed("A question with")).not_to_be_in_viewport()
-    await chat.button("Show conversations").tap()
-    drawer = chat.page.get_by_role("complementary", name="Conversations")
+    await chat.button("Show chats").tap()
+    drawer = chat.page.get_by_role("complementary", name="Chats")
     await drawer.get_by_role("button", name="New chat").tap()
     await expect(chat.answers).to_have_count(0)
     await expect(chat.message).to_be_in_viewport()
@@ -92,7 +92,7 @@ async def test_the_theme_follows_the_system_until_the_user_chooses(
     await expect(root).to_have_css("background-color", shades[other])
     await chat.page.reload()
     await expect(root).to_have_css("background-color", shades[other])
-    await chat.button("Theme of the system").click()
+    await chat.button("System theme").click()
     await expect(root).to_have_css("background-color", shades[theme])
 
 
@@ -138,7 +138,7 @@ async def _models(chat: ChatPage) -> None:
 
 
 async def _settings(chat: ChatPage) -> None:
-    await chat.button("Settings of this chat").click()
+    await chat.button("Chat settings").click()
 
 
 async def _search(chat: ChatPage) -> None:

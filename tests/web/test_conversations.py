@@ -42,7 +42,7 @@ async def test_a_reload_during_an_answer_keeps_the_text_received_so_far(
     await _until_stored(chat.page, "Once upon")
     await chat.page.reload()
     await expect(chat.answer_of("alpha")).to_contain_text("Once upon")
-    await expect(chat.answer_of("alpha")).to_contain_text("The page was closed")
+    await expect(chat.answer_of("alpha")).to_contain_text("This answer was interrupted.")
     await expect(chat.button("Continue")).to_be_visible()
 
 
@@ -71,14 +71,14 @@ async def test_search_finds_words_of_questions_and_answers(
     alpha.always_say("Bears live in the north.")
     await _talk(chat, "Where do bears live?")
     await chat.page.keyboard.press("Control+k")
-    field = chat.page.get_by_role("combobox", name="Search conversations")
+    field = chat.page.get_by_role("combobox", name="Search chats")
     await expect(field).to_be_focused()
     await field.fill("SOUTH penguins")
     hits = chat.page.get_by_role("option")
     await expect(hits).to_have_count(1)
     await expect(hits).to_contain_text("Where do penguins live?")
     await field.fill("unicorn")
-    await expect(chat.page.get_by_text("No conversation contains these words.")).to_be_visible()
+    await expect(chat.page.get_by_text("No matches")).to_be_visible()
     await field.fill("south")
     await expect(hits).to_have_count(1)
     await chat.page.keyboard.press("Enter")
@@ -180,19 +180,19 @@ async def test_an_export_restores_conversations_and_contains_no_api_key(
     await chat.page.get_by_role("menuitem", name="API key").click()
     await chat.page.get_by_label("Key", exact=True).fill("sk-secret-of-mine")
     await chat.page.get_by_role("switch", name="Remember on this device").check()
-    await chat.button("Use this key").click()
+    await chat.button("Save key").click()
     await _talk(chat, "Export me")
     content = (await _export_all(chat)).read_text()
     assert "sk-secret-of-mine" not in content
     await _act(chat, "Export me", "Delete")
     await chat.button("Dismiss").click()
     await _import(chat, content)
-    await expect(chat.notice).to_contain_text("Imported 1 conversation.")
+    await expect(chat.notice).to_contain_text("Imported 1 chat.")
     await chat.button("Dismiss").click()
     await chat.listed("Export me").click()
     await expect(chat.answers).to_contain_text("An answer to keep.")
     await _import(chat, content)
-    await expect(chat.notice).to_contain_text("1 conversation already up to date")
+    await expect(chat.notice).to_contain_text("1 chat already up to date")
 
 
 def _invalid_files(content: dict[str, Any]) -> list[tuple[str, str]]:
@@ -203,8 +203,8 @@ def _invalid_files(content: dict[str, Any]) -> list[tuple[str, str]]:
     orphan["conversations"][0]["turns"][0]["parent"] = "unknown"
     return [
         ("{", "not a JSON file"),
-        ("[]", "not an export of this page"),
-        (json.dumps({**content, "version": 99}), "version 99"),
+        ("[]", "isn't a chat export"),
+        (json.dumps({**content, "version": 99}), "newer version (99)"),
         (json.dumps(wrong_type), "conversations.0.turns.0.text"),
         (json.dumps(orphan), 'no earlier turn has the id "unknown"'),
     ]
@@ -238,11 +238,11 @@ async def test_settings_are_sent_to_the_model_and_stored_with_the_conversation(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:
     alpha.always_say("Aye.")
-    await chat.button("Settings of this chat").click()
+    await chat.button("Chat settings").click()
     await chat.page.get_by_label("System prompt").fill("Answer like a sailor.")
     await chat.page.get_by_label("Temperature").fill("0.2")
     await chat.page.get_by_label("Top P").fill("0.5")
-    await chat.page.get_by_label("Longest answer").fill("64")
+    await chat.page.get_by_label("Max length (tokens)").fill("64")
     await chat.page.get_by_label("Seed").fill("7")
     await chat.page.keyboard.press("Escape")
     await _talk_here(chat, "Ready?")

@@ -72,7 +72,7 @@ async def test_a_question_mark_lists_the_shortcuts(chat: ChatPage) -> None:
     await expect(chat.message).to_have_value("?")
     await chat.picker.focus()
     await keyboard.press("?")
-    await expect(chat.dialog("Keyboard shortcuts")).to_contain_text("Stop the answers")
+    await expect(chat.dialog("Keyboard shortcuts")).to_contain_text("Stop generating")
     await keyboard.press("Escape")
     await expect(chat.dialog("Keyboard shortcuts")).to_be_hidden()
     await expect(chat.picker).to_be_focused()
@@ -149,7 +149,7 @@ async def test_the_end_of_an_answer_is_announced_once(chat: ChatPage, alpha: Scr
     answer = await alpha.next_answer()
     await answer.say("Some words")
     await expect(chat.answer_of("alpha")).to_contain_text("Some words")
-    announced = chat.page.get_by_role("status").filter(has_text="The answer of alpha is complete.")
+    announced = chat.page.get_by_role("status").filter(has_text="alpha finished.")
     await expect(announced).to_have_count(0)
     await expect(chat.answer_of("alpha")).to_have_attribute("aria-busy", "true")
     live = "element => element.closest('[aria-live], [role=status], [role=log]') === null"

@@ -7,6 +7,7 @@ import { watchUrl } from "./state/route";
 import { keepDrafts } from "./state/writing";
 import { App } from "./ui/app";
 import { focusComposer } from "./ui/focus";
+import { followJumps } from "./ui/jump";
 import { handleShortcuts } from "./ui/shortcuts";
 
 watchModels();
@@ -14,5 +15,6 @@ await openArchive();
 await watchUrl();
 render(<App />, document.getElementById("app")!);
 handleShortcuts();
+followJumps();
 keepDrafts();
 focusComposer();

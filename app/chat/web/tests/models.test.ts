@@ -41,8 +41,8 @@ test("the gateway does not choose an external model", async () => {
 
 test("the page does not promise that an external model is restarted", async () => {
   await receive({ ...LOCAL, state: "down" }, { ...FAR, state: "down" });
-  expect(conditionNamed("phi").advice).toContain("restarted");
-  expect(conditionNamed("gpt").advice).not.toContain("restarted");
+  expect(conditionNamed("phi").advice).toContain("restart");
+  expect(conditionNamed("gpt").advice).not.toContain("restart");
 });
 
 test("a model that is not in memory can be chosen, and the page names the wait", async () => {

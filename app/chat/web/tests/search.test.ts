@@ -26,6 +26,17 @@ test("the excerpt shows the match in its surroundings", () => {
   expect(hit?.excerpt?.before).toMatch(/^….*before $/);
 });
 
+test("accents are ignored on both sides, and the excerpt has the text as it was written", () => {
+  expect(match(about("Q", "A café in Zürich"), "cafe")?.excerpt).toMatchObject({ before: "A ", match: "café" });
+  expect(match(about("Q", "A cafe"), "CAFÉ")?.excerpt?.match).toBe("cafe");
+});
+
+test("a hit has the turn of the first match, and no excerpt that repeats the title", () => {
+  const conversation = about("Only this", "Something else");
+  const hit = match({ ...conversation, title: "Only this" }, "only");
+  expect(hit).toMatchObject({ turnId: conversation.turns[0]!.id, excerpt: null });
+});
+
 test("letters that change length when case-folded do not break the excerpt", () => {
   expect(match(about("Q", "İstanbul is large"), "large")?.excerpt).not.toBeNull();
 });

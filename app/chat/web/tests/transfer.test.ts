@@ -17,10 +17,10 @@ test("an export imports unchanged", () => {
 
 test.each<[string, (file: any) => unknown, string]>([
   ["not JSON", () => undefined, "not a JSON file"],
-  ["another format", () => ({ conversations: [] }), "not an export of this page"],
-  ["a list", () => [], "not an export of this page"],
-  ["null", () => null, "not an export of this page"],
-  ["a newer version", (file) => ({ ...file, version: 2 }), "version 2"],
+  ["another format", () => ({ conversations: [] }), "isn't a chat export"],
+  ["a list", () => [], "isn't a chat export"],
+  ["null", () => null, "isn't a chat export"],
+  ["a newer version", (file) => ({ ...file, version: 2 }), "newer version (2)"],
   ["a wrong type", (file) => ((file.conversations[0].title = 1), file), "conversations.0.title"],
   ["a hostile id", (file) => ((file.conversations[0].id = "../../x"), file), "conversations.0.id"],
   [

@@ -59,7 +59,7 @@ export interface Turn {
   text: string;
   createdAt: number;
   lanes: Lane[];
-  /** The model preferred in a blind comparison, or `tie`. */
+  /** The model whose answer was preferred, or `tie`. */
   vote: string | null;
 }
 
@@ -237,7 +237,17 @@ export function showTurn(conversation: Conversation, turn: Turn): Conversation {
   return { ...conversation, shown: { ...conversation.shown, [keyOf(turn.parent)]: turn.id } };
 }
 
-export function vote(conversation: Conversation, turnId: string, choice: string): Conversation {
+/** Shows the versions of the questions that lead to a turn. */
+export function reveal(conversation: Conversation, turnId: string): Conversation {
+  const byId = new Map(conversation.turns.map((turn) => [turn.id, turn]));
+  let shown = conversation.shown;
+  for (let turn = byId.get(turnId); turn; turn = turn.parent === null ? undefined : byId.get(turn.parent)) {
+    shown = { ...shown, [keyOf(turn.parent)]: turn.id };
+  }
+  return { ...conversation, shown };
+}
+
+export function vote(conversation: Conversation, turnId: string, choice: string | null): Conversation {
   return mapTurn(conversation, turnId, (turn) => ({ ...turn, vote: choice }));
 }
 
@@ -274,7 +284,7 @@ export function configure(
 export function closeInterrupted(conversation: Conversation): Conversation {
   const failure: Failure = {
     kind: "lost",
-    message: "The page was closed while this answer was streaming.",
+    message: "This answer was interrupted.",
     retryAfter: null,
   };
   const running = allAnswers(conversation).filter(isRunning);

@@ -100,15 +100,15 @@ function parseJson(source: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(source);
-  } catch (error) {
-    throw new ImportError(`This is not a JSON file (${(error as Error).message}).`);
+  } catch {
+    throw new ImportError("This file isn't a chat export: it is not a JSON file.");
   }
   const found = (value as { format?: unknown; version?: unknown } | null) ?? {};
   if (found.format !== FORMAT) {
-    throw new ImportError(`This is not an export of this page: its "format" is not "${FORMAT}".`);
+    throw new ImportError("This file isn't a chat export.");
   }
   if (found.version !== VERSION) {
-    throw new ImportError(`The file has version ${JSON.stringify(found.version)}; this page reads version ${VERSION}.`);
+    throw new ImportError(`This file was exported by a newer version (${JSON.stringify(found.version)}) of this page.`);
   }
   return value;
 }

@@ -91,7 +91,7 @@ async function post(request: ChatRequest, key: string, signal: AbortSignal): Pro
     });
   } catch (error) {
     if (signal.aborted) throw error;
-    throw failed("unavailable", "The gateway cannot be reached. Check your connection, then retry.");
+    throw failed("unavailable", "Can't connect. Check your connection.");
   }
   if (leadsToSignIn(response)) throw failed("signed-out", "You are signed out.");
   if (!response.ok) throw await refusal(response, request.model);
@@ -103,10 +103,10 @@ function* chunkEvents(data: string): Generator<ChatEvent> {
   try {
     chunk = JSON.parse(data) as Chunk;
   } catch {
-    throw failed("lost", "The answer could not be read: the server sent an invalid chunk.");
+    throw failed("lost", "The answer could not be read.");
   }
   if (chunk.error) {
-    throw failed("lost", chunk.error.message ?? "The model's server failed during the answer.");
+    throw failed("lost", chunk.error.message ?? "The model failed during the answer.");
   }
   const choice = chunk.choices?.[0];
   const text = choice?.delta?.content ?? "";
@@ -143,6 +143,10 @@ async function refusal(response: Response, model: string): Promise<ChatError> {
     return new ChatError({ kind: "full", message, retryAfter: null }, body?.error?.n_prompt_tokens ?? null);
   }
   const seconds = Number(response.headers.get("Retry-After"));
-  const message = body?.error?.message ?? `The gateway answered with HTTP ${response.status}.`;
+  if (kind === "busy" && body?.error?.code === "queue_full") {
+    const wait = Number.isFinite(seconds) && seconds > 0 ? seconds : null;
+    return failed(kind, "This model is busy.", wait);
+  }
+  const message = body?.error?.message ?? `Something went wrong on the server (${response.status}).`;
   return failed(kind, message, Number.isFinite(seconds) && seconds > 0 ? seconds : null);
 }

@@ -20,7 +20,7 @@ const model = v.object({
   placeholder: v.optional(v.nullable(placeholder), null),
 });
 
-const status = v.object({ models: v.array(model) });
+const status = v.object({ name: v.optional(v.string(), ""), models: v.array(model) });
 
 const list = v.object({
   data: v.array(v.object({ id: v.string(), placeholder: v.optional(v.nullable(placeholder), null) })),
@@ -47,7 +47,7 @@ async function modelsOnly(key: string, signal: AbortSignal): Promise<Status> {
   const response = await get("/v1/models", key, signal);
   const { data } = v.parse(list, await response.json());
   const models = data.map((entry) => v.parse(model, { ...entry, state: "ready" }));
-  return { models };
+  return { name: "", models };
 }
 
 async function get(path: string, key: string, signal: AbortSignal): Promise<Response> {

@@ -221,10 +221,10 @@ function storeProgress(one: StreamingAnswer): void {
 
 function announcementOf(one: StreamingAnswer, state: AnswerState): string {
   // A blind comparison must not announce the model to screen readers.
-  const whose = find(one.conversationId)?.blind ? "An answer" : `The answer of ${one.model}`;
+  const whose = find(one.conversationId)?.blind ? "An answer" : one.model;
   if (state === "stopped") return `${whose} was stopped.`;
   if (state === "failed") return `${whose} failed.`;
-  return `${whose} is complete.`;
+  return `${whose} finished.`;
 }
 
 function begin(conversation: Conversation, turn: Turn): void {

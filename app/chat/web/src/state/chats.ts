@@ -179,7 +179,7 @@ export async function exportText(id?: string): Promise<string> {
 }
 
 /** All conversations, those in memory too: when the storage is full, only they have the last messages. */
-async function everything(): Promise<Conversation[]> {
+export async function everything(): Promise<Conversation[]> {
   const stored = new Map((await archive.all()).map((conversation) => [conversation.id, conversation]));
   for (const held of [...background.values(), current.peek()]) {
     if (held.turns.length > 0) stored.set(held.id, held);
@@ -200,11 +200,15 @@ export async function importText(source: string): Promise<void> {
     if (!(await store((open) => open.save(...fresh), fresh[0]?.id ?? ""))) return;
     batch(() => fresh.forEach(updateHeading));
     const skipped = found.length - fresh.length;
-    notify(`Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`);
+    notify(
+      found.length === 0
+        ? "No chats in this file."
+        : `Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`,
+    );
   } catch (error) {
     if (!(error instanceof ImportError)) throw error;
     notify(error.message, { tone: "error" });
   }
 }
 
-const count = (number: number): string => `${number} conversation${number === 1 ? "" : "s"}`;
+const count = (number: number): string => `${number} chat${number === 1 ? "" : "s"}`;

@@ -1,7 +1,7 @@
 // Which dialog is open, and the sidebar's drawer on narrow screens.
 import { type ReadonlySignal, signal } from "@preact/signals";
 
-export type Panel = "search" | "settings" | "models" | "shortcuts" | "key";
+export type Panel = "search" | "settings" | "models" | "shortcuts" | "key" | "votes";
 
 export const panel = signal<Panel | null>(null);
 export const drawerOpen = signal(false);
@@ -20,6 +20,9 @@ narrow.subscribe(() => (drawerOpen.value = false));
 
 /** Whether the view follows the end of the conversation. */
 export const following = signal(true);
+
+/** While the page itself scrolls to a message: these scroll events are not the user's. */
+export const arriving = signal(false);
 
 export function openPanel(which: Panel): void {
   panel.value = which;

@@ -15,6 +15,9 @@ export const keyRequired = signal(false);
 /** The session of a sign-in in front of the gateway has ended. */
 export const signedOut = signal(false);
 
+/** What the operator calls this chat. */
+export const siteName = computed(() => status.value?.name || "Chat");
+
 /** The models that can chat. */
 export const models = computed(() => (status.value?.models ?? []).filter(({ tasks }) => tasks.includes("chat")));
 /** Those between which the gateway chooses: it does not send a conversation to another machine by itself. */
@@ -41,19 +44,19 @@ export function conditionOf(model: ModelStatus): Condition {
       label: "Down",
       reason,
       advice: external
-        ? "Choose another model, or try again later."
-        : "Choose another model, or try again later. It is restarted automatically when it stays down.",
+        ? "Use another model, or try again later."
+        : "It will restart automatically. Use another model meanwhile.",
     };
   }
   if (state === "loading" && available) {
-    return { light: "busy", label: "Loading", reason: null, advice: "Your message will wait until it is loaded." };
+    return { light: "busy", label: "Loading", reason: null, advice: "Your message will wait until it has loaded." };
   }
   if (state === "loading") {
     return {
       light: "loading",
       label: "Loading",
       reason,
-      advice: "It answers after loading. Until then, choose another model.",
+      advice: "Still loading. You can use another model meanwhile.",
     };
   }
   if (state === "asleep") {
@@ -61,15 +64,14 @@ export function conditionOf(model: ModelStatus): Condition {
       light: "asleep",
       label: "Asleep",
       reason: null,
-      advice: "It is loaded for your message, so the first answer takes longer.",
+      advice: "The first answer takes longer, because the model has to load.",
     };
   }
   if (busy >= slots) {
-    const waiting = queue > 0 ? `, ${queue} waiting` : "";
-    return { light: "busy", label: `Busy${waiting}`, reason: null, advice: "Your message will wait in the queue." };
+    const line = queue > 0 ? `: ${queue} in line` : "";
+    return { light: "busy", label: `Busy${line}`, reason: null, advice: "Your message will wait in line." };
   }
-  const free = slots - busy;
-  return { light: "ready", label: slots > 1 ? `Ready, ${free} of ${slots} free` : "Ready", reason: null, advice: null };
+  return { light: "ready", label: "Ready", reason: null, advice: null };
 }
 
 const LIGHTS: Light[] = ["ready", "busy", "asleep", "loading", "down", "unknown"];
@@ -87,14 +89,16 @@ export const bestModel = computed(() =>
 );
 
 const UNKNOWN: Condition = { light: "unknown", label: "Unknown", reason: null, advice: null };
+const OFFLINE: Condition = { light: "down", label: "Offline", reason: null, advice: null };
 const GONE: Condition = {
   light: "down",
-  label: "Not offered",
-  reason: "The gateway no longer offers this model.",
-  advice: "Choose another model.",
+  label: "No longer available",
+  reason: null,
+  advice: "Use another model.",
 };
 
 export function conditionNamed(id: string): Condition {
+  if (statusError.value) return OFFLINE;
   if (!status.value) return UNKNOWN;
   if (id === AUTO) return autoCondition();
   const model = models.value.find((candidate) => candidate.id === id);
@@ -136,7 +140,7 @@ export async function refresh(): Promise<void> {
     if (own.signal.aborted) return;
     if (error instanceof KeyRequired) keyRequired.value = true;
     else if (error instanceof SignedOut) signedOut.value = true;
-    else statusError.value = "The gateway cannot be reached. Retrying every few seconds.";
+    else statusError.value = "Can't connect. Reconnecting…";
   }
   if (!document.hidden) timer = setTimeout(() => void refresh(), PERIOD_MS);
 }

@@ -8,6 +8,7 @@ const THEME = "chat.theme";
 const KEY = "chat.key";
 const DEFAULTS = "chat.defaults";
 const MODELS = "chat.models";
+const FIGURES = "chat.figures";
 const SIDEBAR = "chat.sidebar";
 
 export function read(name: string): string | null {
@@ -73,6 +74,14 @@ export const lastModels = signal<string[]>((read(MODELS) ?? "").split("\n").filt
 export function rememberModels(models: string[]): void {
   lastModels.value = models;
   write(MODELS, models.join("\n"));
+}
+
+/** Whether speed and length are shown under single answers. */
+export const figuresShown = signal(read(FIGURES) === "shown");
+
+export function showFigures(shown: boolean): void {
+  figuresShown.value = shown;
+  write(FIGURES, shown ? "shown" : null);
 }
 
 /** Whether the sidebar is shown on a wide screen. */

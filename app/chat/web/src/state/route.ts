@@ -28,7 +28,7 @@ async function follow(): Promise<void> {
   if (id === null) {
     if (current.peek().turns.length > 0) startNew();
   } else if (!(await show(id))) {
-    notify("This conversation is not stored in this browser.", { tone: "error" });
+    notify("This chat was saved in another browser or has been deleted.", { tone: "error" });
     location.replace("#/");
   }
 }

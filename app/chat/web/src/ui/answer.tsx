@@ -1,5 +1,5 @@
 // One model's answer: thinking, text, failure, figures and actions.
-import { type ReadonlySignal, signal } from "@preact/signals";
+import type { ReadonlySignal } from "@preact/signals";
 import {
   type Answer,
   type Failure,
@@ -20,10 +20,11 @@ import {
   stop,
 } from "../state/answering";
 import { change, current, currentId } from "../state/chats";
-import { announce } from "../state/notices";
 import { openPanel } from "../state/layout";
+import { figuresShown, showFigures } from "../state/preferences";
 import { IconButton, TextButton } from "./button";
-import { copyText } from "./clipboard";
+import { CopyButton } from "./clipboard";
+import { keepFocus } from "./focus";
 import { figureList } from "./figures";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
@@ -36,12 +37,14 @@ interface Props {
   lane: Lane;
   /** What to call the model: its name, or a letter while the comparison is blind. */
   name: string;
+  /** The letter that the answer had before the vote. */
+  formerly: string | null;
   hidden: boolean;
   compared: boolean;
   last: boolean;
 }
 
-export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) {
+export function AnswerView({ turn, lane, name, formerly, hidden, compared, last }: Props) {
   const answer = shownAnswer(lane);
   const live = streamingAnswers.value.get(answer.id);
   const running = live !== undefined;
@@ -50,9 +53,11 @@ export function AnswerView({ turn, lane, name, hidden, compared, last }: Props) 
       class={turn.vote === lane.model ? "answer preferred" : "answer"}
       aria-label={`Answer of ${name}`}
       aria-busy={running}
+      tabIndex={-1}
     >
       <header class="answer-head">
         <h3>{name}</h3>
+        {formerly && <span class="quiet">{formerly}</span>}
         {answer.servedBy && !hidden && answer.servedBy !== lane.model && (
           <span class="quiet">answered by {answer.servedBy}</span>
         )}
@@ -103,10 +108,15 @@ function Waiting({ live }: { live: StreamingAnswer }) {
 
 function waitingFor(live: StreamingAnswer): string {
   const place = live.queue.value;
-  if (place !== null) return place === 1 ? "Next in the queue" : `Number ${place} in the queue`;
+  if (place !== null) return place === 1 ? "You're next" : `${ordinal(place)} in line`;
   // Without its name, which a blind comparison hides.
-  return live.loading.value ? "Loading the model" : "Processing your message";
+  return live.loading.value ? "Loading the model…" : "Thinking…";
 }
+
+const SUFFIXES: Partial<Record<Intl.LDMLPluralRule, string>> = { one: "st", two: "nd", few: "rd" };
+const ORDINALS = new Intl.PluralRules("en", { type: "ordinal" });
+
+const ordinal = (number: number): string => `${number}${SUFFIXES[ORDINALS.select(number)] ?? "th"}`;
 
 interface ThinkingProps {
   source: ReadonlySignal<string> | undefined;
@@ -128,13 +138,13 @@ function Thinking({ source, text, busy }: ThinkingProps) {
 }
 
 const ADVICE: Record<Failure["kind"], string> = {
-  unauthorized: "Enter an API key that may use this model, then retry.",
+  unauthorized: "Enter a key that may use this model, then retry.",
   "signed-out": "Sign in again, then retry.",
-  busy: "This model's queue is full.",
-  unavailable: "You can retry, or choose another model above.",
-  rejected: "Change the message or the settings, then retry.",
-  full: "Start a new chat, or shorten your message and retry.",
-  lost: "The text received so far is kept.",
+  busy: "You can also use another model.",
+  unavailable: "Retry, or use another model.",
+  rejected: "Change your message or the settings, then retry.",
+  full: "Start a new chat, or shorten your message and try again.",
+  lost: "The text so far is kept.",
 };
 
 /** How the answer ended, when it did not end normally. */
@@ -143,7 +153,7 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
   if (answer.state === "done" && finish === "length") {
     return (
       <div class="outcome">
-        <p>The answer reached the token limit.</p>
+        <p>Stopped at the length limit.</p>
         <ContinueButton turn={turn} lane={lane} answer={answer} />
       </div>
     );
@@ -164,7 +174,7 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
         <p>{failure.message}</p>
         <p class="quiet">
           {ADVICE[failure.kind]}
-          {failure.retryAfter !== null && ` Try again in about ${Math.ceil(failure.retryAfter)} s.`}
+          {failure.retryAfter !== null && ` Try again in ${Math.ceil(failure.retryAfter)} s.`}
         </p>
         <div class="buttons">
           {failure.kind === "unauthorized" && (
@@ -181,7 +191,7 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
             <TextButton onClick={() => leaveOutOldest(turn, lane.model)}>Leave out the oldest messages</TextButton>
           )}
           {failure.kind === "lost" && canContinue(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
-          <TextButton icon="redo" onClick={() => regenerate(turn, lane.model)}>
+          <TextButton icon="redo" onClick={() => keepFocus(() => regenerate(turn, lane.model))}>
             Retry
           </TextButton>
         </div>
@@ -200,19 +210,10 @@ const canContinue = (answer: Answer): boolean => splitThinking(answer.text).answ
 
 function ContinueButton({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answer }) {
   return (
-    <TextButton icon="play" onClick={() => continueAnswer(turn, lane.model, answer)}>
+    <TextButton icon="play" onClick={() => keepFocus(() => continueAnswer(turn, lane.model, answer))}>
       Continue
     </TextButton>
   );
-}
-
-const copied = signal<string | null>(null);
-
-async function copyAnswer(answer: Answer): Promise<void> {
-  if (!(await copyText(splitThinking(answer.text).answer))) return;
-  copied.value = answer.id;
-  announce("Copied.");
-  setTimeout(() => (copied.value = null), 1500);
 }
 
 interface FootProps {
@@ -236,17 +237,24 @@ function Foot({ turn, lane, answer, hidden, compared, last }: FootProps) {
         disabled={busy || !last}
         show={(index) => change(currentId.peek(), (now) => showAnswer(now, turn.id, lane.model, index))}
       />
-      {answer.text && (
+      {answer.text && <CopyButton id={answer.id} label="Copy answer" text={splitThinking(answer.text).answer} />}
+      {answer.failure === null && (
         <IconButton
-          icon={copied.value === answer.id ? "check" : "copy"}
-          label="Copy answer"
-          onClick={() => void copyAnswer(answer)}
+          icon="redo"
+          label="Regenerate"
+          disabled={busy}
+          onClick={() => keepFocus(() => regenerate(turn, lane.model))}
         />
       )}
-      {answer.failure === null && (
-        <IconButton icon="redo" label="Regenerate" disabled={busy} onClick={() => regenerate(turn, lane.model)} />
+      {!compared && answer.figures && answer.figures.tokens > 0 && (
+        <IconButton
+          icon="info"
+          label="Speed"
+          aria-pressed={figuresShown.value}
+          onClick={() => showFigures(!figuresShown.value)}
+        />
       )}
-      {!compared && <FigureList answer={answer} />}
+      {!compared && figuresShown.value && <FigureList answer={answer} />}
     </footer>
   );
 }

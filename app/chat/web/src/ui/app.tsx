@@ -3,8 +3,9 @@ import { useSignalEffect } from "@preact/signals";
 import { configure } from "../domain/conversation";
 import { change, current } from "../state/chats";
 import { drawerOpen, narrow, openPanel, panel } from "../state/layout";
-import { bestModel, keyRequired, models, status } from "../state/models";
+import { bestModel, keyRequired, models, siteName, status } from "../state/models";
 import { Composer } from "./composer";
+import { Starts } from "./empty";
 import { Header } from "./header";
 import { KeyPanel } from "./key";
 import { ModelsPanel } from "./models";
@@ -14,13 +15,14 @@ import { SettingsPanel } from "./settings";
 import { ShortcutsPanel } from "./shortcuts";
 import { Sidebar } from "./sidebar";
 import { Thread } from "./thread";
+import { VotesPanel } from "./votes";
 
 export function App() {
   useSignalEffect(() => {
     if (keyRequired.value && panel.peek() === null) openPanel("key");
   });
   useSignalEffect(() => {
-    document.title = current.value.turns.length > 0 ? `${current.value.title} · Chat` : "Chat";
+    document.title = current.value.turns.length > 0 ? `${current.value.title} · ${siteName.value}` : siteName.value;
   });
   useSignalEffect(chooseSomeModel);
   const covered = narrow.value && drawerOpen.value;
@@ -28,18 +30,20 @@ export function App() {
     <div class="page">
       <Sidebar />
       {covered && <div class="veil" onClick={() => (drawerOpen.value = false)} />}
-      <main class="main" inert={covered}>
-        <h1 class="unseen">Chat</h1>
+      <main class={current.value.turns.length === 0 ? "main fresh" : "main"} inert={covered}>
+        <h1 class="unseen">{siteName.value}</h1>
         <Header />
         <Thread />
         {!covered && <Notices />}
         <Composer />
+        {current.value.turns.length === 0 && <Starts />}
       </main>
       <ModelsPanel />
       <SettingsPanel />
       <SearchPanel />
       <ShortcutsPanel />
       <KeyPanel />
+      <VotesPanel />
       <Announcement />
     </div>
   );

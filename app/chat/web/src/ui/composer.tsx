@@ -98,7 +98,7 @@ function AvailabilityNote() {
   if (keyRequired.value) {
     return (
       <Note tone="warning">
-        This gateway requires an API key.
+        Enter your API key to continue.
         <span class="buttons">
           <TextButton icon="key" onClick={() => openPanel("key")}>
             Enter a key

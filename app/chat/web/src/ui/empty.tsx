@@ -9,12 +9,12 @@ import { nameOf } from "./models";
 
 const STARTS: [title: string, hint: string, prompt: string][] = [
   ["Explain an error", "Paste a log or a stack trace", "Explain this error and its most likely cause:\n\n"],
-  ["Write a script", "Describe what it should do", "Write a shell script that "],
+  ["Write a script", "Describe the task", "Write a shell script that "],
   ["Compare options", "As a table, with a recommendation", "Compare these options in a table, and recommend one:\n\n"],
-  ["Make it shorter", "Paste a text to tighten", "Rewrite this at half the length, and keep every fact:\n\n"],
+  ["Make it shorter", "Paste text to shorten", "Rewrite this at half the length, and keep every fact:\n\n"],
 ];
 
-export function EmptyState() {
+export function Greeting() {
   const chosen = current.value.models;
   return (
     <div class="empty">
@@ -22,6 +22,13 @@ export function EmptyState() {
       <p class="quiet">
         {chosen.length > 1 ? `${list(chosen.map(nameOf))} will answer side by side.` : whereItRuns(chosen)}
       </p>
+    </div>
+  );
+}
+
+export function Starts() {
+  return (
+    <div class="starts-area">
       <ul class="starts">
         {STARTS.map(([title, hint, prompt]) => (
           <li key={title}>
@@ -32,7 +39,7 @@ export function EmptyState() {
           </li>
         ))}
       </ul>
-      {models.value.length > 1 && chosen.length < 2 && (
+      {models.value.length > 1 && current.value.models.length < 2 && (
         <button type="button" class="link" onClick={() => openPanel("models")}>
           <Icon name="columns" />
           Compare models side by side
@@ -52,8 +59,8 @@ function whereItRuns(chosen: string[]): string {
   const auto = chosen.includes(AUTO);
   const possible = models.value.filter(({ id, external }) => chosen.includes(id) || (auto && !external));
   const away = possible.filter(({ external }) => external).map(({ id }) => id);
-  if (away.length > 0) return `What you write may be sent to ${list(away)}, outside this installation.`;
-  return "The model runs here: nothing you write leaves this installation.";
+  if (away.length > 0) return `Messages may be sent to ${list(away)}, an outside service.`;
+  return "Runs on your own server. Your messages stay private.";
 }
 
 const list = (names: string[]): string => new Intl.ListFormat("en").format(names);

@@ -13,11 +13,11 @@ export function Header() {
   };
   return (
     <header class="top">
-      {away && <IconButton icon={narrow.value ? "menu" : "panel"} label="Show conversations" onClick={open} />}
+      {away && <IconButton icon={narrow.value ? "menu" : "panel"} label="Show chats" onClick={open} />}
       <PickerButton />
       <span class="spring" />
       {away && <IconButton icon="new" label="New chat" onClick={newChat} />}
-      <IconButton icon="settings" label="Settings of this chat" onClick={() => openPanel("settings")} />
+      <IconButton icon="settings" label="Chat settings" onClick={() => openPanel("settings")} />
     </header>
   );
 }

@@ -1,4 +1,4 @@
-// The dialog for the gateway's API key.
+// The dialog for the API key.
 import { useRef } from "preact/hooks";
 import { closePanel } from "../state/layout";
 import { keyRequired, refresh } from "../state/models";
@@ -20,8 +20,8 @@ export function KeyPanel() {
       <form class="key-form" onSubmit={submit}>
         <p class="quiet">
           {keyRequired.value && apiKey.value
-            ? "The gateway rejected this key. Ask its operator for another one."
-            : "This gateway may require a key. Ask its operator for one."}
+            ? "That key isn't valid. Ask your administrator for another one."
+            : "Ask your administrator for a key, if this server needs one."}
         </p>
         <label class="field">
           <span class="field-name">Key</span>
@@ -38,12 +38,12 @@ export function KeyPanel() {
           <input ref={remember} type="checkbox" role="switch" defaultChecked={keyRemembered.value} />
           <span>
             <strong>Remember on this device</strong>
-            <span class="quiet">Otherwise the key is forgotten when this page closes. Exports never contain it.</span>
+            <span class="quiet">Otherwise it's forgotten when you close the page. Never included in exports.</span>
           </span>
         </label>
         <div class="buttons">
           <button type="submit" class="button primary">
-            Use this key
+            Save key
           </button>
         </div>
       </form>

@@ -63,13 +63,13 @@ export function ModelsPanel() {
   const choosable = several && automatic.value.length > 0;
   return (
     <Dialog name="models" title="Models" shape="dropdown">
-      {several && <p class="quiet">Choose one, or add up to {MAX_MODELS} to compare their answers side by side.</p>}
+      {several && <p class="quiet">Pick a model, or add up to {MAX_MODELS} to compare.</p>}
       {statusError.value && <p class="note error">{statusError.value}</p>}
       <ul class="models">
         {choosable && (
           <Row
             id={AUTO}
-            description="The gateway chooses a healthy model with the least load for each question"
+            description="Picks an available model for each message"
             condition={conditionNamed(AUTO)}
             chosen={chosen}
             comparable={false}
@@ -88,20 +88,18 @@ export function ModelsPanel() {
           />
         ))}
       </ul>
-      {models.value.length === 0 && !statusError.value && <p class="quiet">Loading the list of models.</p>}
+      {models.value.length === 0 && !statusError.value && <p class="quiet">Loading models…</p>}
       {chosen.length > 1 && <BlindChoice />}
     </Dialog>
   );
 }
 
 function describe({ description, context, external }: ModelStatus): string {
-  const parts = [
-    description,
-    external && !description ? "the conversation leaves this machine" : "",
-    context ? `${context.toLocaleString("en")} tokens of context` : "",
-  ];
+  const parts = [description, external ? "external" : "", context ? `${inThousands(context)} context` : ""];
   return parts.filter(Boolean).join(" · ");
 }
+
+const inThousands = (tokens: number): string => (tokens < 1024 ? String(tokens) : `${Math.round(tokens / 1024)}K`);
 
 interface RowProps {
   id: string;
@@ -130,7 +128,7 @@ function Row({ id, description, condition, chosen, comparable, placeholder }: Ro
           <span class="model-state">{condition.label}</span>
         </span>
         {description && <span class="quiet">{description}</span>}
-        {condition.reason && <span class="model-reason">{condition.reason}</span>}
+        {condition.reason && <span class={`model-reason ${condition.light}`}>{condition.reason}</span>}
         {condition.advice && <span class="quiet">{condition.advice}</span>}
         {placeholder && <span class="quiet">{placeholderText(placeholder)}</span>}
       </button>
@@ -154,7 +152,7 @@ function Row({ id, description, condition, chosen, comparable, placeholder }: Ro
 }
 
 export const placeholderText = (placeholder: NonNullable<ModelStatus["placeholder"]>): string =>
-  `Answers come from the demo model “${placeholder.model}”: ${placeholder.reason}.`;
+  `Replies are placeholder text from “${placeholder.model}” (${placeholder.reason}).`;
 
 function BlindChoice() {
   const { id, blind } = current.value;
@@ -171,7 +169,7 @@ function BlindChoice() {
       />
       <span>
         <strong>Blind comparison</strong>
-        <span class="quiet">Names and speeds stay hidden until you have voted.</span>
+        <span class="quiet">Names and speeds stay hidden until you vote.</span>
       </span>
     </label>
   );

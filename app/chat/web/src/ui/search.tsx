@@ -1,9 +1,10 @@
 // The search dialog over all conversations.
 import { useEffect, useState } from "preact/hooks";
-import type { Hit } from "../domain/search";
+import { type Hit, wordsOf } from "../domain/search";
 import { headings, search } from "../state/chats";
 import { closePanel, drawerOpen, panel } from "../state/layout";
 import { hrefOf } from "../state/route";
+import { jump } from "./jump";
 import { Dialog } from "./dialog";
 import { isComposing } from "./typing";
 
@@ -11,7 +12,7 @@ const RECENT = 8;
 
 export function SearchPanel() {
   return (
-    <Dialog name="search" title="Search conversations" shape="card">
+    <Dialog name="search" title="Search chats" shape="card">
       {panel.value === "search" && <Search />}
     </Dialog>
   );
@@ -21,7 +22,7 @@ function Search() {
   const [query, setQuery] = useState("");
   const [found, setFound] = useState<Hit[] | null>(null);
   const [at, setAt] = useState(0);
-  const recent = headings.value.slice(0, RECENT).map((heading): Hit => ({ ...heading, excerpt: null }));
+  const recent = headings.value.slice(0, RECENT).map((heading): Hit => ({ ...heading, excerpt: null, turnId: null }));
   const hits = found ?? recent;
 
   useEffect(() => {
@@ -36,6 +37,7 @@ function Search() {
     if (!hit) return;
     closePanel();
     drawerOpen.value = false;
+    if (hit.turnId) jump.value = { id: hit.id, turnId: hit.turnId, words: wordsOf(query) };
     location.hash = hrefOf(hit.id);
   };
 
@@ -56,8 +58,8 @@ function Search() {
         autofocus
         type="text"
         role="combobox"
-        placeholder="Words in titles and messages"
-        aria-label="Search conversations"
+        placeholder="Search chats"
+        aria-label="Search chats"
         aria-expanded="true"
         aria-controls="hits"
         aria-activedescendant={hits[at] ? `hit-${hits[at].id}` : undefined}
@@ -68,7 +70,7 @@ function Search() {
       <p class="unseen" role="status">
         {found ? `${found.length} found` : ""}
       </p>
-      <ul id="hits" role="listbox" aria-label="Conversations found" class="hits">
+      <ul id="hits" role="listbox" aria-label="Chats found" class="hits">
         {hits.map((hit, index) => (
           <li
             key={hit.id}
@@ -89,7 +91,7 @@ function Search() {
           </li>
         ))}
       </ul>
-      {found?.length === 0 && <p class="quiet">No conversation contains these words.</p>}
+      {found?.length === 0 && <p class="quiet">No matches</p>}
     </div>
   );
 }

@@ -13,7 +13,7 @@ const set = (update: Partial<Sampling>): void =>
 export function SettingsPanel() {
   const { id, system, sampling, sendAll } = current.value;
   return (
-    <Dialog name="settings" title="Settings of this chat" shape="sheet">
+    <Dialog name="settings" title="Chat settings" shape="sheet">
       <label class="field">
         <span class="field-name">System prompt</span>
         <textarea
@@ -28,28 +28,28 @@ export function SettingsPanel() {
       </label>
       <Slider
         name="Temperature"
-        help="Low values choose likely tokens, high values give more varied answers."
+        help="Lower is more focused, higher more creative."
         value={sampling.temperature ?? DEFAULT_SAMPLING.temperature!}
         max={2}
         take={(temperature) => set({ temperature })}
       />
       <Slider
         name="Top P"
-        help="Excludes unlikely tokens. 1 keeps all of them."
+        help="Limits word choice to the most likely. 1 = no limit."
         value={sampling.topP ?? DEFAULT_SAMPLING.topP!}
         max={1}
         take={(topP) => set({ topP })}
       />
       <Whole
-        name="Longest answer"
-        help="In tokens. Empty: as long as the model's context allows."
+        name="Max length (tokens)"
+        help="Leave blank for no limit."
         value={sampling.maxTokens}
         min={1}
         take={(maxTokens) => set({ maxTokens })}
       />
       <Whole
         name="Seed"
-        help="The same seed repeats the same random choices. Empty: a random seed each time."
+        help="Use the same number for repeatable answers. Leave blank for random."
         value={sampling.seed}
         min={0}
         take={(seed) => set({ seed })}
@@ -70,7 +70,7 @@ export function SettingsPanel() {
         </span>
       </label>
       <div class="buttons">
-        <TextButton onClick={() => keepAsDefaults(system, sampling)}>Use for new chats</TextButton>
+        <TextButton onClick={() => keepAsDefaults(system, sampling)}>Save as default</TextButton>
         <TextButton onClick={() => change(id, (now) => configure(now, { system: "", sampling: DEFAULT_SAMPLING }))}>
           Reset
         </TextButton>
@@ -81,7 +81,7 @@ export function SettingsPanel() {
 
 function keepAsDefaults(system: string, sampling: Sampling): void {
   setDefaults({ system, sampling });
-  notify("New chats will start with these settings.");
+  notify("Saved as your default.");
 }
 
 interface SliderProps {

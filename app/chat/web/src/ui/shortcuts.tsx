@@ -10,14 +10,14 @@ const MAC = /Mac|iPhone|iPad/.test(navigator.userAgent);
 const COMMAND = MAC ? "⌘" : "Ctrl";
 
 const KEYS: [keys: string[], meaning: string][] = [
-  [["Enter"], "Send the message"],
+  [["Enter"], "Send message"],
   [["Shift", "Enter"], "New line"],
-  [["Esc"], "Stop the answers"],
-  [["↑"], "Edit the last message, from an empty field"],
-  [["/"], "Go to the message field"],
-  [[COMMAND, "K"], "Search conversations"],
+  [["Esc"], "Stop generating"],
+  [["↑"], "Edit last message"],
+  [["/"], "Go to message field"],
+  [[COMMAND, "K"], "Search chats"],
   [["Ctrl", "Shift", "O"], "New chat"],
-  [["?"], "Show this list"],
+  [["?"], "Show shortcuts"],
 ];
 
 export function ShortcutsPanel() {

@@ -16,6 +16,7 @@ import {
 } from "../state/chats";
 import { chooseFile, saveFile } from "../state/files";
 import { drawerOpen, narrow, openPanel } from "../state/layout";
+import { siteName } from "../state/models";
 import { persistent } from "../state/persistence";
 import { type Theme, showSidebar, sidebarShown, theme } from "../state/preferences";
 import { hrefOf } from "../state/route";
@@ -41,16 +42,19 @@ export function Sidebar() {
     else showSidebar(false);
   };
   return (
-    <aside class={`sidebar ${visible ? "visible" : ""}`} inert={!visible} aria-label="Conversations">
+    <aside class={`sidebar ${visible ? "visible" : ""}`} inert={!visible} aria-label="Chats">
       <div class="sidebar-head">
-        <IconButton icon="panel" label="Hide conversations" onClick={close} />
-        <IconButton icon="search" label="Search conversations" onClick={() => openPanel("search")} />
+        <span class="site" dir="auto">
+          {siteName.value}
+        </span>
+        <IconButton icon="search" label="Search chats" onClick={() => openPanel("search")} />
+        <IconButton icon="panel" label="Hide chats" onClick={close} />
       </div>
       <button type="button" class="new-chat" onClick={newChat}>
         <Icon name="new" />
         New chat
       </button>
-      <nav class="conversations" aria-label="Conversations">
+      <nav class="conversations" aria-label="Chats">
         {grouped(headings.value).map(([label, group]) => (
           <section key={label}>
             <h2>{label}</h2>
@@ -69,8 +73,9 @@ export function Sidebar() {
         <MenuButton
           label="More"
           actions={[
-            { icon: "upload", label: "Import conversations", run: () => void chooseFile(importText) },
-            { icon: "download", label: "Export all conversations", run: () => void exportAll() },
+            { icon: "upload", label: "Import chats", run: () => void chooseFile(importText) },
+            { icon: "download", label: "Export all chats", run: () => void exportAll() },
+            { icon: "columns", label: "Your votes", run: () => openPanel("votes") },
             { icon: "key", label: "API key", run: () => openPanel("key") },
             { icon: "keyboard", label: "Keyboard shortcuts", run: () => openPanel("shortcuts") },
           ]}
@@ -101,7 +106,7 @@ async function exportOne({ id, title }: Heading): Promise<void> {
     .replace(/[^\p{L}\p{N}]+/gu, "-")
     .replace(/^-|-$/g, "")
     .slice(0, 40);
-  saveFile(`${name || "conversation"}.json`, await exportText(id));
+  saveFile(`${name || "chat"}.json`, await exportText(id));
 }
 
 function Entry({ heading }: { heading: Heading }) {
@@ -179,7 +184,7 @@ function grouped(all: Heading[]): [string, Heading[]][] {
 }
 
 const THEMES: [Theme, IconName, string][] = [
-  ["system", "system", "Theme of the system"],
+  ["system", "system", "System theme"],
   ["light", "light", "Light theme"],
   ["dark", "dark", "Dark theme"],
 ];

@@ -4,8 +4,8 @@ import { Fragment } from "preact";
 import { configure, path } from "../domain/conversation";
 import { change, current, currentId } from "../state/chats";
 import { omittedTurns } from "../state/context";
-import { following } from "../state/layout";
-import { EmptyState } from "./empty";
+import { arriving, following } from "../state/layout";
+import { Greeting } from "./empty";
 import { Icon } from "./icon";
 import { TurnView } from "./turn";
 import { useWindow } from "./window";
@@ -40,7 +40,7 @@ export function Thread() {
       <div ref={scroller} class={following.value ? "thread following" : "thread"} tabIndex={-1}>
         <div ref={content} class="thread-content">
           {turns.length === 0 ? (
-            <EmptyState />
+            <Greeting />
           ) : (
             turns.slice(first).map((turn, index) => (
               <Fragment key={turn.id}>
@@ -102,7 +102,8 @@ function stopFollowingWhenScrolledUp(view: HTMLElement): () => void {
   const onScroll = (): void => {
     const gap = view.scrollHeight - view.clientHeight - view.scrollTop;
     const byUser = performance.now() - inputAt < CAUSED_MS || view.scrollHeight === height;
-    if (gap <= NEAR_END) following.value = true;
+    if (arriving.peek()) following.value = false;
+    else if (gap <= NEAR_END) following.value = true;
     else if (view.scrollTop < before && byUser) following.value = false;
     before = view.scrollTop;
     height = view.scrollHeight;

@@ -1,11 +1,13 @@
 // One question with its answers.
-import { useLayoutEffect, useRef } from "preact/hooks";
-import { type Lane, type Turn, TIE, isRunning, showTurn, shownAnswer, versions, vote } from "../domain/conversation";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { type Turn, showTurn, versions } from "../domain/conversation";
 import { answering, resend } from "../state/answering";
 import { change, current } from "../state/chats";
 import { editing } from "../state/writing";
 import { AnswerView } from "./answer";
+import { Ballot, letter, shuffled } from "./ballot";
 import { IconButton } from "./button";
+import { CopyButton } from "./clipboard";
 import { focusComposer, isTouch } from "./focus";
 import { nameOf } from "./models";
 import { Pager } from "./pager";
@@ -14,9 +16,10 @@ import { isComposing } from "./typing";
 export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
   const compared = turn.lanes.length > 1;
   const hidden = compared && current.value.blind && turn.vote === null;
-  const lanes = hidden ? shuffled(turn) : turn.lanes;
+  const blind = compared && current.value.blind;
+  const lanes = blind ? shuffled(turn) : turn.lanes;
   return (
-    <section class="turn" aria-label="Question and answers">
+    <section id={`turn-${turn.id}`} class="turn" aria-label="Question and answers" tabIndex={-1}>
       <Question turn={turn} />
       <div class={compared ? "lanes" : "lane"} data-lanes={lanes.length} tabIndex={compared ? 0 : undefined}>
         {lanes.map((lane, index) => (
@@ -25,45 +28,15 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
             turn={turn}
             lane={lane}
             name={hidden ? letter(index) : nameOf(lane.model)}
+            formerly={blind && !hidden ? letter(index) : null}
             hidden={hidden}
             compared={compared}
             last={last}
           />
         ))}
       </div>
-      {hidden && <Ballot turn={turn} lanes={lanes} />}
-      {compared && turn.vote !== null && (
-        <p class="quiet verdict">
-          {turn.vote === TIE ? "You rated them equally good." : `You preferred ${nameOf(turn.vote)}.`}
-        </p>
-      )}
+      {compared && <Ballot turn={turn} lanes={lanes} hidden={hidden} />}
     </section>
-  );
-}
-
-const letter = (index: number): string => `Model ${String.fromCharCode(65 + index)}`;
-
-/** An order that does not reveal the models and is the same at every render. */
-function shuffled(turn: Turn): Lane[] {
-  const rank = (lane: Lane): string => shownAnswer(lane).id.split("").reverse().join("");
-  return [...turn.lanes].sort((one, other) => (rank(one) < rank(other) ? -1 : 1));
-}
-
-function Ballot({ turn, lanes }: { turn: Turn; lanes: Lane[] }) {
-  if (lanes.some((lane) => isRunning(shownAnswer(lane)))) return null;
-  const choose = (choice: string): void => change(current.peek().id, (now) => vote(now, turn.id, choice));
-  return (
-    <div class="ballot" role="group" aria-label="Which answer is better?">
-      <span>Which answer is better?</span>
-      {lanes.map((lane, index) => (
-        <button key={lane.model} type="button" class="button" onClick={() => choose(lane.model)}>
-          {letter(index)}
-        </button>
-      ))}
-      <button type="button" class="button" onClick={() => choose(TIE)}>
-        Equally good
-      </button>
-    </div>
   );
 }
 
@@ -73,9 +46,7 @@ function Question({ turn }: { turn: Turn }) {
   return (
     <div class="question">
       <h2 class="unseen">You</h2>
-      <p class="bubble" dir="auto">
-        {turn.text}
-      </p>
+      <Bubble text={turn.text} />
       <div class="question-foot">
         <Pager
           label="this question"
@@ -84,6 +55,7 @@ function Question({ turn }: { turn: Turn }) {
           disabled={answering.value}
           show={(index) => change(current.peek().id, (now) => showTurn(now, all[index]!))}
         />
+        <CopyButton id={turn.id} label="Copy message" text={turn.text} />
         <IconButton
           icon="edit"
           label="Edit and resend"
@@ -92,6 +64,26 @@ function Question({ turn }: { turn: Turn }) {
         />
       </div>
     </div>
+  );
+}
+
+/** Longer texts are folded. */
+const LONG = { characters: 1500, lines: 20 };
+
+function Bubble({ text }: { text: string }) {
+  const [whole, setWhole] = useState(false);
+  const long = text.length > LONG.characters || text.split("\n", LONG.lines + 1).length > LONG.lines;
+  return (
+    <>
+      <p class={long && !whole ? "bubble folded" : "bubble"} dir="auto">
+        {text}
+      </p>
+      {long && (
+        <button type="button" class="inline-link fold" aria-expanded={whole} onClick={() => setWhole(!whole)}>
+          {whole ? "Show less" : "Show all"}
+        </button>
+      )}
+    </>
   );
 }
 
