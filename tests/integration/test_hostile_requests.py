@@ -1,0 +1,109 @@
+"""Requests that end, freeze or fill a llama-server without limits: at the gateway, and directly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from components.config.stack_settings import EngineSource
+from tests.integration.conftest import engine_source
+
+CHAT = "/v1/chat/completions"
+HI: dict[str, Any] = {
+    "model": "m",
+    "messages": [{"role": "user", "content": "Hi"}],
+    "max_tokens": 2,
+}
+SECONDS = 30.0
+
+
+def chain(number: int, rule: str) -> str:
+    """A grammar whose rules each start with the next one."""
+    rules = "\n".join(f"r{at} ::= " + rule.format(at + 1) for at in range(number))
+    return f'root ::= r0\n{rules}\nr{number} ::= "a"\n'
+
+
+GRAMMARS = {
+    "nested groups": "root ::= " + "(" * 20_000 + '"a"' + ")" * 20_000,
+    "a chain of rules": chain(20_000, "r{0}"),
+    "doubles with each rule": chain(34, 'r{0} | r{0} "b"'),
+    "repeats a long text": 'root ::= "' + "a" * 40_000 + '"{2000}',
+}
+
+
+async def post(url: str, body: dict[str, Any] | bytes) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"content-type": "application/json"}
+    async with httpx.AsyncClient(base_url=url, timeout=SECONDS) as client:
+        return await client.post(CHAT, content=content, headers=headers)
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS.values(), ids=GRAMMARS.keys())
+async def test_a_grammar_that_costs_too_much_is_refused_by_both(
+    gateway: str, llama_server: str, grammar: str
+) -> None:
+    body = {**HI, "grammar": grammar}
+    refused = await post(gateway, body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "grammar")
+    if engine_source() is EngineSource.COMPILED:
+        assert (await post(llama_server, body)).status_code == 400
+    assert (await post(gateway, HI)).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["unknown", "chat_template_kwargs", "json_schema", "tools"])
+async def test_a_nested_body_is_refused_by_both(
+    gateway: str, llama_server: str, field: str
+) -> None:
+    nested = b"[" * 100_000 + b"]" * 100_000
+    body = json.dumps({**HI, field: "here"}).encode().replace(b'"here"', nested)
+    refused = await post(gateway, body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_json")
+    if engine_source() is EngineSource.COMPILED:
+        assert (await post(llama_server, body)).status_code >= 400
+    assert (await post(gateway, HI)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"repeat_last_n": 40_000_000},
+        {"dry_multiplier": 1, "dry_penalty_last_n": 40_000_000},
+        {"logprobs": True, "top_logprobs": 32_000},
+        {"n_probs": 32_000},
+        {"dry_multiplier": 1, "dry_sequence_breakers": ["a" * 30] * 2000},
+        {"n": 100},
+        {"tools": {}},
+        {"tools": [{"type": "function"}]},
+        {"messages": [{"content": "Hi"}]},
+        {"json_schema": {"enum": [f"v{number}" for number in range(20_000)]}},
+    ],
+    ids=lambda fields: ", ".join(fields),
+)
+async def test_a_field_out_of_its_range_does_not_reach_the_model_server(
+    gateway: str, fields: dict[str, Any]
+) -> None:
+    refused = await post(gateway, {**HI, **fields})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"repeat_last_n": 131_072, "dry_multiplier": 1, "dry_penalty_last_n": 131_072},
+        {"logprobs": True, "top_logprobs": 20},
+        {"n": 2},
+        {"grammar": 'root ::= ("a" | "b")+\n', "logit_bias": {"5": -100}},
+        {"json_schema": {"enum": [f"v{number}" for number in range(1000)]}},
+        {"dry_multiplier": 1, "dry_sequence_breakers": ["a" * 64] * 16},
+        {"stop": ["x" * 512] * 64, "samplers": ["top_k", "temperature"], "seed": -1},
+    ],
+    ids=lambda fields: ", ".join(fields),
+)
+async def test_the_largest_values_are_answered(gateway: str, fields: dict[str, Any]) -> None:
+    response = await post(gateway, {**HI, **fields})
+    assert response.status_code == 200
+    assert response.json()["choices"]
