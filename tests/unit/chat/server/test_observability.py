@@ -114,6 +114,16 @@ async def test_the_list_of_models_has_openais_fields_and_the_state_of_each(
             "description": "Phi",
             "tasks": ["chat", "completion"],
             "context": 4096,
+            # The model server reports none.
+            "capabilities": {
+                "tools": None,
+                "vision": None,
+                "audio": None,
+                "video": None,
+                "thinking": None,
+                "embeddings": False,
+                "rerank": False,
+            },
             "external": False,
             "placeholder": placeholder,
             "state": "ready",
