@@ -31,6 +31,7 @@ from app.chat.middleware.origins import Origins
 from app.chat.middleware.request_log import RequestLog
 from app.chat.model_lists import ListedModels
 from app.chat.openai.errors import install_error_handlers
+from app.chat.relay.answer_memory import AnswerMemory
 from app.chat.server.metrics import Metrics
 from app.chat.server.usage_state import UsageState
 from app.chat.server.watched_state import WatchedState
@@ -75,6 +76,7 @@ def create_app(
             usage=usage,
             metrics=Metrics(directory.fleet, WatchedState(files), UsageState(usage)),
             upstream=upstream,
+            answers=AnswerMemory(settings.limits.answer_bytes, settings.limits.all_answers_bytes),
             started=int(time.time()),
         )
         await usage.write()

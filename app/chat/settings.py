@@ -195,6 +195,12 @@ class Limits(Strict):
     connections: int = Field(default=2048, ge=1, description="connections of clients at once")
     open_requests: int = Field(default=1024, ge=1, description="API requests at once")
     all_bodies_bytes: int = Field(default=96 * 2**20, ge=1024, description="all requests at once")
+    answer_bytes: int = Field(
+        default=16 * 2**20, ge=1024, description="of one answer that is not streamed"
+    )
+    all_answers_bytes: int = Field(
+        default=64 * 2**20, ge=1024, description="of all such answers at once"
+    )
     queue: int = Field(default=64, ge=0, description="requests that may wait, per model")
     queue_seconds: float = Field(default=120, gt=0, description="longest wait in a queue")
     connect_seconds: float = Field(default=10, gt=0)

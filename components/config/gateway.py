@@ -46,6 +46,12 @@ class Limits(CamelModel):
     all_bodies_bytes: int = Field(
         default=96 * 2**20, ge=1024, description="of all requests at once"
     )
+    answer_bytes: int = Field(
+        default=16 * 2**20, ge=1024, description="of one answer that is not streamed"
+    )
+    all_answers_bytes: int = Field(
+        default=64 * 2**20, ge=1024, description="of all such answers at once"
+    )
     queue: int = Field(default=64, ge=0, description="requests that may wait, for each model")
     queue_seconds: Seconds = Field(default=120, description="longest wait in a queue")
     connect_seconds: Seconds = Field(default=10, description="to connect to a model server")

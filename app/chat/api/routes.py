@@ -18,6 +18,7 @@ from app.chat.fleet.fleet import Fleet
 from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.upstream import UpstreamClient
 from app.chat.openai.errors import ApiError
+from app.chat.relay.answer_memory import AnswerMemory
 from app.chat.relay.exchange import Exchange
 from app.chat.relay.generation_request import Task, read_request
 from app.chat.request_record import RequestRecord, record_of
@@ -37,6 +38,7 @@ class Gateway:
     fleet: Fleet
     metrics: Metrics
     upstream: UpstreamClient
+    answers: AnswerMemory
     usage: UsageRecorder
     started: int
 
@@ -150,7 +152,12 @@ class RelayedResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gateway = self._gateway
         exchange = Exchange(
-            self._task, self._pool, gateway.upstream, gateway.settings, self._record
+            self._task,
+            self._pool,
+            gateway.upstream,
+            gateway.settings,
+            self._record,
+            gateway.answers,
         )
         await exchange.run(receive, send)
 

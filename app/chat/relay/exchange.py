@@ -22,6 +22,7 @@ from app.chat.fleet.upstream_errors import (
 )
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
+from app.chat.relay.answer_memory import AnswerMemory
 from app.chat.relay.generation_request import Task
 from app.chat.relay.response_writer import DocumentWriter, EventStreamWriter, ResponseWriter
 from app.chat.relay.token_count import TokenCount
@@ -31,7 +32,6 @@ from app.shared.json_log import Log
 
 _log = Log(__name__)
 
-_LARGEST_DOCUMENT_BYTES = 64 * 2**20
 # Move the deadline at most this often, not for each of thousands of chunks per second.
 _RENEW_SECONDS = 1.0
 
@@ -50,6 +50,7 @@ class Exchange:
         upstream: UpstreamClient,
         settings: GatewaySettings,
         record: RequestRecord,
+        answers: AnswerMemory,
     ) -> None:
         self._task = task
         self._pool = pool
@@ -57,6 +58,7 @@ class Exchange:
         self._limits = settings.limits
         self._keep_alive = settings.keep_alive
         self._record = record
+        self.answer = answers.open()
         self._ticket: Ticket | None = None
         self._tokens = TokenCount(task.api)
         self._first_token_limit = settings.limits.first_token_seconds
@@ -82,6 +84,7 @@ class Exchange:
             await self._gateway_stops(writer)
             return
         finally:
+            self.answer.close()
             self._tokens.write_to(self._record)
         if not work.cancelled():
             work.result()
@@ -242,7 +245,7 @@ class Exchange:
                 await self._relay_events(replica, response, writer, deadline)
             else:
                 assert isinstance(writer, DocumentWriter)
-                document = await _document(response)
+                document = await self._document(response)
                 replica.server.mark_awake(replica.model)
                 self._tokens.read_document(document)
                 await writer.document(document)
@@ -255,6 +258,13 @@ class Exchange:
         finally:
             # Closing an incomplete response makes llama-server stop generating.
             response.close()
+
+    async def _document(self, response: aiohttp.ClientResponse) -> bytes:
+        document = bytearray()
+        while chunk := await response.content.readany():
+            self.answer.add(len(chunk))
+            document += chunk
+        return bytes(document)
 
     async def _relay_events(
         self,
@@ -332,12 +342,3 @@ async def _cancel(*tasks: asyncio.Task[None]) -> None:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _document(response: aiohttp.ClientResponse) -> bytes:
-    document = bytearray()
-    while chunk := await response.content.readany():
-        document += chunk
-        if len(document) > _LARGEST_DOCUMENT_BYTES:
-            raise lost_upstream("the response of the model server is too large")
-    return bytes(document)

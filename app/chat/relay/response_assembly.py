@@ -13,7 +13,6 @@ from typing import Any
 from app.chat.fleet.upstream_errors import lost_upstream
 from app.chat.openai import sse
 
-_LARGEST_STREAM_BYTES = 64 * 2**20
 _DOCUMENT_TYPES = {"chat.completion.chunk": "chat.completion"}
 
 
@@ -32,13 +31,9 @@ class ResponseAssembly:
     def __init__(self) -> None:
         self._top: dict[str, Any] = {}
         self._choices: dict[int, dict[str, Any]] = {}
-        self._size = 0
 
     def feed(self, events: bytes) -> None:
-        """Add complete events; raises ApiError for what is too large or has another form."""
-        self._size += len(events)
-        if self._size > _LARGEST_STREAM_BYTES:
-            raise lost_upstream("the response of the model server is too large")
+        """Add complete events; raises ApiError for another form."""
         with _openais_form():
             self._add(events)
 

@@ -25,6 +25,7 @@ from starlette.types import Send
 from app.chat.apis.api import Api
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
+from app.chat.relay.answer_memory import AnswerAccount
 from app.chat.relay.response_assembly import ResponseAssembly
 from app.chat.settings import KeepAlive
 
@@ -37,6 +38,10 @@ class RequestState(Protocol):
 
     @property
     def request_id(self) -> str: ...
+
+    @property
+    def answer(self) -> AnswerAccount:
+        """Counts the memory of an answer that is collected."""
 
     def headers(self) -> Mapping[str, str]:
         """The response headers as of now."""
@@ -183,10 +188,11 @@ class DocumentWriter(ResponseWriter):
         self._assembly = ResponseAssembly()
 
     async def write_events(self, events: bytes) -> None:
+        self._state.answer.add_events(events)
         self._assembly.feed(events)
 
     async def finish(self, events: bytes) -> None:
-        self._assembly.feed(events)
+        await self.write_events(events)
         await self.document(json.dumps(self._assembly.document()).encode())
 
     async def document(self, body: bytes) -> None:
