@@ -29,6 +29,7 @@ LOOK = {
 WHOLE: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": HI, "tools": [LOOK], "logprobs": True},
     "/v1/responses": {"input": "Say something."},
+    "/v1/completions": {"prompt": "Say something."},
 }
 
 
@@ -175,7 +176,7 @@ async def test_errors_have_the_form_of_the_api(
 
 
 # Not /v1/messages: llama-server lets nobody set its `ignore_eos`, and the tiny model ends soon.
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/completions"])
 async def test_a_disconnect_ends_a_generation_that_is_not_streamed(
     http: httpx.AsyncClient, llama_server: str, path: str
 ) -> None:

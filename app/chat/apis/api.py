@@ -9,6 +9,7 @@ from typing import Any
 from app.chat.apis.error_form import OPENAI_ERRORS, ErrorForm
 from app.chat.apis.stream_form import StreamForm
 from app.chat.apis.usage import OPENAI_USAGE, UsageFields
+from app.chat.relay.response_assembly import Assembly, ResponseAssembly
 from app.chat.schema.schema import OPEN_SCHEMA, Schema
 from app.chat.settings import ModelTask
 
@@ -27,6 +28,10 @@ def _never(body: Body) -> bool:
     return False
 
 
+def always(body: Body) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Api:
     """One API; `app/chat/apis/table.py` lists all of them.
@@ -42,8 +47,10 @@ class Api:
     :param generates: whether the response takes as long as its text, not only as its prompt.
     :param stream: how responses stream; None if they never do.
     :param assembled: whether the response to such a body without `stream` is streamed from the
-        model server and assembled. Then each token shows progress. Otherwise the model server
-        sends the document.
+        model server and assembled. Then each token shows progress, and llama-server notices a
+        disconnect. Otherwise it sends the document, and notices a disconnect only after a second in
+        which none of its slots generates a token.
+    :param assembly: assembles a stream.
     :param prompt: the parts of the prompt, in their order; requests with the same beginning go to
         the same replica.
     :param adapted: the body as the model server needs it; raises ApiError for what no model server
@@ -63,6 +70,7 @@ class Api:
     generates: bool = False
     stream: StreamForm | None = None
     assembled: Callable[[Body], bool] = _never
+    assembly: Callable[[], Assembly] = ResponseAssembly
     prompt: Callable[[Body], Sequence[Any]] = _no_prompt
     adapted: Callable[[Body], Body] = _unchanged
     usage: UsageFields = OPENAI_USAGE

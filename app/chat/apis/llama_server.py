@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.chat.apis.api import Api, Body
+from app.chat.apis.api import Api, Body, always
 from app.chat.apis.openai_text import messages_of, text_blocks
 from app.chat.apis.stream_form import INFILL_STREAM
+from app.chat.relay.named_event_assembly import InfillAssembly
 from app.chat.schema.other_apis import DETOKENIZE_FIELDS, INFILL_FIELDS, TOKENIZE_FIELDS
 from app.chat.schema.requests import CHAT_FIELDS
 from app.chat.settings import ModelTask
@@ -56,5 +57,7 @@ INFILL = Api(
     needs_model=False,
     generates=True,
     stream=INFILL_STREAM,
+    assembled=always,
+    assembly=InfillAssembly,
     prompt=_infill_prompt,
 )

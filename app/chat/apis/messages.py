@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.chat.apis.api import Api, Body
+from app.chat.apis.api import Api, Body, always
 from app.chat.apis.error_form import ANTHROPIC_ERRORS
 from app.chat.apis.named_tool import only_tool
 from app.chat.apis.openai_text import messages_of
 from app.chat.apis.stream_form import MESSAGES_STREAM
 from app.chat.apis.usage import MESSAGES_USAGE
 from app.chat.openai.errors import ApiError
+from app.chat.relay.named_event_assembly import MessageAssembly
 from app.chat.schema.other_apis import MESSAGES_FIELDS
 from app.chat.settings import ModelTask
 
@@ -65,6 +66,8 @@ MESSAGES = Api(
     tasks=(ModelTask.CHAT,),
     generates=True,
     stream=MESSAGES_STREAM,
+    assembled=always,
+    assembly=MessageAssembly,
     prompt=messages_of,
     adapted=_adapted,
     usage=MESSAGES_USAGE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.chat.apis.api import Api, Body
+from app.chat.apis.api import Api, Body, always
 from app.chat.apis.named_tool import only_tool
 from app.chat.apis.stream_form import OPENAI_STREAM
 from app.chat.schema.requests import CHAT_FIELDS, COMPLETION_FIELDS
@@ -39,10 +39,6 @@ def _prompt_blocks(body: Body) -> Sequence[Any]:
 def _streams_whole_chats(body: Body) -> bool:
     """llama-server streams no `logprobs` together with tools."""
     return not (body.get("logprobs") and body.get("tools"))
-
-
-def _always(body: Body) -> bool:
-    return True
 
 
 def _adapted_chat(body: Body) -> Body:
@@ -84,6 +80,6 @@ COMPLETIONS = Api(
     schema=COMPLETION_FIELDS,
     generates=True,
     stream=OPENAI_STREAM,
-    assembled=_always,
+    assembled=always,
     prompt=_prompt_blocks,
 )

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.chat.apis.api import Api, Body
+from app.chat.apis.api import Api, Body, always
 from app.chat.apis.error_form import RESPONSES_ERRORS
 from app.chat.apis.named_tool import only_tool
 from app.chat.apis.openai_text import text_blocks
 from app.chat.apis.stream_form import RESPONSES_STREAM
 from app.chat.apis.usage import RESPONSES_USAGE
 from app.chat.openai.errors import ApiError
+from app.chat.relay.named_event_assembly import ResponsesAssembly
 from app.chat.schema.other_apis import RESPONSES_FIELDS
 from app.chat.settings import ModelTask
 
@@ -86,6 +87,8 @@ RESPONSES = Api(
     tasks=(ModelTask.CHAT,),
     generates=True,
     stream=RESPONSES_STREAM,
+    assembled=always,
+    assembly=ResponsesAssembly,
     prompt=_prompt,
     adapted=_adapted,
     usage=RESPONSES_USAGE,

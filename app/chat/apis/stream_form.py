@@ -6,7 +6,9 @@ generated text can contain a line break, or the name of a field with its quotes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 def named(event: str) -> tuple[bytes, ...]:
@@ -22,6 +24,7 @@ class StreamForm:
     :param ends: each is in the closing event, and nowhere else.
     :param errors: each is the beginning of an event that reports an error.
     :param token: appears once in each event with a token.
+    :param options: fields with which a request asks for the usage.
     :param keep_alive: an event that clients ignore.
     """
 
@@ -29,6 +32,7 @@ class StreamForm:
     errors: tuple[bytes, ...]
     token: bytes
     keep_alive: bytes = b": keep-alive\n\n"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def is_done(self, events: bytes) -> bool:
         """Whether the closing event is among the events."""
@@ -45,6 +49,7 @@ OPENAI_STREAM = StreamForm(
     ends=(b"data: [DONE]\n", b"data: [DONE]\r", b"data:[DONE]\n"),
     errors=(_ERROR_DATA,),
     token=b"data:",
+    options={"stream_options": {"include_usage": True}},
 )
 RESPONSES_STREAM = StreamForm(
     ends=(

@@ -57,8 +57,9 @@ class GenerationRequest:
             changes["model"] = model
         piecewise = self.streams or self.api.assembled(self.body)
         if piecewise and not self.streams:
-            # Stream from the model server: tokens show progress.
-            changes |= {"stream": True, "stream_options": {"include_usage": True}}
+            # Stream from the model server: tokens show progress, and it notices a disconnect.
+            assert self.api.stream is not None
+            changes |= {"stream": True, **self.api.stream.options}
         same = adapted is self.body and not changes
         payload = self.raw if same else _json({**adapted, **changes})
         return Task(self.api, self.streams, piecewise, prompt, payload, self.weight)

@@ -7,6 +7,7 @@ such as llama-server's `timings`, are kept with their last value.
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,43 +18,58 @@ _DOCUMENT_TYPES = {"chat.completion.chunk": "chat.completion"}
 
 
 @contextlib.contextmanager
-def _openais_form() -> Iterator[None]:
-    """Raises ApiError where the JSON values do not have the types of OpenAI's API."""
+def _right_form() -> Iterator[None]:
+    """Raises ApiError where the JSON values do not have the types of their API."""
     try:
         yield
     except (AttributeError, KeyError, TypeError):
         raise lost_upstream("the response of the model server has a wrong form") from None
 
 
-class ResponseAssembly:
+class Assembly(ABC):
     """Collects events with `feed`; `document` is the result."""
+
+    def feed(self, events: bytes) -> None:
+        """Add complete events; raises ApiError for another form."""
+        with _right_form():
+            for payload in sse.payloads(events):
+                self.add(payload)
+
+    def document(self) -> dict[str, Any]:
+        """The response as if it had not been streamed; raises ApiError if it is empty."""
+        with _right_form():
+            return self.whole()
+
+    @abstractmethod
+    def add(self, payload: Mapping[str, Any]) -> None:
+        """Add the data of one event."""
+
+    @abstractmethod
+    def whole(self) -> dict[str, Any]:
+        """The document of all events; raises ApiError if there were none."""
+
+
+class ResponseAssembly(Assembly):
+    """Chat completions and completions."""
 
     def __init__(self) -> None:
         self._top: dict[str, Any] = {}
         self._choices: dict[int, dict[str, Any]] = {}
 
-    def feed(self, events: bytes) -> None:
-        """Add complete events; raises ApiError for another form."""
-        with _openais_form():
-            self._add(events)
+    def add(self, payload: Mapping[str, Any]) -> None:
+        for name, value in payload.items():
+            if name == "choices":
+                for choice in value or ():
+                    self._add_choice(choice)
+            elif value is not None:
+                self._top[name] = value
 
-    def _add(self, events: bytes) -> None:
-        for payload in sse.payloads(events):
-            for name, value in payload.items():
-                if name == "choices":
-                    for choice in value or ():
-                        self._add_choice(choice)
-                elif value is not None:
-                    self._top[name] = value
-
-    def document(self) -> dict[str, Any]:
-        """The response as if it had not been streamed; raises ApiError if it is empty."""
+    def whole(self) -> dict[str, Any]:
         if not self._choices:
             raise lost_upstream("the model server sent an empty response")
         type_ = self._top.get("object", "")
-        with _openais_form():
-            choices = [_completed(choice) for _, choice in sorted(self._choices.items())]
-            return {**self._top, "object": _DOCUMENT_TYPES.get(type_, type_), "choices": choices}
+        choices = [_completed(choice) for _, choice in sorted(self._choices.items())]
+        return {**self._top, "object": _DOCUMENT_TYPES.get(type_, type_), "choices": choices}
 
     def _add_choice(self, part: Mapping[str, Any]) -> None:
         index = part.get("index", 0)

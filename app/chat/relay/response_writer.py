@@ -26,7 +26,6 @@ from app.chat.apis.api import Api
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
 from app.chat.relay.answer_memory import AnswerAccount
-from app.chat.relay.response_assembly import ResponseAssembly
 from app.chat.settings import KeepAlive
 
 # How often a waiting client gets its position in the queue, at most.
@@ -185,7 +184,7 @@ class DocumentWriter(ResponseWriter):
 
     def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive, api: Api) -> None:
         super().__init__(send, state, api, keep_alive.first_space, keep_alive.interval)
-        self._assembly = ResponseAssembly()
+        self._assembly = api.assembly()
 
     async def write_events(self, events: bytes) -> None:
         self._state.answer.add_events(events)

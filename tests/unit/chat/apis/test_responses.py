@@ -176,7 +176,7 @@ async def test_null_is_a_field_that_was_not_sent(
     gateway: httpx.AsyncClient, server: ModelServer
 ) -> None:
     body = await sent(gateway, server, tools=None, instructions=None, previous_response_id=None)
-    assert body == {"model": "m", "input": "Hi"}
+    assert body == {"model": "m", "input": "Hi", "stream": True}
 
 
 @pytest.mark.parametrize(
