@@ -176,13 +176,16 @@ async def test_errors_have_the_form_of_the_api(
 
 
 # Not /v1/messages: llama-server lets nobody set its `ignore_eos`, and the tiny model ends soon.
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/completions"])
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [("/v1/responses", "max_output_tokens"), ("/v1/completions", "max_tokens")],
+)
 async def test_a_disconnect_ends_a_generation_that_is_not_streamed(
-    http: httpx.AsyncClient, llama_server: str, path: str
+    http: httpx.AsyncClient, llama_server: str, path: str, most: str
 ) -> None:
     before = await tokens_predicted(llama_server)
-    most = {"max_tokens": LONG, "max_output_tokens": LONG, "ignore_eos": True}
-    request = asyncio.create_task(http.post(path, json={"model": "m", **WHOLE[path], **most}))
+    body = {"model": "m", **WHOLE[path], most: LONG, "ignore_eos": True}
+    request = asyncio.create_task(http.post(path, json=body))
     await slots_are_busy(llama_server, True)
     request.cancel()
     await slots_are_busy(llama_server, False)
