@@ -46,6 +46,8 @@ FROM ${BASE_IMAGE}
 COPY --from=builder /opt/venv /opt/venv
 COPY --from=builder /opt/app /opt/app
 COPY --from=web /build/web/dist /opt/app/chat/web/dist
+# A new volume at this path gets its owner.
+RUN install -d -o 10001 -g 10001 /var/lib/chat
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt \
     PYTHONUNBUFFERED=1 \

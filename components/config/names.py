@@ -10,3 +10,5 @@ CONNECTOR = "cloudflared"
 FETCH_SUFFIX = "-fetch"
 # Of the files that a program reads again, and on a Swarm of the service that has them.
 LISTS_SUFFIX = "-lists"
+# Of the volume with the figures that a service records, after its name.
+USAGE_SUFFIX = "-usage"

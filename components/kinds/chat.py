@@ -15,6 +15,9 @@ from components.runtime.orchestrator import list_location
 
 MODEL_LIST = "models.json"
 
+# Where the gateway records who used what: DEFAULT_USAGE of app/chat/settings.py.
+USAGE_DIRECTORY = "/var/lib/chat"
+
 
 class ChatService(LocalService):
     """The OpenAI-compatible gateway in front of every model of the stack, with its page."""
@@ -43,6 +46,7 @@ class ChatService(LocalService):
         return Workload(
             image="chat",
             stop_grace=STOP_GRACE,
+            usage_directory=USAGE_DIRECTORY,
             environment=stack.network_environment,
             config_files={
                 "gateway.json": json.dumps(gateway, indent=2, sort_keys=True),

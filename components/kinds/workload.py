@@ -41,6 +41,9 @@ class Workload:
     own container may only read it, and gets no secret files."""
     cache_directory: str | None = None
     """Where a volume is mounted for what can be made again, but takes long."""
+    usage_directory: str | None = None
+    """Where a volume is mounted for the figures that it records. The image has the folder, with its
+    owner, so Docker makes the volume that user's."""
     gpus: str | None = None
     published: bool = False
     """Whether `image` is the reference of a published one."""

@@ -9,7 +9,7 @@ from components.config.compose.dependencies import Condition
 from components.config.compose.ports import LOOPBACK, PublishedPort
 from components.config.compose.volumes import NamedVolume
 from components.config.named_secrets import references
-from components.config.names import MONITOR, RESTARTER
+from components.config.names import MONITOR, RESTARTER, USAGE_SUFFIX
 from components.config.orchestrator import OrchestratorKind
 from components.config.problems import Problem, choices
 from components.config.stack_secrets import StackSecrets
@@ -190,7 +190,11 @@ def _name_problems(
     """
     names = {*enabled, MONITOR, RESTARTER}
     aliases: dict[str, str] = {}
-    reserved = {f"{MONITOR}-history", *(f"{name}-models" for name in catalogue.all_names)}
+    reserved = {
+        f"{MONITOR}-history",
+        *(f"{name}-models" for name in catalogue.all_names),
+        *(f"{name}{USAGE_SUFFIX}" for name in catalogue.all_names),
+    }
     for name, service in containers.items():
         source = catalogue.source_of(name)
         for at, alias in enumerate(service.aliases):

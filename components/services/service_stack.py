@@ -12,7 +12,7 @@ import pulumi
 
 from components.config.field_types import MEBIBYTE
 from components.config.named_secrets import SECRETS_DIRECTORY, filled, references
-from components.config.names import FETCH_SUFFIX, LISTS_SUFFIX
+from components.config.names import FETCH_SUFFIX, LISTS_SUFFIX, USAGE_SUFFIX
 from components.kinds.service import LocalService
 from components.kinds.workload import Workload
 from components.runtime.container import Files, HardenedContainerArgs, Mount, Volume
@@ -153,6 +153,7 @@ class ServiceStack(pulumi.ComponentResource):
                 mounts=[
                     *([models] if models else []),
                     *self._cache(),
+                    *self._usage(),
                     *self._volumes(),
                     *(mount for one in watched for mount in one.mounts),
                 ],
@@ -305,6 +306,18 @@ class ServiceStack(pulumi.ComponentResource):
                 kept=False,
                 use=VolumeUse(USER, self._args.image, path),
             ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        return [Mount(volume=volume.name, folder=volume.folder, path=path, read_only=False)]
+
+    def _usage(self) -> list[Mount]:
+        """A volume that every update keeps, and that goes with the stack."""
+        path = self._args.workload.usage_directory
+        if path is None:
+            return []
+        volume = self._args.orchestrator.volume(
+            f"{self._name}{USAGE_SUFFIX}",
+            VolumeArgs(self._args.stack, self._name, kept=False),
             pulumi.ResourceOptions(parent=self),
         )
         return [Mount(volume=volume.name, folder=volume.folder, path=path, read_only=False)]
