@@ -38,11 +38,14 @@ VALID: dict[str, dict[str, Any]] = {
     "/tokenize": {"content": "Hi"},
     "/detokenize": {"tokens": [1]},
 }
-# How the streams of other APIs end.
-LAST_EVENTS = {
+# The streams of other APIs, from which the gateway also makes documents.
+STREAMS = {
     "infill": b'data: {"content": "Hi", "stop": true}\n\n',
-    "messages": b'event: message_stop\ndata: {"type": "message_stop"}\n\n',
-    "responses": b'event: response.completed\ndata: {"type": "response.completed"}\n\n',
+    "messages": b"event: message_start\n"
+    b'data: {"type": "message_start", "message": {"role": "assistant"}}\n\n'
+    b'event: message_stop\ndata: {"type": "message_stop"}\n\n',
+    "responses": b"event: response.completed\n"
+    b'data: {"type": "response.completed", "response": {"id": "r"}}\n\n',
 }
 
 _numbers = (
@@ -100,7 +103,7 @@ async def answer(received: ReceivedRequest) -> web.StreamResponse:
         return web.json_response({"object": "list", "data": []})
     response = await received.stream()
     name = received.path.removeprefix("/v1").split("/")[1]
-    await response.write(LAST_EVENTS.get(name, b"".join(HELLO)))
+    await response.write(STREAMS.get(name, b"".join(HELLO)))
     return response
 
 

@@ -82,7 +82,8 @@ def test_the_gateway_receives_api_keys_as_a_file(run_program: StackRunner) -> No
     assert graph.settings("chat-interface")["requires_keys"] is True
     mounts = graph.running["chat-interface"].inputs["volumes"]
     assert {"/run/secrets", "/run/lists"} <= {mount["containerPath"] for mount in mounts}
-    assert all(mount["readOnly"] for mount in mounts)
+    writable = {mount["containerPath"] for mount in mounts if not mount["readOnly"]}
+    assert writable == {"/var/lib/chat"}
 
 
 def test_an_inference_service_is_public_only_behind_access(run_program: StackRunner) -> None:
