@@ -1,9 +1,10 @@
-"""Overhead of the gateway, compared with LiteLLM proxy: `python -m benchmarks.gateway`.
+"""Overhead of the gateway, nginx and LiteLLM proxy: `python -m benchmarks.gateway`.
 
 A fast fake model server (a separate process) streams tokens at the speed of a model; the same
-clients read them directly, through the gateway, and through LiteLLM proxy, which is installed into
-a temporary virtual environment. Prints a Markdown table and writes a plot and the raw figures
-to benchmarks/results/. Needs Linux (/proc), and matplotlib for the plot.
+clients read them directly, through the gateway, through nginx if it is installed, and through
+LiteLLM proxy, which is installed into a temporary virtual environment. Prints a Markdown table, and
+writes a plot and the raw figures to benchmarks/results/. Needs Linux (/proc), and matplotlib
+for the plot.
 """
 
 from __future__ import annotations
@@ -12,25 +13,19 @@ import argparse
 import contextlib
 import json
 import os
-import signal
-import socket
+import shutil
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-LITELLM = "litellm[proxy]==1.106.2"
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.gateway_targets import ROOT, Target, fake_server, gateway, litellm, nginx
+
 RESULTS = ROOT / "benchmarks" / "results"
 STREAMS = (1, 8, 64, 256)
-_START_SECONDS = 180.0
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -49,15 +44,6 @@ class Measured:
     failures: int
 
 
-@dataclass(frozen=True)
-class Target:
-    """A server that the clients measure; `process` is None for direct requests."""
-
-    name: str
-    port: int
-    process: int | None
-
-
 def main() -> None:
     options = _options()
     pace = options.pace
@@ -67,8 +53,12 @@ def main() -> None:
             Target("direct", server, None),
             stack.enter_context(gateway(f"http://127.0.0.1:{server}")),
         ]
+        if command := shutil.which("nginx"):
+            targets.append(stack.enter_context(nginx(server, Path(command))))
+        else:
+            print("nginx is not installed (Debian: apt-get install nginx-light): left out\n")
         if not options.without_litellm:
-            targets.append(stack.enter_context(_litellm(server, options.litellm)))
+            targets.append(stack.enter_context(litellm(server, options.litellm)))
         for target in targets:
             # Warm up: the first requests load modules.
             _load(target, streams=4, tokens=20, seconds=2.0, spread=0.5)
@@ -122,125 +112,6 @@ def _load(
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
-
-
-@contextlib.contextmanager
-def fake_server(interval: float) -> Iterator[int]:
-    """The port of a model server that streams a token each `interval` seconds."""
-    command = [sys.executable, "-m", "benchmarks.gateway_upstream", str(interval)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.stdin.close()
-
-
-@contextlib.contextmanager
-def gateway(url: str) -> Iterator[Target]:
-    """The gateway in front of the model server at `url`, as a separate process."""
-    config = {"models": [{"id": "bench", "slots": 1024, "replicas": [url]}]}
-    port = _free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "gateway.json")
-        path.write_text(json.dumps(config))
-        environment = {"GATEWAY_CONFIG": str(path), "HOST": "127.0.0.1", "PORT": str(port)}
-        command = [sys.executable, "-m", "app.chat"]
-        with _process(command, environment, port, "/ready", Path(folder, "log")) as process:
-            yield Target("gateway", port, process)
-
-
-@contextlib.contextmanager
-def _litellm(server: int, installed: Path | None) -> Iterator[Target]:
-    port = _free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        command = installed or _install_litellm(Path(folder))
-        parameters = {
-            "model": "openai/bench",
-            "api_base": f"http://127.0.0.1:{server}/v1",
-            "api_key": "sk-bench",
-        }
-        config = Path(folder, "litellm.yaml")
-        # JSON is valid YAML.
-        models = [{"model_name": "bench", "litellm_params": parameters}]
-        config.write_text(json.dumps({"model_list": models}))
-        environment = {
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-            "LITELLM_LOG": "ERROR",
-            "LITELLM_MODE": "PRODUCTION",
-            # Neither proxy checks API keys here; LiteLLM needs this setting for that.
-            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
-        }
-        arguments = [str(command), "--config", str(config), "--host", "127.0.0.1"]
-        arguments += ["--port", str(port), "--num_workers", "1", "--telemetry", "False"]
-        with _process(
-            arguments, environment, port, "/health/liveliness", Path(folder, "log")
-        ) as process:
-            yield Target("LiteLLM", port, process)
-
-
-def _install_litellm(folder: Path) -> Path:
-    environment = folder / "venv"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    python = environment / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", LITELLM], check=True)
-    return environment / "bin" / "litellm"
-
-
-@contextlib.contextmanager
-def _process(
-    command: Sequence[str], environment: dict[str, str], port: int, ready: str, log: Path
-) -> Iterator[int]:
-    """Run a server until the block ends; show its output only when it does not start."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _wait_until(
-            lambda: process.poll() is not None or _answers(f"http://127.0.0.1:{port}{ready}")
-        )
-        if process.poll() is not None:
-            sys.exit(f"{command[0]} ended:\n{log.read_text()[-4000:]}")
-        yield process.pid
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            sys.exit(f"a server did not start within {_START_SECONDS:g} s")
-        time.sleep(0.1)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _family(process: int) -> list[int]:

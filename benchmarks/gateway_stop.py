@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.gateway import gateway
+from benchmarks.gateway_targets import gateway
 
 _POLL_SECONDS = 0.002
 _PATIENCE_SECONDS = 60.0

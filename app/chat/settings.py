@@ -209,6 +209,9 @@ class Limits(Strict):
         default=600, gt=0, description="more until the first token, if the model is loaded for it"
     )
     silence_seconds: float = Field(default=120, gt=0, description="between two chunks")
+    client_seconds: float = Field(
+        default=30, gt=0, description="for a client to read what was written, else it is dropped"
+    )
     request_seconds: float = Field(
         default=1800, gt=0, description="a whole request, including the queue"
     )

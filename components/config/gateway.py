@@ -60,6 +60,9 @@ class Limits(CamelModel):
         default=600, description="more until the first token, if the model is loaded for it"
     )
     silence_seconds: Seconds = Field(default=120, description="between two pieces of an answer")
+    client_seconds: Seconds = Field(
+        default=30, description="for a client to read what was written, else it is dropped"
+    )
     request_seconds: Seconds = Field(default=1800, description="a whole request, queue included")
     attempts: int = Field(default=3, ge=1, le=10, description="replicas tried before a token")
 

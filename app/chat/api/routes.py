@@ -22,6 +22,7 @@ from app.chat.relay.answer_memory import AnswerMemory
 from app.chat.relay.exchange import Exchange
 from app.chat.relay.generation_request import Task, read_request
 from app.chat.request_record import RequestRecord, record_of
+from app.chat.server.direct_body import direct_body
 from app.chat.server.metrics import CONTENT_TYPE, Metrics
 from app.chat.settings import GatewaySettings
 from app.chat.usage.recorder import UsageRecorder
@@ -159,7 +160,7 @@ class RelayedResponse(Response):
             self._record,
             gateway.answers,
         )
-        await exchange.run(receive, send)
+        await exchange.run(receive, send, direct_body(scope))
 
 
 def _may_use(caller: Caller, model: str) -> bool:

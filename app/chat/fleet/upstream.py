@@ -1,8 +1,4 @@
-"""HTTP client for the model servers.
-
-aiohttp instead of httpx, because its parser is written in C: a chunk takes a sixth of the CPU time
-(`python -m benchmarks.gateway_clients` measures both).
-"""
+"""HTTP client of the gateway: health checks of the model servers, and requests to them."""
 
 from __future__ import annotations
 
@@ -16,8 +12,8 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from app.chat.apis.api import Api
 from app.chat.fleet.capabilities import Capabilities, read_capabilities
+from app.chat.fleet.model_client import ModelClient, identity
 from app.chat.fleet.model_list import LONGEST_LIST_BYTES, InvalidList, ModelList, read_model_list
 from app.chat.fleet.router_list import is_sleeping, read_router_list
 from app.chat.fleet.server import (
@@ -28,7 +24,7 @@ from app.chat.fleet.server import (
     Server,
     State,
 )
-from app.chat.fleet.upstream_errors import is_loading, key_problem, reason_of, refusal, unreachable
+from app.chat.fleet.upstream_errors import is_loading, key_problem, reason_of
 
 # llama-server closes idle connections after 5 s: do not reuse one shortly before.
 _KEEP_IDLE_SECONDS = 4.0
@@ -61,48 +57,12 @@ class UpstreamClient:
             trust_env=True,
         )
 
+        self.requests = ModelClient(connect_seconds, {False: self._internal, True: self._external})
+
     async def close(self) -> None:
+        self.requests.close()
         await self._internal.close()
         await self._external.close()
-
-    async def open(
-        self, server: Server, api: Api, body: bytes, request_id: str
-    ) -> aiohttp.ClientResponse:
-        """Send a request; returns after the headers of a response with status 200.
-
-        The client's headers are not forwarded: one of them makes llama-server generate on after a
-        disconnect, and the gateway's API keys must not leave the gateway.
-        Raises UpstreamFailure.
-        """
-        headers = {"content-type": "application/json", "x-request-id": request_id}
-        headers |= _identity(server)
-        try:
-            response = await self._post(server, api, body, headers)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise unreachable(server, error) from error
-        if response.status == 200:
-            return response
-        try:
-            content = await response.content.read(_LONGEST_ERROR_BYTES)
-        except (aiohttp.ClientError, OSError) as error:
-            raise unreachable(server, error) from error
-        finally:
-            response.close()
-        raise refusal(server, response.status, response.headers, content)
-
-    async def _post(
-        self, server: Server, api: Api, body: bytes, headers: Mapping[str, str]
-    ) -> aiohttp.ClientResponse:
-        session = self._session(server)
-        url = (server.root_url if api.at_root else server.api_url) + api.upstream_path
-        try:
-            return await session.post(url, data=body, headers=headers, allow_redirects=False)
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # llama-server closes each connection after a hundred requests, silently. Not the
-            # server's fault, and nothing was generated: retry once.
-            return await session.post(url, data=body, headers=headers, allow_redirects=False)
 
     async def check_health(self, server: Server, seconds: float) -> Health:
         """The health of a server; connection errors are reported as DOWN."""
@@ -191,21 +151,11 @@ class UpstreamClient:
         self, server: Server, url: str, **headers: str
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
         return self._session(server).get(
-            url, headers={**headers, **_identity(server)}, allow_redirects=False
+            url, headers={**headers, **identity(server)}, allow_redirects=False
         )
 
     def _session(self, server: Server) -> aiohttp.ClientSession:
         return self._external if server.external else self._internal
-
-
-def _identity(server: Server) -> dict[str, str]:
-    """The headers that name the server, and the gateway to it."""
-    headers = {}
-    if server.host is not None:
-        headers["host"] = server.host
-    if server.token is not None:
-        headers["authorization"] = f"Bearer {server.token}"
-    return headers
 
 
 def _session(

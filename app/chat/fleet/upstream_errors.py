@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from app.chat.fleet.connection import ConnectFailed, ConnectionBroken
 from app.chat.fleet.engine_refusals import public_fields, request_refusal
 from app.chat.fleet.server import UNKNOWN_HOST, Server
 from app.chat.openai import sse
@@ -37,25 +38,25 @@ class UpstreamFailure(Exception):
     :param error: the client gets it if no retry succeeds.
     :param retry: where to retry.
     :param blame: whether the replica is at fault, not the request.
-    :param once: whether it may be the request that breaks a replica, so that one retry has to do.
+    :param breaks: how often it may have been the request that broke a replica.
     """
 
     error: ApiError
     retry: Retry
     blame: bool
-    once: bool = False
+    breaks: int = 0
 
 
 def unreachable(server: Server, error: Exception) -> UpstreamFailure:
     """The failure of a connection that could not be opened or broke before the first token."""
     reason = reason_of(error)
-    if isinstance(error, aiohttp.ClientConnectorError):
+    if isinstance(error, aiohttp.ClientConnectorError | ConnectFailed):
         server.mark_unreachable(reason)
     message = f"cannot reach the model server: {reason}"
     failure = ApiError(502, message, code="upstream_unreachable", retry_after=2)
     # After it was sent whole, the request itself may have stopped the server.
-    sent = not isinstance(error, aiohttp.ClientConnectorError)
-    return UpstreamFailure(failure, Retry.ANYWHERE, blame=True, once=sent)
+    breaks = error.breaks if isinstance(error, ConnectionBroken) else 0
+    return UpstreamFailure(failure, Retry.ANYWHERE, blame=True, breaks=breaks)
 
 
 def lost_upstream(message: str) -> ApiError:
@@ -108,7 +109,7 @@ def public_error(status: int, error: Mapping[str, Any]) -> ApiError:
 
 
 def refusal(
-    server: Server, status: int, headers: Mapping[str, str], content: bytes
+    server: Server, status: int, retry_after: str | None, content: bytes
 ) -> UpstreamFailure:
     """The failure for a response of a model server that is not a success."""
     if status in (401, 403):
@@ -117,7 +118,7 @@ def refusal(
         refused = ApiError(502, message, code="upstream_auth")
         return UpstreamFailure(refused, Retry.NOWHERE, blame=True)
     if status == 429:
-        wait = headers.get("retry-after", "")
+        wait = retry_after or ""
         seconds = float(wait) if wait.isascii() and wait.isdigit() else 10.0
         after = min(seconds, _LONGEST_WAIT_SECONDS)
         message = "the rate limit of the upstream service is reached"
@@ -138,7 +139,7 @@ def refusal(
     # bad request can cause a 500 on every replica, so a 500 is not the replica's fault.
     message = f"the model server failed (status {status})"
     failed = ApiError(502, message, code="upstream_failed", retry_after=2)
-    return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500, once=status == 500)
+    return UpstreamFailure(failed, Retry.ELSEWHERE, blame=status != 500, breaks=int(status == 500))
 
 
 def key_problem(server: Server) -> str:
@@ -170,5 +171,7 @@ def reason_of(error: Exception) -> str:
             return "no response in time"
         case aiohttp.ClientConnectorError():
             return "connection refused"
+        case ConnectFailed():
+            return str(error)
         case _:
             return "the connection was lost"

@@ -7,9 +7,9 @@ import contextlib
 import json
 from collections.abc import Mapping
 
-import aiohttp
 from starlette.types import Receive, Send
 
+from app.chat.fleet.model_response import ModelResponse
 from app.chat.fleet.pool import ModelPool, Ticket
 from app.chat.fleet.replica import Replica
 from app.chat.fleet.upstream import UpstreamClient
@@ -23,15 +23,26 @@ from app.chat.fleet.upstream_errors import (
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
 from app.chat.relay.answer_memory import AnswerMemory
+from app.chat.relay.client_pace import CLIENT_STALLED, ClientPace
+from app.chat.relay.event_relay import EventRelay, StreamError
 from app.chat.relay.generation_request import Task
-from app.chat.relay.response_writer import DocumentWriter, EventStreamWriter, ResponseWriter
+from app.chat.relay.response_writer import (
+    ClientConnection,
+    ClientStalled,
+    DocumentWriter,
+    EventStreamWriter,
+    ResponseWriter,
+)
 from app.chat.relay.token_count import TokenCount
 from app.chat.request_record import RequestRecord
+from app.chat.server.direct_body import DirectBody
 from app.chat.settings import GatewaySettings
 from app.shared.json_log import Log
 
 _log = Log(__name__)
 
+# A request may crash a model server: it is sent whole at most twice.
+_MOST_BREAKS = 2
 # Move the deadline at most this often, not for each of thousands of chunks per second.
 _RENEW_SECONDS = 1.0
 
@@ -62,11 +73,14 @@ class Exchange:
         self._ticket: Ticket | None = None
         self._tokens = TokenCount(task.api)
         self._first_token_limit = settings.limits.first_token_seconds
+        # Connections that broke after the whole request was sent.
+        self._breaks = 0
 
-    async def run(self, receive: Receive, send: Send) -> None:
+    async def run(self, receive: Receive, send: Send, body: DirectBody) -> None:
         """Write the response, or stop when the client disconnects; sets the record's outcome."""
         writer_type = EventStreamWriter if self._task.streams else DocumentWriter
-        writer = writer_type(send, self, self._keep_alive, self._task.api)
+        client = ClientConnection(send, body, self._limits.client_seconds)
+        writer = writer_type(client, self, self._keep_alive, self._task.api)
         work = asyncio.create_task(self._respond(writer))
         disconnect = asyncio.create_task(_disconnected(receive))
         try:
@@ -75,7 +89,7 @@ class Exchange:
                 # Uvicorn reports the end of a response in the same way as a disconnect.
                 await asyncio.wait((work,))
             if not work.done():
-                self._record.outcome = "client_gone"
+                self._record.outcome = self._record.outcome or "client_gone"
             await _cancel(work, disconnect)
         except asyncio.CancelledError:
             # The time for the drain is over. Do not raise it again: there is nothing else to
@@ -95,7 +109,8 @@ class Exchange:
             message = "the gateway is restarting"
             error = ApiError(503, message, code="gateway_stopped", retry_after=5)
             self._record.outcome = error.code
-            await writer.fail(error)
+            with contextlib.suppress(ClientStalled):
+                await writer.fail(error)
 
     @property
     def request_id(self) -> str:
@@ -134,7 +149,10 @@ class Exchange:
         except ApiError as error:
             self._record.outcome = error.code
             if not writer.ended:
-                await writer.fail(error)
+                with contextlib.suppress(ClientStalled):
+                    await writer.fail(error)
+        except ClientStalled:
+            self._record.outcome = CLIENT_STALLED
 
     async def _with_time_limit(self, writer: ResponseWriter) -> None:
         seconds = self._limits.request_seconds
@@ -163,9 +181,9 @@ class Exchange:
                 return
             except UpstreamFailure as failure:
                 tried |= {replica}
+                self._breaks += failure.breaks
                 self._log_failure(replica, failure)
-                last = attempt == self._limits.attempts or (failure.once and attempt > 1)
-                if last or not self._should_retry(failure.retry, tried):
+                if attempt == self._limits.attempts or not self._should_retry(failure.retry, tried):
                     raise failure.error from failure
             finally:
                 ticket.leave()
@@ -183,6 +201,8 @@ class Exchange:
         )
 
     def _should_retry(self, retry: Retry, tried: frozenset[Replica]) -> bool:
+        if self._breaks >= _MOST_BREAKS:
+            return False
         if retry is Retry.ELSEWHERE:
             return any(replica.available for replica in self._pool.replicas if replica not in tried)
         return retry is Retry.ANYWHERE
@@ -237,9 +257,14 @@ class Exchange:
     async def _send_and_relay(
         self, replica: Replica, writer: ResponseWriter, deadline: asyncio.Timeout
     ) -> None:
-        response = await self._upstream.open(
-            replica.server, self._task.api, self._task.payload, self._record.request_id
+        response = await self._upstream.requests.open(
+            replica.server,
+            self._task.api,
+            self._task.payload,
+            self._record.request_id,
+            resend=not self._breaks,
         )
+        self._breaks += response.breaks
         try:
             if self._task.piecewise:
                 await self._relay_events(replica, response, writer, deadline)
@@ -249,7 +274,7 @@ class Exchange:
                 replica.server.mark_awake(replica.model)
                 self._tokens.read_document(document)
                 await writer.document(document)
-        except (aiohttp.ClientError, OSError, sse.EventTooLong) as error:
+        except OSError as error:
             if self._has_token:
                 raise lost_upstream(
                     "the model server closed the connection before the end of its response"
@@ -259,55 +284,57 @@ class Exchange:
             # Closing an incomplete response makes llama-server stop generating.
             response.close()
 
-    async def _document(self, response: aiohttp.ClientResponse) -> bytes:
-        document = bytearray()
-        while chunk := await response.content.readany():
-            self.answer.add(len(chunk))
-            document += chunk
-        return bytes(document)
+    async def _document(self, response: ModelResponse) -> bytes:
+        pieces: list[bytes] = []
+
+        def add(piece: bytes) -> None:
+            self.answer.add(len(piece))
+            pieces.append(piece)
+
+        await response.receive(add)
+        return b"".join(pieces)
 
     async def _relay_events(
         self,
         replica: Replica,
-        response: aiohttp.ClientResponse,
+        response: ModelResponse,
         writer: ResponseWriter,
         deadline: asyncio.Timeout,
     ) -> None:
-        """The hot path: a few steps for each chunk, without decoding it."""
+        """Write the events of a response as they arrive."""
         now = asyncio.get_running_loop().time
-        form = self._task.api.stream
-        assert form is not None
-        buffer = sse.EventBuffer()
+        silence = self._limits.silence_seconds
         renewal = 0.0
-        while chunk := await response.content.readany():
-            events = buffer.feed(chunk)
-            if not events:
-                continue
-            if (error_at := form.find_error(events)) >= 0:
-                if error_at and self._has_token:
-                    await writer.write_events(events[:error_at])
-                raise self._stream_error(events[error_at:])
-            if not self._has_token:
-                if not sse.has_data(events):
-                    continue
-                self._record_first_token()
-                replica.server.mark_awake(replica.model)
-            self._tokens.add(events)
-            if form.is_done(events):
-                await writer.finish(events)
-                # Read the end of the body, so that the connection can be reused.
-                with contextlib.suppress(aiohttp.ClientError):
-                    await response.content.readany()
-                return
-            await writer.write_events(events)
-            if now() >= renewal:
+
+        def first() -> None:
+            self._record_first_token()
+            replica.server.mark_awake(replica.model)
+
+        def write(events: bytes, last: bool) -> None:
+            nonlocal renewal
+            writer.write_events(events, last)
+            if writer.paused:
+                pace.wait()
+            elif now() >= renewal:
                 replica.server.last_activity = now()
                 renewal = now() + _RENEW_SECONDS
-                deadline.reschedule(now() + self._limits.silence_seconds)
-        rest = buffer.finish()
-        if not form.is_done(rest):
-            raise aiohttp.ClientPayloadError("the stream ended without its closing event")
-        await writer.finish(rest)
+                deadline.reschedule(now() + silence)
+
+        assert self._task.api.stream is not None
+        async with ClientPace(writer, response, deadline, self._limits, self._record) as pace:
+            relay = EventRelay(self._task.api.stream, self._tokens, first, write)
+            try:
+                await relay.run(response)
+            except StreamError as error:
+                raise self._stream_error(error.events) from None
+            except sse.EventTooLong:
+                raise _event_too_long() from None
+        # Only the client has something to do now.
+        deadline.reschedule(None)
+        response.close()
+        if self._ticket is not None:
+            self._ticket.leave()
+        await writer.finish()
 
     @property
     def _has_token(self) -> bool:
@@ -342,3 +369,9 @@ async def _cancel(*tasks: asyncio.Task[None]) -> None:
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _event_too_long() -> UpstreamFailure:
+    """Perhaps the client asked for it: a very long list of probabilities, for example."""
+    message = "an event of the model server's response is too large"
+    return UpstreamFailure(lost_upstream(message), Retry.NOWHERE, blame=False)

@@ -18,14 +18,16 @@ import contextlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from starlette.types import Send
+from starlette.types import Message, Send
 
 from app.chat.apis.api import Api
 from app.chat.openai import sse
 from app.chat.openai.errors import ApiError
 from app.chat.relay.answer_memory import AnswerAccount
+from app.chat.server.direct_body import DirectBody
 from app.chat.settings import KeepAlive
 
 # How often a waiting client gets its position in the queue, at most.
@@ -49,6 +51,31 @@ class RequestState(Protocol):
         """The position in the queue, or that the model is loading, as text; else None."""
 
 
+class ClientStalled(Exception):
+    """The client did not read for too long, and its connection was closed."""
+
+
+@dataclass(frozen=True)
+class ClientConnection:
+    """Where a response is written to: ASGI for its start and its end, `body` between them.
+
+    :param seconds: for the client to read what was written before.
+    """
+
+    asgi_send: Send
+    body: DirectBody
+    seconds: float
+
+    async def send(self, message: Message) -> None:
+        """Send a message of ASGI; raises ClientStalled."""
+        try:
+            async with asyncio.timeout(self.seconds):
+                await self.asgi_send(message)
+        except TimeoutError:
+            self.body.abort()
+            raise ClientStalled from None
+
+
 class ResponseWriter(ABC):
     """Base of both kinds: sends the headers once, and keep-alive bytes."""
 
@@ -56,13 +83,13 @@ class ResponseWriter(ABC):
 
     def __init__(
         self,
-        send: Send,
+        client: ClientConnection,
         state: RequestState,
         api: Api,
         first_keep_alive: float,
         interval: float,
     ) -> None:
-        self._send = send
+        self._client = client
         self._state = state
         self._api = api
         self._first_keep_alive = first_keep_alive
@@ -70,18 +97,36 @@ class ResponseWriter(ABC):
         self._sent_comment: str | None = None
         # Whether the last byte was passed to the server.
         self.ended = False
+        # Whether the closing event was passed on.
+        self._closing = False
         self._started = False
         self._starting = asyncio.Lock()
         self._now = asyncio.get_running_loop().time
         self._last_write = self._now()
 
     @abstractmethod
-    async def write_events(self, events: bytes) -> None:
-        """Take complete events of the model server's response."""
+    def write_events(self, events: bytes, last: bool) -> None:
+        """Take complete events of the model server's response.
+
+        :param last: whether the closing event is among them: no keep-alive bytes follow it.
+        """
 
     @abstractmethod
-    async def finish(self, events: bytes) -> None:
-        """Take the last events of the model server's response."""
+    async def finish(self) -> None:
+        """End the response after the last events."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client has too much to read."""
+        return False
+
+    async def drained(self) -> None:
+        """Wait until it has read most of it."""
+        await self._client.body.drained()
+
+    def abort(self) -> None:
+        """Close the connection to the client."""
+        self._client.body.abort()
 
     async def fail(self, error: ApiError) -> None:
         """End the response with an error."""
@@ -108,10 +153,14 @@ class ResponseWriter(ABC):
             await asyncio.wait((task,))
 
     async def _keep_alive(self) -> None:
+        with contextlib.suppress(ClientStalled):
+            await self._write_keep_alives()
+
+    async def _write_keep_alives(self) -> None:
         await asyncio.sleep(self._first_keep_alive)
         if not self._started:
             await self._write_keep_alive()
-        while not self.ended:
+        while not self.ended and not self._closing:
             comment = self._state.queue_comment()
             due = self._last_write + self._interval - self._now()
             if due <= 0 or comment != self._sent_comment:
@@ -122,7 +171,7 @@ class ResponseWriter(ABC):
     async def _write_keep_alive(self) -> None:
         self._sent_comment = self._state.queue_comment()
         await self._ensure_started()
-        if not self.ended:
+        if not self.ended and not self._closing:
             await self._write(self._keep_alive_bytes(self._sent_comment))
 
     async def _ensure_started(self) -> None:
@@ -136,13 +185,15 @@ class ResponseWriter(ABC):
                 return
             fields = {**self._state.headers(), **headers}
             raw = [(name.encode(), value.encode()) for name, value in fields.items()]
-            await self._send({"type": "http.response.start", "status": status, "headers": raw})
+            await self._client.send(
+                {"type": "http.response.start", "status": status, "headers": raw}
+            )
             self._started = True
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
         self._last_write = self._now()
         self.ended = not more
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        await self._client.send({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _write_document(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
         await self._start(
@@ -157,18 +208,39 @@ class EventStreamWriter(ResponseWriter):
 
     media_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive, api: Api) -> None:
-        super().__init__(send, state, api, keep_alive.first_comment, keep_alive.interval)
+    def __init__(
+        self, client: ClientConnection, state: RequestState, keep_alive: KeepAlive, api: Api
+    ) -> None:
+        super().__init__(client, state, api, keep_alive.first_comment, keep_alive.interval)
         assert api.stream is not None
         self._form = api.stream
+        # Events until the headers are sent.
+        self._waiting: list[bytes] = []
+        self._starter: asyncio.Task[None] | None = None
 
-    async def write_events(self, events: bytes) -> None:
-        await self._ensure_started()
-        await self._write(events)
+    def write_events(self, events: bytes, last: bool) -> None:
+        self._closing = last
+        if not self._started:
+            self._waiting.append(events)
+            if self._starter is None:
+                self._starter = asyncio.create_task(self._ensure_started())
+            return
+        self._last_write = self._now()
+        self._client.body.write(events)
 
-    async def finish(self, events: bytes) -> None:
+    @property
+    def paused(self) -> bool:
+        return self._client.body.paused
+
+    async def _start(self, status: int, headers: Mapping[str, str]) -> None:
+        await super()._start(status, headers)
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self.write_events(b"".join(waiting), self._closing)
+
+    async def finish(self) -> None:
         await self._ensure_started()
-        await self._write(events, more=False)
+        await self._write(b"", more=False)
 
     def _late_error(self, error: ApiError) -> bytes:
         return self._api.errors.event(error, self._state.request_id)
@@ -182,16 +254,17 @@ class DocumentWriter(ResponseWriter):
 
     media_type = "application/json"
 
-    def __init__(self, send: Send, state: RequestState, keep_alive: KeepAlive, api: Api) -> None:
-        super().__init__(send, state, api, keep_alive.first_space, keep_alive.interval)
+    def __init__(
+        self, client: ClientConnection, state: RequestState, keep_alive: KeepAlive, api: Api
+    ) -> None:
+        super().__init__(client, state, api, keep_alive.first_space, keep_alive.interval)
         self._assembly = api.assembly()
 
-    async def write_events(self, events: bytes) -> None:
+    def write_events(self, events: bytes, last: bool) -> None:
         self._state.answer.add_events(events)
         self._assembly.feed(events)
 
-    async def finish(self, events: bytes) -> None:
-        await self.write_events(events)
+    async def finish(self) -> None:
         await self.document(json.dumps(self._assembly.document()).encode())
 
     async def document(self, body: bytes) -> None:

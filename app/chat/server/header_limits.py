@@ -15,6 +15,7 @@ from app.chat.access.fair_shares import FairShares, address_share
 from app.chat.apis.error_form import OPENAI_ERRORS
 from app.chat.fleet.fair_queue import Share
 from app.chat.openai.errors import ApiError
+from app.chat.server.direct_body import offer_direct_body
 from app.chat.settings import Limits
 
 _MOST_HEADERS = 128
@@ -76,6 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        offer_direct_body(self)
         self._progress = self._in_head = True
         self._size = self._headers = 0
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from app.chat.apis.openai_text import CHAT_COMPLETIONS
+from app.chat.fleet.model_response import ModelResponse
 from app.chat.fleet.server import Server
 from app.chat.fleet.upstream import UpstreamClient, external_tls
 from app.chat.fleet.upstream_errors import UpstreamFailure
@@ -99,11 +99,11 @@ async def outside(made: Company) -> AsyncIterator[str]:
     await runner.cleanup()
 
 
-async def response_of(url: str) -> aiohttp.ClientResponse:
+async def response_of(url: str) -> ModelResponse:
     upstream = UpstreamClient(connect_seconds=5)
     server = Server(url, None, slots=1, external=True)
     try:
-        return await upstream.open(server, CHAT_COMPLETIONS, b"{}", "1")
+        return await upstream.requests.open(server, CHAT_COMPLETIONS, b"{}", "1", resend=True)
     finally:
         await upstream.close()
 
