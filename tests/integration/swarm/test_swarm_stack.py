@@ -330,4 +330,5 @@ def test_destroy_leaves_only_volumes(stack: SwarmStack, client: Client) -> None:
         f"{stack.name}-mini-inference-models",
         f"{stack.name}-slow-inference-models",
         f"{stack.name}-monitor-history",
+        f"{stack.name}-chat-interface-usage",
     }
