@@ -8,15 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.conftest import StackUnderTest
+from tests.integration.steady_clients import CHAT, steady_clients
 
-CLIENTS = Path(__file__).parents[1] / "doubles" / "steady_clients.py"
-CHAT, PHI, ADDED = "chat-interface", "phi-inference", "added-inference"
+PHI, ADDED = "phi-inference", "added-inference"
 MODEL = (
     "models:\n  added: {bundled: tiny, context: 512, slots: 1, threads: 1, description: Added}\n"
 )
@@ -112,27 +111,6 @@ def starts(stack: StackUnderTest) -> dict[str, str]:
     return {name: one.attrs["State"]["StartedAt"] for name, one in stack.containers().items()}
 
 
-@contextmanager
-def clients(stack: StackUnderTest) -> Iterator[dict[str, Any]]:
-    """Run clients in the stack's network; yield a dict that receives their results."""
-    seen: dict[str, Any] = {}
-    container = stack.engine.containers.run(
-        stack.containers()[CHAT].attrs["Image"],
-        ["-c", CLIENTS.read_text(encoding="utf-8"), f"http://{CHAT}:8080", "phi-3-mini"],
-        entrypoint=["python3"],
-        detach=True,
-        network=stack.outputs()["network"],
-        labels={"llm-stack.stack": stack.name, "llm-stack.service": "clients"},
-    )
-    try:
-        yield seen
-        container.kill("SIGTERM")
-        assert container.wait(timeout=120)["StatusCode"] == 0, container.logs(stdout=False)
-        seen.update(json.loads(container.logs(stderr=False)))
-    finally:
-        container.remove(force=True)
-
-
 def update(stack: StackUnderTest, *, added: bool) -> Change:
     write_catalogue(stack, added=added)
     change = Change(stack.planned_changes(), 0.0)
@@ -148,7 +126,7 @@ def run(stack: StackUnderTest) -> Run:
     stack.up()
     stack.wait_until_healthy()
     containers, started = [ids(stack)], [starts(stack)]
-    with clients(stack) as seen:
+    with steady_clients(stack) as seen:
         added = update(stack, added=True)
         containers.append(ids(stack))
         question = {"model": "added", "messages": [{"role": "user", "content": "Hi"}]}

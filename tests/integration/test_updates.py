@@ -17,10 +17,10 @@ import pytest
 from docker.models.containers import Container
 
 from tests.integration.conftest import StackUnderTest, rollback
+from tests.integration.steady_clients import CHAT, steady_clients
 
-CLIENTS = Path(__file__).parents[1] / "doubles" / "steady_clients.py"
 BREAK = ("def main() -> int:\n", 'def main() -> int:\n    raise SystemExit("broken on purpose")\n')
-CHAT, PHI = "chat-interface", "phi-inference"
+PHI = "phi-inference"
 
 
 @dataclass
@@ -107,7 +107,7 @@ def run(serving: StackUnderTest) -> Run:
     """In sequence: a new chat, a new model server, a changed settings file of the chat, a broken chat,
     and back to the working one."""
     updates = {}
-    with clients(serving) as seen:
+    with steady_clients(serving) as seen:
         for name, service, folder in (("chat", CHAT, "chat"), ("model", PHI, "inference")):
             with update(serving, name, service) as updates[name]:
                 touch(serving.project / "app" / folder / "__init__.py")
@@ -141,28 +141,6 @@ def run(serving: StackUnderTest) -> Run:
     for one in updates.values():
         print(run.report(one))
     return run
-
-
-@contextmanager
-def clients(stack: StackUnderTest) -> Iterator[dict[str, Any]]:
-    """Run clients in the stack's network; yield a dict that receives their results."""
-    chat = running(stack, CHAT)
-    seen: dict[str, Any] = {}
-    container = stack.engine.containers.run(
-        chat.attrs["Image"],
-        ["-c", CLIENTS.read_text(encoding="utf-8"), f"http://{CHAT}:8080", "phi-3-mini"],
-        entrypoint=["python3"],
-        detach=True,
-        network=stack.outputs()["network"],
-        labels={"llm-stack.stack": stack.name},
-    )
-    try:
-        yield seen
-        container.kill("SIGTERM")
-        assert container.wait(timeout=120)["StatusCode"] == 0, container.logs(stdout=False)
-        seen.update(json.loads(container.logs(stderr=False)))
-    finally:
-        container.remove(force=True)
 
 
 @contextmanager

@@ -17,6 +17,13 @@ class ChatPage:
         await expect(self.message).to_be_visible()
         await expect(self.picker).not_to_contain_text("Choose a model")
 
+    async def compare_blindly(self, *models: str) -> None:
+        """Open the page with several models whose names are hidden until the vote."""
+        await self.open(f"?models={','.join(models)}")
+        await self.picker.click()
+        await self.page.get_by_role("switch", name="Blind comparison").check()
+        await self.page.keyboard.press("Escape")
+
     @property
     def message(self) -> Locator:
         return self.page.get_by_role("textbox", name="Message", exact=True)

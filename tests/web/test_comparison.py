@@ -75,10 +75,7 @@ async def test_a_blind_comparison_shows_names_and_speeds_after_the_vote(
 ) -> None:
     alpha.always_say("From one.")
     beta.always_say("From two.")
-    await chat.open("?models=alpha,beta")
-    await chat.picker.click()
-    await chat.page.get_by_role("switch", name="Blind comparison").check()
-    await chat.page.keyboard.press("Escape")
+    await chat.compare_blindly("alpha", "beta")
     await chat.ask("Hello")
     shown = chat.page.get_by_role("region", name="Question and answers")
     await expect(shown.get_by_role("group", name="Which answer is better?")).to_be_visible()

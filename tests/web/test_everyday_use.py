@@ -49,10 +49,7 @@ async def test_a_vote_moves_no_card_and_can_be_undone_and_is_counted(
 ) -> None:
     alpha.always_say("From one.")
     beta.always_say("From two.")
-    await chat.open("?models=alpha,beta")
-    await chat.picker.click()
-    await chat.page.get_by_role("switch", name="Blind comparison").check()
-    await chat.page.keyboard.press("Escape")
+    await chat.compare_blindly("alpha", "beta")
     texts = chat.page.locator("article .markdown")
     group = chat.page.get_by_role("group", name="Which answer is better?")
     # The order is random: four comparisons leave one case in sixteen to chance.

@@ -125,10 +125,10 @@ async def test_a_removed_model_is_unknown_and_its_metrics_end(
     assert 'gateway_slots{model="m",' not in metrics
 
 
-async def test_requests_of_a_removed_model_are_completed(
+async def removed_while_busy(
     list_file: ListFile, client: httpx.AsyncClient, server: ModelServer
-) -> None:
-    """The one that runs, and the one that waits for its slot."""
+) -> tuple[HeldResponses, asyncio.Task[httpx.Response], asyncio.Task[httpx.Response]]:
+    """Remove a model while one request runs and one waits for its slot; returns both."""
     held = HeldResponses()
     server.behaviour = held
     list_file.write(entry(server, slots=1))
@@ -139,6 +139,14 @@ async def test_requests_of_a_removed_model_are_completed(
     await until(client, lambda found: found["m"]["queue"] == 1)
     list_file.write()
     await until(client, lambda found: not found)
+    return held, running_one, waiting_one
+
+
+async def test_requests_of_a_removed_model_are_completed(
+    list_file: ListFile, client: httpx.AsyncClient, server: ModelServer
+) -> None:
+    """The one that runs, and the one that waits for its slot."""
+    held, running_one, waiting_one = await removed_while_busy(list_file, client, server)
     held.released.set()
     assert [one.status_code for one in await asyncio.gather(running_one, waiting_one)] == [200, 200]
 
@@ -146,16 +154,7 @@ async def test_requests_of_a_removed_model_are_completed(
 async def test_a_request_that_waits_for_a_removed_model_without_servers_is_refused(
     list_file: ListFile, client: httpx.AsyncClient, server: ModelServer
 ) -> None:
-    held = HeldResponses()
-    server.behaviour = held
-    list_file.write(entry(server, slots=1))
-    await until(client, lambda found: found.get("m", {}).get("state") == "ready")
-    running_one = asyncio.create_task(answer(client, "m"))
-    await server.wait_for(1)
-    waiting_one = asyncio.create_task(answer(client, "m"))
-    await until(client, lambda found: found["m"]["queue"] == 1)
-    list_file.write()
-    await until(client, lambda found: not found)
+    held, running_one, waiting_one = await removed_while_busy(list_file, client, server)
     server.health = (500, {})
     assert (await waiting_one).status_code == 503
     held.released.set()
