@@ -42,7 +42,7 @@ _FORCED_TYPES = frozenset({"function", "custom", "any", "tool"})
 def needs_of(api: Api, body: Body) -> frozenset[Need]:
     """What a request needs of its model.
 
-    A tool that the model may call is no need: it can answer without.
+    Tools that the model may use are not among them: it can answer without a call.
     """
     needs = set(_of_parts(api.prompt(body), depth=2))
     if _forces_a_tool(body):

@@ -123,7 +123,7 @@ def token_ids(most: int) -> Check:
 def fields(
     known: Mapping[str, Check], *, required: Collection[str] = (), others: Check | None = None
 ) -> Check:
-    """An object. Null stands for an absent field.
+    """An object. A field that is null counts as absent.
 
     :param others: checks fields that are not known; None refuses them.
     """

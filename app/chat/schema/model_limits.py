@@ -10,7 +10,7 @@ from app.chat.openai.errors import ApiError
 # Words of European languages have about 5 bytes for each token, and JSON writes other characters
 # with up to 12.
 BYTES_PER_TOKEN = 16
-# For what is no part of the prompt: schemas, grammars, names, settings.
+# For what is not part of the prompt: schemas, grammars, names, settings.
 ALLOWANCE = 256 * 1024
 # Images and recordings cost other numbers of tokens than texts; a server counts them.
 _MEDIA = (

@@ -12,7 +12,7 @@ from app.chat.schema.checks import Check, Problem, boolean, free, shown, text
 from app.chat.settings import UnknownFields
 
 _UNKNOWN = free(values=1000, depth=16, characters=16 * 1024)
-# A body with more is no request, and each is compared with all known names.
+# No real request has more, and each is compared with all known names.
 _MOST_UNKNOWN = 32
 COMMON_FIELDS: Mapping[str, Check] = {"model": text(200, shortest=1), "stream": boolean}
 
@@ -21,7 +21,7 @@ COMMON_FIELDS: Mapping[str, Check] = {"model": text(200, shortest=1), "stream": 
 class Schema:
     """What a client may send to one API.
 
-    :param known: the checks of the fields. Null stands for an absent field.
+    :param known: the checks of the fields. A field that is null counts as absent.
     :param required: fields that must be there.
     :param open: whether unknown fields pass in any case.
     """
