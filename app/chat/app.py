@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 
 from app.chat.access.accounting import Accounting
 from app.chat.access.admission import Admission
-from app.chat.access.authentication import Authentication
 from app.chat.access.keys import KeyRing
 from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
@@ -107,9 +106,7 @@ def create_app(
     app.include_router(usage_router)
     serve_page(app, web_root)
     accounting = Accounting(lambda: app.state.gateway.metrics, usage)
-    outer: ASGIApp = HeadRequests(
-        Admission(app, settings.limits, Authentication(ring), accounting.ended)
-    )
+    outer: ASGIApp = HeadRequests(Admission(app, settings.limits, ring, accounting.ended))
     origins = Origins(settings.cors_origins, settings.hosts)
     if settings.cors_origins:
         outer = allow_cross_origin(outer, origins)

@@ -11,9 +11,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.chat.access.authentication import Authentication
 from app.chat.access.caller import Caller, TokenHold
+from app.chat.access.credentials import authorization_of
 from app.chat.access.fair_shares import FairShares, address_share
+from app.chat.access.keys import KeyRing
 from app.chat.access.token_estimate import estimated_completion, estimated_prompt
 from app.chat.apis.table import is_api_path
 from app.chat.fleet.fair_queue import Share
@@ -67,11 +68,11 @@ class Admission:
         self,
         app: ASGIApp,
         limits: Limits,
-        authentication: Authentication,
+        keys: KeyRing,
         ended: Callable[[RequestRecord, TokenHold | None], None],
     ) -> None:
         self._app = app
-        self._authentication = authentication
+        self._keys = keys
         self._ended = ended
         self._open = FairShares(limits.open_requests)
         self._bodies = FairShares(limits.all_bodies_bytes)
@@ -85,7 +86,7 @@ class Admission:
         try:
             with ExitStack() as held:
                 try:
-                    admitted = await self._admit(scope, record, held)
+                    admitted = self._admit(scope, record, held)
                 except ApiError as error:
                     record.outcome = error.code
                     await error.response(scope)(scope, receive, send)
@@ -95,9 +96,9 @@ class Admission:
             if scope["method"] == "POST":
                 self._ended(record, admitted.tokens if admitted is not None else None)
 
-    async def _admit(self, scope: Scope, record: RequestRecord, held: ExitStack) -> Admitted:
+    def _admit(self, scope: Scope, record: RequestRecord, held: ExitStack) -> Admitted:
         """Check the key and its limits; raises ApiError 401 or 429."""
-        caller = await self._authentication.caller(Headers(scope=scope))
+        caller = self._keys.caller(authorization_of(Headers(scope=scope)))
         record.key = caller.name
         record.rate_limits = caller.rate_limits
         record.share = share = share_of(caller, scope)
@@ -125,10 +126,6 @@ def admitted_of(request: Request) -> Admitted:
     admitted = getattr(request.state, _STATE_KEY)
     assert isinstance(admitted, Admitted)
     return admitted
-
-
-def body_account(request: Request) -> Admitted:
-    return admitted_of(request)
 
 
 def _needs_caller(scope: Scope) -> bool:

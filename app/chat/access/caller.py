@@ -37,7 +37,7 @@ class TokenHold:
 
 
 class Caller:
-    """The owner of a key, an identity of Cloudflare Access, or all clients if there are no keys."""
+    """The owner of a key; without keys, all clients together."""
 
     def __init__(
         self,
@@ -72,10 +72,6 @@ class Caller:
             return MinuteBudget(per_minute, self._clock)
         budget.resize(per_minute)
         return budget
-
-    @property
-    def idle(self) -> bool:
-        return not self._running
 
     @property
     def share(self) -> Share:

@@ -13,7 +13,7 @@ from app.chat.fleet.model_response import AiohttpResponse, ModelResponse, Pooled
 from app.chat.fleet.server import Server
 from app.chat.fleet.upstream_errors import refusal, unreachable
 
-_LONGEST_ERROR_BYTES = 64 * 1024
+LONGEST_ERROR_BYTES = 64 * 1024
 
 
 class ModelClient:
@@ -57,7 +57,7 @@ class ModelClient:
         if response.status == 200:
             return response
         try:
-            content = await response.content(_LONGEST_ERROR_BYTES)
+            content = await response.content(LONGEST_ERROR_BYTES)
         except OSError as error:
             raise unreachable(server, error) from error
         finally:

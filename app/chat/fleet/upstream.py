@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from app.chat.fleet.capabilities import Capabilities, read_capabilities
-from app.chat.fleet.model_client import ModelClient, identity
+from app.chat.fleet.model_client import LONGEST_ERROR_BYTES, ModelClient, identity
 from app.chat.fleet.model_list import LONGEST_LIST_BYTES, InvalidList, ModelList, read_model_list
 from app.chat.fleet.router_list import is_sleeping, read_router_list
 from app.chat.fleet.server import (
@@ -38,7 +38,6 @@ _CONNECTOR_OPTIONS: Any = {
     "keepalive_timeout": _KEEP_IDLE_SECONDS,
     "ttl_dns_cache": _DNS_CACHE_SECONDS,
 }
-_LONGEST_ERROR_BYTES = 64 * 1024
 
 
 class UpstreamClient:
@@ -56,7 +55,6 @@ class UpstreamClient:
             aiohttp.TCPConnector(ssl=external_tls(), **_CONNECTOR_OPTIONS),
             trust_env=True,
         )
-
         self.requests = ModelClient(connect_seconds, {False: self._internal, True: self._external})
 
     async def close(self) -> None:
@@ -67,7 +65,7 @@ class UpstreamClient:
     async def check_health(self, server: Server, seconds: float) -> Health:
         """The health of a server; connection errors are reported as DOWN."""
         assert server.health_url is not None
-        health, _ = await self._check(server, server.health_url, seconds, _LONGEST_ERROR_BYTES)
+        health, _ = await self._check(server, server.health_url, seconds, LONGEST_ERROR_BYTES)
         return health
 
     async def check_sleeper(self, server: Server, seconds: float) -> Health:
@@ -143,7 +141,7 @@ class UpstreamClient:
         assert server.status_url is not None
         try:
             async with asyncio.timeout(seconds), self._get(server, server.status_url) as response:
-                return b"draining" in await response.content.read(_LONGEST_ERROR_BYTES)
+                return b"draining" in await response.content.read(LONGEST_ERROR_BYTES)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
 

@@ -26,7 +26,7 @@ from tests.unit.chat.test_process import memory_mib, process
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
 MOST_GROWTH_MIB = 64
-PATHS = sorted(path for path, api in API_OF_PATH.items() if not api.multipart)
+PATHS = sorted(API_OF_PATH)
 _CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 VALID: dict[str, dict[str, Any]] = {
     "/v1/completions": {"prompt": "Hi"},
