@@ -61,7 +61,7 @@ async def test_a_vote_moves_no_card_and_can_be_undone_and_is_counted(
         await chat.page.keyboard.press("Enter")
         await expect(group).to_have_count(0)
         assert (await texts.all_inner_texts())[-2:] == before
-        await chat.page.wait_for_function("document.activeElement !== document.body")
+        await expect(chat.page.locator(":focus")).to_have_count(1)
         winner = {"From one.": "alpha", "From two.": "beta"}[before[0]]
         last = chat.page.get_by_role("region", name="Question and answers").last
         await expect(last).to_contain_text(f"You preferred {winner}.")
