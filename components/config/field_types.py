@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
 
 from components.config.schema import refusal
 
@@ -68,13 +78,29 @@ def _check_duration(value: str) -> str:
     return value
 
 
-def _name(pattern: str, allowed: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise refusal("is not a valid name", allowed=allowed)
-        return value
+@dataclass(frozen=True)
+class Form:
+    """The form of a text: a pattern for the check and for editors, plain words for the error."""
 
-    return AfterValidator(check)
+    pattern: str
+    what: str
+    """What the text is not, where the pattern does not match: `a valid name`."""
+    allowed: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^{self.pattern}$"}
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise refusal(f"is not {self.what}", allowed=self.allowed)
+        return value
 
 
 # For editors, a schema of what a person writes, which is not always what the program gets.
@@ -108,24 +134,28 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
 ]
 # A label of DNS, since the service is found under it; Docker refuses names of one letter.
-_NAME = r"[a-z][a-z0-9-]{0,38}[a-z0-9]"
 Name = Annotated[
     str,
-    _name(_NAME, "2 to 40 of a-z, 0-9 and -, beginning with a letter, not ending in -"),
-    WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"}),
+    Form(
+        r"[a-z][a-z0-9-]{0,38}[a-z0-9]",
+        "a valid name",
+        "2 to 40 of a-z, 0-9 and -, beginning with a letter, not ending in -",
+    ),
 ]
-_MODEL_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 ModelName = Annotated[
-    str,
-    _name(_MODEL_NAME, "1 to 63 of a-z, 0-9 and . _ -"),
-    WithJsonSchema({"type": "string", "pattern": f"^{_MODEL_NAME}$"}),
+    str, Form(r"[a-z0-9][a-z0-9._-]{0,62}", "a valid name", "1 to 63 of a-z, 0-9 and . _ -")
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 HttpStatus = Annotated[int, Field(ge=100, le=599)]
 Scalar = str | int | float | bool | None
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Form(r"[0-9a-f]{64}", "a SHA-256 digest", "64 of 0-9 and a-f")]
 # Without a name's port, the default one; `*.` is any name below, `*` any name.
 HostPattern = Annotated[
     str,
-    StringConstraints(pattern=r"^(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:\d{1,5})?)$"),
+    Form(
+        r"(\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:\d{1,5})?)",
+        "a valid host name",
+        "a host name such as llm.example.com, with a port if it is not the default, "
+        "*.example.com, or *",
+    ),
 ]

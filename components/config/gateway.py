@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from components.config.field_types import HostPattern
+from components.config.field_types import Form, HostPattern
 from components.config.schema import CamelModel
 
 Origin = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^(\*|null|[a-z][a-z0-9+.-]*://(\*|(\*\.)?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])"
-        r"(:(\*|\d{1,5}))?)$"
+    Form(
+        r"(\*|null|[a-z][a-z0-9+.-]*://(\*|(\*\.)?[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])"
+        r"(:(\*|\d{1,5}))?)",
+        "a valid origin",
+        "scheme://host or scheme://host:port, such as https://app.example.com or "
+        "https://*.example.com; null; *",
     ),
 ]
 Seconds = Annotated[float, Field(gt=0)]

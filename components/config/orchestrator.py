@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from components.config.field_types import Name
+from components.config.field_types import Form, Name
 from components.config.problems import Key, Problem, Source, choices
 from components.config.schema import CamelModel
 
@@ -23,8 +23,20 @@ class OrchestratorKind(StrEnum):
 
 
 # What a Swarm can compare: github.com/moby/swarmkit, `manager/constraint/constraint.go`.
-NodeLabel = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9._-]+$", examples=["gpu"])]
-NodeLabelValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9:_./-]+$", examples=["nvidia"])]
+NodeLabel = Annotated[
+    str,
+    Form(
+        r"[A-Za-z_][A-Za-z0-9._-]+",
+        "a valid node label",
+        "2 or more letters, digits and . _ -, beginning with a letter or _",
+    ),
+    Field(examples=["gpu"]),
+]
+NodeLabelValue = Annotated[
+    str,
+    Form(r"[A-Za-z0-9:_./-]+", "a valid label value", "letters, digits and : _ . / -"),
+    Field(examples=["nvidia"]),
+]
 Replicas = Annotated[int, Field(ge=1, le=100)]
 
 

@@ -7,19 +7,33 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.config.field_types import Form
 from components.config.problems import Problem, Source, choices
 from components.config.schema import CamelModel
 
 Platform = Literal["linux/amd64", "linux/arm64"]
 # Host and port; a scheme or a path would end up in the names of images.
 Server = Annotated[
-    str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$", examples=["ghcr.io"])
+    str,
+    Form(
+        r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?",
+        "a valid registry",
+        "host or host:port, such as ghcr.io",
+    ),
+    Field(examples=["ghcr.io"]),
 ]
 # The path components of a name: github.com/distribution/reference, `regexp.go`.
 Repository = Annotated[
-    str, Field(pattern=r"^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$")
+    str,
+    Form(
+        r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*",
+        "a valid repository",
+        "lower-case letters and digits, with . _ - between them, parts separated by /",
+    ),
 ]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[
+    str, Form(r"sha256:[0-9a-f]{64}", "a valid digest", "sha256: and 64 of 0-9 and a-f")
+]
 
 
 class RegistrySettings(CamelModel):

@@ -63,6 +63,11 @@ class Reading(Generic[Model]):
         """Whether the value at a key was left out, with what contains it."""
         return any(key[: len(dropped)] == dropped for dropped in self.dropped)
 
+    def indexes(self, key: str, count: int) -> list[int]:
+        """Where the file has the `count` values that are left of the list at a key."""
+        left_out = {one[1] for one in self.dropped if len(one) == 2 and one[0] == key}
+        return [at for at in range(count + len(left_out)) if at not in left_out]
+
 
 def validate(model: type[Model], data: object, source: Source) -> Model:
     """Build `model` from `data`; raises `SettingsError` with every problem found."""
@@ -185,6 +190,7 @@ def _problem(
     if kind == "missing":
         return source.problem(place, "is missing", run=source.set_command(place))
     text, allowed = _PLAIN.get(kind, lambda _: (detail["msg"], None))(context)
+    text = "has no value" if value is None and "text" not in context else text
     if kind in {"literal_error", "enum"}:
         allowed = choices(str(value), _expected(context["expected"]))
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
@@ -251,10 +257,6 @@ _PLAIN: Mapping[str, Any] = {
     "bool_parsing": lambda c: ("is not true or false", "allowed: true, false"),
     "string_type": lambda c: ("is not text", "allowed: text, in quotes"),
     "string_too_short": lambda c: ("is empty", "allowed: text"),
-    "string_pattern_mismatch": lambda c: (
-        "does not have the right form",
-        f"allowed: text that matches {c['pattern']}",
-    ),
     "too_short": lambda c: ("has too few entries", f"allowed: at least {c['min_length']}"),
     "too_long": lambda c: ("has too many entries", f"allowed: at most {c['max_length']}"),
     "url_parsing": lambda c: ("is not a valid URL", "allowed: https://…"),

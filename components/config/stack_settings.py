@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from components.config.compose.words import scalar_text
-from components.config.field_types import GIBIBYTE, Cpus, Duration, Memory, ModelName, Name, Port
+from components.config.field_types import (
+    GIBIBYTE,
+    Cpus,
+    Duration,
+    Form,
+    Memory,
+    ModelName,
+    Name,
+    Port,
+)
 from components.config.gateway import GatewaySettings
 from components.config.monitor import MonitorSettings
 from components.config.network import NetworkSettings
 from components.config.network_access import CaFile, ModelHub, NetworkAccess, ProxySettings
 from components.config.orchestrator import OrchestratorKind, Replicas, SwarmSettings
 from components.config.registry import Digest, RegistrySettings
-from components.config.schema import CamelModel
+from components.config.schema import CamelModel, refusal
 from components.config.tunnels import TunnelSettings
 
 PROJECT = "llm-stack"
@@ -56,17 +66,40 @@ def _list_or_all(value: object) -> str:
     return "=all" if isinstance(value, str) else "=list"
 
 
+def _ensure_list_or_all(value: object) -> object:
+    if isinstance(value, str) and value != "all":
+        raise refusal(
+            "is not a list",
+            allowed="all, or a list of services",
+            run=services_command(["chat-interface", "phi-inference"]),
+        )
+    return value
+
+
 def _text(value: object) -> object:
     """Pulumi passes a number or a truth value as it is, where a list or a map holds it."""
     return scalar_text(value) if isinstance(value, int | float) else value
 
 
-ValueName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+ValueName = Annotated[
+    str,
+    Form(
+        r"[A-Za-z_][A-Za-z0-9_]{0,63}",
+        "a valid name",
+        "1 to 64 letters, digits and _, not beginning with a digit",
+    ),
+]
 ValueText = Annotated[str, BeforeValidator(_text)]
 EnabledServices = Annotated[
     Annotated[Literal["all"], Tag("=all")] | Annotated[tuple[Name, ...], Tag("=list")],
     Discriminator(_list_or_all),
+    BeforeValidator(_ensure_list_or_all),
 ]
+
+
+def services_command(names: Iterable[str]) -> str:
+    """The command that sets the list of services; one for an element depends on what is there."""
+    return f"pulumi config set {PROJECT}:services '{json.dumps(list(names))}'"
 
 
 class Defaults(CamelModel):

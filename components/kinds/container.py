@@ -29,7 +29,7 @@ from components.config.compose.volumes import (
     VolumeEntry,
 )
 from components.config.compose.words import Hosts, Variables, Words
-from components.config.field_types import GIBIBYTE, MEBIBYTE, Cpus, Gpus, Memory, Name, Port
+from components.config.field_types import GIBIBYTE, MEBIBYTE, Cpus, Form, Gpus, Memory, Name, Port
 from components.config.model import Model
 from components.config.named_secrets import SecretFiles, SecretTexts, looks_secret
 from components.config.network_access import with_proxy
@@ -89,7 +89,9 @@ class ContainerService(LocalService):
     )
     command: Words = ()
     entrypoint: Words = ()
-    working_dir: str | None = Field(default=None, pattern=r"^/")
+    working_dir: (
+        Annotated[str, Form(r"/.*", "an absolute path", "a path that begins with /")] | None
+    ) = None
     environment: Variables = Field(default_factory=dict, description="what is not secret")
     secrets: SecretFiles = Field(
         default_factory=dict, description="files: under /run/secrets, or by name their path"
@@ -107,9 +109,14 @@ class ContainerService(LocalService):
     healthcheck: HealthCheckSettings | None = Field(
         default=None, description="instead of the image's own"
     )
-    health: str | None = Field(
+    health: (
+        Annotated[
+            str,
+            Form(r"(tcp|none|/\S*)", "a valid health check", "a path such as /health, tcp, none"),
+        ]
+        | None
+    ) = Field(
         default=None,
-        pattern=r"^(tcp|none|/\S*)$",
         description="what the monitor asks: a path by HTTP, tcp for a connection, or none",
     )
     depends_on: Dependencies = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from components.config.names import MONITOR, RESTARTER, USAGE_SUFFIX
 from components.config.orchestrator import OrchestratorKind
 from components.config.problems import Problem, choices
 from components.config.stack_secrets import StackSecrets
-from components.config.stack_settings import StackSettings
+from components.config.stack_settings import StackSettings, services_command
 from components.kinds.catalogue import Catalogue
 from components.kinds.container import ContainerService
 from components.kinds.inference import InferenceService
@@ -85,7 +85,7 @@ def _dependency_problems(
                     at,
                     "is not enabled in this stack",
                     found=needed,
-                    run=f"pulumi config set --path 'llm-stack:services[{len(enabled)}]' {needed}",
+                    run=services_command([*enabled, needed]),
                 )
             elif needed not in services:
                 # It has problems itself, or runs elsewhere.

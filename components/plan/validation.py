@@ -42,7 +42,7 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
     # One with problems may be local, and what is set for it is no further problem.
     placeable = tuple(name for name in enabled if name in local or name not in services)
     cross_checks = [
-        *_service_problems(enabled, catalogue, source),
+        *_service_problems(loaded, enabled, catalogue),
         *_host_port_problems(settings, catalogue, source),
         *_portless_problems(settings, local, source),
         *not_running_problems(("updates",), settings.updates, placeable, source),
@@ -101,9 +101,10 @@ def _stack_name_problems(stack: str) -> Iterator[Problem]:
 
 
 def _service_problems(
-    enabled: tuple[str, ...], catalogue: Catalogue, source: Source
+    loaded: LoadedSettings, enabled: tuple[str, ...], catalogue: Catalogue
 ) -> Iterator[Problem]:
-    for at, name in enumerate(enabled):
+    source = loaded.source
+    for at, name in zip(loaded.settings.indexes("services", len(enabled)), enabled, strict=True):
         if name in {MONITOR, RESTARTER}:
             yield source.problem(
                 ("services", at),

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from components.config.compose.volumes import clean_path
+from components.config.field_types import Form
 from components.config.schema import StrictModel, refusal
 
 # capabilities(7) without those that give control of the machine.
@@ -112,7 +113,7 @@ User = Annotated[
 Group = Annotated[
     str,
     BeforeValidator(_number_as_text),
-    Field(pattern=r"^([a-z_][a-z0-9_-]*|\d{1,10})$"),
+    Form(r"([a-z_][a-z0-9_-]*|\d{1,10})", "a valid group", "the name or the number of a group"),
     WithJsonSchema({"type": ["string", "integer"]}),
 ]
 

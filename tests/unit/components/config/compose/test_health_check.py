@@ -100,8 +100,8 @@ def test_the_monitor_asks_what_the_entry_names(keys: dict[str, Any], check: str)
     [
         (
             "ready",
-            "health: does not have the right form; found 'ready'; allowed: text that matches "
-            r"^(tcp|none|/\S*)$",
+            "health: is not a valid health check; found 'ready'; allowed: a path such as /health, "
+            "tcp, none",
         ),
     ],
 )

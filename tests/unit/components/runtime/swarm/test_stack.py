@@ -259,7 +259,7 @@ def test_one_node_needs_no_registry(run_program: StackRunner) -> None:
         ),
         (
             {"swarm": {"placement": {"phi-inference": {"gpu": "a b"}}}},
-            "swarm.placement.phi-inference.gpu: does not have the right form",
+            "swarm.placement.phi-inference.gpu: is not a valid label value",
         ),
         (
             {"registry": None},
