@@ -353,16 +353,14 @@ def test_a_service_can_be_stopped_before_its_new_version_starts(run: Shell) -> N
 
 def test_the_enabled_services_are_set(run: Shell) -> None:
     own = {"monitor", "restarter"}
-    run("pulumi config set --path 'services[2]' qwen-inference")
+    run('pulumi config set services \'["chat-interface", "qwen-inference"]\'')
     assert created_services(run) == {"qwen-inference"}
-    run("pulumi config rm --path 'services[2]'")
-    run.stack.pulumi("preview", "--expect-no-changes")
     run("pulumi config set services all")
     assert created_services(run) == {"qwen-inference", "llama-inference"}
-    run("pulumi config set --path services '[\"phi-inference\"]'")
+    run("pulumi config set services '[\"phi-inference\"]'")
     run("pulumi up")
     assert set(run.stack.containers()) == own | {"phi-inference"}
-    run("pulumi config set --path services '[\"chat-interface\"]'")
+    run("pulumi config set services '[\"chat-interface\"]'")
     run("pulumi up")
     assert set(run.stack.containers()) == own | {"chat-interface"}
 

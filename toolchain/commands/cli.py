@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -195,9 +196,8 @@ def print_first_answer(urls: Mapping[str, str | None], stack: DevStack, progress
             reply = first_answer.wait(url, step, stack.containers)
         except first_answer.NoModel:
             step.done("the chat is running without models. To add one, after . toolchain/activate:")
-            step.print(
-                f"pulumi config set --path 'services[{len(urls)}]' phi-inference && pulumi up"
-            )
+            services = json.dumps([*urls, "phi-inference"])
+            step.print(f"pulumi config set services '{services}' && pulumi up")
             return
         except first_answer.KeyNeeded:
             step.done(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import textwrap
 from collections import defaultdict
@@ -165,17 +166,14 @@ def _of_stack(stack: str) -> str:
 
 
 def _enable(done: Import, enabled: Sequence[str] | None, stack: str) -> Iterator[str]:
-    of_stack = _of_stack(stack)
     names = [one.name for one in done.written]
     if enabled is not None:
         names = [name for name in names if name not in enabled]
-    for at, name in enumerate(names):
-        index = f"N+{at}" if at else "N"
-        if enabled is not None:
-            index = str(len(enabled) + at)
-        yield f"  pulumi config set --path '{NAME}:services[{index}]' {name}{of_stack}"
     if names and enabled is None:
-        yield _line(f"N is the number of services that Pulumi.{stack}.yaml has.")
+        yield _line(f"Add to {NAME}:services in Pulumi.{stack}.yaml: {', '.join(names)}")
+    elif names:
+        listed = json.dumps([*(enabled or ()), *names])
+        yield f"  pulumi config set {NAME}:services '{listed}'{_of_stack(stack)}"
 
 
 def enabled_services(root: Path, stack: str) -> list[str] | None:

@@ -257,8 +257,15 @@ ONCE_MISLEADING: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"services": "al"},
-        "Pulumi.dev.yaml: llm-stack:services: is not a valid value; found 'al'; did you mean 'all'? "
-        "allowed: all; run: pulumi config set --path 'llm-stack:services' <value>",
+        "Pulumi.dev.yaml: llm-stack:services: is not a list; found 'al'; allowed: all, or a list of "
+        "services; run: pulumi config set llm-stack:services "
+        '\'["chat-interface", "phi-inference"]\'',
+    ),
+    (
+        # What Pulumi makes of a list that was set as JSON text and then by an index.
+        {"services": [None, "chat-interface"]},
+        "Pulumi.dev.yaml: llm-stack:services.0: has no value; allowed: text, in quotes; run: pulumi "
+        "config set --path 'llm-stack:services[0]' <value>",
     ),
     (
         {"monitor": "30"},
@@ -276,6 +283,15 @@ def test_a_problem_names_the_users_key_and_value(
     with pytest.raises(SettingsError) as refusal:
         plan(**config)
     assert str(refusal.value) == message
+
+
+def test_one_invalid_name_does_not_hide_that_another_is_unknown(plan: Planner) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        plan(services=["Phi", "chat-interface", "phi-inferenc"])
+    invalid, unknown = str(refusal.value).splitlines()
+    assert "llm-stack:services.0: is not a valid name; found 'Phi'" in invalid
+    assert "llm-stack:services.2: is not a service of services.yaml or catalog/" in unknown
+    assert "did you mean 'phi-inference'?" in unknown
 
 
 SIDECAR = """

@@ -118,7 +118,7 @@ def test_an_entry_of_catalog_depends_on_one_of_another_file(project: Project) ->
     assert {"bb-gate", "app-gate"} <= graph.running["aa"].depends_on
     assert problem_of(project, MAIN, services=["aa", "app"]) == (
         "catalog/aa.yaml:1: services.aa.depends_on.bb: is not enabled in this stack; found 'bb'; "
-        "run: pulumi config set --path 'llm-stack:services[2]' bb"
+        'run: pulumi config set llm-stack:services \'["aa", "app", "bb"]\''
     )
 
 

@@ -65,7 +65,8 @@ def test_the_outputs_are_in_the_order_of_the_settings(project: Project) -> None:
             {"app": "depends_on: [postgres]", "postgres": "", "redis": ""},
             {"services": ["app", "redis"]},
             "services.yaml:2: services.app.depends_on.postgres: is not enabled in this stack; "
-            "found 'postgres'; run: pulumi config set --path 'llm-stack:services[2]' postgres",
+            "found 'postgres'; run: pulumi config set llm-stack:services "
+            '\'["app", "redis", "postgres"]\'',
         ),
         (
             {"app": "depends_on: {setup: {condition: service_healthy}}", "setup": "restart: no"},

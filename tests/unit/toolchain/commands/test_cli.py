@@ -178,7 +178,8 @@ def test_up_without_models_prints_how_to_add_one(
     fake_chat(monkeypatch, NoModel)
     assert cli.up(project, progress) == 0
     assert "the chat is running without models" in out.getvalue()
-    assert "pulumi config set --path 'services[1]' phi-inference && pulumi up" in out.getvalue()
+    command = 'pulumi config set services \'["chat-interface", "phi-inference"]\' && pulumi up'
+    assert command in out.getvalue()
     assert f"The chat is at {HERE} (" in out.getvalue()
 
 
