@@ -73,7 +73,13 @@ class Restarter(Protocol):
 
 
 Listener = Callable[[Service, Event], None]
-CheckListener = Callable[[Service, ServiceRecord], None]
+
+
+class CheckListener(Protocol):
+    """Receives each check."""
+
+    def __call__(self, service: Service, record: ServiceRecord, *, counted: bool) -> None:
+        """Add a check; one in a pause does not count."""
 
 
 @dataclass(slots=True)
@@ -89,7 +95,7 @@ class Watch:
 
     :param random_number: returns one from 0 to 1.
     :param listeners: called with each event.
-    :param check_listeners: called with the record after each check outside of a pause.
+    :param check_listeners: called with the record after each check.
     """
 
     def __init__(
@@ -252,9 +258,9 @@ class Watch:
             self.records[name], name, verdict, self._policies[name], self._context(service)
         )
         self._apply(service, step)
-        if not self.is_paused(service):
-            for listener in self._check_listeners:
-                listener(service, step.record)
+        counted = not self.is_paused(service)
+        for listener in self._check_listeners:
+            listener(service, step.record, counted=counted)
         log_check(service, step.record, verdict, counts.checks, self._clock())
         if verdict.excusable:
             self._check_dependencies_now(service)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.monitor.decisions.records import (
+    DEPENDENCY,
     CheckContext,
     EventType,
     PendingRestart,
@@ -93,7 +94,7 @@ def _fail(step: Step, verdict: Verdict, policy: Policy, context: CheckContext) -
     if verdict.excusable and context.failed_dependencies:
         names = ", ".join(context.failed_dependencies)
         step.update(failures=0, successes=0, failing_since=None)
-        step.enter(State.DEGRADED, f"waits for {names}: {verdict.reason}", "dependency")
+        step.enter(State.DEGRADED, f"waits for {names}: {verdict.reason}", DEPENDENCY)
         return
     if step.now < record.grace_until and verdict.state is not State.STALLED:
         step.update(failures=0, successes=0, failing_since=None)

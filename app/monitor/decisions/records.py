@@ -20,6 +20,9 @@ JITTER = 0.2
 HOLD_RETRY = 120.0
 """Seconds until a restart that the restarter withheld is requested again."""
 
+DEPENDENCY = "dependency"
+"""Code of a service that works, but waits for another."""
+
 
 class EventType(StrEnum):
     """What can happen to a service, for logs, incidents and alerts."""
@@ -148,7 +151,7 @@ def new_record(start_grace: float, now: float) -> ServiceRecord:
 
 def is_serving(record: ServiceRecord) -> bool:
     """Whether the service responds to requests, as far as is known."""
-    return record.state in SERVING and record.code != "dependency"
+    return record.state in SERVING and record.code != DEPENDENCY
 
 
 def last_healthy_at(record: ServiceRecord) -> float:

@@ -14,7 +14,13 @@ from typing import Annotated
 
 from pydantic import TypeAdapter
 
-from app.monitor.decisions.records import Event, EventType, ServiceRecord, is_serving
+from app.monitor.decisions.records import (
+    DEPENDENCY,
+    Event,
+    EventType,
+    ServiceRecord,
+    is_serving,
+)
 from app.monitor.decisions.states import State
 from app.monitor.renamed_fields import formerly
 from app.monitor.settings import Service
@@ -31,8 +37,6 @@ SAVE_RINGS_EVERY = 300.0
 
 # A check counts for the time since the one before, but for no more than this many intervals.
 LONGEST_SPAN = 2
-# States that are not an outage of a service that has not served yet.
-FIRST_START = (State.UNKNOWN, State.STARTING, State.LOADING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ class ServiceHistory:
     incidents: list[Incident] = field(default_factory=list)
     counted_at: float | None = None
     """When a check was last added."""
-    has_served: bool = False
+    served_since: float | None = None
+    """When it served for the first time: nothing before it counts."""
 
 
 class History:
@@ -103,6 +108,8 @@ class History:
             state_dir / "incidents.json", TypeAdapter(dict[str, list[Incident]])
         )
         self._rings = StateFile(state_dir / "history.json", TypeAdapter(Packed))
+        # A file of its own: a version without it reads the others as before.
+        self._served = StateFile(state_dir / "served.json", TypeAdapter(dict[str, float]))
         self._incidents_changed = False
         self._load()
 
@@ -114,28 +121,37 @@ class History:
             if name in self.services:
                 self.services[name].day.unpack(*day)
                 self.services[name].months.unpack(*months)
-                served = self.services[name].months.uptime(self._clock())
-                self.services[name].has_served = bool(served)
+        served = self._served.load() or {}
+        for name, past in self.services.items():
+            past.served_since = served.get(name)
+            if past.served_since is None:
+                _adopt(past, self._clock())
 
     def keep(self, names: Iterable[str]) -> None:
         """Have a history of these services, and of no others."""
         self.services = {name: self.services.get(name) or ServiceHistory() for name in names}
         self._incidents_changed = True
 
-    def on_check(self, service: Service, record: ServiceRecord) -> None:
-        """Add a check to the rings."""
+    def on_check(self, service: Service, record: ServiceRecord, *, counted: bool = True) -> None:
+        """Add a check to the rings.
+
+        :param counted: False in a pause and in maintenance.
+        """
         past, good = self.services[service.name], is_serving(record)
         at = record.checked_at or self._clock()
-        past.has_served |= good
         since = at - (past.counted_at or 0.0)
-        seconds = min(max(since, 0.0), self._longest)
-        if record.state in FIRST_START and not past.has_served:
-            seconds = 0.0
         past.counted_at = at
+        if not counted:
+            return
+        if good and past.served_since is None:
+            past.served_since = at
+        waits = record.code == DEPENDENCY
+        seconds = min(max(since, 0.0), self._longest)
+        if waits or past.served_since is None:
+            seconds = 0.0
+        rank = RANK[State.LOADING if waits else record.state]
         for ring in (past.day, past.months):
-            ring.add(
-                at, seconds=seconds, good=good, rank=RANK[record.state], latency=record.latency
-            )
+            ring.add(at, seconds=seconds, good=good, rank=rank, latency=record.latency)
 
     def on_event(self, service: Service, event: Event) -> None:
         """Open, extend or close an incident."""
@@ -182,6 +198,38 @@ class History:
             name: (past.day.pack(), past.months.pack()) for name, past in self.services.items()
         }
         await _save(self._rings, packed)
+        served = {
+            name: past.served_since
+            for name, past in self.services.items()
+            if past.served_since is not None
+        }
+        await _save(self._served, served)
+
+
+def _adopt(past: ServiceHistory, now: float) -> None:
+    """Correct the rings of a version that counted the time before the first success as downtime.
+
+    A failure has an incident; a wait for a model, and a first start, have none.
+    """
+    served_on = _first_success(past.months, now)
+    if served_on is None:
+        for ring in (past.day, past.months):
+            ring.count_from(now + DAY, all_good=False)
+        return
+    today = _first_success(past.day, now)
+    at = today if today is not None and served_on <= today < served_on + DAY else served_on
+    for ring in (past.day, past.months):
+        begins = at - at % ring.span
+        failed = any(
+            one.began_at < begins + ring.span and (one.ended_at or now) > begins
+            for one in past.incidents
+        )
+        ring.count_from(at, all_good=not failed)
+    past.served_since = at
+
+
+def _first_success(ring: Ring, now: float) -> float | None:
+    return next((bucket.begins for bucket in ring.buckets(now) if bucket.good), None)
 
 
 async def _save(file: StateFile[Content], content: Content) -> None:

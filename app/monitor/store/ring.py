@@ -54,7 +54,7 @@ class Ring:
     """Buckets of the last `size` spans of time, each `span` seconds long."""
 
     def __init__(self, span: int, size: int) -> None:
-        self._span = span
+        self.span = span
         self._size = size
         self._last = 0
         self._watched = array("f", bytes(4 * size))
@@ -79,7 +79,7 @@ class Ring:
 
     def _advance(self, at: float) -> None:
         """Advance to the span of this time, and empty those in between."""
-        index = int(at) // self._span
+        index = int(at) // self.span
         for passed in range(max(self._last + 1, index - self._size + 1), index + 1):
             place = passed % self._size
             self._watched[place] = self._good[place] = self._latency[place] = 0.0
@@ -88,9 +88,9 @@ class Ring:
 
     def buckets(self, now: float) -> Iterator[Bucket]:
         """All buckets up to now, the oldest first."""
-        last = int(now) // self._span
+        last = int(now) // self.span
         for index in range(last - self._size + 1, last + 1):
-            place, begins = index % self._size, float(index * self._span)
+            place, begins = index % self._size, float(index * self.span)
             kept = self._last - self._size < index <= self._last
             if not kept or not self._worst[place]:
                 yield Bucket(begins)
@@ -108,6 +108,19 @@ class Ring:
         self._advance(now)
         watched = sum(self._watched)
         return sum(self._good) / watched if watched else None
+
+    def count_from(self, at: float, *, all_good: bool) -> None:
+        """Count nothing before a time.
+
+        :param all_good: whether nothing was lost in the bucket of that time either.
+        """
+        first = int(min(at, 1e15)) // self.span
+        for index in range(self._last - self._size + 1, min(first, self._last) + 1):
+            place = index % self._size
+            if index < first:
+                self._watched[place] = self._good[place] = self._latency[place] = 0.0
+            elif all_good:
+                self._watched[place] = self._good[place]
 
     def _arrays(self) -> tuple[array[int] | array[float], ...]:
         return (self._watched, self._good, self._worst, self._latency)
