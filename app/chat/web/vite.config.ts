@@ -1,4 +1,6 @@
 // How the page is bundled, served while it is worked on, and unit-tested.
+import { readFileSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
@@ -21,13 +23,14 @@ const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
-  "img-src 'self'",
+  // Attached images are shown from memory.
+  "img-src 'self' blob:",
   "font-src 'self'",
   "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
   "require-trusted-types-for 'script'",
-  "trusted-types dompurify",
+  "trusted-types dompurify pdf-worker",
 ].join("; ");
 
 const ownPolicy: Plugin = {
@@ -42,11 +45,23 @@ const ownPolicy: Plugin = {
   ],
 };
 
+/** Tables with which pdf.js reads Chinese, Japanese and Korean PDFs. */
+const characterMaps: Plugin = {
+  name: "character-maps",
+  apply: "build",
+  generateBundle() {
+    const folder = fileURLToPath(new URL("./node_modules/pdfjs-dist/cmaps/", import.meta.url));
+    for (const name of readdirSync(folder).filter((one) => one.endsWith(".bcmap"))) {
+      this.emitFile({ type: "asset", fileName: `pdf-cmaps/${name}`, source: readFileSync(folder + name) });
+    }
+  },
+};
+
 const gateway = process.env.GATEWAY_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  plugins: [onlyWoff2, ownPolicy],
+  plugins: [onlyWoff2, ownPolicy, characterMaps],
   build: {
     target: "es2022",
     // The gateway's policy allows no inline data, and browsers of this age need no polyfill.

@@ -1,11 +1,13 @@
 // Starts the page.
 import { render } from "preact";
 import "./styles/index.css";
+import { deleteUnusedFiles } from "./state/attaching";
 import { openArchive } from "./state/chats";
 import { watchModels } from "./state/models";
 import { watchUrl } from "./state/route";
 import { keepDrafts } from "./state/writing";
 import { App } from "./ui/app";
+import { takeDroppedFiles } from "./ui/drop";
 import { focusComposer } from "./ui/focus";
 import { followJumps } from "./ui/jump";
 import { handleShortcuts } from "./ui/shortcuts";
@@ -17,4 +19,6 @@ render(<App />, document.getElementById("app")!);
 handleShortcuts();
 followJumps();
 keepDrafts();
+deleteUnusedFiles();
+takeDroppedFiles();
 focusComposer();

@@ -60,7 +60,7 @@ test("a loop in the displayed path ends", () => {
 test("each model receives its own answers as history, a new model those of the first model", () => {
   const both = talk(empty(), "one", ["a", "b"]);
   const { conversation, turn } = ask(both, path(both)[0]!.id, "two", ["b", "c"]);
-  const history = (model: string): string | undefined => messagesFor(conversation, turn.id, model)[1]?.content;
+  const history = (model: string): unknown => messagesFor(conversation, turn.id, model)[1]?.content;
   expect(history("b")).toBe("b on one");
   expect(history("c")).toBe("a on one");
 });

@@ -12,7 +12,28 @@ function sample(): Conversation {
 
 test("an export imports unchanged", () => {
   const conversations = [sample(), sample()];
-  expect(importFile(exportFile(conversations))).toEqual(conversations);
+  expect(importFile(exportFile(conversations)).conversations).toEqual(conversations);
+});
+
+test("attached files are in the export; an import takes only images that this page writes", () => {
+  const file = (id: string, kind: "text" | "image") => ({ id, kind, name: id, size: 1, tokens: 1 });
+  const files = [file("notes", "text"), file("photo", "image"), file("hostile", "image")];
+  const { conversation } = ask(
+    newConversation(["a"], { system: "", sampling: DEFAULT_SAMPLING }),
+    null,
+    "",
+    ["a"],
+    files,
+  );
+  const contents = new Map([
+    ["notes", "some text"],
+    ["photo", "data:image/jpeg;base64,/9j/4AAQ"],
+    ["hostile", "data:text/html;base64,PHNjcmlwdD4="],
+    ["unused", "text"],
+  ]);
+  const imported = importFile(exportFile([conversation], contents));
+  expect(imported.conversations[0]!.turns[0]!.attachments).toEqual(files);
+  expect([...imported.contents.keys()]).toEqual(["notes", "photo"]);
 });
 
 test.each<[string, (file: any) => unknown, string]>([

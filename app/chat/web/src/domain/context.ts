@@ -22,14 +22,20 @@ export function estimateTokens(text: string): number {
   return Math.ceil(wide + (text.length - wide) / LATIN);
 }
 
+/** Images are not counted. */
+const textOf = (content: Message["content"]): string =>
+  typeof content === "string" ? content : content.map((part) => (part.type === "text" ? part.text : "")).join("");
+
 export const estimateMessages = (messages: Message[]): number =>
-  messages.reduce((total, { content }) => total + PER_MESSAGE + estimateTokens(content), 0);
+  messages.reduce((total, { content }) => total + PER_MESSAGE + estimateTokens(textOf(content)), 0);
+
+export const estimateExchange = ({ messages, attached }: Exchange): number => estimateMessages(messages) + attached;
 
 /** How many of the oldest exchanges do not fit. The last one is always sent. */
 export function countOmitted(exchanges: Exchange[], system: string, limit: Limit, maxTokens: number | null): number {
   const { context, factor } = limit;
   const room = context - Math.min(maxTokens ?? Infinity, Math.floor(context * FOR_ANSWER));
-  const sizes = exchanges.map(({ messages }) => factor * estimateMessages(messages));
+  const sizes = exchanges.map((exchange) => factor * estimateExchange(exchange));
   let total = sizes.reduce((sum, size) => sum + size, factor * estimateTokens(system));
   let omitted = 0;
   while (omitted < exchanges.length - 1 && total > room) {

@@ -1,5 +1,7 @@
 // The conversation and its changes. Pure: each change returns a new value.
 
+import type { Attachment } from "./attachments";
+
 // Showing another version or changing a setting leaves `updatedAt` alone: the list is ordered by it.
 
 /** Sampling parameters. `null` uses the model server's default. */
@@ -57,6 +59,7 @@ export interface Turn {
   id: string;
   parent: string | null;
   text: string;
+  attachments?: Attachment[] | undefined;
   createdAt: number;
   lanes: Lane[];
   /** The model whose answer was preferred, or `tie`. */
@@ -156,6 +159,9 @@ export function allAnswers(conversation: Conversation): Answer[] {
   return conversation.turns.flatMap((turn) => turn.lanes.flatMap((lane) => lane.answers));
 }
 
+export const attachmentsIn = ({ turns }: Pick<Conversation, "turns">): Attachment[] =>
+  turns.flatMap(({ attachments }) => attachments ?? []);
+
 export const isRunning = (answer: Answer): boolean => answer.state === "waiting" || answer.state === "streaming";
 
 const TITLE_LENGTH = 60;
@@ -180,11 +186,13 @@ export function ask(
   parent: string | null,
   text: string,
   models: string[],
+  attachments: Attachment[] = [],
 ): { conversation: Conversation; turn: Turn } {
   const turn: Turn = {
     id: newId(),
     parent,
     text,
+    ...(attachments.length > 0 && { attachments }),
     createdAt: Date.now(),
     lanes: models.map((model) => ({ model, answers: [newAnswer()], shown: 0 })),
     vote: null,
@@ -193,7 +201,7 @@ export function ask(
   return {
     turn,
     conversation: touched(conversation, {
-      title: first ? titleFrom(text) : conversation.title,
+      title: first ? titleFrom(text || (attachments[0]?.name ?? "")) : conversation.title,
       turns: [...conversation.turns, turn],
       shown: { ...conversation.shown, [keyOf(parent)]: turn.id },
     }),

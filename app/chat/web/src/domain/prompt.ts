@@ -1,11 +1,12 @@
 // Builds the request for one answer.
+import { type Contents, type Part, contentOf, tokensOf } from "./attachments";
 import { type Limit, countOmitted } from "./context";
 import { type Conversation, type Turn, path, shownAnswer } from "./conversation";
 import { splitThinking } from "./thinking";
 
 export interface Message {
   role: "system" | "user" | "assistant";
-  content: string;
+  content: string | Part[];
 }
 
 export interface ChatRequest {
@@ -32,6 +33,8 @@ function remembered(turn: Turn, model: string): string {
 export interface Exchange {
   turnId: string;
   messages: Message[];
+  /** The estimated tokens of the attachments, which are not in the messages yet. */
+  attached: number;
 }
 
 /** The exchanges up to and including the question `turnId`, or all of them. */
@@ -41,7 +44,11 @@ export function exchangesFor(conversation: Conversation, turnId: string | null, 
   return turns.slice(0, last < 0 ? undefined : last + 1).map((turn) => {
     const content = turn.id === turnId ? "" : remembered(turn, model);
     const question: Message = { role: "user", content: turn.text };
-    return { turnId: turn.id, messages: content ? [question, { role: "assistant", content }] : [question] };
+    return {
+      turnId: turn.id,
+      messages: content ? [question, { role: "assistant", content }] : [question],
+      attached: tokensOf(turn.attachments),
+    };
   });
 }
 
@@ -49,6 +56,33 @@ export function exchangesFor(conversation: Conversation, turnId: string | null, 
 export interface Scope {
   partial?: string;
   limit?: Limit | null;
+  /** The contents of the attachments. */
+  contents?: Contents;
+  /** Whether the model can read images. */
+  vision?: boolean;
+}
+
+/** The gateway limits the size of a request: only the newest images are sent. */
+const MAX_IMAGE_CHARACTERS = 6_000_000;
+
+/** Puts the attachments into the questions. */
+function withAttachments(conversation: Conversation, exchanges: Exchange[], scope: Scope): Exchange[] {
+  const { contents = new Map<string, string>(), vision = true } = scope;
+  const turns = new Map(conversation.turns.map((turn) => [turn.id, turn]));
+  let room = MAX_IMAGE_CHARACTERS;
+  return exchanges
+    .toReversed()
+    .map((exchange) => {
+      const { text, attachments = [] } = turns.get(exchange.turnId)!;
+      if (attachments.length === 0) return exchange;
+      room -= attachments.reduce(
+        (sum, { id, kind }) => sum + (kind === "image" ? (contents.get(id)?.length ?? 0) : 0),
+        0,
+      );
+      const content = contentOf(text, attachments, contents, vision && room >= 0);
+      return { ...exchange, messages: [{ role: "user" as const, content }, ...exchange.messages.slice(1)] };
+    })
+    .toReversed();
 }
 
 /**
@@ -61,7 +95,8 @@ export function messagesFor(conversation: Conversation, turnId: string, model: s
   const exchanges = exchangesFor(conversation, turnId, model);
   if (partial) exchanges.at(-1)?.messages.push({ role: "assistant", content: partial });
   const omitted = limit && !sendAll ? countOmitted(exchanges, system, limit, sampling.maxTokens) : 0;
-  const messages = exchanges.slice(omitted).flatMap((exchange) => exchange.messages);
+  const sent = withAttachments(conversation, exchanges.slice(omitted), scope);
+  const messages = sent.flatMap((exchange) => exchange.messages);
   return system.trim() ? [{ role: "system", content: system }, ...messages] : messages;
 }
 

@@ -1,6 +1,7 @@
 // Export and import of conversations as a JSON file; every imported value is validated.
 import * as v from "valibot";
-import { type Conversation, MAX_MODELS, closeInterrupted } from "./conversation";
+import { type Contents, IMAGE_URL, MAX_FILES, attachmentSchema } from "./attachments";
+import { type Conversation, MAX_MODELS, attachmentsIn, closeInterrupted } from "./conversation";
 
 export const FORMAT = "chat-conversations";
 export const VERSION = 1;
@@ -52,6 +53,7 @@ const turn = v.object({
   id,
   parent: orNull(id),
   text,
+  attachments: v.optional(v.pipe(v.array(attachmentSchema), v.maxLength(MAX_FILES))),
   createdAt: time,
   lanes: v.pipe(v.array(lane), v.minLength(1), v.maxLength(MAX_MODELS)),
   vote: orNull(text),
@@ -77,23 +79,37 @@ const file = v.object({
   version: v.literal(VERSION),
   exported: text,
   conversations: v.array(conversation),
+  /** The contents of the attached files, by id. */
+  files: v.optional(v.record(v.string(), text), {}),
 });
 
 export class ImportError extends Error {}
 
-export function exportFile(conversations: Conversation[], now = new Date()): string {
-  const content = { format: FORMAT, version: VERSION, exported: now.toISOString(), conversations };
+export function exportFile(conversations: Conversation[], contents: Contents = new Map(), now = new Date()): string {
+  const files = contents.size > 0 ? { files: Object.fromEntries(contents) } : {};
+  const content = { format: FORMAT, version: VERSION, exported: now.toISOString(), conversations, ...files };
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
 /** Reads an exported file. Throws an ImportError whose message has the path and the problem. */
-export function importFile(source: string): Conversation[] {
+export function importFile(source: string): { conversations: Conversation[]; contents: Contents } {
   const parsed = v.safeParse(file, parseJson(source));
   if (!parsed.success) throw new ImportError(describe(parsed.issues[0]));
-  return parsed.output.conversations.map((entry, index) => {
+  const conversations = parsed.output.conversations.map((entry, index) => {
     checkTree(entry, index);
     return closeInterrupted(entry);
   });
+  return { conversations, contents: contentsIn(conversations, parsed.output.files) };
+}
+
+/** The contents of the attached files: nothing else, and images only as this page writes them. */
+function contentsIn(conversations: Conversation[], files: Record<string, string>): Contents {
+  const contents = new Map<string, string>();
+  for (const { id: fileId, kind } of conversations.flatMap(attachmentsIn)) {
+    const content = Object.hasOwn(files, fileId) ? files[fileId]! : null;
+    if (content !== null && (kind === "text" || IMAGE_URL.test(content))) contents.set(fileId, content);
+  }
+  return contents;
 }
 
 function parseJson(source: string): unknown {

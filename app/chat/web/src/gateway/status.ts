@@ -4,6 +4,9 @@ import { authorization, leadsToSignIn } from "./chat";
 
 const placeholder = v.object({ model: v.string(), reason: v.string() });
 
+/** What the model can do; null where its server does not report it. */
+const capabilities = v.object({ vision: v.optional(v.nullable(v.boolean()), null) });
+
 const model = v.object({
   id: v.string(),
   description: v.optional(v.string(), ""),
@@ -16,6 +19,7 @@ const model = v.object({
   queue: v.optional(v.number(), 0),
   context: v.optional(v.nullable(v.number()), null),
   external: v.optional(v.boolean(), false),
+  capabilities: v.optional(capabilities, {}),
   tasks: v.optional(v.array(v.string()), ["chat"]),
   placeholder: v.optional(v.nullable(placeholder), null),
 });

@@ -1,5 +1,6 @@
 // Streaming answers: their text so far, and how to start, stop, repeat and continue them.
 import { computed, signal, type Signal } from "@preact/signals";
+import type { Attachment } from "../domain/attachments";
 import {
   type Answer,
   type AnswerState,
@@ -17,8 +18,9 @@ import { type ChatRequest, requestFor } from "../domain/prompt";
 import { splitThinking } from "../domain/thinking";
 import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
 import { change, current, find, keepInMemory, release, storeIntermediate } from "./chats";
+import { contentsOf } from "./contents";
 import { learnTokens, limitOf } from "./context";
-import { keyRequired, signedOut } from "./models";
+import { keyRequired, readsImages, signedOut } from "./models";
 import { announce } from "./notices";
 import { apiKey } from "./preferences";
 
@@ -175,8 +177,14 @@ interface Outcome {
 
 /** Sends what should fit; if the server counts more tokens than was estimated, sends less once more. */
 async function receiveFitting(one: StreamingAnswer): Promise<Outcome> {
+  const contents = await contentsOf(path(find(one.conversationId)!));
   const build = (): ChatRequest =>
-    requestFor(find(one.conversationId)!, one.turnId, one.model, { partial: one.partial, limit: limitOf(one.model) });
+    requestFor(find(one.conversationId)!, one.turnId, one.model, {
+      partial: one.partial,
+      limit: limitOf(one.model),
+      contents,
+      vision: readsImages(one.model) !== false,
+    });
   const first = build();
   const outcome = await receive(one, first);
   if (outcome.failure?.kind !== "full") return outcome;
@@ -235,16 +243,21 @@ function begin(conversation: Conversation, turn: Turn): void {
 }
 
 /** Sends a question at the end of the displayed conversation. */
-export function send(text: string): void {
+export function send(text: string, attachments: Attachment[] = []): void {
   const { id, models } = current.peek();
   const parent = path(current.peek()).at(-1)?.id ?? null;
-  sendAfter(id, parent, text, models);
+  sendAfter(id, parent, { text, attachments }, models);
 }
 
-function sendAfter(id: string, parent: string | null, text: string, models: string[]): void {
+interface Question {
+  text: string;
+  attachments?: Attachment[] | undefined;
+}
+
+function sendAfter(id: string, parent: string | null, { text, attachments }: Question, models: string[]): void {
   let asked: Turn | null = null;
   change(id, (now) => {
-    const { conversation, turn } = ask(now, parent, text, models);
+    const { conversation, turn } = ask(now, parent, text, models, attachments);
     asked = turn;
     return conversation;
   });
@@ -252,9 +265,9 @@ function sendAfter(id: string, parent: string | null, text: string, models: stri
 }
 
 /** Sends an edited question as a new version of `turn`; the first version and its answers stay available. */
-export function resend(turn: Turn, text: string): void {
+export function resend(turn: Turn, text: string, attachments: Attachment[]): void {
   const { id, models } = current.peek();
-  sendAfter(id, turn.parent, text, models.length > 0 ? models : turn.lanes.map((lane) => lane.model));
+  sendAfter(id, turn.parent, { text, attachments }, models.length > 0 ? models : turn.lanes.map((lane) => lane.model));
 }
 
 /**
@@ -267,7 +280,7 @@ export function regenerate(turn: Turn, model: string): void {
     sendAfter(
       id,
       turn.parent,
-      turn.text,
+      turn,
       turn.lanes.map((lane) => lane.model),
     );
     return;

@@ -6,6 +6,7 @@ import { ImportError, exportFile, importFile } from "../domain/transfer";
 import type { Hit } from "../domain/search";
 import { Archive, type ConversationStore, type Heading, newestFirst } from "./archive";
 import { MemoryArchive } from "./memory";
+import { contentsOf, importContents } from "./contents";
 import { saveFile } from "./files";
 import { notify } from "./notices";
 import { askToPersist } from "./persistence";
@@ -173,10 +174,13 @@ export async function search(query: string, abort: AbortSignal): Promise<Hit[]> 
 
 /** The text of an export: one conversation, or all. */
 export async function exportText(id?: string): Promise<string> {
-  if (id === undefined) return exportFile(await everything());
+  if (id === undefined) return exported(await everything());
   const conversation = find(id) ?? (await archive.load(id));
-  return exportFile(conversation ? [closeInterrupted(conversation)] : []);
+  return exported(conversation ? [closeInterrupted(conversation)] : []);
 }
+
+const exported = async (conversations: Conversation[]): Promise<string> =>
+  exportFile(conversations, await contentsOf(conversations.flatMap(({ turns }) => turns)));
 
 /** All conversations, those in memory too: when the storage is full, only they have the last messages. */
 export async function everything(): Promise<Conversation[]> {
@@ -194,9 +198,10 @@ export async function exportAll(): Promise<void> {
 /** Adds the conversations of an exported file; those with a known id are replaced when the imported one is newer. */
 export async function importText(source: string): Promise<void> {
   try {
-    const found = importFile(source);
+    const { conversations: found, contents } = importFile(source);
     const known = new Map(headings.peek().map((heading) => [heading.id, heading.updatedAt]));
     const fresh = found.filter(({ id, updatedAt }) => (known.get(id) ?? -1) < updatedAt);
+    await importContents(contents);
     if (!(await store((open) => open.save(...fresh), fresh[0]?.id ?? ""))) return;
     batch(() => fresh.forEach(updateHeading));
     const skipped = found.length - fresh.length;

@@ -1,8 +1,10 @@
 // The context of the chosen models: how full it is, and which turns no longer fit.
 import { computed } from "@preact/signals";
-import { type Limit, countOmitted, estimateMessages, estimateTokens } from "../domain/context";
+import { type Limit, countOmitted, estimateExchange, estimateMessages, estimateTokens } from "../domain/context";
+import { tokensOf } from "../domain/attachments";
 import { path } from "../domain/conversation";
 import { type Exchange, type Message, exchangesFor } from "../domain/prompt";
+import { draftFiles } from "./attaching";
 import { current } from "./chats";
 import { AUTO, automatic, models } from "./models";
 import { readJson, write } from "./preferences";
@@ -26,6 +28,8 @@ export function limitOf(model: string): Limit | null {
 
 /** Compares the estimate with the tokens that the model's server counted. */
 export function learnTokens(model: string, messages: Message[], counted: number): void {
+  // The tokens of images depend on the model's projector, not on its vocabulary.
+  if (messages.some(({ content }) => typeof content !== "string")) return;
   const estimate = estimateMessages(messages);
   if (estimate === 0 || counted === 0) return;
   factors[model] = Math.min(MOST, Math.max(LEAST, counted / estimate));
@@ -44,11 +48,11 @@ function usageOf(model: string): Usage | null {
   const limit = limitOf(model);
   if (!limit) return null;
   const { system, sampling, sendAll } = current.value;
-  const next: Exchange = { turnId: "", messages: [{ role: "user", content: "" }] };
+  const next: Exchange = { turnId: "", messages: [{ role: "user", content: "" }], attached: 0 };
   const exchanges = [...exchangesFor(current.value, null, model), next];
   const omitted = sendAll ? 0 : countOmitted(exchanges, system, limit, sampling.maxTokens);
-  const sent = exchanges.slice(omitted).flatMap(({ messages }) => messages);
-  const used = Math.round(limit.factor * (estimateMessages(sent) + estimateTokens(system)));
+  const sent = exchanges.slice(omitted).reduce((sum, exchange) => sum + estimateExchange(exchange), 0);
+  const used = Math.round(limit.factor * (sent + estimateTokens(system)));
   return { ...limit, used, omitted };
 }
 
@@ -69,7 +73,13 @@ export const omittedTurns = computed(() => Math.min(fullest.value?.omitted ?? 0,
 /** The use of the context with the draft; null when the context is unknown or nothing is in it. */
 export const contextUse = computed(() => {
   const usage = fullest.value;
-  if (!usage || current.value.turns.length === 0) return null;
-  const used = usage.used + Math.round(usage.factor * estimateTokens(draft.value));
-  return { used, context: usage.context };
+  const attached = tokensOf(draftFiles.value);
+  if (!usage || (current.value.turns.length === 0 && attached === 0)) return null;
+  const message = Math.round(usage.factor * (estimateTokens(draft.value) + attached));
+  return {
+    used: usage.used + message,
+    context: usage.context,
+    /** Tokens of the message alone, without which nothing can be sent. */
+    needed: message + Math.round(usage.factor * estimateTokens(current.value.system)),
+  };
 });

@@ -9,6 +9,15 @@ export function saveFile(name: string, content: string): void {
   URL.revokeObjectURL(url);
 }
 
+/** Files of any kind, to attach. */
+export function chooseFiles(take: (files: File[]) => void): void {
+  const input = document.createElement("input");
+  input.type = "file";
+  input.multiple = true;
+  input.onchange = () => take([...(input.files ?? [])]);
+  input.click();
+}
+
 export function chooseFile(take: (content: string) => Promise<void>): Promise<void> {
   return new Promise((resolve) => {
     const input = document.createElement("input");

@@ -20,6 +20,14 @@ export const siteName = computed(() => status.value?.name || "Chat");
 
 /** The models that can chat. */
 export const models = computed(() => (status.value?.models ?? []).filter(({ tasks }) => tasks.includes("chat")));
+/** Whether a model can read images; null when its server does not report it. */
+export function readsImages(id: string): boolean | null {
+  const possible = id === AUTO ? automatic.value : models.value.filter((model) => model.id === id);
+  const found = possible.map(({ capabilities }) => capabilities.vision);
+  // The gateway chooses a model that can read what it is sent.
+  return found.includes(true) ? true : found.length === 0 || found.includes(null) ? null : false;
+}
+
 /** Those between which the gateway chooses: it does not send a conversation to another machine by itself. */
 export const automatic = computed(() => models.value.filter(({ external }) => !external));
 

@@ -6,19 +6,19 @@ import { read, write } from "./preferences";
 const STORED = "chat.draft.";
 const STORE_AFTER_MS = 250;
 
-/** A new chat has another id after a reload. */
-const key = computed(() => (current.value.turns.length > 0 ? current.value.id : "new"));
+/** Names the draft. A new chat has another id after a reload. */
+export const draftKey = computed(() => (current.value.turns.length > 0 ? current.value.id : "new"));
 
 const drafts = signal<ReadonlyMap<string, string>>(new Map());
 
-export const draft = computed(() => drafts.value.get(key.value) ?? read(STORED + key.value) ?? "");
+export const draft = computed(() => drafts.value.get(draftKey.value) ?? read(STORED + draftKey.value) ?? "");
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 const unsaved = new Set<string>();
 
 export function setDraft(text: string): void {
-  drafts.value = new Map(drafts.peek()).set(key.peek(), text);
-  unsaved.add(key.peek());
+  drafts.value = new Map(drafts.peek()).set(draftKey.peek(), text);
+  unsaved.add(draftKey.peek());
   clearTimeout(timer);
   if (text === "") storeDrafts();
   else timer = setTimeout(storeDrafts, STORE_AFTER_MS);

@@ -4,7 +4,9 @@ import { configure } from "../domain/conversation";
 import { change, current } from "../state/chats";
 import { drawerOpen, narrow, openPanel, panel } from "../state/layout";
 import { bestModel, keyRequired, models, siteName, status } from "../state/models";
+import { FilePanel } from "./attachments";
 import { Composer } from "./composer";
+import { DropTarget } from "./drop";
 import { Starts } from "./empty";
 import { Header } from "./header";
 import { KeyPanel } from "./key";
@@ -36,6 +38,7 @@ export function App() {
         <Thread />
         {!covered && <Notices />}
         <Composer />
+        <DropTarget />
         {current.value.turns.length === 0 && <Starts />}
       </main>
       <ModelsPanel />
@@ -44,6 +47,7 @@ export function App() {
       <ShortcutsPanel />
       <KeyPanel />
       <VotesPanel />
+      <FilePanel />
       <Announcement />
     </div>
   );

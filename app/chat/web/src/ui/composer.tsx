@@ -1,9 +1,11 @@
 // The message field, and a note when the chosen models cannot answer.
-import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import type { Attachment } from "../domain/attachments";
 import { path } from "../domain/conversation";
 import { answering, send, stopAll } from "../state/answering";
+import { attach, clearDraftFiles, detach, draftFiles, filesInReading } from "../state/attaching";
 import { current } from "../state/chats";
+import { chooseFiles } from "../state/files";
 import { following, openPanel } from "../state/layout";
 import {
   conditionNamed,
@@ -15,18 +17,23 @@ import {
   statusError,
 } from "../state/models";
 import { draft, editing, setDraft } from "../state/writing";
-import { TextButton } from "./button";
+import { AttachmentList } from "./attachments";
+import { IconButton, TextButton } from "./button";
+import { FileNotes, blindModels } from "./file-notes";
 import { isTouch } from "./focus";
 import { ContextGauge } from "./gauge";
 import { Icon } from "./icon";
 import { chooseModels, nameOf, placeholderText } from "./models";
+import { Note } from "./note";
 import { isComposing } from "./typing";
 
 export function Composer() {
   const field = useRef<HTMLTextAreaElement>(null);
   const text = draft.value;
   const busy = answering.value;
-  const ready = text.trim() !== "" && current.value.models.length > 0 && !busy;
+  const files = draftFiles.value;
+  const complete = (text.trim() !== "" || files.length > 0) && filesInReading.value.length === 0;
+  const ready = complete && current.value.models.length > 0 && !busy && blindModels().length === 0;
 
   useLayoutEffect(() => {
     const area = field.current!;
@@ -38,7 +45,8 @@ export function Composer() {
     if (!ready) return;
     following.value = true;
     setDraft("");
-    send(text.trim());
+    clearDraftFiles();
+    send(text.trim(), files);
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -54,9 +62,15 @@ export function Composer() {
     }
   };
 
+  const remove = (file: Attachment): void => {
+    detach(file);
+    field.current!.focus();
+  };
+
   return (
     <div class="composer-area">
       <AvailabilityNote />
+      <FileNotes />
       <form
         class="composer"
         onSubmit={(event) => {
@@ -64,6 +78,13 @@ export function Composer() {
           submit();
         }}
       >
+        <AttachmentList files={files} reading={filesInReading.value} remove={remove} />
+        <IconButton
+          icon="attach"
+          class="attach"
+          label="Attach files"
+          onClick={() => chooseFiles((chosen) => void attach(chosen))}
+        />
         <textarea
           id="composer"
           ref={field}
@@ -156,12 +177,3 @@ function UnavailableModel({ id }: { id: string }) {
 
 const sentence = (text: string): string =>
   text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-
-function Note({ tone, children }: { tone: "error" | "warning" | "info"; children: ComponentChildren }) {
-  return (
-    <div class={`note ${tone}`} role="status">
-      <Icon name={tone === "info" ? "info" : "alert"} />
-      <div>{children}</div>
-    </div>
-  );
-}

@@ -9,6 +9,8 @@ import {
   Columns2,
   Copy,
   Ellipsis,
+  FileText,
+  Image,
   Info,
   Keyboard,
   KeyRound,
@@ -16,6 +18,7 @@ import {
   Monitor,
   Moon,
   PanelLeft,
+  Paperclip,
   Pencil,
   Play,
   Plus,
@@ -35,6 +38,7 @@ import {
 import { h } from "preact";
 
 const ICONS = {
+  attach: Paperclip,
   alert: TriangleAlert,
   check: Check,
   chevron: ChevronDown,
@@ -44,6 +48,8 @@ const ICONS = {
   download: Download,
   down: ArrowDown,
   edit: Pencil,
+  file: FileText,
+  image: Image,
   info: Info,
   key: KeyRound,
   keyboard: Keyboard,

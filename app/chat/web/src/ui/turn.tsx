@@ -4,6 +4,7 @@ import { type Turn, showTurn, versions } from "../domain/conversation";
 import { answering, resend } from "../state/answering";
 import { change, current } from "../state/chats";
 import { editing } from "../state/writing";
+import { AttachmentList } from "./attachments";
 import { AnswerView } from "./answer";
 import { Ballot, letter, shuffled } from "./ballot";
 import { IconButton } from "./button";
@@ -46,7 +47,8 @@ function Question({ turn }: { turn: Turn }) {
   return (
     <div class="question">
       <h2 class="unseen">You</h2>
-      <Bubble text={turn.text} />
+      <AttachmentList files={turn.attachments ?? []} />
+      {turn.text && <Bubble text={turn.text} />}
       <div class="question-foot">
         <Pager
           label="this question"
@@ -95,15 +97,18 @@ function QuestionEditor({ turn }: { turn: Turn }) {
     area?.focus();
     area?.setSelectionRange(area.value.length, area.value.length);
   }, []);
+  const [files, setFiles] = useState(turn.attachments ?? []);
   const finish = (send: boolean): void => {
     const text = field.current!.value.trim();
-    if (send && !text) return;
+    if (send && !text && files.length === 0) return;
     editing.value = null;
     focusComposer();
-    if (send) resend(turn, text);
+    if (send) resend(turn, text, files);
   };
   return (
     <div class="question-editor">
+      <h2 class="unseen">You</h2>
+      <AttachmentList files={files} remove={(file) => setFiles(files.filter(({ id }) => id !== file.id))} />
       <textarea
         ref={field}
         dir="auto"
