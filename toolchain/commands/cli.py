@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from types import FrameType
 
 from toolchain.commands.checks import Checks
 from toolchain.commands.compose_import import import_compose
+from toolchain.commands.logs import StackLogs
 from toolchain.commands.rollback import Rollback
 from toolchain.compose import arguments as import_arguments
 from toolchain.project import DEV_STACK, Project
@@ -27,6 +30,7 @@ from toolchain.setup.python_environment import PythonEnvironment
 from toolchain.stack import containers, first_answer, proxy
 from toolchain.stack.environment import pulumi_environment, with_docker_host
 from toolchain.stack.local_state import LocalState
+from toolchain.stack.pulumi_command import PulumiCommand
 from toolchain.stack.stack import DevStack
 from toolchain.steps import SetupStep, ensure
 from toolchain.terminal.errors import SetupError
@@ -59,6 +63,8 @@ def main(args: Sequence[str]) -> int:
                 return down(project, progress, volumes=options.volumes)
             case "rollback":
                 return rollback(project, progress, options.stack, options.images)
+            case "logs":
+                return logs(project, progress, options)
             case "import":
                 return import_compose(project, args[1:])
             case "install":
@@ -96,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     for name, text in (
         ("up", "install what is missing, deploy the dev stack, wait until its chat answers"),
         ("down", "remove the dev stack; its model volumes are kept"),
+        ("logs", "show the logs of all services of a stack, and follow them"),
         ("rollback", "run the images of the previous version of a stack"),
         ("import", import_arguments.SUMMARY),
         ("install", "install Pulumi and its Python environment only, without Docker Engine"),
@@ -121,6 +128,20 @@ def parser() -> argparse.ArgumentParser:
             )
         if name == "import":
             import_arguments.add_arguments(command)
+        if name == "logs":
+            command.add_argument(
+                "--stack", default=DEV_STACK, metavar="NAME", help="default: %(default)s"
+            )
+            command.add_argument("--since", metavar="TIME", help="such as 10m, or 2026-11-28T05:31")
+            command.add_argument(
+                "--tail", metavar="N", help="last lines of each; default: 20, or all with --since"
+            )
+            command.add_argument(
+                "--no-follow", dest="follow", action="store_false", help="end after these lines"
+            )
+            command.add_argument(
+                "services", nargs="*", metavar="SERVICE", help="default: all services"
+            )
         if name == "rollback":
             command.add_argument(
                 "--stack", default=DEV_STACK, metavar="NAME", help="default: %(default)s"
@@ -250,6 +271,24 @@ def rollback(project: Project, progress: Progress, stack: str, images: Sequence[
         step.doing("looking for the previous version")
         Rollback(project, progress, stack).run(images)
         step.done("the previous version is running")
+    return 0
+
+
+def logs(project: Project, progress: Progress, options: argparse.Namespace) -> int:
+    """Show the logs of a stack until Ctrl-C."""
+    stack = PulumiCommand(project, progress, options.stack)
+    # On the engine of the stack, which only its settings name.
+    environment = stack.environment if options.stack == DEV_STACK else stack.docker_environment()
+    tail = options.tail or ("all" if options.since else "20")
+    try:
+        StackLogs(options.stack, options.services, environment).show(
+            tail=tail, since=options.since, follow=options.follow
+        )
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has ended: nothing more may be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
