@@ -31,6 +31,9 @@ ELSEWHERE = {
     "./dev install": "has to be run before any test",
     "./dev import docker-compose.yml": "tests/unit/toolchain/compose; it needs no engine",
     "./dev import": "the same",
+    "./dev logs": "test_stack_logs.py",
+    "./dev logs phi-inference": "the same",
+    "./dev logs --help": "the same",
     "./dev rollback": "test_rollback.py",
     "./dev rollback --stack prod chat": "test_rollback.py",
     "docker node ls": "test_swarm_stack.py, which has a Swarm",
@@ -53,9 +56,7 @@ DOCKER = """\
 #!/bin/bash
 command=$1 && shift
 case "$command" in
-    ps) exec {docker} ps --filter label=llm-stack.stack={stack} "$@" ;;
     stats) exec {docker} stats --no-stream "$@" ;;
-    logs) [ "$1" != -f ] || shift ;;
 esac
 exec {docker} "$command" "$@"
 """
@@ -172,7 +173,7 @@ def test_up_and_inspection(run: Shell) -> None:
     run.stack.wait_until_healthy()
     assert '"healthy"' in run(
         "docker inspect --format '{{json .State.Health}}' "
-        "$(docker ps -qf label=llm-stack.service=phi-inference)"
+        "$(docker ps -qf label=llm-stack.stack=dev -f label=llm-stack.service=phi-inference)"
     )
     assert "phi-3-mini" in run("curl -s 127.0.0.1:8080/v1/models")
     assert "phi-3-mini" in run("curl -s 127.0.0.1:8080/status")
@@ -182,8 +183,10 @@ def test_up_and_inspection(run: Shell) -> None:
 
 
 def test_logs(run: Shell) -> None:
-    assert run("docker logs -f $(docker ps -qf label=llm-stack.service=phi-inference)")
-    assert run("docker logs --tail 50 $(docker ps -aqf label=llm-stack.service=phi-inference)")
+    assert run(
+        "docker logs --tail 50 $(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=phi-inference)"
+    )
     run.values["<container>"] = run.stack.containers()["monitor"].name or ""
     assert run("docker logs <container>")
     assert run("tail -f logs/*.log")
@@ -192,9 +195,15 @@ def test_logs(run: Shell) -> None:
 
 def test_one_service_is_restarted_and_stopped(run: Shell) -> None:
     before = run.stack.containers()["phi-inference"].attrs["State"]["StartedAt"]
-    run("docker restart $(docker ps -qf label=llm-stack.service=phi-inference)")
+    run(
+        "docker restart $(docker ps -qf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=phi-inference)"
+    )
     assert run.stack.containers()["phi-inference"].attrs["State"]["StartedAt"] > before
-    run("docker stop $(docker ps -qf label=llm-stack.service=phi-inference)")
+    run(
+        "docker stop $(docker ps -qf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=phi-inference)"
+    )
     assert run.stack.containers()["phi-inference"].status == "exited"
     run("pulumi up --refresh")
     assert run.stack.containers()["phi-inference"].status == "running"
@@ -245,7 +254,10 @@ def test_alerts_are_sent_for_a_failure_and_its_recovery(run: Shell) -> None:
         run("pulumi config set --secret heartbeatUrl")
         run("pulumi up")
         wait_for("/beat")
-        run("docker stop $(docker ps -qf label=llm-stack.service=phi-inference)")
+        run(
+            "docker stop $(docker ps -qf label=llm-stack.stack=dev "
+            "-f label=llm-stack.service=phi-inference)"
+        )
         wait_for("/team")
         wait_for("phi-inference")
         run("pulumi up --refresh")
@@ -271,9 +283,11 @@ def content(archive: tarfile.TarFile, name: str) -> bytes:
 def test_a_backup_is_restored_after_everything_was_lost(run: Shell) -> None:
     run("pulumi stack export --file stack.json")
     run(
-        "docker run --rm --volumes-from $(docker ps -aqf label=llm-stack.service=monitor) "
+        "docker run --rm --volumes-from $(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=monitor) "
         "--entrypoint tar $(docker inspect --format '{{.Image}}' "
-        "$(docker ps -aqf label=llm-stack.service=monitor)) -c -C /var/lib/monitor . > history.tar"
+        "$(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=monitor)) -c -C /var/lib/monitor . > history.tar"
     )
     run("cp Pulumi.dev.yaml stack.json history.tar <somewhere else>")
     assert set(os.listdir(run.stack.directory / "backup")) == {
@@ -289,14 +303,19 @@ def test_a_backup_is_restored_after_everything_was_lost(run: Shell) -> None:
     run("pulumi stack select --create dev")
     run("pulumi stack import --file stack.json")
     run("pulumi up --refresh")
-    run("docker stop $(docker ps -qf label=llm-stack.service=monitor)")
+    run("docker stop $(docker ps -qf label=llm-stack.stack=dev -f label=llm-stack.service=monitor)")
     run(
-        "docker run --rm -i --volumes-from $(docker ps -aqf label=llm-stack.service=monitor) "
+        "docker run --rm -i --volumes-from $(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=monitor) "
         "--entrypoint tar $(docker inspect --format '{{.Image}}' "
-        "$(docker ps -aqf label=llm-stack.service=monitor)) -x -C /var/lib/monitor < history.tar"
+        "$(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=monitor)) -x -C /var/lib/monitor < history.tar"
     )
     assert monitors_file(run, "state.json") == kept
-    run("docker start $(docker ps -aqf label=llm-stack.service=monitor)")
+    run(
+        "docker start $(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=monitor)"
+    )
     run.stack.pulumi("preview", "--expect-no-changes")
 
 
