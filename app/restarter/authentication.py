@@ -1,8 +1,8 @@
 """Authenticates requests by their signature, and limits how often a service is restarted.
 
-A request carries `X-Timestamp` (seconds since the epoch), `X-Nonce` (16 to 64 characters, used
-once) and `X-Signature`: the hexadecimal HMAC-SHA256, keyed with the shared token, over these lines:
-timestamp, nonce, method, path, hexadecimal SHA-256 of the body.
+A client asks for a challenge, and sends its request with it in `X-Challenge` and with
+`X-Signature`: the hexadecimal HMAC-SHA256, keyed with the shared token, over these lines:
+challenge, method, path, hexadecimal SHA-256 of the body.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import contextlib
 import hashlib
 import hmac
 import re
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 
-CLOCK_TOLERANCE_SECONDS = 30.0
-"""How far the clocks of monitor and restarter may differ."""
+CHALLENGE_SECONDS = 30.0
+"""How long after it was issued a challenge can be used."""
 
-REMEMBERED_NONCES = 4096
-NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
-TIMESTAMP = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+REMEMBERED_CHALLENGES = 4096
+CHALLENGE = re.compile(r"[0-9]{1,12}\.[0-9]{6}-[0-9a-f]{32}-[0-9a-f]{64}")
 HOUR = 3600.0
 
 
@@ -32,52 +32,63 @@ class Refused(Exception):
         self.status = status
 
 
-def sign(token: bytes, timestamp: str, nonce: str, method: str, path: str, body: bytes) -> str:
+def sign(token: bytes, challenge: str, method: str, path: str, body: bytes) -> str:
     """The signature of a request."""
     digest = hashlib.sha256(body).hexdigest()
-    text = "\n".join((timestamp, nonce, method, path, digest))
+    text = "\n".join((challenge, method, path, digest))
     return hmac.new(token, text.encode(), hashlib.sha256).hexdigest()
 
 
 class Authenticator:
-    """Checks signatures and remembers used nonces. Thread-safe.
+    """Accepts a request once, with a challenge that this process issued. Thread-safe.
 
-    Requests signed before this process started are refused, because it does not have the nonces
-    that were used until then.
+    A challenge has its time in it, and a seal of a key that ends with the process. So nothing is
+    kept of challenges that are not used, and no request of an earlier process can be sent again.
+
+    :param clock: seconds of a clock that is never set, since the host's clock may be.
     """
 
     def __init__(self, token: bytes, clock: Callable[[], float]) -> None:
         self._token = token
         self._clock = clock
-        self._started_at = clock()
-        self._used_nonces: dict[str, float] = {}
+        self._key = secrets.token_bytes(32)
+        self._used: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    def challenge(self) -> str:
+        """A new challenge."""
+        content = f"{self._clock():.6f}-{secrets.token_hex(16)}"
+        return f"{content}-{self._seal(content)}"
 
     def check(self, headers: Mapping[str, str], method: str, path: str, body: bytes) -> None:
         """Accept a request once; raises Refused."""
-        timestamp = headers.get("X-Timestamp") or ""
-        nonce = headers.get("X-Nonce") or ""
+        challenge = headers.get("X-Challenge") or ""
         signature = headers.get("X-Signature") or ""
-        if not TIMESTAMP.fullmatch(timestamp) or not NONCE.fullmatch(nonce):
+        if not CHALLENGE.fullmatch(challenge):
             raise Refused(401, "unsigned")
-        expected = sign(self._token, timestamp, nonce, method, path, body)
+        expected = sign(self._token, challenge, method, path, body)
         if not hmac.compare_digest(expected.encode(), signature.encode(errors="replace")):
             raise Refused(401, "wrong signature")
-        signed_at = float(timestamp)
-        age = self._clock() - signed_at
-        if abs(age) > CLOCK_TOLERANCE_SECONDS or signed_at < self._started_at:
-            raise Refused(401, "signed too long ago, or the clocks differ")
-        self._use(nonce, signed_at)
+        content, _, seal = challenge.rpartition("-")
+        if not hmac.compare_digest(self._seal(content), seal):
+            raise Refused(401, "the challenge is not from this process")
+        issued_at = float(content.partition("-")[0])
+        if self._clock() - issued_at > CHALLENGE_SECONDS:
+            raise Refused(401, "the challenge is too old")
+        self._use(challenge, issued_at)
 
-    def _use(self, nonce: str, signed_at: float) -> None:
+    def _seal(self, content: str) -> str:
+        return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()
+
+    def _use(self, challenge: str, issued_at: float) -> None:
         with self._lock:
-            oldest = self._clock() - CLOCK_TOLERANCE_SECONDS
-            self._used_nonces = {key: at for key, at in self._used_nonces.items() if at >= oldest}
-            if nonce in self._used_nonces:
+            oldest = self._clock() - CHALLENGE_SECONDS
+            self._used = {key: at for key, at in self._used.items() if at >= oldest}
+            if challenge in self._used:
                 raise Refused(401, "replayed")
-            if len(self._used_nonces) >= REMEMBERED_NONCES:
+            if len(self._used) >= REMEMBERED_CHALLENGES:
                 raise Refused(429, "too many requests")
-            self._used_nonces[nonce] = signed_at
+            self._used[challenge] = issued_at
 
 
 class RestartLimit:

@@ -6,7 +6,7 @@ Pure functions; `engine` reads the containers from Docker.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Docker counts its own restarts of a container, and waits longer before each until the container
 # has run for ten seconds. With so many restarts, the last one just now, it is in a loop.
@@ -103,10 +103,13 @@ class Decision:
     container: Container | None = None
     detail: str = ""
     wait: float | None = None
+    hangs: bool = False
+    """Whether its own health check fails: it drains no requests when it is stopped."""
 
 
 def decide(containers: Sequence[Container], report: FailureReport, now: float) -> Decision:
     """Decide what to do about a failing service with these containers."""
+    containers = [_without_future(container, now) for container in containers]
     if not containers:
         return Decision("not_found")
     if any(container.swarm for container in containers):
@@ -121,7 +124,17 @@ def decide(containers: Sequence[Container], report: FailureReport, now: float) -
         return Decision("fresh", container, detail)
     if report.second_opinion and container.running and container.check_seconds:
         return _second_opinion(container, report.since, now)
-    return Decision("restart", container, detail)
+    return Decision("restart", container, detail, hangs=container.health == "unhealthy")
+
+
+def _without_future(container: Container, now: float) -> Container:
+    """Without times that are still to come: the host's clock was set back since, and they would
+    be newer than every failure until it has caught up."""
+    return replace(
+        container,
+        started_at=container.started_at if container.started_at <= now else 0.0,
+        checks=tuple(check for check in container.checks if check.started_at <= now),
+    )
 
 
 def choose(containers: Sequence[Container]) -> Container:
@@ -142,11 +155,12 @@ def _loops(container: Container, now: float) -> bool:
 
 
 def _second_opinion(container: Container, failing_since: float, now: float) -> Decision:
-    recent = [check for check in container.checks if check.started_at > failing_since]
-    if recent and recent[-1].passed:
+    last = container.checks[-1] if container.checks else None
+    if last and last.passed and last.started_at > failing_since:
         return Decision("healthy_inside", container, container.describe())
+    failed = container.health == "unhealthy" or (last is not None and not last.passed)
     until = failing_since + container.check_seconds + LATE_SECONDS
-    if not recent and container.health != "unhealthy" and now < until:
+    if not failed and now < until:
         wait = min(until - now, LONGEST_WAIT_SECONDS)
         return Decision("wait", container, container.describe(), wait)
-    return Decision("restart", container, container.describe())
+    return Decision("restart", container, container.describe(), hangs=True)

@@ -78,9 +78,14 @@ class Engine:
         except FileNotFoundError:
             return None
 
-    def restart(self, container: Container) -> None:
-        """Restart a container and wait for its start; raises EngineError, FileNotFoundError."""
-        self._request("POST", f"/containers/{container.id}/restart", timeout=RESTART_SECONDS)
+    def restart(self, container: Container, stop_seconds: int | None = None) -> None:
+        """Restart a container and wait for its start; raises EngineError, FileNotFoundError.
+
+        :param stop_seconds: until SIGKILL; None for the container's own stop timeout.
+        """
+        query = "" if stop_seconds is None else f"?t={stop_seconds}"
+        path = f"/containers/{container.id}/restart{query}"
+        self._request("POST", path, timeout=RESTART_SECONDS)
 
     def _request(self, method: str, path: str, timeout: float = REQUEST_SECONDS) -> bytes:
         connection = _SocketConnection(self._socket, timeout)

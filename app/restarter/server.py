@@ -1,4 +1,4 @@
-"""HTTP server: `POST /restart` for the monitor, `GET /health` for the health check.
+"""HTTP server: `GET /challenge` and `POST /restart` for the monitor, `GET /health` for Docker.
 
 It serves one request per connection, so that no bytes can be taken for a second request. It refuses
 other paths and methods, large bodies, slow connections and too many of them.
@@ -26,6 +26,9 @@ from app.restarter.settings import NAME, Settings
 
 LARGEST_BODY_BYTES = 2048
 MAX_CONNECTIONS = 16
+HUNG_STOP_SECONDS = 5
+"""Between SIGTERM and SIGKILL for a container whose own health check fails: no time to drain."""
+
 REQUEST_SECONDS = 5.0
 """A request must arrive completely within this time."""
 
@@ -47,6 +50,7 @@ class Restarter:
         token: bytes,
         engine: Engine,
         clock: Callable[[], float] = time.time,
+        steady_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._engine = engine
@@ -54,8 +58,8 @@ class Restarter:
         if settings.service_list is not None:
             self.services = AllowedServices(settings.service_list, _report_list)
         self._clock = clock
-        self.authenticator = Authenticator(token, clock)
-        self._limit = RestartLimit(settings.max_per_hour, settings.min_gap, clock)
+        self.authenticator = Authenticator(token, steady_clock)
+        self._limit = RestartLimit(settings.max_per_hour, settings.min_gap, steady_clock)
         self._running: dict[str, Future[dict[str, object]]] = {}
         self._lock = threading.Lock()
 
@@ -108,7 +112,7 @@ class Restarter:
     ) -> dict[str, object]:
         taken_at = self._limit.take(service)
         try:
-            self._engine.restart(container)
+            self._engine.restart(container, HUNG_STOP_SECONDS if decision.hangs else None)
         except FileNotFoundError:
             return _response("not_found", decision)
         except EngineError:
@@ -188,7 +192,12 @@ class Server(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for a connection, unless the limit is reached."""
         if self._free_connections.acquire(blocking=False):
-            super().process_request(request, client_address)
+            try:
+                super().process_request(request, client_address)
+            except BaseException:
+                # Without a thread, such as at the limit of processes, nothing else frees it.
+                self._free_connections.release()
+                raise
         else:
             self.shutdown_request(request)
 
@@ -230,12 +239,15 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_GET(self) -> None:
-        """Answer `/health`."""
+        """Answer `/health` and `/challenge`."""
         self._deadline.cancel()
-        if self.path != "/health":
+        restarter = self.server.restarter
+        if self.path == "/health":
+            self._reply(*restarter.health())
+        elif self.path == "/challenge":
+            self._reply(200, {"challenge": restarter.authenticator.challenge()})
+        else:
             self._reply(404, {"error": "not found"})
-            return
-        self._reply(*self.server.restarter.health())
 
     def do_POST(self) -> None:
         """Answer `/restart`."""
@@ -282,4 +294,4 @@ class Handler(BaseHTTPRequestHandler):
         """Write no access log: restarts and refusals are logged where they happen."""
 
 
-SIGNED_HEADERS = ("X-Timestamp", "X-Nonce", "X-Signature")
+SIGNED_HEADERS = ("X-Challenge", "X-Signature")

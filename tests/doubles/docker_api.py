@@ -39,6 +39,7 @@ class FakeDocker:
     def __init__(self) -> None:
         self.containers: list[dict[str, Any]] = []
         self.restarted: list[str] = []
+        self.stop_timeouts: list[str | None] = []
         self.requests: list[str] = []
         self.restart_status = 204
         self.filters_work = True
@@ -62,6 +63,7 @@ class FakeDocker:
         assert (method, action) == ("POST", "restart")
         self.restarting.set()
         self.restart_allowed.wait(10)
+        self.stop_timeouts.append(parse_qs(url.query).get("t", [None])[0])
         self.restarted.append(by_id[container_id]["Name"])
         return self.restart_status, {"message": "cannot restart"}
 

@@ -1,8 +1,8 @@
 """Client of the restarter: requests the restart of a service, by a signed request.
 
 The restarter is the only container with the Docker socket. The signature is HMAC-SHA256 by the
-shared token over timestamp, nonce, method, path and the SHA-256 of the body, one a line; the
-restarter's module `gate` checks the same.
+shared token over a challenge of the restarter's, method, path and the SHA-256 of the body, one a
+line; the restarter's module `authentication` checks the same. No clock takes part.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import secrets
-import time
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,8 +20,10 @@ from app.monitor.settings import RestartSettings, Service
 
 # The restarter waits for the container to stop, which may take minutes.
 RESTART_WITHIN = 660.0
-HEALTH_WITHIN = 5.0
+SHORT_REQUEST_WITHIN = 5.0
 RESTART_PATH = "/restart"
+# Without a line break, which would make other lines of the text that is signed.
+CHALLENGE = re.compile(r"[A-Za-z0-9._-]{16,200}")
 TOKEN_FILE = Path("/run/secrets/restarter_token")
 LONGEST_REASON = 500
 
@@ -38,7 +39,10 @@ class RestarterClient:
         """Request the restart once, and wait for the result; an error is a result too."""
         try:
             body = _body(service, pending)
-            headers = signed(_token(), "POST", RESTART_PATH, body, time.time())
+            challenge = await self._challenge()
+            if challenge is None:
+                return RestartResult(RestartOutcome.REFUSED, "the restarter issued no challenge")
+            headers = signed(_token(), "POST", RESTART_PATH, body, challenge)
             response = await self._http_client.post(
                 self._url + RESTART_PATH, RESTART_WITHIN, data=body, headers=headers
             )
@@ -49,10 +53,16 @@ class RestarterClient:
             return RestartResult(RestartOutcome.UNREACHABLE, f"the restarter: {error}")
         return read_result(response)
 
+    async def _challenge(self) -> str | None:
+        response = await self._http_client.get(f"{self._url}/challenge", SHORT_REQUEST_WITHIN)
+        challenge = response.member("challenge")
+        valid = isinstance(challenge, str) and CHALLENGE.fullmatch(challenge)
+        return str(challenge) if valid else None
+
     async def works(self) -> bool:
         """Whether the restarter responds, and reaches Docker."""
         try:
-            response = await self._http_client.get(f"{self._url}/health", HEALTH_WITHIN)
+            response = await self._http_client.get(f"{self._url}/health", SHORT_REQUEST_WITHIN)
         except NoResponse:
             return False
         return response.status == 200
@@ -74,16 +84,14 @@ def _body(service: Service, pending: PendingRestart) -> bytes:
     ).encode()
 
 
-def signed(token: bytes, method: str, path: str, body: bytes, now: float) -> Mapping[str, str]:
+def signed(token: bytes, method: str, path: str, body: bytes, challenge: str) -> Mapping[str, str]:
     """The headers of a request that the restarter accepts once."""
-    timestamp, nonce = f"{now:.6f}", secrets.token_urlsafe(24)
     digest = hashlib.sha256(body).hexdigest()
-    text = "\n".join((timestamp, nonce, method, path, digest))
+    text = "\n".join((challenge, method, path, digest))
     signature = hmac.new(token, text.encode(), hashlib.sha256).hexdigest()
     return {
         "Content-Type": "application/json",
-        "X-Timestamp": timestamp,
-        "X-Nonce": nonce,
+        "X-Challenge": challenge,
         "X-Signature": signature,
     }
 

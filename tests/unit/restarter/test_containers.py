@@ -38,6 +38,9 @@ def checked(*checks: tuple[float, bool], health: str = "healthy") -> Container:
         (box(status="restarting", restart_count=1), "restart"),
         (box(started_at=1025.0, restart_count=5), "looping"),
         (box(swarm=True), "swarm"),
+        # Started before the clock was set back.
+        (box(started_at=5000.0), "restart"),
+        (box(started_at=5000.0, restart_count=5), "restart"),
     ],
 )
 def test_the_outcome_for_one_container(container: Container, outcome: str) -> None:
@@ -53,6 +56,9 @@ def test_the_outcome_for_one_container(container: Container, outcome: str) -> No
         (checked((1005, True), (1015, False)), "restart"),
         (checked((990, True)), "wait"),
         (checked((990, False), health="unhealthy"), "restart"),
+        (checked((980, True), (990, False)), "restart"),
+        # Of before the clock was set back.
+        (checked((990, True), (5000, True)), "wait"),
         (checked(health="starting"), "wait"),
         (box(), "restart"),
         (box(status="exited"), "restart"),

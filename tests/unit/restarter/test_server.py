@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,15 @@ from typing import Any
 import pytest
 
 from app.monitor.restarting.restarts import signed
-from app.restarter.authentication import Refused, RestartLimit, sign
+from app.restarter.authentication import (
+    CHALLENGE_SECONDS,
+    Authenticator,
+    Refused,
+    RestartLimit,
+    sign,
+)
 from app.restarter.engine import Engine
-from app.restarter.server import MAX_CONNECTIONS, Restarter, Server
+from app.restarter.server import HUNG_STOP_SECONDS, MAX_CONNECTIONS, Restarter, Server
 from app.restarter.settings import Settings
 from tests.doubles.docker_api import FakeDocker, container, docker_at
 
@@ -51,7 +57,12 @@ class Rig:
 
     def restart(self, token: bytes = TOKEN, **changes: object) -> tuple[int, Any]:
         body = json.dumps(GOOD | changes).encode()
-        return self.send(body, signed(token, "POST", "/restart", body, time.time()))
+        return self.send(body, signed(token, "POST", "/restart", body, self.challenge()))
+
+    def challenge(self) -> str:
+        status, answer = self.send(b"", {}, "GET", "/challenge")
+        assert status == 200
+        return str(answer["challenge"])
 
 
 @pytest.fixture
@@ -81,9 +92,9 @@ def test_an_added_service_can_be_restarted_at_once_and_a_removed_one_no_longer(r
 
 
 def test_monitor_and_restarter_compute_the_same_signature() -> None:
-    headers = signed(TOKEN, "POST", "/restart", b"{}", 1000.0)
-    arguments = (headers["X-Timestamp"], headers["X-Nonce"], "POST", "/restart", b"{}")
-    assert headers["X-Signature"] == sign(TOKEN, *arguments)
+    headers = signed(TOKEN, "POST", "/restart", b"{}", "12.5-abc")
+    assert headers["X-Challenge"] == "12.5-abc"
+    assert headers["X-Signature"] == sign(TOKEN, "12.5-abc", "POST", "/restart", b"{}")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +167,7 @@ def test_invalid_bodies_are_refused(rig: Rig, changes: dict[str, Any]) -> None:
 def test_other_paths_are_refused_even_when_signed(rig: Rig, path: str) -> None:
     body = json.dumps(GOOD).encode()
     rig.docker.requests.clear()
-    status, _ = rig.send(body, signed(TOKEN, "POST", path, body, time.time()), path=path)
+    status, _ = rig.send(body, signed(TOKEN, "POST", path, body, rig.challenge()), path=path)
     assert (status, rig.docker.requests) == (404, [])
 
 
@@ -166,7 +177,7 @@ def test_other_methods_are_refused_even_when_signed(rig: Rig, method: str) -> No
     rig.docker.requests.clear()
     connection = HTTPConnection("127.0.0.1", rig.port, timeout=10)
     connection.request(
-        method, "/restart", body, dict(signed(TOKEN, method, "/restart", body, time.time()))
+        method, "/restart", body, dict(signed(TOKEN, method, "/restart", body, rig.challenge()))
     )
     assert connection.getresponse().status == 405
     connection.close()
@@ -175,24 +186,23 @@ def test_other_methods_are_refused_even_when_signed(rig: Rig, method: str) -> No
 
 def test_requests_with_a_wrong_signature_are_refused(rig: Rig) -> None:
     body = json.dumps(GOOD).encode()
-    good = dict(signed(TOKEN, "POST", "/restart", body, time.time()))
+    good = dict(signed(TOKEN, "POST", "/restart", body, rig.challenge()))
     other = json.dumps(GOOD | {"service": "chat-interface"}).encode()
-    later = f"{float(good['X-Timestamp']) + 1:.3f}"
+    issued_by_another = Authenticator(TOKEN, time.monotonic).challenge()
     attempts: list[tuple[bytes, dict[str, str]]] = [
         (body, {}),
         (body, {**good, "X-Signature": ""}),
         (body, {**good, "X-Signature": "\u00e9"}),
         (body, {**good, "X-Signature": "0" * 64}),
-        (body, {**good, "X-Nonce": "A" * 32}),
-        (body, {**good, "X-Nonce": "short"}),
-        (body, {**good, "X-Timestamp": later}),
-        (body, {**good, "X-Timestamp": "nan"}),
+        (body, {**good, "X-Challenge": rig.challenge()}),
+        (body, {**good, "X-Challenge": "short"}),
+        (body, {**good, "X-Challenge": "1" + good["X-Challenge"]}),
         (other, good),
-        (body, dict(signed(b"x" * 32, "POST", "/restart", body, time.time()))),
-        (body, dict(signed(TOKEN, "POST", "/restart", body, time.time() - 31))),
-        (body, dict(signed(TOKEN, "POST", "/restart", body, time.time() + 300))),
-        (body, dict(signed(TOKEN, "GET", "/restart", body, time.time()))),
-        (body, dict(signed(TOKEN, "POST", "/health", body, time.time()))),
+        (body, dict(signed(b"x" * 32, "POST", "/restart", body, rig.challenge()))),
+        (body, dict(signed(TOKEN, "POST", "/restart", body, "12.000000-made-up"))),
+        (body, dict(signed(TOKEN, "POST", "/restart", body, issued_by_another))),
+        (body, dict(signed(TOKEN, "GET", "/restart", body, rig.challenge()))),
+        (body, dict(signed(TOKEN, "POST", "/health", body, rig.challenge()))),
     ]
     assert [rig.send(sent, headers)[0] for sent, headers in attempts] == [401] * len(attempts)
     assert rig.docker.restarted == []
@@ -200,17 +210,62 @@ def test_requests_with_a_wrong_signature_are_refused(rig: Rig) -> None:
 
 def test_a_signed_request_is_accepted_once(rig: Rig) -> None:
     body = json.dumps(GOOD).encode()
-    headers = signed(TOKEN, "POST", "/restart", body, time.time())
+    headers = signed(TOKEN, "POST", "/restart", body, rig.challenge())
     answers = [rig.send(body, headers) for _ in range(3)]
     assert [status for status, _ in answers] == [200, 401, 401]
     assert answers[1][1] == {"error": "replayed"}
     assert len(rig.docker.restarted) == 1
 
 
-def test_a_request_signed_before_the_restarter_started_is_refused(rig: Rig, tmp_path: Path) -> None:
-    body = json.dumps(GOOD).encode()
-    headers = signed(TOKEN, "POST", "/restart", body, time.time() - 20)
-    assert rig.send(body, headers)[0] == 401
+def test_a_challenge_can_be_used_for_half_a_minute() -> None:
+    now = 1000.0
+    authenticator = Authenticator(TOKEN, lambda: now)
+    on_time, late = authenticator.challenge(), authenticator.challenge()
+    now += CHALLENGE_SECONDS
+    authenticator.check(signed(TOKEN, "POST", "/restart", b"", on_time), "POST", "/restart", b"")
+    now += 1
+    with pytest.raises(Refused, match="too old"):
+        authenticator.check(signed(TOKEN, "POST", "/restart", b"", late), "POST", "/restart", b"")
+
+
+@pytest.mark.parametrize("step", [-7200.0, 7200.0])
+def test_a_clock_that_is_set_keeps_nothing_from_being_restarted(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    assert rig.restart()[0] == 200
+    now = time.time()
+    rig.server.restarter._clock = lambda: now + step
+    rig.docker.containers = [container(state={"StartedAt": moment(now)})]
+    assert rig.restart(failing_since=now + step, known_start=now + step)[1]["outcome"] == (
+        "restarted"
+    )
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000000000Z")
+
+
+def test_connections_are_served_again_after_no_thread_could_start(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("socketserver.ThreadingMixIn.process_request", no_thread)
+        for _ in range(MAX_CONNECTIONS + 1):
+            with socket.create_connection(("127.0.0.1", rig.port), timeout=5) as connection:
+                assert connection.recv(1) == b""
+    assert rig.restart()[0] == 200
+
+
+def test_a_container_that_fails_its_own_check_gets_no_time_to_drain(rig: Rig) -> None:
+    failed = {"Status": "unhealthy", "Log": [{"Start": moment(time.time() - 5), "ExitCode": 1}]}
+    rig.docker.containers = [container(health=failed)]
+    assert rig.restart(second_opinion=True)[1]["outcome"] == "restarted"
+    rig.docker.containers = [container()]
+    assert rig.restart(second_opinion=True)[1]["outcome"] == "restarted"
+    assert rig.docker.stop_timeouts == [str(HUNG_STOP_SECONDS), None]
 
 
 def test_valid_requests_over_the_hourly_limit_are_refused(rig: Rig) -> None:
@@ -306,7 +361,7 @@ def test_a_request_during_a_restart_gets_the_result_of_that_restart(rig: Rig) ->
         assert rig.docker.restarting.wait(10)
         lines = len(rig.docker.requests)
         second = pool.submit(rig.restart)
-        while len(rig.server.restarter.authenticator._used_nonces) < 2:
+        while len(rig.server.restarter.authenticator._used) < 2:
             time.sleep(0.01)
         with pytest.raises(TimeoutError):
             second.result(0.2)
