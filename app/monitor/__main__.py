@@ -24,6 +24,7 @@ from app.monitor.alerting.alert_sender import AlertSender
 from app.monitor.alerting.heartbeat import send_heartbeats
 from app.monitor.checks.http_client import HttpClient
 from app.monitor.checks.prober import Prober
+from app.monitor.clock_steps import ClockSteps
 from app.monitor.load_settings import load_settings, watched_services
 from app.monitor.restarting.restarts import RestarterClient
 from app.monitor.settings import Internal, ServiceList, Settings
@@ -104,6 +105,8 @@ async def run(settings: Settings, listed: Watched[ServiceList] | None = None) ->
             restarter if settings.restarts.enabled else None,
             listeners=(history.on_event, alert_sender.on_event),
             check_listeners=(history.on_check,),
+            clock_step=ClockSteps(),
+            step_listeners=(alert_sender.on_clock_step,),
         )
 
         def apply(services: ServiceList) -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
+from app.monitor.clock_steps import not_in_the_future, shifted
 from app.monitor.decisions.after_check import apply_verdict
 from app.monitor.decisions.after_restart import apply_restart_result
 from app.monitor.decisions.pace import Pace, next_check_at
@@ -93,6 +94,8 @@ class CheckCounts:
 class Watch:
     """Holds the record of every service, and changes it only by the rules in `decisions`.
 
+    :param clock_step: returns the seconds by which the clock was set since its last call.
+    :param step_listeners: called with each such step.
     :param random_number: returns one from 0 to 1.
     :param listeners: called with each event.
     :param check_listeners: called with the record after each check.
@@ -105,6 +108,8 @@ class Watch:
         restarter: Restarter | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        clock_step: Callable[[], float] = lambda: 0.0,
+        step_listeners: Iterable[Callable[[float], None]] = (),
         random_number: Callable[[], float] = random.random,
         listeners: Iterable[Listener] = (),
         check_listeners: Iterable[CheckListener] = (),
@@ -118,6 +123,8 @@ class Watch:
         self._checker = checker
         self._restarter = restarter
         self._clock = clock
+        self._clock_step = clock_step
+        self._step_listeners = tuple(step_listeners)
         self._random_number = random_number
         self._listeners = tuple(listeners)
         self._check_listeners = tuple(check_listeners)
@@ -148,7 +155,9 @@ class Watch:
         now = self._clock()
         stored = self._state_file.load() or {}
         records = {
-            name: stored.get(name) or new_record(service.start_grace, now)
+            name: not_in_the_future(stored[name], now)
+            if name in stored
+            else new_record(service.start_grace, now)
             for name, service in self.services.items()
         }
         if self._restarter is None:
@@ -244,18 +253,21 @@ class Watch:
     async def check(self, service: Service) -> None:
         """Check a service once, and carry out what is decided."""
         name = service.name
+        self._follow_clock()
+        begun = self._clock()
         try:
-            verdict = await self._checker.check(service, self._clock())
+            verdict = await self._checker.check(service, begun)
         except Exception as error:
             # An error in one check must not end the watch over all other services.
             reason = f"the check itself failed: {type(error).__name__}: {error}"
             verdict = Verdict(State.UNKNOWN, "check_failed", reason)
+        begun += self._follow_clock()
         counts = self.counts[name]
         counts.checks += 1
         counts.failures += verdict.state in FAILED
         self.last_check_at = self._clock()
         step = apply_verdict(
-            self.records[name], name, verdict, self._policies[name], self._context(service)
+            self.records[name], name, verdict, self._policies[name], self._context(service, begun)
         )
         self._apply(service, step)
         counted = not self.is_paused(service)
@@ -267,11 +279,24 @@ class Watch:
         if any(event.type is EventType.RESTART_REQUESTED for event in step.events):
             self._start_restart(service)
 
-    def _context(self, service: Service) -> CheckContext:
+    def _follow_clock(self) -> float:
+        """If the clock was set, move all times of the records with it; return by how much."""
+        if step := self._clock_step():
+            self.records = {name: shifted(record, step) for name, record in self.records.items()}
+            self.last_check_at += step
+            for service in self.services.values():
+                # Without the times since when its work stands still.
+                self._checker.reset(service)
+            for listener in self._step_listeners:
+                listener(step)
+            log.warning("the clock was set", seconds=round(step, 1))
+        return step
+
+    def _context(self, service: Service, begun: float) -> CheckContext:
         others = {other: self.records[other] for other in service.depends_on}
         failed = tuple(other for other, record in others.items() if not is_serving(record))
         healthy_at = min((last_healthy_at(record) for record in others.values()), default=math.inf)
-        return CheckContext(self._clock(), self.is_paused(service), failed, healthy_at)
+        return CheckContext(self._clock(), self.is_paused(service), failed, healthy_at, begun)
 
     def _check_dependencies_now(self, service: Service) -> None:
         """Check at once the dependencies that may explain why a service cannot serve."""

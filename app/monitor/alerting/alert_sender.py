@@ -105,6 +105,14 @@ class AlertSender:
             del self._state.open[name]
             self._state.alerted_at.pop(name, None)
 
+    def on_clock_step(self, step: float) -> None:
+        """Move the times with a clock that was set: no message waits until it has caught up."""
+        for message in self._state.outbox:
+            message.made_at += step
+            message.not_before += step
+        for service in self._state.alerted_at:
+            self._state.alerted_at[service] += step
+
     @property
     def waiting(self) -> int:
         """Messages not yet delivered."""

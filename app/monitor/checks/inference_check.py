@@ -66,7 +66,7 @@ class InferenceCheck:
         if slots is not None and sample is not None:
             alive = judge_response(slots, Expectation(max_seconds=service.expect.max_seconds))
         else:
-            health = await self._http_client.get(f"{service.base_url}/health", self._timeout)
+            health = await self._http_client.get(f"{service.base_url}/health", self._timeout / 2)
             alive = judge_response(health, service.expect)
             if alive.state not in (State.OK, State.DEGRADED):
                 self.reset(service)

@@ -10,6 +10,14 @@ from app.monitor.checks.response_verdict import detail, judge_response
 from app.monitor.decisions.states import State, Verdict
 from app.monitor.settings import CHECK_TIMEOUT, Expectation, Kind, Service, Thresholds
 
+# What a server answers without its work loop.
+_HEALTH_PATHS = {
+    Kind.INFERENCE: "/health",
+    Kind.CHAT: "/health",
+    Kind.CONNECTOR: "/ready",
+    Kind.HTTP: "",
+}
+
 
 class Prober:
     """Checks services, each request within `timeout` seconds."""
@@ -20,29 +28,49 @@ class Prober:
         self._http_client = http_client
         self._timeout = timeout
         self._inference = InferenceCheck(http_client, thresholds, timeout)
+        self._silent: set[str] = set()
+        """Services whose last check had no response in time."""
 
     async def check(self, service: Service, now: float) -> Verdict:
         """Check a service once. Raises nothing because of the service."""
         try:
-            if service.kind is Kind.INFERENCE:
-                return await self._inference.check(service, now)
-            if service.kind is Kind.CHAT:
-                return await self._chat(service)
-            if service.kind is Kind.CONNECTOR:
-                return await self._connector(service)
-            if service.kind is Kind.TCP:
-                return await self._tcp(service)
-            response = await self._get(service.base_url)
+            if service.name in self._silent:
+                await self._require_response(service)
+            verdict = await self._check(service, now)
         except NoResponse as error:
             if error.code == "refused":
                 # No process listens, so the next one has nothing to do with the slots of the last.
                 self.reset(service)
+            if error.code == "timeout":
+                self._silent.add(service.name)
             return Verdict(State.DOWN, error.code, str(error), unreachable=error.unreachable)
-        return judge_response(response, service.expect)
+        self._silent.discard(service.name)
+        return verdict
+
+    async def _require_response(self, service: Service) -> None:
+        """Raise NoResponse after half of the time: a server that hangs is confirmed sooner."""
+        path = _HEALTH_PATHS.get(service.kind)
+        if path is not None:
+            await self._http_client.get(f"{service.base_url}{path}", self._timeout / 2)
+
+    async def _check(self, service: Service, now: float) -> Verdict:
+        match service.kind:
+            case Kind.INFERENCE:
+                return await self._inference.check(service, now)
+            case Kind.CHAT:
+                return await self._chat(service)
+            case Kind.CONNECTOR:
+                return await self._connector(service)
+            case Kind.TCP:
+                return await self._tcp(service)
+            case Kind.HTTP:
+                response = await self._get(service.base_url)
+                return judge_response(response, service.expect)
 
     def reset(self, service: Service) -> None:
         """Drop what earlier checks found: another process runs now."""
         self._inference.reset(service)
+        self._silent.discard(service.name)
 
     async def _get(self, url: str) -> HttpResponse:
         return await self._http_client.get(url, self._timeout)

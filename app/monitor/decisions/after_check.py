@@ -91,6 +91,7 @@ def _is_stable(record: ServiceRecord, policy: Policy, now: float) -> bool:
 
 def _fail(step: Step, verdict: Verdict, policy: Policy, context: CheckContext) -> None:
     record = step.record
+    begun = step.now if context.begun is None else context.begun
     if verdict.excusable and context.failed_dependencies:
         names = ", ".join(context.failed_dependencies)
         step.update(failures=0, successes=0, failing_since=None)
@@ -103,7 +104,7 @@ def _fail(step: Step, verdict: Verdict, policy: Policy, context: CheckContext) -
     step.update(
         failures=record.failures + 1,
         successes=0,
-        failing_since=step.now if record.failing_since is None else record.failing_since,
+        failing_since=begun if record.failing_since is None else record.failing_since,
         last_good=False,
         changes=_recent_changes(record, False, step.now, policy),
     )
@@ -194,12 +195,14 @@ def _decide_restart(step: Step, verdict: Verdict, policy: Policy, context: Check
         step.give_up(f"{len(recent)} restarts within {minutes:.0f} min did not help")
         return
     step.update(
+        # Of an earlier request: this one is under way.
+        held="",
         pending=PendingRestart(
             failing_since=record.failing_since or step.now,
             known_start=record.known_start,
             second_opinion=verdict.unreachable,
             code=verdict.code,
             reason=verdict.reason,
-        )
+        ),
     )
     step.add_event(EventType.RESTART_REQUESTED, verdict.reason, code=verdict.code)

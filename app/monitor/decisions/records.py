@@ -180,6 +180,7 @@ class Policy:
 class CheckContext:
     """Circumstances of a check: the time, a pause, and the state of the dependencies.
 
+    `begun`: when the check began, which may be its whole time limit ago; None: now.
     `dependencies_healthy_at`: until when all dependencies are known to have been healthy.
     """
 
@@ -187,6 +188,7 @@ class CheckContext:
     paused: bool = False
     failed_dependencies: tuple[str, ...] = ()
     dependencies_healthy_at: float = math.inf
+    begun: float | None = None
 
 
 @dataclass(slots=True)

@@ -408,3 +408,55 @@ async def test_a_changed_service_keeps_its_record(tmp_path: Path) -> None:
     watch.update([changed, watch.services["chat"]])
     assert watch.records["phi"] == record
     assert watch.services["phi"] is changed
+
+
+@pytest.mark.parametrize("step", [-7200.0, 7200.0])
+async def test_a_clock_that_is_set_neither_delays_nor_hastens_a_restart(
+    tmp_path: Path, step: float
+) -> None:
+    scripted, clock, steps = Scripted(), Clock(), [0.0]
+    watch = make(tmp_path, scripted, clock)
+    watch._clock_step = lambda: steps.pop() if steps else 0.0
+    await rounds(watch, clock, 2)
+    scripted.verdicts["phi"] = REFUSED
+    await rounds(watch, clock, 4)
+    assert len(scripted.requested) == 1
+    again = watch.records["phi"].not_before - clock.now
+    clock.now += step
+    steps.append(step)
+    await watch.check(watch.services["phi"])
+    assert watch.records["phi"].not_before - clock.now == pytest.approx(again)
+    assert "phi" in scripted.was_reset
+    await rounds(watch, clock, int(again / 5))
+    assert len(scripted.requested) == 1, "not before its backoff ends"
+    await rounds(watch, clock, 2)
+    assert len(scripted.requested) == 2
+
+
+async def test_records_from_before_the_clock_was_set_back_are_moved_to_the_past(
+    tmp_path: Path,
+) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    scripted.verdicts["phi"] = REFUSED
+    await rounds(watch, clock, 4)
+    await watch.save()
+    waits = watch.records["phi"].not_before - (watch.records["phi"].checked_at or 0)
+    clock.now -= 86_400
+    record = make(tmp_path, scripted, clock).records["phi"]
+    assert (record.checked_at, record.not_before) == (clock.now, clock.now + waits)
+
+
+async def test_a_restart_that_is_under_way_is_no_longer_shown_as_withheld(tmp_path: Path) -> None:
+    scripted, clock = Scripted(), Clock()
+    watch = make(tmp_path, scripted, clock)
+    scripted.verdicts["phi"] = REFUSED
+    scripted.result = RestartResult(RestartOutcome.WAIT, "phi-1: running, healthy", wait=4)
+    await rounds(watch, clock, 3)
+    assert "waits for the container's own health check" in watch.records["phi"].held
+    shown = []
+    scripted.before_result = lambda: shown.append(watch.records["phi"])
+    scripted.result = RestartResult(RestartOutcome.RESTARTED)
+    await rounds(watch, clock, 2)
+    (record,) = shown
+    assert (record.held, record.pending is not None) == ("", True)

@@ -119,6 +119,22 @@ async def test_reminders_are_sent_until_a_problem_is_over(mail: Mail) -> None:
     assert len(mail.got) == 4
 
 
+@pytest.mark.parametrize("step", [-9 * HOUR, 9 * HOUR])
+async def test_a_clock_that_is_set_neither_delays_a_message_nor_repeats_it(
+    mail: Mail, step: float
+) -> None:
+    mail.service.responses["/hook/secret-part"] = (503, {})
+    mail.send(EventType.FAILED)
+    await mail.alert_sender.process()
+    mail.service.responses["/hook/secret-part"] = (200, {})
+    mail.clock.now += step
+    mail.alert_sender.on_clock_step(step)
+    await mail.pass_time(HOUR)
+    assert mail.alert_sender.waiting == 0
+    await mail.pass_time(4 * HOUR)
+    assert [alert["reminder"] for alert in mail.got] == [False, False, True]
+
+
 async def test_no_reminder_is_sent_in_a_pause_but_afterwards(mail: Mail) -> None:
     mail.send(EventType.FAILED)
     mail.paused = True

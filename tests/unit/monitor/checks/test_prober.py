@@ -114,6 +114,23 @@ async def test_failures_of_the_network_have_different_codes(
     ]
 
 
+@pytest.mark.parametrize("kind", [Kind.INFERENCE, Kind.CHAT, Kind.CONNECTOR])
+async def test_a_server_that_hangs_is_confirmed_in_half_of_the_time(
+    make_prober: MakeProber, kind: Kind
+) -> None:
+    prober = make_prober(0.4)
+    hang: dict[str, tuple[int, object] | None] = dict.fromkeys(("health", "slots", "ready"))
+    async with serving(**hang) as service:
+        first = await check(prober, service, kind)
+        second = await check(prober, service, kind)
+        assert (first.code, second.code) == ("timeout", "timeout")
+        assert second.reason == "no response within 0.2 s"
+        service.responses |= {"/health": OK, "/ready": (200, {"readyConnections": 4})}
+        service.responses["/slots"] = slots(busy=True)
+        recovered = await check(prober, service, kind)
+        assert recovered.state in (State.OK, State.BUSY)
+
+
 async def test_an_endless_response_is_read_up_to_a_limit(prober: Prober) -> None:
     async with serving(health=(200, "x" * (4 * RESPONSE_LIMIT))) as service:
         assert (
