@@ -119,6 +119,20 @@ class AlertSettings(Strict):
     heartbeat_url_file: Path | None = None
 
 
+class ServedModel(Strict):
+    """A model of a service. `placeholder`: the name of the model that answers in place of it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    placeholder: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+
+
+class ChatAddress(Strict):
+    """Where people open the chat page: its public URL, and its port on the stack's machine."""
+
+    url: HttpUrl | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
 class Service(Strict):
     """One watched service.
 
@@ -140,6 +154,7 @@ class Service(Strict):
         default=False, description="of a model server: it loads one of several models on demand"
     )
     restart: bool = Field(default=True, description="whether the restarter can restart it")
+    models: tuple[ServedModel, ...] = Field(default=(), description="shown beside its name")
 
     @model_validator(mode="after")
     def url_fits_the_kind(self) -> Self:
@@ -208,6 +223,7 @@ class Settings(ServiceList):
     service_list: ListLocation | None = Field(
         default=None, description="file or URL of services.json, instead of `services` here"
     )
+    chat: ChatAddress | None = Field(default=None, description="of the links to the chat page")
     thresholds: Thresholds = Thresholds()
     restarts: RestartSettings = RestartSettings()
     alerts: AlertSettings = AlertSettings()

@@ -180,12 +180,18 @@ class InferenceService(LocalService):
 
     def check_options(self, stack: Stack) -> dict[str, object]:
         """A one-token test needs a model that generates text, and is in memory anyway."""
+        models = {"models": [self._shown_model(name, stack) for name in self.names]}
         if self.model is None:
-            return {"routes": True}
+            return {"routes": True, **models}
         model = self._loaded(self.model, stack)
         if model.idle_sleep is not None:
-            return {"sleeps": True}
-        return {} if model.task == "chat" else {"generates": False}
+            return {"sleeps": True, **models}
+        return models if model.task == "chat" else {"generates": False, **models}
+
+    def _shown_model(self, name: str, stack: Stack) -> dict[str, str]:
+        """A model as the status page shows it."""
+        _, placeholder = stack.loaded_model(name)
+        return {"name": name, **({"placeholder": placeholder.name} if placeholder else {})}
 
     def upstreams(self, name: str, stack: Stack) -> list[Upstream]:
         return [self._upstream(model, name, stack) for model in self.names]

@@ -14,6 +14,7 @@ from components.config.named_secrets import SECRETS_DIRECTORY
 from components.config.names import LISTS_SUFFIX, MONITOR, RESTARTER
 from components.kinds.service import LocalService
 from components.plan.plan import Plan
+from components.plan.tunnels import NamedTunnel
 from components.runtime.container import HardenedContainerArgs, Mount
 from components.runtime.orchestrator import (
     CONFIG_DIRECTORY,
@@ -150,6 +151,7 @@ def monitor_config(plan: Plan) -> str:
             **settings.restart_policy.model_dump(exclude_unset=True),
         },
         "service_list": list_location(MONITOR, SERVICE_LIST, on_swarm=plan.on_swarm),
+        **_section("chat", _chat_address(plan)),
         **_section("thresholds", settings.thresholds.model_dump(exclude_unset=True)),
         **_section("alerts", _alerts(plan)),
     }
@@ -207,6 +209,19 @@ def _hosts(settings: MonitorSettings) -> list[str]:
     linked = page_url.host if page_url else None
     # An IPv6 address, in brackets, is always a name of the monitor.
     return [*settings.hosts, *([linked] if linked and not linked.startswith("[") else [])]
+
+
+def _chat_address(plan: Plan) -> dict[str, object]:
+    """Where people open the chat page, for the links to it."""
+    names = [name for name, one in plan.local_services.items() if one.checks_keys]
+    if not names:
+        return {}
+    tunnel, port = plan.tunnels.get(names[0]), plan.host_port(names[0])
+    named = tunnel is not None and isinstance(tunnel.kind, NamedTunnel)
+    return {
+        **({"url": f"https://{tunnel.host_pattern}/"} if tunnel and named else {}),
+        **({"port": port} if port else {}),
+    }
 
 
 def _section(name: str, content: Mapping[str, object]) -> dict[str, object]:

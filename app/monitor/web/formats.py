@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage; only exactly 1 is shown as 100 %."""
+    """A share as a percentage; only exactly 1 is shown as 100 %, and only 0 as 0 %."""
     if share is None:
-        return "no data"
-    if share == 1:
-        return "100 %"
-    return f"{min(share * 100, 99.99):.2f} %"
+        return "No data"
+    if share in (0, 1):
+        return f"{share * 100:.0f} %"
+    return f"{min(max(share * 100, 0.01), 99.99):.2f} %"
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -21,11 +22,26 @@ def milliseconds(seconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
-def date_and_time(at: float) -> str:
-    """A point in time, in UTC."""
-    return time_as(at, "%d %b %Y %H:%M:%S UTC")
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time on a page: the script shows it in the reader's time zone, in this form."""
+
+    iso: str
+    form: str
+    text: str
+    """In UTC, for a page without its script."""
 
 
-def time_as(at: float, form: str) -> str:
-    """A point in time in a format of strftime, in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime(form)
+FORMS = {
+    "full": "%d %b %Y, %H:%M:%S UTC",
+    "minute": "%d %b, %H:%M UTC",
+    "time": "%H:%M:%S",
+    "day": "%d %b",
+}
+
+
+def moment(at: float, form: str = "full") -> Moment:
+    """A point in time in one of the forms."""
+    then = datetime.fromtimestamp(at, UTC)
+    iso = then.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Moment(iso, form, then.strftime(FORMS[form]))

@@ -1,20 +1,30 @@
-"""The status page, the page of one service, and badges: HTML and SVG without scripts."""
+"""The status page, the page of one service, and badges: HTML and SVG that need no script."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.monitor.alerting.messages import duration
-from app.monitor.decisions.records import EventType
-from app.monitor.decisions.states import State
-from app.monitor.store.history import History, Incident
+from app.monitor.settings import Service
+from app.monitor.store.history import History
 from app.monitor.watch import Watch
-from app.monitor.web.charts import Bars, Spark, bars, look, spark
-from app.monitor.web.formats import date_and_time, milliseconds, time_as
+from app.monitor.web.charts import Bars, Curve, bars, curve
+from app.monitor.web.chat_link import chat_url, model_url
+from app.monitor.web.formats import Moment, milliseconds, moment
+from app.monitor.web.incidents import IncidentRow, incident_row, restart_rows
+from app.monitor.web.words import (
+    KINDS,
+    LEGEND,
+    LOOKS,
+    STATES,
+    check_method,
+    condition,
+    look,
+    summary,
+)
 
 FOLDER = Path(__file__).parent
 RECENT_INCIDENTS = 20
@@ -22,19 +32,17 @@ RECENT_INCIDENTS = 20
 FULL_CARDS = 40
 """Services drawn with their charts on the status page; the others are lines."""
 
-LOOKS = ("bad", "warn", "wait", "none", "good")
-"""From worst to best."""
+SPANS_LISTED = 8
+"""Periods in the list below a chart of the status page; the page of a service has all."""
 
-NOTE_WORDS = {
-    EventType.RESTARTED: "restarted",
-    EventType.RESTARTED_ELSEWHERE: "restarted by Docker or a person",
-    EventType.RESTART_HELD: "not restarted",
-    EventType.RESTART_FAILED: "restart failed",
-    EventType.GAVE_UP: "gave up",
-    EventType.RECOVERED: "recovered",
-    EventType.PAUSED: "paused",
-    EventType.RESUMED: "resumed",
-}
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model of a service. `placeholder` answers in place of it."""
+
+    name: str
+    placeholder: str | None
+    chat: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,51 +51,38 @@ class Card:
 
     name: str
     kind: str
-    state: State
+    models: tuple[ModelRow, ...]
+    state: str
     look: str
-    reason: str
-    lasting: str
+    condition: str
     held: str
     gave_up: bool
     flapping: bool
-    paused: bool
+    paused_until: Moment | None
     latency: str
     restarts: int
-    last_restart: str
+    last_restart: Moment | None
+    last_restart_reason: str
     depends_on: tuple[str, ...]
     day: Bars
     months: Bars
-    spark: Spark | None
+    curve: Curve | None
 
 
 @dataclass(frozen=True, slots=True)
-class NoteRow:
-    """A line of an incident."""
+class Facts:
+    """What only the page of a service shows."""
 
-    at: str
-    what: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentRow:
-    """An incident on the page."""
-
-    service: str
-    began: str
-    lasted: str
-    over: bool
-    reason: str
-    restarts: int
-    notes: tuple[NoteRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One sentence about all services."""
-
-    text: str
-    look: str
+    since: Moment
+    method: str
+    checked: Moment | None
+    interval: int
+    checks: int
+    failures: int
+    fail_after: int
+    recover_after: int
+    restart_limit: int | None
+    restart_window: str
 
 
 class Pages:
@@ -103,34 +98,46 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        environment.globals |= {"legend": LEGEND, "spans_listed": SPANS_LISTED}
         self._index = environment.get_template("index.html")
         self._service = environment.get_template("service.html")
         self._badge = environment.get_template("badge.svg")
 
-    def index(self, now: float) -> str:
-        """All services, unhealthy ones first, and the recent incidents."""
-        records = self._watch.records
-        looks = {name: look(records[name].state) for name in self._watch.services}
+    def index(self, now: float, host: str) -> str:
+        """All services, unhealthy ones first, and the recent incidents.
+
+        :param host: header Host of the request, which decides where links to the chat lead.
+        """
+        looks = {name: self._look(service) for name, service in self._watch.services.items()}
         names = sorted(looks, key=lambda name: LOOKS.index(looks[name]))
-        rest = names[FULL_CARDS:]
+        chat = chat_url(self._watch.settings.chat, host)
+        text, kind = summary(looks)
+        cards = [self._card(name, now, chat) for name in names]
         return self._index.render(
             stack=self._watch.settings.stack,
-            summary=summarise(looks),
+            summary=text,
+            summary_look=kind,
             restarter_works=self._watch.restarter_works,
-            cards=[self._card(name, now) for name in names[:FULL_CARDS]],
-            rest=[(name, looks[name], records[name]) for name in rest],
+            chat=chat,
+            demos=[model for card in cards for model in card.models if model.placeholder],
+            cards=cards[:FULL_CARDS],
+            rest=cards[FULL_CARDS:],
             incidents=self._recent_incidents(now),
-            made_at=date_and_time(now),
+            made_at=moment(now),
         )
 
-    def service(self, name: str, now: float) -> str:
-        """One service with all its incidents."""
-        incidents = reversed(self._history.services[name].incidents)
+    def service(self, name: str, now: float, host: str) -> str:
+        """One service with its checks, restarts, and all its incidents."""
+        service, incidents = self._watch.services[name], self._history.services[name].incidents
+        chat = chat_url(self._watch.settings.chat, host)
         return self._service.render(
             stack=self._watch.settings.stack,
-            card=self._card(name, now),
-            incidents=[incident_row(incident, now) for incident in incidents],
-            made_at=date_and_time(now),
+            chat=chat,
+            card=self._card(name, now, chat),
+            facts=self._facts(service),
+            restarts=restart_rows(incidents),
+            incidents=[incident_row(incident, now) for incident in reversed(incidents)],
+            made_at=moment(now),
         )
 
     def badge(self, name: str) -> str:
@@ -143,64 +150,51 @@ class Pages:
         found.sort(key=lambda incident: (incident.ended_at is None, incident.began_at))
         return [incident_row(incident, now) for incident in reversed(found[-RECENT_INCIDENTS:])]
 
-    def _card(self, name: str, now: float) -> Card:
+    def _look(self, service: Service) -> str:
+        return look(self._watch.records[service.name].state)
+
+    def _card(self, name: str, now: float, chat: str | None) -> Card:
         service, record = self._watch.services[name], self._watch.records[name]
         past = self._history.services[name]
+        paused = self._watch.is_paused(service)
+        restarted = record.last_restart_at
         return Card(
             name=name,
-            kind=service.kind.value,
-            state=record.state,
-            look=look(record.state),
-            reason=record.reason,
-            lasting=duration(now - record.since),
+            kind=KINDS[service.kind],
+            models=tuple(
+                ModelRow(model.name, model.placeholder, chat and model_url(chat, model.name))
+                for model in service.models
+            ),
+            state=STATES[record.state],
+            look=self._look(service),
+            condition=condition(record, now),
             held=record.held,
             gave_up=record.gave_up_at is not None,
             flapping=record.flapping,
-            paused=self._watch.is_paused(service),
+            paused_until=moment(record.paused_until, "minute") if paused else None,
             latency=milliseconds(record.latency),
             restarts=record.restarts_total,
-            last_restart=_last_restart(record.last_restart_at, record.last_restart_reason, now),
+            last_restart=None if restarted is None else moment(restarted, "minute"),
+            last_restart_reason=record.last_restart_reason,
             depends_on=service.depends_on,
-            day=bars(past.day, now, "%H:%M"),
-            months=bars(past.months, now, "%d %b"),
-            spark=spark(past.day, now),
+            day=bars(past.day, now, "minute"),
+            months=bars(past.months, now, "day"),
+            curve=curve(past.day, now),
         )
 
-
-def summarise(looks: Mapping[str, str]) -> Summary:
-    """One sentence about all services, by their looks."""
-    bad = [name for name, kind in looks.items() if kind == "bad"]
-    warn = [name for name, kind in looks.items() if kind == "warn"]
-    wait = [name for name, kind in looks.items() if kind in ("wait", "none")]
-    if bad:
-        return Summary(_sentence(bad, "is not working", "are not working"), "bad")
-    if warn:
-        return Summary(_sentence(warn, "is degraded", "are degraded"), "warn")
-    if wait:
-        return Summary(_sentence(wait, "is not ready yet", "are not ready yet"), "wait")
-    return Summary("All services are working", "good")
-
-
-def _sentence(names: Sequence[str], one: str, several: str) -> str:
-    return f"{names[0]} {one}" if len(names) == 1 else f"{len(names)} services {several}"
-
-
-def incident_row(incident: Incident, now: float) -> IncidentRow:
-    """An incident as it is shown."""
-    ended = now if incident.ended_at is None else incident.ended_at
-    return IncidentRow(
-        service=incident.service,
-        began=date_and_time(incident.began_at),
-        lasted=duration(ended - incident.began_at),
-        over=incident.ended_at is not None,
-        reason=incident.reason,
-        restarts=incident.restarts,
-        notes=tuple(
-            NoteRow(time_as(n.at, "%H:%M:%S"), NOTE_WORDS.get(n.type, ""), n.reason)
-            for n in incident.notes
-        ),
-    )
-
-
-def _last_restart(at: float | None, reason: str, now: float) -> str:
-    return f"{duration(now - at)} ago: {reason}" if at is not None else ""
+    def _facts(self, service: Service) -> Facts:
+        settings, record = self._watch.settings, self._watch.records[service.name]
+        counts = self._watch.counts[service.name]
+        restarts = settings.restarts
+        return Facts(
+            since=moment(record.since),
+            method=check_method(service),
+            checked=None if record.checked_at is None else moment(record.checked_at),
+            interval=settings.interval,
+            checks=counts.checks,
+            failures=counts.failures,
+            fail_after=settings.thresholds.fail_after,
+            recover_after=settings.thresholds.recover_after,
+            restart_limit=restarts.limit if restarts.enabled and service.restart else None,
+            restart_window=duration(restarts.window),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -18,7 +19,8 @@ from app.shared.host_names import HostNames
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; "
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+        "img-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -35,8 +37,15 @@ class Sources:
     history: History
     pages: Pages
     exposition: Exposition
-    style: str
+    files: Mapping[str, str]
 
+
+STATIC_FILES = {
+    "style.css": "text/css",
+    "status.js": "text/javascript",
+    "favicon.svg": "image/svg+xml",
+}
+"""Name in the folder static and on the site, and content type."""
 
 SOURCES = web.AppKey("sources", Sources)
 HOSTS = web.AppKey("hosts", HostNames)
@@ -45,13 +54,14 @@ HOSTS = web.AppKey("hosts", HostNames)
 def application(watch: Watch, history: History, exposition: Exposition) -> web.Application:
     """The monitor's web application."""
     app = web.Application(middlewares=[_add_headers, _check_host])
-    style = (FOLDER / "static" / "style.css").read_text()
+    files = {name: (FOLDER / "static" / name).read_text() for name in STATIC_FILES}
     app[HOSTS] = HostNames(watch.settings.hosts)
-    app[SOURCES] = Sources(watch, history, Pages(watch, history), exposition, style)
+    app[SOURCES] = Sources(watch, history, Pages(watch, history), exposition, files)
     app.router.add_get("/", index)
     app.router.add_get("/service/{name}", service)
     app.router.add_get("/badge/{name}.svg", badge)
-    app.router.add_get("/style.css", style_sheet)
+    for name in STATIC_FILES:
+        app.router.add_get(f"/{name}", static_file)
     app.router.add_get("/health", health)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/api/v1/status", api_status)
@@ -87,13 +97,13 @@ def _requested_service(request: web.Request) -> Service:
 
 async def index(request: web.Request) -> web.Response:
     """The status page."""
-    return _html(request.app[SOURCES].pages.index(time.time()))
+    return _html(request.app[SOURCES].pages.index(time.time(), request.host))
 
 
 async def service(request: web.Request) -> web.Response:
     """The page of one service."""
     name = _requested_service(request).name
-    return _html(request.app[SOURCES].pages.service(name, time.time()))
+    return _html(request.app[SOURCES].pages.service(name, time.time(), request.host))
 
 
 def _html(text: str) -> web.Response:
@@ -106,9 +116,11 @@ async def badge(request: web.Request) -> web.Response:
     return web.Response(text=text, content_type="image/svg+xml")
 
 
-async def style_sheet(request: web.Request) -> web.Response:
-    """The style sheet of the pages."""
-    return web.Response(text=request.app[SOURCES].style, content_type="text/css")
+async def static_file(request: web.Request) -> web.Response:
+    """A file of the pages."""
+    name = request.path.removeprefix("/")
+    text = request.app[SOURCES].files[name]
+    return web.Response(text=text, content_type=STATIC_FILES[name])
 
 
 async def metrics(request: web.Request) -> web.Response:

@@ -2,85 +2,38 @@
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.monitor.alerting.alert_sender import AlertSender
-from app.monitor.checks.http_client import HttpClient
 from app.monitor.decisions.records import Event, EventType, ServiceRecord
 from app.monitor.decisions.states import State
-from app.monitor.settings import Settings
-from app.monitor.store.history import History
-from app.monitor.watch import Watch
-from app.monitor.web.metrics import Exposition
-from app.monitor.web.web import application
+from tests.doubles.status_site import StatusSite
 
 NASTY = "<script>alert(1)</script>"
 
 
-class Site:
-    """A monitor that was never started; tests set the records of its services."""
-
-    def __init__(self, folder: Path, count: int = 3) -> None:
-        names = ["phi", "chat", *(f"extra-{number}" for number in range(count - 2))]
-        services = [{"name": name, "url": f"http://{name}"} for name in names]
-        self.settings = Settings.model_validate(
-            {
-                "stack": "dev",
-                "hosts": ["status.example.com"],
-                "internal": {"state_dir": folder},
-                "services": services,
-            }
-        )
-        self.watch = Watch(self.settings, None)  # type: ignore[arg-type]
-        self.history = History(names, 30.0, folder, time.time)
-        self.http_client = HttpClient.create()
-        alert_sender = AlertSender(
-            self.settings.alerts,
-            "dev",
-            folder,
-            self.http_client,
-            services=names,
-            paused=lambda name: False,
-        )
-        exposition = Exposition(self.watch, alert_sender)
-        app = application(self.watch, self.history, exposition)
-        self.client = TestClient(TestServer(app))
-
-    def set_record(self, name: str, **changes: object) -> None:
-        record = replace(self.watch.records[name], **changes)  # type: ignore[arg-type]
-        self.watch.records[name] = record
-
-    def all_ok(self) -> None:
-        now = time.time()
-        for name, service in self.watch.services.items():
-            self.set_record(name, state=State.OK, healthy=True, checked_at=now, latency=0.01)
-            self.history.on_check(service, self.watch.records[name])
-
-    async def text(self, path: str) -> str:
-        response = await self.client.get(path)
-        assert response.status == 200, path
-        return await response.text()
+def stack_of(folder: Path, count: int) -> StatusSite:
+    names = ["phi", "chat", *(f"extra-{number}" for number in range(count - 2))]
+    services = [{"name": name, "url": f"http://{name}"} for name in names]
+    return StatusSite(folder, services, hosts=["status.example.com"])
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    site = Site(tmp_path)
+async def site(tmp_path: Path) -> AsyncIterator[StatusSite]:
+    site = stack_of(tmp_path, 3)
     async with site.client:
         yield site
-    await site.http_client.close()
+    await site.close()
 
 
 class Text(HTMLParser):
     """Collects the tags and the text of a page; fails on tags that are not closed in order."""
 
-    VOID = frozenset({"meta", "link", "br", "polyline", "line"})
+    VOID = frozenset({"meta", "link", "br", "polyline", "path", "rect"})
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -107,30 +60,34 @@ class Text(HTMLParser):
         return " ".join(self.words)
 
 
-async def test_a_healthy_stack_has_a_summary_of_one_sentence(site: Site) -> None:
+async def test_a_healthy_stack_has_a_summary_of_one_sentence(site: StatusSite) -> None:
     site.all_ok()
     page = Text(await site.text("/"))
-    assert "All services are working" in page.text
-    assert "None so far." in page.text
+    assert "All systems operational" in page.text
+    assert "No incidents" in page.text
 
 
-async def test_the_page_has_no_script_and_allows_none(site: Site) -> None:
+async def test_only_the_script_of_the_monitor_may_run(site: StatusSite) -> None:
     response = await site.client.get("/")
-    assert "script" not in Text(await response.text()).tags
+    page = Text(await response.text())
+    assert page.tags.count("script") == 1
+    assert not [word for word in page.words if "refresh" in word.lower() and "=" in word]
     policy = response.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
+    assert "default-src 'none'; script-src 'self'" in policy
     assert "unsafe" not in policy
+    script = await site.client.get("/status.js")
+    assert script.content_type == "text/javascript"
 
 
-async def test_unhealthy_services_come_first_with_their_reason(site: Site) -> None:
+async def test_unhealthy_services_come_first_with_their_reason(site: StatusSite) -> None:
     site.all_ok()
     site.set_record("chat", state=State.STALLED, reason="no token for 121 s", held="3 restarts")
     page = Text(await site.text("/")).text
-    assert "chat is not working" in page
-    assert page.index("no token for 121 s") < page.index("phi")
+    assert "chat is down" in page
+    assert page.index("No token for 121 s") < page.index("phi")
 
 
-async def test_a_response_of_a_service_cannot_become_markup(site: Site) -> None:
+async def test_a_response_of_a_service_cannot_become_markup(site: StatusSite) -> None:
     site.set_record("phi", state=State.DOWN, reason=NASTY, held=NASTY)
     phi = site.watch.services["phi"]
     site.history.on_event(phi, Event(EventType.FAILED, "phi", time.time(), NASTY))
@@ -138,27 +95,27 @@ async def test_a_response_of_a_service_cannot_become_markup(site: Site) -> None:
         assert NASTY not in await site.text(path)
 
 
-async def test_a_service_has_a_page_with_incidents_and_restarts(site: Site) -> None:
+async def test_a_service_has_a_page_with_incidents_and_restarts(site: StatusSite) -> None:
     phi = site.watch.services["phi"]
     for event_type in (EventType.FAILED, EventType.RESTARTED, EventType.GAVE_UP):
         site.history.on_event(phi, Event(event_type, "phi", time.time(), f"because {event_type}"))
     page = Text(await site.text("/service/phi")).text
-    assert "restarted : because restarted" in page
-    assert "gave up : because gave_up" in page
+    assert "Restarted : because restarted" in page
+    assert "Gave up : because gave_up" in page
     assert "1 restart" in page
 
 
 @pytest.mark.parametrize("path", ["/service/none", "/api/v1/services/none", "/badge/none.svg"])
-async def test_unknown_services_are_not_found(site: Site, path: str) -> None:
+async def test_unknown_services_are_not_found(site: StatusSite, path: str) -> None:
     assert (await site.client.get(path)).status == 404
 
 
-async def test_nothing_can_be_changed_over_the_network(site: Site) -> None:
+async def test_nothing_can_be_changed_over_the_network(site: StatusSite) -> None:
     for path in ("/", "/pause", "/resume", "/api/v1/status"):
         assert (await site.client.post(path)).status in (404, 405)
 
 
-async def test_the_api_has_what_the_page_shows(site: Site) -> None:
+async def test_the_api_has_what_the_page_shows(site: StatusSite) -> None:
     site.all_ok()
     body = await (await site.client.get("/api/v1/status")).json()
     assert [service["name"] for service in body["services"]] == ["phi", "chat", "extra-0"]
@@ -167,14 +124,58 @@ async def test_the_api_has_what_the_page_shows(site: Site) -> None:
     assert (one["state"], one["incidents"]) == ("ok", [])
 
 
-async def test_a_badge_is_an_image(site: Site) -> None:
+async def test_models_stand_beside_their_service_with_a_link_to_the_chat(tmp_path: Path) -> None:
+    services = [
+        {
+            "name": "phi-inference",
+            "kind": "inference",
+            "url": "http://phi-inference:8000",
+            "models": [
+                {"name": "phi-3-mini", "placeholder": "smollm2-135m"},
+                {"name": "a/model", "placeholder": None},
+            ],
+        }
+    ]
+    chat = {"url": "https://chat.example.com/", "port": 8080}
+    site = StatusSite(tmp_path, services, chat=chat, hosts=["status.example.com"])
+    async with site.client:
+        for path in ("/", "/service/phi-inference"):
+            page = await site.text(path, Host="status.example.com")
+            assert 'href="https://chat.example.com/?models=phi-3-mini"' in page
+            assert 'href="https://chat.example.com/?models=a%2Fmodel"' in page
+            assert "are placeholder text from “smollm2-135m”" in Text(page).text
+            local = await site.text(path, Host="localhost:8090")
+            assert 'href="http://localhost:8080/?models=phi-3-mini"' in local
+    await site.close()
+
+
+async def test_without_an_address_there_is_no_link_to_the_chat(tmp_path: Path) -> None:
+    model = {"name": "phi-3-mini"}
+    service = {"name": "phi", "kind": "inference", "url": "http://phi:8000", "models": [model]}
+    site = StatusSite(tmp_path, [service], chat={"port": 8080}, hosts=["status.example.com"])
+    async with site.client:
+        page = await site.text("/", Host="status.example.com")
+        assert "phi-3-mini" in page
+        assert "?models=" not in page
+    await site.close()
+
+
+async def test_the_page_of_a_service_has_its_checks(site: StatusSite) -> None:
+    site.all_ok()
+    page = Text(await site.text("/service/phi")).text
+    assert "HTTP 200, every 30 s" in page
+    assert "3 failed checks in a row; up again after 2 passed" in page
+    assert "No restarts by the monitor. At most 5 within 1 h." in page
+
+
+async def test_a_badge_is_an_image(site: StatusSite) -> None:
     site.all_ok()
     badge = ElementTree.fromstring(await site.text("/badge/phi.svg"))
     assert badge.tag == "{http://www.w3.org/2000/svg}svg"
     assert badge.attrib["aria-label"] == "phi: ok"
 
 
-async def test_metrics_can_be_parsed_and_have_states_and_restarts(site: Site) -> None:
+async def test_metrics_can_be_parsed_and_have_states_and_restarts(site: StatusSite) -> None:
     site.all_ok()
     site.set_record(
         "chat",
@@ -196,7 +197,7 @@ async def test_metrics_can_be_parsed_and_have_states_and_restarts(site: Site) ->
     assert samples["monitor_gave_up", chat] == 1
 
 
-async def test_health_is_about_the_monitor_itself(site: Site) -> None:
+async def test_health_is_about_the_monitor_itself(site: StatusSite) -> None:
     assert (await site.client.get("/health")).status == 200
     site.watch.state_writable = False
     response = await site.client.get("/health")
@@ -208,13 +209,13 @@ async def test_health_is_about_the_monitor_itself(site: Site) -> None:
 
 
 async def test_many_services_make_a_page_of_bounded_size(tmp_path: Path) -> None:
-    site = Site(tmp_path, count=500)
+    site = stack_of(tmp_path, 500)
     async with site.client:
         site.all_ok()
         page = await site.text("/")
         assert len(page) < 300_000
         assert "extra-497" in page
-    await site.http_client.close()
+    await site.close()
 
 
 def test_a_new_service_is_unknown() -> None:
@@ -222,7 +223,7 @@ def test_a_new_service_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/status", "/metrics", "/health", "/nothing"])
-async def test_a_rebound_host_name_reads_nothing(site: Site, path: str) -> None:
+async def test_a_rebound_host_name_reads_nothing(site: StatusSite, path: str) -> None:
     response = await site.client.get(path, headers={"Host": "evil.example:8090"})
     assert response.status == 421
     assert "llm-stack:monitor.hosts" in await response.text()
@@ -232,6 +233,6 @@ async def test_a_rebound_host_name_reads_nothing(site: Site, path: str) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost:8090", "127.0.0.1:1", "[::1]", "monitor:8090", "Status.Example.com:443"]
 )
-async def test_its_own_names_are_answered(site: Site, host: str) -> None:
+async def test_its_own_names_are_answered(site: StatusSite, host: str) -> None:
     response = await site.client.get("/api/v1/status", headers={"Host": host})
     assert response.status == 200
