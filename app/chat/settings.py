@@ -276,6 +276,13 @@ class ModelLists(Strict):
         return self
 
 
+class StatusPage(Strict):
+    """Where people open the monitor's page: its public URL, and its port on the stack's machine."""
+
+    url: HttpUrl | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+
+
 class GatewaySettings(ModelLists):
     """The content of gateway.json; every key has a default."""
 
@@ -299,6 +306,7 @@ class GatewaySettings(ModelLists):
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="sites whose pages may call the API"
     )
+    status_page: StatusPage | None = Field(default=None, description="which the page links to")
     drain_seconds: float = Field(
         default=20, ge=0, description="at shutdown, for running requests to finish"
     )

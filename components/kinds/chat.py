@@ -9,6 +9,7 @@ from pydantic import Field
 
 from components.config.field_types import Port
 from components.config.named_secrets import SECRETS_DIRECTORY
+from components.config.names import MONITOR
 from components.kinds.service import LocalService, ServedApi, Stack, Upstream
 from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, present
 from components.runtime.orchestrator import list_location
@@ -38,6 +39,8 @@ class ChatService(LocalService):
         }
         if hosts := dict.fromkeys((*stack.gateway_hosts, *stack.settings.gateway.hosts)):
             gateway["hosts"] = list(hosts)
+        if status_page := _status_page(stack):
+            gateway["status_page"] = status_page
         lists: dict[str, object] = {"models": _models(stack)}
         if routers := _routers(stack):
             lists["routers"] = routers
@@ -69,6 +72,13 @@ class ChatService(LocalService):
     def dependencies(self, stack: Stack) -> list[str]:
         """A gateway whose models are down works as it should: a restart would not help."""
         return stack.upstream_services
+
+
+def _status_page(stack: Stack) -> dict[str, object]:
+    """Where people open the monitor's page, for a link to it."""
+    url = stack.settings.monitor.alerts.page_url
+    port = stack.settings.host_ports.get(MONITOR)
+    return {**({"url": str(url)} if url else {}), **({"port": port} if port else {})}
 
 
 def _server(name: str, api: ServedApi) -> dict[str, object]:

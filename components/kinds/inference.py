@@ -180,7 +180,9 @@ class InferenceService(LocalService):
 
     def check_options(self, stack: Stack) -> dict[str, object]:
         """A one-token test needs a model that generates text, and is in memory anyway."""
-        models = {"models": [self._shown_model(name, stack) for name in self.names]}
+        models: dict[str, object] = {
+            "models": [self._shown_model(name, stack) for name in self.names]
+        }
         if self.model is None:
             return {"routes": True, **models}
         model = self._loaded(self.model, stack)

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
@@ -14,14 +14,16 @@ from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
 
 from app.monitor.decisions.records import Event, EventType
 from app.monitor.decisions.states import State
+from tests.doubles.scripted_model import ScriptedModel
 from tests.doubles.status_site import StatusSite
 from tests.web.axe import violations
-from tests.web.conftest import TIMEOUT_MS, collect_faults
+from tests.web.chat_page import ChatPage
+from tests.web.conftest import TIMEOUT_MS, GatewayFactory, collect_faults, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
-SERVICES = [
+SERVICES: list[dict[str, Any]] = [
     {
         "name": "phi-inference",
         "kind": "inference",
@@ -138,7 +140,9 @@ async def test_the_day_comes_before_the_months_and_colours_have_a_legend(
 ) -> None:
     await page.goto(site.url)
     captions = page.locator("#card-phi-inference figcaption span")
-    await expect(captions).to_have_text(["Uptime, 24 hours", "Uptime, 90 days", "Response time, median"])
+    await expect(captions).to_have_text(
+        ["Uptime, 24 hours", "Uptime, 90 days", "Response time, median"]
+    )
     legend = page.get_by_role("list", name="Colors of the bars").get_by_role("listitem")
     await expect(legend).to_have_count(5)
     await expect(page.locator("#card-phi-inference")).to_contain_text("Demo model")
@@ -208,6 +212,19 @@ async def test_the_page_is_complete_without_its_script(browser: Browser, site: S
     await details.locator("summary").click()
     await expect(details.get_by_role("listitem").nth(1)).to_contain_text("uptime (down)")
     await context.close()
+
+
+async def test_the_chat_page_links_to_the_status_page(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    status_page = {"port": 8090, "url": "https://status.example.com/"}
+    async with gateway_with(served(alpha), status_page=status_page) as url:
+        chat = ChatPage(page, url)
+        await chat.open()
+        await chat.picker.click()
+        link = chat.dialog("Models").get_by_role("link", name="Status of all services")
+        await expect(link).to_have_attribute("href", "http://127.0.0.1:8090/")
+        assert await violations(page) == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -81,7 +81,8 @@ async def all_status(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
     """The models that the caller may use, with state and reason."""
     report = status(gateway.fleet, gateway.started)
     models = [model for model in report["models"] if _may_use(caller, model["id"])]
-    return {**report, "models": models}
+    page = gateway.settings.status_page
+    return {**report, "models": models, "status_page": page and page.model_dump()}
 
 
 @router.get("/metrics")

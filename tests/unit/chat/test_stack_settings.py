@@ -41,6 +41,7 @@ def test_the_other_keys_of_the_gateways_file_are_written_by_the_stack() -> None:
         "model_list",
         "requires_keys",
         "drain_seconds",
+        "status_page",
     }
 
 

@@ -26,6 +26,17 @@ def test_only_configured_settings_are_written(run_program: StackRunner) -> None:
     assert gateway(run_program(STACK)).keys() == {"models", "requires_keys", "drain_seconds"}
 
 
+def test_the_page_of_the_monitor_is_known_by_its_port_and_its_url(
+    run_program: StackRunner,
+) -> None:
+    monitor = {"socketGroup": 999, "alerts": {"pageUrl": "https://status.example.com/"}}
+    ports = {"monitor": 8090}
+    written = gateway(run_program({**STACK, "monitor": monitor, "hostPorts": ports}))
+    page = GatewaySettings.model_validate(written).status_page
+    assert page is not None
+    assert (page.url, page.port) == ("https://status.example.com/", 8090)
+
+
 def test_every_section_can_be_set(run_program: StackRunner) -> None:
     settings = {
         "limits": {"queueSeconds": 60, "attempts": 2},

@@ -1,5 +1,6 @@
 """The pages, the API and the metrics over HTTP."""
 
+import re
 import time
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ from app.monitor.decisions.records import Event, EventType, ServiceRecord
 from app.monitor.decisions.states import State
 from tests.doubles.status_site import StatusSite
 
+ROOT = Path(__file__).parents[4]
 NASTY = "<script>alert(1)</script>"
 
 
@@ -236,3 +238,18 @@ async def test_a_rebound_host_name_reads_nothing(site: StatusSite, path: str) ->
 async def test_its_own_names_are_answered(site: StatusSite, host: str) -> None:
     response = await site.client.get("/api/v1/status", headers={"Host": host})
     assert response.status == 200
+
+
+def test_the_look_is_that_of_the_chat_page() -> None:
+    chat, status = (
+        dict(re.findall(r"^  (--[a-z-]+):\s*([^;]+);", path.read_text(), re.MULTILINE))
+        for path in (
+            ROOT / "app/chat/web/src/styles/tokens.css",
+            ROOT / "app/monitor/web/static/style.css",
+        )
+    )
+    shared = chat.keys() & status.keys()
+    assert {"--paper", "--ink", "--accent", "--sans", "--round", "--good", "--bad"} <= shared
+    assert {name: status[name] for name in shared} == {name: chat[name] for name in shared}
+    icons = [ROOT / "app/chat/web/public", ROOT / "app/monitor/web/static"]
+    assert len({(folder / "favicon.svg").read_text() for folder in icons}) == 1

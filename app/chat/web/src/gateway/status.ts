@@ -24,7 +24,14 @@ const model = v.object({
   placeholder: v.optional(v.nullable(placeholder), null),
 });
 
-const status = v.object({ name: v.optional(v.string(), ""), models: v.array(model) });
+/** Where the page with the state of all services is: its public URL, and its port on the stack's machine. */
+const statusPage = v.object({ url: v.nullable(v.string()), port: v.nullable(v.number()) });
+
+const status = v.object({
+  name: v.optional(v.string(), ""),
+  models: v.array(model),
+  status_page: v.optional(v.nullable(statusPage), null),
+});
 
 const list = v.object({
   data: v.array(v.object({ id: v.string(), placeholder: v.optional(v.nullable(placeholder), null) })),
@@ -51,7 +58,7 @@ async function modelsOnly(key: string, signal: AbortSignal): Promise<Status> {
   const response = await get("/v1/models", key, signal);
   const { data } = v.parse(list, await response.json());
   const models = data.map((entry) => v.parse(model, { ...entry, state: "ready" }));
-  return { name: "", models };
+  return { name: "", models, status_page: null };
 }
 
 async function get(path: string, key: string, signal: AbortSignal): Promise<Response> {

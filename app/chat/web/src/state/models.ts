@@ -15,6 +15,15 @@ export const keyRequired = signal(false);
 /** The session of a sign-in in front of the gateway has ended. */
 export const signedOut = signal(false);
 
+const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
+
+/** The address of the page with the state of all services; null if it is not known. */
+export const statusPage = computed(() => {
+  const { url = null, port = null } = status.value?.status_page ?? {};
+  const here = location.hostname;
+  return port !== null && LOOPBACK.includes(here) ? `http://${here}:${port}/` : url;
+});
+
 /** What the operator calls this chat. */
 export const siteName = computed(() => status.value?.name || "Chat");
 

@@ -12,6 +12,7 @@ import {
   conditionOf,
   models,
   statusError,
+  statusPage,
 } from "../state/models";
 import { rememberModels } from "../state/preferences";
 import { Dialog } from "./dialog";
@@ -90,6 +91,13 @@ export function ModelsPanel() {
       </ul>
       {models.value.length === 0 && !statusError.value && <p class="quiet">Loading models…</p>}
       {chosen.length > 1 && <BlindChoice />}
+      {statusPage.value && (
+        <p class="quiet">
+          <a href={statusPage.value} target="_blank" rel="noreferrer">
+            Status of all services
+          </a>
+        </p>
+      )}
     </Dialog>
   );
 }
