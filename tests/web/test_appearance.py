@@ -12,6 +12,7 @@ from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import TIMEOUT_MS, GatewayFactory, collect_faults, served
 from tests.web.page_build import WEB
+from tests.web.sample_files import png, text_file
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -111,6 +112,21 @@ async def _empty(chat: ChatPage) -> None:
     await expect(chat.page.get_by_text("What can I help with?")).to_be_visible()
 
 
+async def _files(chat: ChatPage) -> None:
+    await chat.button("Chat settings").click()
+    await chat.page.get_by_label("System prompt").fill("Answer briefly.")
+    await chat.page.get_by_label("Seed").fill("-1")
+    await expect(chat.page.get_by_text("Enter a whole number")).to_be_visible()
+    assert await _violations(chat.page) == []
+    await chat.page.keyboard.press("Escape")
+    async with chat.page.expect_file_chooser() as chooser:
+        await chat.button("Attach files").click()
+    await (await chooser.value).set_files(
+        [text_file("تقرير.csv", "a,b"), png("photo.png", 9, 9), text_file("long.txt", "w " * 9000)]
+    )
+    await expect(chat.page.get_by_text("The message is too long")).to_be_visible()
+
+
 async def _conversation(chat: ChatPage) -> None:
     await chat.ask("Show me everything")
     await expect(chat.answers.first).to_contain_text("A quotation")
@@ -177,7 +193,7 @@ async def _notice(chat: ChatPage) -> None:
 
 View = Callable[[ChatPage], Awaitable[None]]
 VIEWS: list[View] = [
-    _empty, _conversation, _comparison, _editing, _models, _settings, _search, _shortcuts, _key, _menu, _failure, _notice,
+    _empty, _files, _conversation, _comparison, _editing, _models, _settings, _search, _shortcuts, _key, _menu, _failure, _notice,
 ]  # fmt: skip
 
 

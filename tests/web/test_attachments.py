@@ -156,6 +156,28 @@ async def test_pasted_files_are_attached_and_pasted_text_is_not(chat: ChatPage) 
     await expect(_draft(chat)).to_have_count(1)
 
 
+async def test_a_long_pasted_text_can_become_a_file(chat: ChatPage, alpha: ScriptedModel) -> None:
+    await chat.message.fill("Shorten this: ")
+    long = "A line of a long text.\n" * 300
+    await chat.page.evaluate(
+        """(text) => {
+            const transfer = new DataTransfer();
+            transfer.setData("text/plain", text);
+            const options = { bubbles: true, cancelable: true, clipboardData: transfer };
+            document.activeElement.dispatchEvent(new ClipboardEvent("paste", options));
+            document.execCommand("insertText", false, text);
+        }""",
+        long,
+    )
+    await chat.button("Attach it as a file").click()
+    await expect(_draft(chat)).to_contain_text("Pasted text.txt")
+    await expect(chat.message).to_have_value("Shorten this: ")
+    await chat.message.press("Enter")
+    assert await _last_message(chat, alpha) == (
+        f"Attached file: Pasted text.txt\n```txt\n{long.strip()}\n```\n\nShorten this:"
+    )
+
+
 async def test_the_text_of_a_pdf_is_sent(chat: ChatPage, alpha: ScriptedModel) -> None:
     await _attach(
         chat, pdf("report.pdf", "Page one", "Page two"), pdf("zh.pdf", "你好世界", font=CHINESE)

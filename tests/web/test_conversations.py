@@ -255,6 +255,35 @@ async def test_settings_are_sent_to_the_model_and_stored_with_the_conversation(
     assert "seed" not in alpha.requests[1]
 
 
+async def test_a_number_out_of_range_is_reported_while_it_is_typed(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    alpha.always_say("Aye.")
+    await chat.button("Chat settings").click()
+    length = chat.page.get_by_label("Max length (tokens)")
+    await length.press_sequentially("-5")
+    await length.fill("-5")
+    problem = chat.page.get_by_text("Enter a whole number of at least 1.")
+    await expect(problem).to_contain_text("Until then, 1,024 is used.")
+    await expect(length).to_have_attribute("aria-invalid", "true")
+    await expect(length).to_have_value("-5")
+    await length.fill("5")
+    await expect(problem).to_have_count(0)
+    await chat.page.keyboard.press("Escape")
+    await _talk_here(chat, "Ready?")
+    assert alpha.requests[0]["max_tokens"] == 5
+
+
+async def test_the_header_shows_that_a_system_prompt_is_in_force(chat: ChatPage) -> None:
+    sign = chat.button("System prompt")
+    await expect(sign).to_have_count(0)
+    await chat.button("Chat settings").click()
+    await chat.page.get_by_label("System prompt").fill("Answer like a sailor.")
+    await chat.page.keyboard.press("Escape")
+    await sign.click()
+    await expect(chat.page.get_by_label("System prompt")).to_have_value("Answer like a sailor.")
+
+
 async def _talk_here(chat: ChatPage, question: str) -> None:
     await chat.ask(question)
     await expect(chat.answers).to_have_count(1)

@@ -91,3 +91,20 @@ async def test_right_to_left_text_runs_from_right_to_left(
     await expect(shown.locator(".code")).to_have_css("direction", "ltr")
     await chat.message.fill(ARABIC)
     await expect(chat.message).to_have_css("direction", "rtl")
+
+
+async def test_details_open_at_their_summary(chat: ChatPage, alpha: ScriptedModel) -> None:
+    alpha.always_say(
+        "<details><summary>The **proof**</summary>\n\n1. First\n\n```python\nx = 1\n```\n\n</details>\n\n",
+        "After\n\n<details onclick=x>",
+    )
+    await chat.ask("Prove it")
+    answer = chat.answer_of("alpha")
+    details = answer.locator("details")
+    await expect(details.locator("summary strong")).to_have_text("proof")
+    await expect(details.get_by_text("First")).to_be_hidden()
+    await details.locator("summary").click()
+    await expect(details.get_by_text("First")).to_be_visible()
+    await expect(details.get_by_role("button", name="Copy code")).to_be_visible()
+    await expect(answer.get_by_text("After")).to_be_visible()
+    await expect(answer.get_by_text("<details onclick=x>")).to_be_visible()

@@ -67,6 +67,12 @@ async def test_a_placeholder_is_labelled(
         )
         await chat.picker.click()
         await expect(chat.dialog("Models").get_by_text("Demo model", exact=True)).to_be_visible()
+        await page.keyboard.press("Escape")
+        await chat.button("Close this note").click()
+        await page.reload()
+        # The note stays closed; the name keeps its tag.
+        await expect(chat.picker).to_contain_text("Demo")
+        await expect(note).to_have_count(0)
 
 
 async def test_a_newcomer_gets_a_real_model_and_a_choice_is_remembered(

@@ -57,7 +57,23 @@ test.each([
   ["###### Six", '<h6 dir="auto" class="level-6">Six</h6>'],
   ["So[^1].\n\n[^1]: A note", 'So<sup class="footnote">[1]</sup>'],
   ["So[^1].\n\n[^1]: A note", '<div class="footnotes" dir="auto"><ol><li><p>A note</p>\n</li></ol></div>'],
+  [
+    "<details open>\n<summary>A *b*</summary>\n\n- c\n</details>\nd",
+    '<details dir="auto">\n<summary>A <em>b</em></summary>\n<ul dir="auto">\n<li>c</li>\n</ul>\n</details>\n<p dir="auto">d</p>',
+  ],
+  ["<details><summary>a</summary>b</details>", '<summary>a</summary>\n<p dir="auto">b</p>\n</details>'],
+  ["<details>\nb", '<summary>Details</summary>\n<p dir="auto">b</p>\n</details>'],
+  [
+    "<details><summary>a</summary>\n<details><summary>b</summary>c</details>\n</details>\nd",
+    "</details>\n</details>\n<p",
+  ],
 ])("%j", (text, expected) => expect(html(text)).toContain(expected));
+
+test("details in details end at a fixed depth", () => {
+  const found = html(`${"<details>\n".repeat(2000)}deep`);
+  expect(found.match(/<details/g)).toHaveLength(4);
+  expect(found).toContain("deep");
+});
 
 test.each(["setup.py", "<sub onclick=x>", "<br onload=x>", "<u/x>"])("%j stays text", (text) =>
   expect(html(text)).toMatch(/^<p dir="auto">(?:setup\.py|&lt;.*&gt;)<\/p>\n$/),

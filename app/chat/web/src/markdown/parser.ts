@@ -1,6 +1,7 @@
 // Converts a model's Markdown to HTML without remote or active content.
 import createMarkdown, { type Env, type MarkdownIt, type Token } from "markdown-it";
 import { directionPlugin, footnotesPlugin, inlineTagsPlugin, taskListPlugin, wwwPlugin } from "./extensions";
+import { detailsPlugin } from "./details";
 import { mathPlugin } from "./math";
 
 // Each nested list or quotation takes two levels; real answers stay far below.
@@ -13,6 +14,7 @@ function createParser(): MarkdownIt {
   md.linkify.set({ fuzzyLink: false, fuzzyEmail: false, fuzzyIP: false });
   md.validateLink = (url) => LINK.test(url.trim());
   md.use(mathPlugin);
+  md.use(detailsPlugin);
   for (const plugin of [inlineTagsPlugin, taskListPlugin, wwwPlugin, footnotesPlugin, directionPlugin]) md.use(plugin);
   const { rules } = md.renderer;
   const { escapeHtml } = md.utils;

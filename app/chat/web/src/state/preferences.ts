@@ -9,6 +9,7 @@ const KEY = "chat.key";
 const DEFAULTS = "chat.defaults";
 const MODELS = "chat.models";
 const FIGURES = "chat.figures";
+const DEMO_NOTES = "chat.demoNotes";
 const SIDEBAR = "chat.sidebar";
 
 export function read(name: string): string | null {
@@ -27,6 +28,9 @@ export function write(name: string, value: string | null): void {
     // Storage may be full or forbidden: the setting is then lost when the page closes.
   }
 }
+
+/** A stored list of names. */
+const lines = (name: string): string[] => (read(name) ?? "").split("\n").filter(Boolean);
 
 export function readJson<T>(name: string, fallback: T): T {
   try {
@@ -69,7 +73,7 @@ export function setDefaults(value: Defaults): void {
 }
 
 /** The models of the last conversation, for the next one. */
-export const lastModels = signal<string[]>((read(MODELS) ?? "").split("\n").filter(Boolean));
+export const lastModels = signal<string[]>(lines(MODELS));
 
 export function rememberModels(models: string[]): void {
   lastModels.value = models;
@@ -82,6 +86,14 @@ export const figuresShown = signal(read(FIGURES) === "shown");
 export function showFigures(shown: boolean): void {
   figuresShown.value = shown;
   write(FIGURES, shown ? "shown" : null);
+}
+
+/** The models whose demo note was closed. */
+export const closedDemoNotes = signal<string[]>(lines(DEMO_NOTES));
+
+export function closeDemoNotes(models: string[]): void {
+  closedDemoNotes.value = [...closedDemoNotes.value, ...models];
+  write(DEMO_NOTES, closedDemoNotes.value.join("\n"));
 }
 
 /** Whether the sidebar is shown on a wide screen. */

@@ -16,6 +16,7 @@ import {
   signedOut,
   statusError,
 } from "../state/models";
+import { closeDemoNotes, closedDemoNotes } from "../state/preferences";
 import { draft, editing, setDraft } from "../state/writing";
 import { AttachmentList } from "./attachments";
 import { IconButton, TextButton } from "./button";
@@ -25,6 +26,7 @@ import { ContextGauge } from "./gauge";
 import { Icon } from "./icon";
 import { chooseModels, nameOf, placeholderText } from "./models";
 import { Note } from "./note";
+import { PastedNote, rememberPasted } from "./pasted";
 import { isComposing } from "./typing";
 
 export function Composer() {
@@ -71,6 +73,7 @@ export function Composer() {
     <div class="composer-area">
       <AvailabilityNote />
       <FileNotes />
+      <PastedNote />
       <form
         class="composer"
         onSubmit={(event) => {
@@ -95,6 +98,7 @@ export function Composer() {
           value={text}
           onInput={(event) => setDraft(event.currentTarget.value)}
           onKeyDown={onKeyDown}
+          onPaste={rememberPasted}
         />
         {busy ? (
           <button key="stop" type="button" class="round" aria-label="Stop" title="Stop (Esc)" onClick={stopAll}>
@@ -144,10 +148,10 @@ function AvailabilityNote() {
   const chosen = current.value.models;
   const down = chosen.find((id) => ["down", "loading"].includes(conditionNamed(id).light));
   if (down) return <UnavailableModel id={down} />;
-  const placeholders = chosen.filter((id) => placeholderFor(id));
+  const placeholders = chosen.filter((id) => placeholderFor(id) && !closedDemoNotes.value.includes(id));
   if (placeholders.length === 0) return null;
   return (
-    <Note tone="info">
+    <Note tone="info" close={() => closeDemoNotes(placeholders)}>
       <strong>{placeholders.map(nameOf).join(", ")}: demo model.</strong>{" "}
       {placeholderText(placeholderFor(placeholders[0]!)!)}
     </Note>

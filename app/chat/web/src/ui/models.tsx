@@ -11,6 +11,7 @@ import {
   conditionNamed,
   conditionOf,
   models,
+  placeholderFor,
   statusError,
   statusPage,
 } from "../state/models";
@@ -48,6 +49,7 @@ export function PickerButton() {
         <span key={id} class="picked">
           <LightDot light={conditionNamed(id).light} />
           <span class={short ? "unseen" : "picked-name"}>{nameOf(id)}</span>
+          {placeholderFor(id) && !short && <span class="tag">Demo</span>}
           <span class="unseen">, {WORDS[conditionNamed(id).light]}; </span>
         </span>
       ))}

@@ -1,12 +1,20 @@
 // A note above the message field.
 import type { ComponentChildren } from "preact";
+import { IconButton } from "./button";
 import { Icon } from "./icon";
 
-export function Note({ tone, children }: { tone: "error" | "warning" | "info"; children: ComponentChildren }) {
+interface Props {
+  tone: "error" | "warning" | "info";
+  children: ComponentChildren;
+  close?: () => void;
+}
+
+export function Note({ tone, children, close }: Props) {
   return (
     <div class={`note ${tone}`} role="status">
       <Icon name={tone === "info" ? "info" : "alert"} />
       <div>{children}</div>
+      {close && <IconButton icon="close" label="Close this note" onClick={close} />}
     </div>
   );
 }

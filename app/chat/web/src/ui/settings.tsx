@@ -6,6 +6,7 @@ import { notify } from "../state/notices";
 import { setDefaults } from "../state/preferences";
 import { TextButton } from "./button";
 import { Dialog } from "./dialog";
+import { NumberField } from "./number-field";
 
 const set = (update: Partial<Sampling>): void =>
   change(current.peek().id, (now) => configure(now, { sampling: { ...now.sampling, ...update } }));
@@ -40,14 +41,14 @@ export function SettingsPanel() {
         max={1}
         take={(topP) => set({ topP })}
       />
-      <Whole
+      <NumberField
         name="Max length (tokens)"
         help="Leave blank for no limit."
         value={sampling.maxTokens}
         min={1}
         take={(maxTokens) => set({ maxTokens })}
       />
-      <Whole
+      <NumberField
         name="Seed"
         help="Use the same number for repeatable answers. Leave blank for random."
         value={sampling.seed}
@@ -109,41 +110,6 @@ function Slider({ name, help, value, max, take }: SliderProps) {
         value={value}
         aria-describedby={`${id}-help`}
         onInput={(event) => take(event.currentTarget.valueAsNumber)}
-      />
-      <p id={`${id}-help`} class="quiet">
-        {help}
-      </p>
-    </div>
-  );
-}
-
-interface WholeProps {
-  name: string;
-  help: string;
-  value: number | null;
-  min: number;
-  take: (value: number | null) => void;
-}
-
-function Whole({ name, help, value, min, take }: WholeProps) {
-  const id = useId();
-  return (
-    <div class="field">
-      <label class="field-name" for={id}>
-        {name}
-      </label>
-      <input
-        id={id}
-        type="number"
-        inputMode="numeric"
-        min={min}
-        step={1}
-        value={value ?? ""}
-        aria-describedby={`${id}-help`}
-        onInput={(event) => {
-          const { valueAsNumber: number, validity } = event.currentTarget;
-          if (validity.valid) take(Number.isNaN(number) ? null : number);
-        }}
       />
       <p id={`${id}-help`} class="quiet">
         {help}
