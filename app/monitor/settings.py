@@ -6,12 +6,15 @@ the two. The rest is written by the deployment, or by tests (`internal`).
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     AnyUrl,
     Field,
     HttpUrl,
@@ -133,6 +136,44 @@ class ChatAddress(Strict):
     port: int | None = Field(default=None, ge=1, le=65535)
 
 
+class Weekday(StrEnum):
+    """A day of the week."""
+
+    MONDAY = "monday"
+    TUESDAY = "tuesday"
+    WEDNESDAY = "wednesday"
+    THURSDAY = "thursday"
+    FRIDAY = "friday"
+    SATURDAY = "saturday"
+    SUNDAY = "sunday"
+
+
+WEEKDAYS = tuple(Weekday)
+LONGEST_MAINTENANCE = 72 * 3600.0
+
+
+def _known_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is not a time zone, such as Europe/Berlin or UTC") from None
+    return name
+
+
+class MaintenanceWindow(Strict):
+    """Regular or single times without alerts and restarts. Checks go on.
+
+    `services` and `days`: all if empty. `date`: once, on this day, instead of `days`.
+    """
+
+    services: tuple[Name, ...] = ()
+    days: tuple[Weekday, ...] = ()
+    date: datetime.date | None = None
+    start: datetime.time
+    duration: Annotated[float, Field(gt=0, le=LONGEST_MAINTENANCE)]
+    time_zone: Annotated[str, AfterValidator(_known_time_zone)] = "UTC"
+
+
 class Service(Strict):
     """One watched service.
 
@@ -224,6 +265,7 @@ class Settings(ServiceList):
         default=None, description="file or URL of services.json, instead of `services` here"
     )
     chat: ChatAddress | None = Field(default=None, description="of the links to the chat page")
+    maintenance: tuple[MaintenanceWindow, ...] = ()
     thresholds: Thresholds = Thresholds()
     restarts: RestartSettings = RestartSettings()
     alerts: AlertSettings = AlertSettings()

@@ -34,6 +34,7 @@ from app.monitor.decisions.records import (
 )
 from app.monitor.decisions.states import FAILED, State, Verdict
 from app.monitor.event_log import log_check, log_event
+from app.monitor.maintenance import MaintenanceSchedule
 from app.monitor.settings import Service, Settings
 from app.monitor.store.state_file import StateFile
 from app.shared.json_log import Log
@@ -140,6 +141,7 @@ class Watch:
             settings.internal.state_dir / "state.json", TypeAdapter(dict[str, ServiceRecord])
         )
         self._policies = {service.name: self._policy(service) for service in settings.services}
+        self._maintenance = MaintenanceSchedule(settings.maintenance)
         self.records = self._load()
 
     def _policy(self, service: Service) -> Policy:
@@ -307,7 +309,12 @@ class Watch:
 
     def is_paused(self, service: Service) -> bool:
         """Whether restarts and alerts are off for a service at present."""
-        return self._clock() < self.records[service.name].paused_until
+        paused = self._clock() < self.records[service.name].paused_until
+        return paused or self.maintenance_until(service) is not None
+
+    def maintenance_until(self, service: Service) -> float | None:
+        """When the present maintenance of a service ends; None if there is none."""
+        return self._maintenance.until(service.name, self._clock())
 
     def _apply(self, service: Service, step: Step) -> None:
         self.records[service.name] = step.record

@@ -11,6 +11,7 @@ from pydantic import Field, HttpUrl
 
 from components.config.alerts import WebhookFormat
 from components.config.field_types import HostPattern
+from components.config.maintenance import MaintenanceWindow
 from components.config.schema import CamelModel
 
 Seconds = Annotated[float, Field(gt=0, le=86_400 * 30)]
@@ -73,5 +74,8 @@ class MonitorSettings(CamelModel):
         default=None,
         ge=0,
         description="id of the group of the engine's socket, where it cannot be read",
+    )
+    maintenance: tuple[MaintenanceWindow, ...] = Field(
+        default=(), max_length=50, description="when nothing is alerted or restarted"
     )
     alerts: AlertSettings = AlertSettings()

@@ -19,6 +19,7 @@ from components.config.stack_settings import StackSettings
 from components.images.image_sources import image_names, inference_images
 from components.kinds.catalogue import Catalogue
 from components.kinds.service import LocalService
+from components.plan.maintenance_problems import maintenance_problems
 from components.plan.plan import Plan
 from components.plan.service_problems import api_key_problems, service_problems
 from components.plan.tunnel_problems import tunnel_problems
@@ -48,6 +49,7 @@ def make_plan(stack: str, loaded: LoadedSettings, catalogue: Catalogue) -> Plan:
         *not_running_problems(("updates",), settings.updates, placeable, source),
         *service_problems(local, enabled, catalogue, settings, loaded.secrets),
         *api_key_problems(services, catalogue, loaded.secrets),
+        *maintenance_problems(settings.monitor.maintenance, enabled, source),
         *_placeholder_problems(settings.placeholder_model, catalogue, source),
         *orchestrator_problems(
             settings.orchestrator,

@@ -151,6 +151,7 @@ def monitor_config(plan: Plan) -> str:
             **settings.restart_policy.model_dump(exclude_unset=True),
         },
         "service_list": list_location(MONITOR, SERVICE_LIST, on_swarm=plan.on_swarm),
+        **({"maintenance": windows} if (windows := _maintenance(plan)) else {}),
         **_section("chat", _chat_address(plan)),
         **_section("thresholds", settings.thresholds.model_dump(exclude_unset=True)),
         **_section("alerts", _alerts(plan)),
@@ -209,6 +210,20 @@ def _hosts(settings: MonitorSettings) -> list[str]:
     linked = page_url.host if page_url else None
     # An IPv6 address, in brackets, is always a name of the monitor.
     return [*settings.hosts, *([linked] if linked and not linked.startswith("[") else [])]
+
+
+def _maintenance(plan: Plan) -> list[dict[str, object]]:
+    """The windows, each with the names of its services' replicas and connectors."""
+    return [
+        window.config(tuple(found for name in window.services for found in _checked(name, plan)))
+        for window in plan.settings.monitor.maintenance
+    ]
+
+
+def _checked(service: str, plan: Plan) -> list[str]:
+    """The names under which a service is checked."""
+    tunnel = plan.tunnels.get(service)
+    return [*plan.addresses(service), *(tunnel.connectors if tunnel else [])]
 
 
 def _chat_address(plan: Plan) -> dict[str, object]:

@@ -25,6 +25,7 @@ def service_json(watch: Watch, history: History, service: Service, now: float) -
         "depends_on": service.depends_on,
         "flapping": record.flapping,
         "paused": watch.is_paused(service),
+        "maintenance_until": _iso(watch.maintenance_until(service)),
         "gave_up_at": _iso(record.gave_up_at),
         "held": record.held or None,
         "restarts": {

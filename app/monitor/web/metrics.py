@@ -61,6 +61,11 @@ class WatchCollector(Collector):
         paused = GaugeMetricFamily(
             "monitor_paused", "Whether restarts and alerts are paused.", labels=["service"]
         )
+        maintenance = GaugeMetricFamily(
+            "monitor_maintenance",
+            "Whether the service is in a maintenance window.",
+            labels=["service"],
+        )
         for name, service in self._watch.services.items():
             record, key = self._watch.records[name], [name, service.kind.value]
             up.add_metric(key, float(is_serving(record)))
@@ -73,7 +78,9 @@ class WatchCollector(Collector):
             failures.add_metric(key, counts.failures)
             flapping.add_metric([name], float(record.flapping))
             paused.add_metric([name], float(self._watch.is_paused(service)))
-        yield from (up, latency, state, checks, failures, flapping, paused)
+            maintained = self._watch.maintenance_until(service) is not None
+            maintenance.add_metric([name], float(maintained))
+        yield from (up, latency, state, checks, failures, flapping, paused, maintenance)
 
     def _restarts(self) -> Iterable[Metric]:
         total = CounterMetricFamily("monitor_restarts", "Restarts.", labels=["service"])

@@ -59,6 +59,7 @@ class Card:
     gave_up: bool
     flapping: bool
     paused_until: Moment | None
+    maintenance_until: Moment | None
     latency: str
     restarts: int
     last_restart: Moment | None
@@ -108,10 +109,12 @@ class Pages:
 
         :param host: header Host of the request, which decides where links to the chat lead.
         """
-        looks = {name: self._look(service) for name, service in self._watch.services.items()}
+        services = self._watch.services
+        looks = {name: self._look(service) for name, service in services.items()}
+        maintained = [name for name in services if self._watch.maintenance_until(services[name])]
         names = sorted(looks, key=lambda name: LOOKS.index(looks[name]))
         chat = chat_url(self._watch.settings.chat, host)
-        text, kind = summary(looks)
+        text, kind = summary(looks, maintained)
         cards = [self._card(name, now, chat) for name in names]
         return self._index.render(
             stack=self._watch.settings.stack,
@@ -151,12 +154,14 @@ class Pages:
         return [incident_row(incident, now) for incident in reversed(found[-RECENT_INCIDENTS:])]
 
     def _look(self, service: Service) -> str:
-        return look(self._watch.records[service.name].state)
+        found = look(self._watch.records[service.name].state)
+        return "wait" if found != "good" and self._watch.maintenance_until(service) else found
 
     def _card(self, name: str, now: float, chat: str | None) -> Card:
         service, record = self._watch.services[name], self._watch.records[name]
         past = self._history.services[name]
-        paused = self._watch.is_paused(service)
+        paused = record.paused_until if now < record.paused_until else None
+        maintenance = self._watch.maintenance_until(service)
         restarted = record.last_restart_at
         return Card(
             name=name,
@@ -165,13 +170,14 @@ class Pages:
                 ModelRow(model.name, model.placeholder, chat and model_url(chat, model.name))
                 for model in service.models
             ),
-            state=STATES[record.state],
-            look=self._look(service),
+            state="Maintenance" if maintenance else STATES[record.state],
+            look="wait" if maintenance else self._look(service),
             condition=condition(record, now),
             held=record.held,
             gave_up=record.gave_up_at is not None,
             flapping=record.flapping,
-            paused_until=moment(record.paused_until, "minute") if paused else None,
+            paused_until=None if paused is None else moment(paused, "minute"),
+            maintenance_until=None if maintenance is None else moment(maintenance, "minute"),
             latency=milliseconds(record.latency),
             restarts=record.restarts_total,
             last_restart=None if restarted is None else moment(restarted, "minute"),

@@ -79,8 +79,12 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def summary(looks: Mapping[str, str]) -> tuple[str, str]:
-    """One sentence about all services, by their looks, and the look of the sentence."""
+def summary(looks: Mapping[str, str], maintained: Sequence[str]) -> tuple[str, str]:
+    """One sentence about all services, by their looks, and the look of the sentence.
+
+    :param maintained: services in maintenance, whose failures are expected.
+    """
+    looks = {name: kind for name, kind in looks.items() if name not in maintained}
     for kind, one, several in (
         ("bad", "is down", "are down"),
         ("warn", "is degraded", "are degraded"),
@@ -89,6 +93,8 @@ def summary(looks: Mapping[str, str]) -> tuple[str, str]:
     ):
         if names := [name for name, found in looks.items() if found == kind]:
             return _sentence(names, one, several), kind if kind != "none" else "wait"
+    if maintained:
+        return _sentence(maintained, "is in maintenance", "are in maintenance"), "wait"
     return "All systems operational", "good"
 
 

@@ -74,7 +74,7 @@ def test_a_switched_off_tunnel_is_not_mentioned(log_lines: LogLines) -> None:
     [
         (
             {"intervall": 5},
-            "intervall: Extra inputs are not permitted; allowed: alerts, chat, hosts, internal, interval,",
+            "intervall: Extra inputs are not permitted; allowed: alerts, chat, hosts, internal, interval, maintenance,",
         ),
         ({"interval": 0}, "interval: Input should be greater than or equal to 1; found 0"),
         ({"services": []}, "services: found none; allowed: at least one, or service_list"),

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from app.monitor import settings as monitor
+from components.config import maintenance
 from components.config import monitor as stack
 from components.config.alerts import WebhookFormat
 from components.kinds.service import Expect
@@ -64,6 +65,12 @@ def test_each_field_has_the_same_bounds_and_default(
 @pytest.mark.parametrize("name", ["interval", "hosts"])
 def test_a_field_of_the_whole_has_the_same_bounds_and_default(name: str) -> None:
     assert fields(monitor.Settings)[name] == fields(stack.MonitorSettings)[name]
+
+
+def test_maintenance_has_the_same_days_and_the_same_longest_duration() -> None:
+    assert [*maintenance.Weekday] == [*monitor.WEEKDAYS]
+    assert maintenance.LONGEST == monitor.LONGEST_MAINTENANCE
+    assert fields(maintenance.MaintenanceWindow).keys() == fields(monitor.MaintenanceWindow).keys()
 
 
 def test_the_formats_of_webhooks_are_the_same() -> None:

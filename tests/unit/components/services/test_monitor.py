@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
+import pytest
+
 from app.monitor.settings import Settings
 from tests.doubles.recording_engine import Graph, StackRunner
 from tests.unit.components.stacks_before import TOKEN, TUNNEL
@@ -63,3 +66,53 @@ def test_the_public_address_of_the_chat_is_that_of_its_tunnel(run_program: Stack
     read = Settings.model_validate(monitor(graph))
     assert read.chat is not None
     assert str(read.chat.url) == "https://chat-test.example.com/"
+
+
+def test_maintenance_windows_have_the_names_of_services_and_their_connectors(
+    run_program: StackRunner,
+) -> None:
+    weekly = {
+        "services": ["phi-inference", "chat-interface"],
+        "days": ["sunday"],
+        "start": "03:00",
+        "duration": "90m",
+        "timeZone": "Europe/Berlin",
+    }
+    once = {"date": "2027-01-31T00:00:00Z", "start": "13:00", "duration": "2h"}
+    graph = run_program(
+        {
+            **STACK,
+            "monitor": {"socketGroup": 999, "maintenance": [weekly, once]},
+            "tunnel": TUNNEL,
+        },
+        {"cloudflare:apiToken": TOKEN},
+    )
+    regular, single = Settings.model_validate(monitor(graph)).maintenance
+    assert regular.services == (
+        "phi-inference",
+        "chat-interface",
+        "chat-interface-tunnel-1",
+    )
+    assert (regular.days, regular.duration) == (("sunday",), 5400)
+    assert (regular.start.isoformat("minutes"), regular.time_zone) == ("03:00", "Europe/Berlin")
+    assert (str(single.date), single.services, single.duration) == ("2027-01-31", (), 7200)
+
+
+def test_all_problems_of_maintenance_windows_are_reported_at_once(
+    run_program: StackRunner,
+) -> None:
+    windows = [
+        {"start": "3:00", "duration": "1h"},
+        {"start": "03:00", "duration": "100h", "timeZone": "Berlin"},
+        {"start": "03:00", "duration": "1h", "days": ["sunday"], "date": "2027-01-31"},
+        {"start": "03:00", "duration": "1h", "services": ["phi-inferense"]},
+    ]
+    with pytest.raises(pulumi.RunError) as refused:
+        run_program({**STACK, "monitor": {"socketGroup": 999, "maintenance": windows}})
+    text = str(refused.value)
+    assert "monitor.maintenance.0.start: is not a valid time of day; found '3:00'" in text
+    assert "monitor.maintenance.1.duration: is not a valid duration; found '100h'" in text
+    assert "monitor.maintenance.1.timeZone: is not a time zone; found 'Berlin'" in text
+    assert "monitor.maintenance.2: has both days and date" in text
+    assert "monitor.maintenance: has a window of a service that is not in this stack" in text
+    assert "found 'phi-inferense'; did you mean 'phi-inference'?" in text

@@ -170,6 +170,23 @@ async def test_the_page_of_a_service_has_its_checks(site: StatusSite) -> None:
     assert "No restarts by the monitor. At most 5 within 1 h." in page
 
 
+async def test_a_service_in_maintenance_is_expected_to_fail(tmp_path: Path) -> None:
+    services = [{"name": name, "url": f"http://{name}"} for name in ("phi", "chat")]
+    windows = [{"services": ["phi"], "start": "00:00", "duration": 86_400}]
+    site = StatusSite(tmp_path, services, maintenance=windows)
+    async with site.client:
+        site.all_ok()
+        site.set_record("phi", state=State.DOWN, reason="connection refused")
+        page = Text(await site.text("/")).text
+        assert "phi is in maintenance" in page
+        assert "Maintenance until" in page
+        one = await (await site.client.get("/api/v1/services/phi")).json()
+        assert one["maintenance_until"].endswith("T00:00:00+00:00")
+        assert 'monitor_maintenance{service="phi"} 1.0' in await site.text("/metrics")
+        assert 'monitor_maintenance{service="chat"} 0.0' in await site.text("/metrics")
+    await site.close()
+
+
 async def test_a_badge_is_an_image(site: StatusSite) -> None:
     site.all_ok()
     badge = ElementTree.fromstring(await site.text("/badge/phi.svg"))
