@@ -12,6 +12,23 @@ from starlette.types import Scope
 WEB_ROOT = Path("/opt/app/chat/web/dist")
 # File names in this folder contain a hash of the content, so the files never change.
 _HASHED_FOLDER = "assets/"
+# The page draws diagrams in a frame, because the library for them needs inline styles. The frame
+# has no origin: it can reach neither the page nor the API, and its scripts are of another origin.
+_DIAGRAMS_FOLDER = "diagrams/"
+_DIAGRAMS_HEADERS = {
+    "content-security-policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'unsafe-inline'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'self'",
+            "sandbox allow-scripts",
+        )
+    ),
+    "cross-origin-resource-policy": "cross-origin",
+}
 
 
 class PageFiles(StaticFiles):
@@ -23,6 +40,8 @@ class PageFiles(StaticFiles):
         response.headers["cache-control"] = (
             "public, max-age=31536000, immutable" if hashed else "no-cache"
         )
+        if path.startswith(_DIAGRAMS_FOLDER):
+            response.headers.update(_DIAGRAMS_HEADERS)
         return response
 
 

@@ -20,6 +20,7 @@ _POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self' blob:",
         "font-src 'self'",
+        "frame-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -34,6 +35,18 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+
+
+# The frame in which the page draws diagrams has no origin, and loads its scripts from here.
+_FRAME_FOLDER = "/diagrams/"
+
+
+def _is_for_the_frame(scope: Scope, origin: str | None) -> bool:
+    return (
+        origin == "null"
+        and scope["method"] in ("GET", "HEAD")
+        and scope["path"].startswith(_FRAME_FOLDER)
+    )
 
 
 class BrowserGuard:
@@ -54,7 +67,8 @@ class BrowserGuard:
             return
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        cross_origin = origin is not None and not self._origins.is_own(origin, host)
+        own = origin is None or self._origins.is_own(origin, host)
+        cross_origin = not own and not _is_for_the_frame(scope, origin)
         refusal = self._refusal(host, origin if cross_origin else None)
 
         async def guarded_send(message: Message) -> None:

@@ -26,6 +26,7 @@ const POLICY = [
   // Attached images are shown from memory.
   "img-src 'self' blob:",
   "font-src 'self'",
+  "frame-src 'self'",
   "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
@@ -57,11 +58,21 @@ const characterMaps: Plugin = {
   },
 };
 
+/** Mermaid for the frame that draws diagrams; it is loaded with the first diagram. */
+const mermaid: Plugin = {
+  name: "mermaid",
+  apply: "build",
+  generateBundle() {
+    const file = fileURLToPath(new URL("./node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js", import.meta.url));
+    this.emitFile({ type: "asset", fileName: "diagrams/mermaid.js", source: readFileSync(file) });
+  },
+};
+
 const gateway = process.env.GATEWAY_URL ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  plugins: [onlyWoff2, ownPolicy, characterMaps],
+  plugins: [onlyWoff2, ownPolicy, characterMaps, mermaid],
   build: {
     target: "es2022",
     // The gateway's policy allows no inline data, and browsers of this age need no polyfill.

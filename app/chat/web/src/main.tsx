@@ -1,6 +1,7 @@
 // Starts the page.
 import { render } from "preact";
 import "./styles/index.css";
+import { followTheme } from "./markdown/diagrams";
 import { deleteUnusedFiles } from "./state/attaching";
 import { openArchive } from "./state/chats";
 import { watchModels } from "./state/models";
@@ -21,4 +22,5 @@ followJumps();
 keepDrafts();
 deleteUnusedFiles();
 takeDroppedFiles();
+followTheme();
 focusComposer();

@@ -22,6 +22,8 @@ async def site(server: ModelServer, tmp_path: Path) -> AsyncIterator[httpx.Async
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text("<!doctype html><title>Chat</title>")
     (tmp_path / "assets" / "page-1a2b.js").write_text("export {}")
+    (tmp_path / "diagrams").mkdir()
+    (tmp_path / "diagrams" / "frame.js").write_text("parent")
     configuration = settings(server.url, cors_origins=[FRIEND])
     async with running(configuration, web_root=tmp_path) as url, client_of(url) as client:
         yield client
@@ -68,6 +70,23 @@ async def test_a_page_of_another_site_is_refused_and_its_origin_is_not_reflected
     response = await site.request(method, "/v1/chat/completions", json=QUESTION, headers=headers)
     assert response.status_code == 403
     assert "access-control-allow-origin" not in response.headers
+    assert not server.received
+
+
+async def test_only_the_frame_for_diagrams_is_loaded_without_an_origin(
+    site: httpx.AsyncClient, server: ModelServer
+) -> None:
+    headers = {"origin": "null"}
+    script = await site.get("/diagrams/frame.js", headers=headers)
+    assert script.headers["cross-origin-resource-policy"] == "cross-origin"
+    policy = script.headers["content-security-policy"]
+    assert "sandbox allow-scripts" in policy
+    assert "default-src 'none'; script-src 'self';" in policy
+    for path in ("/", "/assets/page-1a2b.js", "/status", "/v1/models", "/diagrams/../status"):
+        assert (await site.get(path, headers=headers)).status_code == 403
+    assert (await site.post("/diagrams/frame.js", headers=headers)).status_code == 403
+    asked = await site.post("/v1/chat/completions", json=QUESTION, headers=headers)
+    assert asked.status_code == 403
     assert not server.received
 
 

@@ -1,6 +1,7 @@
 // Renders growing Markdown. Complete blocks are built once; only the last one is rebuilt.
 import type { Token } from "markdown-it";
 import { addCopyButtons, decorateCode, decorateMath } from "./decorate";
+import { decorateDiagrams } from "./diagrams";
 import { type Block, blocksOf, hasFootnotes, parser } from "./parser";
 import { toFragment } from "./sanitize";
 
@@ -62,6 +63,7 @@ export class MarkdownView {
     addCopyButtons(fragment);
     decorateMath(fragment);
     if (finished) decorateCode(fragment);
+    if (finished) decorateDiagrams(fragment);
     this.container.append(fragment);
     if (!finished && code) this.growing = this.watch(code, tokens[0]!);
     return nodes;
