@@ -10,7 +10,17 @@ export interface Sampling {
   topP: number | null;
   maxTokens: number | null;
   seed: number | null;
+  topK?: number | null | undefined;
+  minP?: number | null | undefined;
+  repeatPenalty?: number | null | undefined;
+  /** Texts that end the answer. */
+  stop?: string[] | undefined;
+  /** How long a model thinks, if it can think. */
+  effort?: Effort | null | undefined;
 }
+
+export const EFFORTS = ["none", "low", "medium", "high"] as const;
+export type Effort = (typeof EFFORTS)[number];
 
 export type AnswerState = "waiting" | "streaming" | "done" | "stopped" | "failed";
 

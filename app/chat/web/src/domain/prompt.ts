@@ -1,7 +1,7 @@
 // Builds the request for one answer.
 import { type Contents, type Part, contentOf, tokensOf } from "./attachments";
 import { type Limit, countOmitted } from "./context";
-import { type Conversation, type Turn, path, shownAnswer } from "./conversation";
+import { type Conversation, type Effort, type Sampling, type Turn, path, shownAnswer } from "./conversation";
 import { splitThinking } from "./thinking";
 
 export interface Message {
@@ -18,7 +18,13 @@ export interface ChatRequest {
   top_p?: number;
   max_tokens?: number;
   seed?: number;
-  chat_template_kwargs?: { enable_thinking: boolean };
+  top_k?: number;
+  min_p?: number;
+  repeat_penalty?: number;
+  repetition_penalty?: number;
+  stop?: string[];
+  reasoning_effort?: Effort;
+  chat_template_kwargs?: { enable_thinking: boolean; reasoning_effort?: Effort };
 }
 
 /** The answer of a turn that `model` receives as history: its own, else the first one that is not empty. */
@@ -60,6 +66,8 @@ export interface Scope {
   contents?: Contents;
   /** Whether the model can read images. */
   vision?: boolean;
+  /** Whether the model can think. */
+  thinking?: boolean;
 }
 
 /** The gateway limits the size of a request: only the newest images are sent. */
@@ -100,18 +108,41 @@ export function messagesFor(conversation: Conversation, turnId: string, model: s
   return system.trim() ? [{ role: "system", content: system }, ...messages] : messages;
 }
 
+/** The fields for the sampling parameters; each name is that of a server which reads it. */
+function samplingFields(sampling: Sampling): Partial<ChatRequest> {
+  const { temperature, topP, maxTokens, seed, topK = null, minP = null, repeatPenalty = null, stop = [] } = sampling;
+  return {
+    ...(temperature !== null && { temperature }),
+    ...(topP !== null && { top_p: topP }),
+    ...(topK !== null && { top_k: topK }),
+    ...(minP !== null && { min_p: minP }),
+    // llama-server's name, and vLLM's.
+    ...(repeatPenalty !== null && { repeat_penalty: repeatPenalty, repetition_penalty: repeatPenalty }),
+    ...(maxTokens !== null && { max_tokens: maxTokens }),
+    ...(seed !== null && { seed }),
+    ...(stop.length > 0 && { stop }),
+  };
+}
+
+/** How long the model thinks. */
+function effortFields({ effort = null }: Sampling, { thinking = false, partial }: Scope): Partial<ChatRequest> {
+  // llama-server refuses to continue a message with a template that lets the model think first.
+  if (partial) return { chat_template_kwargs: { enable_thinking: false } };
+  if (effort === null || !thinking) return {};
+  return {
+    reasoning_effort: effort,
+    // Templates of models that think or do not, and of those with levels.
+    chat_template_kwargs: { enable_thinking: effort !== "none", reasoning_effort: effort },
+  };
+}
+
 export function requestFor(conversation: Conversation, turnId: string, model: string, scope: Scope = {}): ChatRequest {
-  const { temperature, topP, maxTokens, seed } = conversation.sampling;
   return {
     model,
     messages: messagesFor(conversation, turnId, model, scope),
     stream: true,
     stream_options: { include_usage: true },
-    ...(temperature !== null && { temperature }),
-    ...(topP !== null && { top_p: topP }),
-    ...(maxTokens !== null && { max_tokens: maxTokens }),
-    ...(seed !== null && { seed }),
-    // llama-server refuses to continue a message with a template that lets the model think first.
-    ...(scope.partial && { chat_template_kwargs: { enable_thinking: false } }),
+    ...samplingFields(conversation.sampling),
+    ...effortFields(conversation.sampling, scope),
   };
 }

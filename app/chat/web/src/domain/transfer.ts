@@ -1,7 +1,8 @@
 // Export and import of conversations as a JSON file; every imported value is validated.
 import * as v from "valibot";
 import { type Contents, IMAGE_URL, MAX_FILES, attachmentSchema } from "./attachments";
-import { type Conversation, MAX_MODELS, attachmentsIn, closeInterrupted } from "./conversation";
+import { type Conversation, EFFORTS, MAX_MODELS, attachmentsIn, closeInterrupted } from "./conversation";
+import { MAX_STOPS, MAX_STOP_LENGTH, RANGES, type Range } from "./limits";
 
 export const FORMAT = "chat-conversations";
 export const VERSION = 1;
@@ -11,11 +12,21 @@ const time = v.pipe(v.number(), v.finite(), v.minValue(0));
 const orNull = <T extends v.GenericSchema>(schema: T) => v.nullable(schema);
 const id = v.pipe(v.string(), v.regex(/^[\w-]{1,64}$/, "must be 1 to 64 letters, digits, _ or -"));
 
+const limited = ({ min, max, step }: Range) =>
+  step === 1
+    ? v.pipe(v.number(), v.integer(), v.minValue(min), v.maxValue(max))
+    : v.pipe(v.number(), v.minValue(min), v.maxValue(max));
+
 const sampling = v.object({
-  temperature: orNull(v.pipe(v.number(), v.minValue(0), v.maxValue(2))),
-  topP: orNull(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
-  maxTokens: orNull(v.pipe(v.number(), v.integer(), v.minValue(1))),
-  seed: orNull(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  temperature: orNull(limited(RANGES.temperature)),
+  topP: orNull(limited(RANGES.topP)),
+  maxTokens: orNull(limited(RANGES.maxTokens)),
+  seed: orNull(limited(RANGES.seed)),
+  topK: v.optional(orNull(limited(RANGES.topK))),
+  minP: v.optional(orNull(limited(RANGES.minP))),
+  repeatPenalty: v.optional(orNull(limited(RANGES.repeatPenalty))),
+  stop: v.optional(v.pipe(v.array(v.pipe(text, v.maxLength(MAX_STOP_LENGTH))), v.maxLength(MAX_STOPS))),
+  effort: v.optional(orNull(v.picklist(EFFORTS))),
 });
 
 const failure = v.object({

@@ -5,7 +5,8 @@ import { authorization, leadsToSignIn } from "./chat";
 const placeholder = v.object({ model: v.string(), reason: v.string() });
 
 /** What the model can do; null where its server does not report it. */
-const capabilities = v.object({ vision: v.optional(v.nullable(v.boolean()), null) });
+const ability = v.optional(v.nullable(v.boolean()), null);
+const capabilities = v.object({ vision: ability, thinking: ability });
 
 const model = v.object({
   id: v.string(),

@@ -20,7 +20,7 @@ import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
 import { change, current, find, keepInMemory, release, storeIntermediate } from "./chats";
 import { contentsOf } from "./contents";
 import { learnTokens, limitOf } from "./context";
-import { keyRequired, readsImages, signedOut } from "./models";
+import { canThink, keyRequired, readsImages, signedOut } from "./models";
 import { announce } from "./notices";
 import { apiKey } from "./preferences";
 
@@ -184,6 +184,7 @@ async function receiveFitting(one: StreamingAnswer): Promise<Outcome> {
       limit: limitOf(one.model),
       contents,
       vision: readsImages(one.model) !== false,
+      thinking: canThink(one.model),
     });
   const first = build();
   const outcome = await receive(one, first);

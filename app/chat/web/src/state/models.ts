@@ -29,13 +29,17 @@ export const siteName = computed(() => status.value?.name || "Chat");
 
 /** The models that can chat. */
 export const models = computed(() => (status.value?.models ?? []).filter(({ tasks }) => tasks.includes("chat")));
-/** Whether a model can read images; null when its server does not report it. */
-export function readsImages(id: string): boolean | null {
+/** Whether a model has an ability; null when its server does not report it. */
+function can(id: string, ability: keyof ModelStatus["capabilities"]): boolean | null {
   const possible = id === AUTO ? automatic.value : models.value.filter((model) => model.id === id);
-  const found = possible.map(({ capabilities }) => capabilities.vision);
-  // The gateway chooses a model that can read what it is sent.
+  const found = possible.map(({ capabilities }) => capabilities[ability]);
   return found.includes(true) ? true : found.length === 0 || found.includes(null) ? null : false;
 }
+
+/** Whether a model can read images. The gateway chooses a model that can read what it is sent. */
+export const readsImages = (id: string): boolean | null => can(id, "vision");
+
+export const canThink = (id: string): boolean => can(id, "thinking") === true;
 
 /** Those between which the gateway chooses: it does not send a conversation to another machine by itself. */
 export const automatic = computed(() => models.value.filter(({ external }) => !external));
