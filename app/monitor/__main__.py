@@ -101,7 +101,7 @@ async def run(settings: Settings, listed: Watched[ServiceList] | None = None) ->
         )
         watch = Watch(
             settings,
-            Prober(http_client, settings.thresholds, internal.check_timeout),
+            Prober(http_client, settings.thresholds, internal.check_timeout, outside=external),
             restarter if settings.restarts.enabled else None,
             listeners=(history.on_event, alert_sender.on_event),
             check_listeners=(history.on_check,),

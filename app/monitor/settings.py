@@ -48,6 +48,7 @@ class Kind(StrEnum):
     INFERENCE = "inference"
     CHAT = "chat"
     CONNECTOR = "connector"
+    PUBLIC = "public"
 
 
 class WebhookFormat(StrEnum):
@@ -174,6 +175,18 @@ class MaintenanceWindow(Strict):
     time_zone: Annotated[str, AfterValidator(_known_time_zone)] = "UTC"
 
 
+class PublicAddress(Strict):
+    """What is expected of a public address. `quick`: of a quick tunnel, whose connector reports
+    its name; the URL of the service is then that of the connector."""
+
+    sign_in: bool = Field(default=False, description="whether Cloudflare Access is in front of it")
+    certificate_days: int = Field(
+        default=14, ge=0, le=365, description="for which its certificate must still be valid"
+    )
+    quick: bool = False
+    path: Annotated[str, Field(pattern=r"^/[^\s?#]*$")] = "/"
+
+
 class Service(Strict):
     """One watched service.
 
@@ -195,6 +208,7 @@ class Service(Strict):
         default=False, description="of a model server: it loads one of several models on demand"
     )
     restart: bool = Field(default=True, description="whether the restarter can restart it")
+    public: PublicAddress | None = Field(default=None, description="of kind public")
     models: tuple[ServedModel, ...] = Field(default=(), description="shown beside its name")
 
     @model_validator(mode="after")

@@ -57,6 +57,17 @@ class AlertSettings(CamelModel):
     )
 
 
+class PublicChecks(CamelModel):
+    """Checks of the tunnels' public addresses from outside."""
+
+    enabled: bool = Field(
+        default=True, description="false where containers do not reach the internet"
+    )
+    certificate_days: int = Field(
+        default=14, ge=0, le=365, description="for which a certificate must still be valid"
+    )
+
+
 class MonitorSettings(CamelModel):
     """All that a stack can set of its monitor."""
 
@@ -78,4 +89,5 @@ class MonitorSettings(CamelModel):
     maintenance: tuple[MaintenanceWindow, ...] = Field(
         default=(), max_length=50, description="when nothing is alerted or restarted"
     )
+    public_checks: PublicChecks = PublicChecks()
     alerts: AlertSettings = AlertSettings()

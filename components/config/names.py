@@ -12,3 +12,5 @@ FETCH_SUFFIX = "-fetch"
 LISTS_SUFFIX = "-lists"
 # Of the volume with the figures that a service records, after its name.
 USAGE_SUFFIX = "-usage"
+# Of the monitor's check of a public address, after the name of its service or connector.
+PUBLIC_SUFFIX = "-public"

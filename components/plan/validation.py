@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from components.config.loading import LoadedSettings
-from components.config.names import FETCH_SUFFIX, LISTS_SUFFIX, MONITOR, RESTARTER
+from components.config.names import FETCH_SUFFIX, LISTS_SUFFIX, MONITOR, PUBLIC_SUFFIX, RESTARTER
 from components.config.orchestrator import (
     OrchestratorKind,
     not_running_problems,
@@ -125,6 +125,13 @@ def _service_problems(
             yield source.problem(
                 ("services", at),
                 f"is the name of the service that has the lists of {reader} on a Swarm",
+                found=name,
+                allowed="allowed: another name",
+            )
+        elif (owner := name.removesuffix(PUBLIC_SUFFIX)) != name and owner in enabled:
+            yield source.problem(
+                ("services", at),
+                f"is the name of the check of the public address of {owner}",
                 found=name,
                 allowed="allowed: another name",
             )

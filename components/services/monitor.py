@@ -25,6 +25,7 @@ from components.runtime.orchestrator import (
     list_location,
 )
 from components.services.deployment import Deployment
+from components.services.public_checks import public_checks, public_name
 from components.services.restarter import PORT as RESTARTER_PORT
 from components.services.restarter import TOKEN_FILE, Restarter
 from components.tunnel.tunnel import START_TIMEOUT as TUNNEL_START_TIMEOUT
@@ -201,6 +202,7 @@ def monitored_services(plan: Plan) -> str:
         for tunnel in plan.tunnels.values()
         for connector in tunnel.connectors
     ]
+    services += public_checks(plan, checks)
     return json.dumps({"services": services}, indent=2, sort_keys=True)
 
 
@@ -213,7 +215,7 @@ def _hosts(settings: MonitorSettings) -> list[str]:
 
 
 def _maintenance(plan: Plan) -> list[dict[str, object]]:
-    """The windows, each with the names of its services' replicas and connectors."""
+    """The windows, each with the names under which its services are checked."""
     return [
         window.config(tuple(found for name in window.services for found in _checked(name, plan)))
         for window in plan.settings.monitor.maintenance
@@ -223,7 +225,10 @@ def _maintenance(plan: Plan) -> list[dict[str, object]]:
 def _checked(service: str, plan: Plan) -> list[str]:
     """The names under which a service is checked."""
     tunnel = plan.tunnels.get(service)
-    return [*plan.addresses(service), *(tunnel.connectors if tunnel else [])]
+    if tunnel is None:
+        return plan.addresses(service)
+    public = public_name(tunnel, plan)
+    return [*plan.addresses(service), *tunnel.connectors, *([public] if public else [])]
 
 
 def _chat_address(plan: Plan) -> dict[str, object]:

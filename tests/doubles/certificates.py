@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +30,15 @@ class Company:
         return context
 
 
-def company(folder: Path) -> Company:
-    """Create the authority and the server's certificate."""
+def company(folder: Path, *names: str, days: float = 1) -> Company:
+    """Create the authority and the server's certificate.
+
+    :param names: DNS names of the server beside localhost.
+    :param days: for which its certificate is still valid; negative for one that has expired.
+    """
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _certificate("Company CA", authority_key, "Company CA", authority_key)
-    server = _certificate("server", server_key, "Company CA", authority_key)
+    server = _certificate("server", server_key, "Company CA", authority_key, names, days)
     made = Company(folder / "company.pem", folder / "server.pem")
     made.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     made.server.write_bytes(
@@ -52,6 +57,8 @@ def _certificate(
     key: ec.EllipticCurvePrivateKey,
     issuer: str,
     issuer_key: ec.EllipticCurvePrivateKey,
+    names: Sequence[str] = (),
+    days: float = 1,
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     is_authority = subject == issuer
@@ -61,13 +68,16 @@ def _certificate(
         .issuer_name(_name(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=90))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
     )
     if not is_authority:
-        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        known = [
+            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+            *(x509.DNSName(name) for name in ("localhost", *names)),
+        ]
+        builder = builder.add_extension(x509.SubjectAlternativeName(known), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 

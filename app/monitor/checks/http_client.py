@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import aiohttp
+from aiohttp.connector import Connection
 from pydantic_core import from_json
 
 RESPONSE_LIMIT = 256 * 1024
@@ -28,12 +29,16 @@ KEEP_ALIVE = 2.0
 @dataclass(frozen=True)
 class HttpResponse:
     """A response. `seconds` is the time from the request to the last byte; `retry_after` the
-    seconds in the header Retry-After, if there is one."""
+    seconds in the header Retry-After, and `location` the header Location, if there is one;
+    `certificate_ends` the end of the server's certificate in seconds since the epoch, which only
+    a client for hosts outside of the stack reads."""
 
     status: int
     body: bytes
     seconds: float
     retry_after: float | None = None
+    location: str = ""
+    certificate_ends: float | None = None
 
     @property
     def text(self) -> str:
@@ -66,6 +71,21 @@ class NoResponse(Exception):
         self.unreachable = unreachable
 
 
+class _CertifiedResponse(aiohttp.ClientResponse):
+    """A response that keeps the end of the certificate of its connection, which is given back to
+    the pool with the last byte."""
+
+    certificate_ends: float | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        """Read the head of the response."""
+        transport = connection.transport
+        certificate = transport.get_extra_info("peercert") if transport else None
+        if certificate:
+            self.certificate_ends = ssl.cert_time_to_seconds(certificate["notAfter"])
+        return await super().start(connection)
+
+
 class HttpClient:
     """Sends requests over HTTP. Follows no redirect, keeps no cookie."""
 
@@ -93,6 +113,7 @@ class HttpClient:
             timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=external,
+            response_class=_CertifiedResponse if external else aiohttp.ClientResponse,
             headers={"User-Agent": "llm-stack-monitor"},
         )
         return cls(session)
@@ -154,7 +175,14 @@ class HttpClient:
             ):
                 body = await _read(response.content)
                 seconds = time.monotonic() - started
-                return HttpResponse(response.status, body, seconds, _retry_after(response))
+                return HttpResponse(
+                    response.status,
+                    body,
+                    seconds,
+                    _retry_after(response),
+                    response.headers.get("Location", ""),
+                    getattr(response, "certificate_ends", None),
+                )
         except TimeoutError:
             text = f"no response within {within:g} s"
             raise NoResponse("timeout", text, unreachable=True) from None
@@ -165,8 +193,9 @@ class HttpClient:
         except aiohttp.ClientHttpProxyError as error:
             text = f"the proxy refuses the connection: HTTP {error.status}"
             raise NoResponse("proxy", text, unreachable=True) from None
-        except aiohttp.ClientConnectorCertificateError:
-            text = "its certificate is not trusted"
+        except aiohttp.ClientConnectorCertificateError as error:
+            found = getattr(error.certificate_error, "verify_message", "")
+            text = "its certificate is not trusted" + (f": {found}" if found else "")
             raise NoResponse("certificate", text, unreachable=False) from None
         except aiohttp.ClientConnectorError as error:
             raise _not_connected(error.os_error) from None

@@ -1,4 +1,4 @@
-"""Checks a service in the way of its kind: by HTTP, by TCP, or as chat, model or connector."""
+"""Checks a service in the way of its kind: HTTP, TCP, chat, model, connector or public address."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from app.monitor.checks.http_client import HttpClient, HttpResponse, NoResponse
 from app.monitor.checks.inference_check import InferenceCheck
+from app.monitor.checks.public_check import PublicCheck
 from app.monitor.checks.response_verdict import detail, judge_response
 from app.monitor.decisions.states import State, Verdict
 from app.monitor.settings import CHECK_TIMEOUT, Expectation, Kind, Service, Thresholds
@@ -20,14 +21,23 @@ _HEALTH_PATHS = {
 
 
 class Prober:
-    """Checks services, each request within `timeout` seconds."""
+    """Checks services, each request within `timeout` seconds.
+
+    :param outside: client for public addresses.
+    """
 
     def __init__(
-        self, http_client: HttpClient, thresholds: Thresholds, timeout: float = CHECK_TIMEOUT
+        self,
+        http_client: HttpClient,
+        thresholds: Thresholds,
+        timeout: float = CHECK_TIMEOUT,
+        *,
+        outside: HttpClient | None = None,
     ) -> None:
         self._http_client = http_client
         self._timeout = timeout
         self._inference = InferenceCheck(http_client, thresholds, timeout)
+        self._public = PublicCheck(outside or http_client, http_client, timeout)
         self._silent: set[str] = set()
         """Services whose last check had no response in time."""
 
@@ -61,6 +71,8 @@ class Prober:
                 return await self._chat(service)
             case Kind.CONNECTOR:
                 return await self._connector(service)
+            case Kind.PUBLIC:
+                return await self._public.check(service, now)
             case Kind.TCP:
                 return await self._tcp(service)
             case Kind.HTTP:

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.monitor.alerting.messages import duration
-from app.monitor.settings import Service
+from app.monitor.settings import Kind, Service
 from app.monitor.store.history import History
 from app.monitor.watch import Watch
 from app.monitor.web.charts import Bars, Curve, bars, curve
@@ -51,6 +51,7 @@ class Card:
 
     name: str
     kind: str
+    address: str | None
     models: tuple[ModelRow, ...]
     state: str
     look: str
@@ -166,6 +167,7 @@ class Pages:
         return Card(
             name=name,
             kind=KINDS[service.kind],
+            address=_public_host(service),
             models=tuple(
                 ModelRow(model.name, model.placeholder, chat and model_url(chat, model.name))
                 for model in service.models
@@ -204,3 +206,9 @@ class Pages:
             restart_limit=restarts.limit if restarts.enabled and service.restart else None,
             restart_window=duration(restarts.window),
         )
+
+
+def _public_host(service: Service) -> str | None:
+    """The name of a public address; that of a quick tunnel changes."""
+    quick = service.public is not None and service.public.quick
+    return service.url.host if service.kind is Kind.PUBLIC and not quick else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from app.monitor.alerting.messages import duration
 from app.monitor.decisions.records import EventType, ServiceRecord, is_serving
 from app.monitor.decisions.states import FAILED, State
-from app.monitor.settings import Expectation, Kind, Service
+from app.monitor.settings import Expectation, Kind, PublicAddress, Service
 
 LOOKS = ("bad", "warn", "wait", "none", "good")
 """CSS classes of states, from worst to best."""
@@ -38,6 +38,7 @@ KINDS = {
     Kind.INFERENCE: "Model server",
     Kind.CHAT: "Chat",
     Kind.CONNECTOR: "Tunnel",
+    Kind.PUBLIC: "Public address",
 }
 
 EVENTS = {
@@ -112,6 +113,13 @@ def check_method(service: Service) -> str:
         return "The gateway responds, and a model is ready"
     if service.kind is Kind.INFERENCE:
         return "The server responds, and its requests advance" + _within(service.expect)
+    if service.kind is Kind.PUBLIC:
+        address = service.public or PublicAddress()
+        asks = "asks for a sign-in" if address.sign_in else "answers"
+        return (
+            "From outside: the name resolves, the address "
+            f"{asks}, and its certificate is valid for {address.certificate_days} days"
+        )
     statuses = " or ".join(str(status) for status in service.expect.status)
     more = ", with the expected content" if _has_content(service.expect) else ""
     return f"HTTP {statuses}{_within(service.expect)}{more}"

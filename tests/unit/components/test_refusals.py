@@ -131,7 +131,7 @@ SETTINGS = [
     (
         {"monitor": {"intervall": 10}},
         "Pulumi.dev.yaml: llm-stack:monitor.intervall: unknown key; did you mean 'interval'? "
-        "allowed: alerts, hosts, interval, maintenance, restartPolicy, restarts, socketGroup, thresholds; run: "
+        "allowed: alerts, hosts, interval, maintenance, publicChecks, restartPolicy, restarts, socketGroup, thresholds; run: "
         "pulumi config rm --path 'llm-stack:monitor.intervall'",
     ),
     (
@@ -270,7 +270,7 @@ ONCE_MISLEADING: list[tuple[dict[str, Any], str]] = [
     (
         {"monitor": "30"},
         "Pulumi.dev.yaml: llm-stack:monitor: is not a mapping; found '30'; allowed: alerts, hosts, "
-        "interval, maintenance, restartPolicy, restarts, socketGroup, thresholds; run: pulumi config set --path "
+        "interval, maintenance, publicChecks, restartPolicy, restarts, socketGroup, thresholds; run: pulumi config set --path "
         "'llm-stack:monitor' <value>",
     ),
 ]

@@ -15,6 +15,7 @@ from app.monitor import __main__ as program
 from app.monitor.checks.http_client import HttpClient, NoResponse
 from app.monitor.settings import Settings
 from tests.doubles.certificates import Company, company
+from tests.doubles.forward_proxy import forwarding
 from tests.doubles.watched_service import serving
 
 NOWHERE = "http://127.0.0.1:9"
@@ -111,6 +112,26 @@ async def test_the_companys_authority_is_trusted_once_it_is_configured(
             await http_clients(external=True).get(url, 5)
         monkeypatch.setenv("EXTRA_CA_FILE", str(made.authority))
         assert (await http_clients(external=True).get(url, 5)).status == 404
+
+
+async def test_alerts_and_heartbeats_to_https_urls_go_through_a_tunnel_of_the_proxy(
+    http_clients: Callable[..., HttpClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = company(tmp_path, "hooks.example.com", "beat.example.com")
+    monkeypatch.setenv("EXTRA_CA_FILE", str(made.authority))
+    async with encrypted(made) as url, forwarding(int(url.strip("/").rpartition(":")[2])) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("HTTP_PROXY", NOWHERE)
+        client = http_clients(external=True)
+        assert (await client.post("https://hooks.example.com/hook", 5, json={})).status == 404
+        assert (await client.get("https://beat.example.com/beat", 5)).status == 404
+        assert proxy.targets == ["hooks.example.com:443", "beat.example.com:443"]
+        monkeypatch.setenv("NO_PROXY", ".invalid,127.0.0.1")
+        proxy.targets.clear()
+        assert (await http_clients(external=True).get(url, 5)).status == 404
+        with pytest.raises(NoResponse, match="its name does not resolve"):
+            await http_clients(external=True).get("https://beat.invalid", 5)
+        assert proxy.targets == []
 
 
 def free_port() -> int:

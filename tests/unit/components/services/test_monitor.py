@@ -68,7 +68,7 @@ def test_the_public_address_of_the_chat_is_that_of_its_tunnel(run_program: Stack
     assert str(read.chat.url) == "https://chat-test.example.com/"
 
 
-def test_maintenance_windows_have_the_names_of_services_and_their_connectors(
+def test_maintenance_windows_include_the_connectors_and_the_public_address(
     run_program: StackRunner,
 ) -> None:
     weekly = {
@@ -92,6 +92,7 @@ def test_maintenance_windows_have_the_names_of_services_and_their_connectors(
         "phi-inference",
         "chat-interface",
         "chat-interface-tunnel-1",
+        "chat-interface-public",
     )
     assert (regular.days, regular.duration) == (("sunday",), 5400)
     assert (regular.start.isoformat("minutes"), regular.time_zone) == ("03:00", "Europe/Berlin")
