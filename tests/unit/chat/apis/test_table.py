@@ -14,7 +14,7 @@ from aiohttp import web
 
 from app.chat.apis.api import Api
 from app.chat.apis.table import API_OF_PATH, APIS
-from app.chat.settings import ModelTask
+from app.chat.settings import GatewaySettings, ModelTask
 from tests.doubles.api_answers import (
     INFILL,
     INFILL_EVENTS,
@@ -97,14 +97,22 @@ WHOLE = [path for path, call in CALLS.items() if call.document]
 
 @pytest.fixture
 async def client(server: ModelServer) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a gateway whose one model has every task."""
-    keep_alive = {"first_comment": 0.02, "first_space": 0.02, "interval": 0.02}
-    tasks = [str(task) for task in ModelTask]
-    async with (
-        running(settings(server.url, tasks=tasks, keep_alive=keep_alive)) as url,
-        client_of(url) as one,
-    ):
+    """A client of a gateway whose one model has every task, and which soon sends keep-alives."""
+    async with running(with_keep_alive(server, 0.02)) as url, client_of(url) as one:
         yield one
+
+
+@pytest.fixture
+async def undisturbed(server: ModelServer) -> AsyncIterator[httpx.AsyncClient]:
+    """The same without keep-alives, however slow the machine is."""
+    async with running(with_keep_alive(server, 90)) as url, client_of(url) as one:
+        yield one
+
+
+def with_keep_alive(server: ModelServer, seconds: float) -> GatewaySettings:
+    keep_alive = dict.fromkeys(("first_comment", "first_space", "interval"), seconds)
+    tasks = [str(task) for task in ModelTask]
+    return settings(server.url, tasks=tasks, keep_alive=keep_alive)
 
 
 async def tokens_become(client: httpx.AsyncClient, prompt: int, completion: int) -> None:
@@ -149,24 +157,24 @@ async def test_a_document_is_relayed_and_its_tokens_are_counted(
 
 @pytest.mark.parametrize("path", STREAMED)
 async def test_a_stream_is_relayed_byte_for_byte_and_its_tokens_are_counted(
-    client: httpx.AsyncClient, server: ModelServer, path: str
+    undisturbed: httpx.AsyncClient, server: ModelServer, path: str
 ) -> None:
     call = CALLS[path]
     server.behaviour = answering({}, call.events)
-    response = await client.post(path, json={"model": "m", **call.body, "stream": True})
+    response = await undisturbed.post(path, json={"model": "m", **call.body, "stream": True})
     assert response.content == b"".join(call.events)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert server.received[0].path == call.upstream
-    await tokens_become(client, call.prompt, call.completion)
+    await tokens_become(undisturbed, call.prompt, call.completion)
 
 
 @pytest.mark.parametrize("path", STREAMED)
 async def test_a_stream_without_its_closing_event_ends_with_an_error(
-    client: httpx.AsyncClient, server: ModelServer, path: str
+    undisturbed: httpx.AsyncClient, server: ModelServer, path: str
 ) -> None:
     call = CALLS[path]
     server.behaviour = answering({}, call.events[:-1])
-    response = await client.post(path, json={"model": "m", **call.body, "stream": True})
+    response = await undisturbed.post(path, json={"model": "m", **call.body, "stream": True})
     sent = b"".join(call.events[:-1])
     assert response.content.startswith(sent)
     error = json.loads(response.content[len(sent) :].split(b"data: ")[1])["error"]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.chat.access.keys import new_key
-from app.chat.settings import KeyFile, Secrets
+from app.chat.settings import GatewaySettings, KeyFile, Secrets
 from app.shared.json_log import JsonLines
 from tests.doubles.model_server import (
     HELLO,
@@ -89,21 +89,32 @@ async def test_a_running_request_survives_the_end_of_its_model_and_a_waiting_one
         assert (await ask(client, "a")).content == b"".join(HELLO), "its slot is free again"
 
 
+def keeping(server: ModelServer, seconds: float) -> GatewaySettings:
+    """Settings of a gateway that keeps the models of a server that is down for so long."""
+    return settings(servers=[served("vllm", server)], health={"keep_models": seconds})
+
+
 async def test_a_server_that_is_down_keeps_its_models_for_a_while(server: ModelServer) -> None:
     server.listing = (200, listing("a"))
-    configured = settings(servers=[served("vllm", server)], health={"keep_models": 0.5})
-    async with running(configured) as url, client_of(url) as client:
-        await until(client, a="ready")
+    async with (
+        running(keeping(server, 600)) as keeps,
+        client_of(keeps) as client,
+        running(keeping(server, 0.1)) as forgets,
+        client_of(forgets) as other,
+    ):
+        for one in (client, other):
+            await until(one, a="ready")
         port = int(server.url.rpartition(":")[2])
         await server.stop()
         await until(client, a="down")
         refused = await ask(client, "a")
         assert refused.status_code == 503
         assert refused.json()["error"]["code"] == "model_down"
-        await until(client)
-        assert (await ask(client, "a")).status_code == 404
+        await until(other)
+        assert (await ask(other, "a")).status_code == 404
         await server.start(port)
-        await until(client, a="ready")
+        for one in (client, other):
+            await until(one, a="ready")
 
 
 async def test_a_server_that_loads_keeps_its_models(server: ModelServer) -> None:
