@@ -1,4 +1,4 @@
-"""The virtual environment, with exactly the packages of `requirements.lock`."""
+"""A virtual environment with exactly the packages of a lock file: `.venv` by default."""
 
 from __future__ import annotations
 
@@ -17,26 +17,30 @@ from toolchain.terminal.progress import Step
 
 
 class PythonEnvironment:
-    """`.venv`, with a stamp of the digest of its lock file."""
+    """A virtual environment, with a stamp of the digest of its lock file."""
 
     title = "Python environment"
 
-    def __init__(self, project: Project) -> None:
+    def __init__(
+        self, project: Project, venv: Path | None = None, lock: Path | None = None
+    ) -> None:
         self._project = project
-        self._stamp = project.venv / ".lock-digest"
+        self._venv = venv or project.venv
+        self._lock = lock or project.root / "requirements.lock"
+        self._stamp = self._venv / ".lock-digest"
         self._log = project.step_logs / "python-environment.log"
 
     def find(self) -> Finding:
-        lock = self._project.root / "requirements.lock"
-        python = self._project.venv / "bin" / "python"
+        venv, lock = self._venv.name, self._lock.name
+        python = self._venv / "bin" / "python"
         if python.exists() and self._stamp.exists():
-            if self._stamp.read_text(encoding="utf-8") == digest(lock):
-                return Finding(True, ".venv matches requirements.lock")
-            return Finding(False, "updating .venv to requirements.lock")
-        return Finding(False, "creating .venv from requirements.lock")
+            if self._stamp.read_text(encoding="utf-8") == digest(self._lock):
+                return Finding(True, f"{venv} matches {lock}")
+            return Finding(False, f"updating {venv} to {lock}")
+        return Finding(False, f"creating {venv} from {lock}")
 
     def make(self, step: Step) -> str:
-        lock, venv = self._project.root / "requirements.lock", self._project.venv
+        lock, venv = self._lock, self._venv
         uv = self._uv(step)
         # The user's package index is used; the hashes verify its packages.
         if not capture([venv / "bin" / "python", "-c", ""]).ok:
@@ -44,7 +48,7 @@ class PythonEnvironment:
         python = str(venv / "bin" / "python")
         self._follow(step, uv, "pip", "sync", "--python", python, "--require-hashes", str(lock))
         self._stamp.write_text(digest(lock), encoding="utf-8")
-        return ".venv matches requirements.lock"
+        return f"{venv.name} matches {lock.name}"
 
     def _uv(self, step: Step) -> str:
         """The uv on PATH, or the pinned one in a separate environment."""

@@ -96,11 +96,14 @@ def _is_overflow(error: Mapping[str, Any], message: str) -> bool:
 
 
 def _overflow(error: Mapping[str, Any], message: str) -> dict[str, Any]:
-    """OpenAI's code and text for a request that is longer than the model's context."""
+    """OpenAI's code and text for a request that is longer than the model's context.
+
+    LangChain searches the text for the code.
+    """
     prompt, context = error.get("n_prompt_tokens"), error.get("n_ctx")
     if isinstance(prompt, int) and isinstance(context, int):
         message = (
             f"This model's maximum context length is {context} tokens. However, your messages "
-            f"resulted in {prompt} tokens. Please reduce the length of the messages."
+            f"resulted in {prompt} tokens. Please reduce the length of the messages. ({_OVERFLOW})"
         )
     return {"message": message[:_LONGEST_MESSAGE], "code": _OVERFLOW, "extra": public_fields(error)}

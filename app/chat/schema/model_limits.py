@@ -41,7 +41,7 @@ def check_context(body: Mapping[str, Any], size: int, model: str, context: int |
     raise ApiError(
         400,
         f"the request has {size} bytes, more than the context of '{model}' can hold: "
-        f"{context} tokens, so at most {most} bytes",
+        f"{context} tokens, so at most {most} bytes (context_length_exceeded)",
         code="context_length_exceeded",
         extra={"n_ctx": context},
     )

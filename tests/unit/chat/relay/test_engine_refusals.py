@@ -130,6 +130,7 @@ async def test_an_overflow_has_openais_code_and_both_numbers(
     found = response.json()["error"]
     assert found["type"] == "invalid_request_error"
     assert found["code"] == "context_length_exceeded"
+    assert found["message"].endswith("(context_length_exceeded)"), "LangChain searches the text"
     assert found["n_prompt_tokens"] == 9000
     assert found["n_ctx"] == 4096
     assert "4096 tokens" in found["message"]

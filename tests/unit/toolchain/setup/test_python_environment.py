@@ -25,6 +25,15 @@ def test_environment_without_a_stamp_is_incomplete(locked: Project) -> None:
     assert not PythonEnvironment(locked).find().ready
 
 
+def test_an_environment_beside_the_projects_own_has_its_own_lock(locked: Project) -> None:
+    make_environment(locked)
+    lock = locked.root / "other.txt"
+    lock.write_text("b==1\n")
+    found = PythonEnvironment(locked, locked.cache / "other", lock).find()
+    assert not found.ready
+    assert found.what == "creating other from other.txt"
+
+
 def test_environment_is_used_until_the_lock_changes(locked: Project) -> None:
     make_environment(locked)
     lock = locked.root / "requirements.lock"
