@@ -81,7 +81,12 @@ def _new(site: StatusSite) -> None:
         site.set_record(name, state=State.UNKNOWN, latency=None, checked_at=None)
 
 
-SCENES: list[Callable[[StatusSite], None]] = [StatusSite.all_ok, _down, _new]
+def _paused(site: StatusSite) -> None:
+    for name in site.watch.services:
+        site.set_record(name, state=State.STARTING, paused_until=time.time() + 600)
+
+
+SCENES: list[Callable[[StatusSite], None]] = [StatusSite.all_ok, _down, _new, _paused]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
