@@ -187,12 +187,12 @@ async def test_an_export_restores_conversations_and_contains_no_api_key(
     await _act(chat, "Export me", "Delete")
     await chat.button("Dismiss").click()
     await _import(chat, content)
-    await expect(chat.notice).to_contain_text("Imported 1 chat.")
+    await expect(chat.notice).to_contain_text("Imported 1 chat with 2 messages.")
     await chat.button("Dismiss").click()
     await chat.listed("Export me").click()
     await expect(chat.answers).to_contain_text("An answer to keep.")
     await _import(chat, content)
-    await expect(chat.notice).to_contain_text("1 chat already up to date")
+    await expect(chat.notice).to_contain_text("Nothing new. Skipped: 1 chat already here.")
 
 
 def _invalid_files(content: dict[str, Any]) -> list[tuple[str, str]]:

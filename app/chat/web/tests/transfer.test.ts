@@ -1,7 +1,10 @@
 // Exported files import unchanged; invalid ones are rejected with the path.
 import { expect, test } from "vitest";
 import { type Conversation, DEFAULT_SAMPLING, ask, changeAnswer, newConversation } from "../src/domain/conversation";
-import { exportFile, importFile } from "../src/domain/transfer";
+import { readImport } from "../src/domain/imports";
+import { exportFile } from "../src/domain/transfer";
+
+const importFile = (source: string) => readImport([source], []);
 
 function sample(): Conversation {
   const { conversation, turn } = ask(newConversation(["a"], { system: "s", sampling: DEFAULT_SAMPLING }), null, "Hi", [

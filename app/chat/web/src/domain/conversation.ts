@@ -90,6 +90,8 @@ export interface Conversation {
   sampling: Sampling;
   /** Send all messages, even when they do not fit in the model's context. */
   sendAll?: boolean | undefined;
+  /** Whether it is at the top of the list. */
+  pinned?: boolean | undefined;
   turns: Turn[];
   /** For each parent (`""` is the start), the displayed child. */
   shown: Record<string, string>;

@@ -83,6 +83,7 @@ const conversation = v.object({
   sendAll: v.optional(v.boolean()),
   turns: v.array(turn),
   shown: v.record(v.string(), id),
+  pinned: v.optional(v.boolean()),
 });
 
 const file = v.object({
@@ -102,9 +103,13 @@ export function exportFile(conversations: Conversation[], contents: Contents = n
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
-/** Reads an exported file. Throws an ImportError whose message has the path and the problem. */
-export function importFile(source: string): { conversations: Conversation[]; contents: Contents } {
-  const parsed = v.safeParse(file, parseJson(source));
+/** Checks an exported file, parsed. Throws an ImportError whose message has the path and the problem. */
+export function importFile(content: unknown): { conversations: Conversation[]; contents: Contents } {
+  const { version } = content as { version?: unknown };
+  if (version !== VERSION) {
+    throw new ImportError(`This file was exported by a newer version (${JSON.stringify(version)}) of this page.`);
+  }
+  const parsed = v.safeParse(file, content);
   if (!parsed.success) throw new ImportError(describe(parsed.issues[0]));
   const conversations = parsed.output.conversations.map((entry, index) => {
     checkTree(entry, index);
@@ -121,23 +126,6 @@ function contentsIn(conversations: Conversation[], files: Record<string, string>
     if (content !== null && (kind === "text" || IMAGE_URL.test(content))) contents.set(fileId, content);
   }
   return contents;
-}
-
-function parseJson(source: string): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(source);
-  } catch {
-    throw new ImportError("This file isn't a chat export: it is not a JSON file.");
-  }
-  const found = (value as { format?: unknown; version?: unknown } | null) ?? {};
-  if (found.format !== FORMAT) {
-    throw new ImportError("This file isn't a chat export.");
-  }
-  if (found.version !== VERSION) {
-    throw new ImportError(`This file was exported by a newer version (${JSON.stringify(found.version)}) of this page.`);
-  }
-  return value;
 }
 
 function describe(issue: v.BaseIssue<unknown>): string {

@@ -20,7 +20,7 @@ import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
 import { change, current, find, keepInMemory, release, storeIntermediate } from "./chats";
 import { contentsOf } from "./contents";
 import { learnTokens, limitOf } from "./context";
-import { canThink, keyRequired, readsImages, signedOut } from "./models";
+import { canThink, isServed, keyRequired, readsImages, signedOut } from "./models";
 import { announce } from "./notices";
 import { apiKey } from "./preferences";
 
@@ -276,14 +276,11 @@ export function resend(turn: Turn, text: string, attachments: Attachment[]): voi
  * it adds a new version of the turn, because the turns that follow depend on the old answer.
  */
 export function regenerate(turn: Turn, model: string): void {
-  const { id } = current.peek();
-  if (path(current.peek()).at(-1)?.id !== turn.id) {
-    sendAfter(
-      id,
-      turn.parent,
-      turn,
-      turn.lanes.map((lane) => lane.model),
-    );
+  const { id, models: chosen } = current.peek();
+  const gone = chosen.length > 0 && turn.lanes.some((lane) => !isServed(lane.model));
+  if (gone || path(current.peek()).at(-1)?.id !== turn.id) {
+    // Models of an imported chat are not here: the chosen ones answer.
+    sendAfter(id, turn.parent, turn, gone ? chosen : turn.lanes.map((lane) => lane.model));
     return;
   }
   let again: Answer | null = null;

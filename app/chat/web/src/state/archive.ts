@@ -8,7 +8,15 @@ export interface Heading {
   id: string;
   title: string;
   updatedAt: number;
+  pinned?: boolean | undefined;
 }
+
+export const headingOf = ({ id, title, updatedAt, pinned }: Conversation): Heading => ({
+  id,
+  title,
+  updatedAt,
+  ...(pinned && { pinned }),
+});
 
 export interface ConversationStore {
   /** Newest first. */
@@ -58,8 +66,7 @@ export class Archive implements ConversationStore {
   async save(...conversations: Conversation[]): Promise<void> {
     const transaction = this.database.transaction(STORES, "readwrite");
     for (const conversation of conversations) {
-      const { id, title, updatedAt } = conversation;
-      void transaction.objectStore("headings").put({ id, title, updatedAt });
+      void transaction.objectStore("headings").put(headingOf(conversation));
       void transaction.objectStore("conversations").put(conversation);
     }
     await committed(transaction);

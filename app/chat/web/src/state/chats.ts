@@ -2,11 +2,11 @@
 import { batch, computed, signal } from "@preact/signals";
 import { type Conversation, allAnswers, closeInterrupted, isRunning, newConversation } from "../domain/conversation";
 import { containsAll, mergeConversations } from "../domain/merge";
-import { ImportError, exportFile, importFile } from "../domain/transfer";
+import { exportFile } from "../domain/transfer";
 import type { Hit } from "../domain/search";
-import { Archive, type ConversationStore, type Heading, newestFirst } from "./archive";
+import { Archive, type ConversationStore, type Heading, headingOf, newestFirst } from "./archive";
 import { MemoryArchive } from "./memory";
-import { contentsOf, importContents } from "./contents";
+import { contentsOf } from "./contents";
 import { saveFile } from "./files";
 import { notify } from "./notices";
 import { askToPersist } from "./persistence";
@@ -84,10 +84,10 @@ async function store(work: (open: ConversationStore) => Promise<void>, id: strin
 
 const EXPORT = { label: "Export all chats", run: () => void exportAll() };
 
-function updateHeading(conversation: Conversation): void {
-  const { id, title, updatedAt } = conversation;
-  const others = headings.peek().filter((heading) => heading.id !== id);
-  headings.value = newestFirst([{ id, title, updatedAt }, ...others]);
+function updateHeadings(...conversations: Conversation[]): void {
+  const changed = new Set(conversations.map(({ id }) => id));
+  const others = headings.peek().filter(({ id }) => !changed.has(id));
+  headings.value = newestFirst([...conversations.map(headingOf), ...others]);
 }
 
 export const find = (id: string): Conversation | null =>
@@ -101,7 +101,7 @@ export function change(id: string, apply: (conversation: Conversation) => Conver
   if (after === before) return;
   put(after);
   if (after.turns.length === 0) return;
-  updateHeading(after);
+  updateHeadings(after);
   void store((open) => open.save(after), id);
 }
 
@@ -145,7 +145,7 @@ export async function changeStored(id: string, apply: (conversation: Conversatio
   const stored = await archive.load(id);
   if (!stored) return;
   const after = apply(stored);
-  updateHeading(after);
+  updateHeadings(after);
   await store((open) => open.save(after), id);
 }
 
@@ -164,7 +164,7 @@ export async function remove(id: string): Promise<void> {
 }
 
 function restore(conversation: Conversation): void {
-  updateHeading(conversation);
+  updateHeadings(conversation);
   void store((open) => open.save(conversation), conversation.id);
 }
 
@@ -172,11 +172,17 @@ export async function search(query: string, abort: AbortSignal): Promise<Hit[]> 
   return archive.search(query, abort);
 }
 
+/** One conversation, open or not. */
+export async function stored(id: string): Promise<Conversation | null> {
+  const conversation = find(id) ?? (await archive.load(id));
+  return conversation && closeInterrupted(conversation);
+}
+
 /** The text of an export: one conversation, or all. */
 export async function exportText(id?: string): Promise<string> {
   if (id === undefined) return exported(await everything());
-  const conversation = find(id) ?? (await archive.load(id));
-  return exported(conversation ? [closeInterrupted(conversation)] : []);
+  const conversation = await stored(id);
+  return exported(conversation ? [conversation] : []);
 }
 
 const exported = async (conversations: Conversation[]): Promise<string> =>
@@ -195,25 +201,31 @@ export async function exportAll(): Promise<void> {
   saveFile("chats.json", await exportText());
 }
 
-/** Adds the conversations of an exported file; those with a known id are replaced when the imported one is newer. */
-export async function importText(source: string): Promise<void> {
-  try {
-    const { conversations: found, contents } = importFile(source);
-    const known = new Map(headings.peek().map((heading) => [heading.id, heading.updatedAt]));
-    const fresh = found.filter(({ id, updatedAt }) => (known.get(id) ?? -1) < updatedAt);
-    await importContents(contents);
-    if (!(await store((open) => open.save(...fresh), fresh[0]?.id ?? ""))) return;
-    batch(() => fresh.forEach(updateHeading));
-    const skipped = found.length - fresh.length;
-    notify(
-      found.length === 0
-        ? "No chats in this file."
-        : `Imported ${count(fresh.length)}${skipped > 0 ? `; ${count(skipped)} already up to date` : ""}.`,
-    );
-  } catch (error) {
-    if (!(error instanceof ImportError)) throw error;
-    notify(error.message, { tone: "error" });
-  }
+/** What an import changed. */
+export interface Added {
+  fresh: Conversation[];
+  /** Stored chats that got messages. */
+  extended: number;
+  /** Stored chats that have all messages already. */
+  known: number;
 }
 
-const count = (number: number): string => `${number} chat${number === 1 ? "" : "s"}`;
+/** Adds imported chats. A stored chat gets the messages that it does not have; nothing of it is replaced. */
+export async function addAll(found: Conversation[]): Promise<Added | null> {
+  const ids = new Set(headings.peek().map(({ id }) => id));
+  const fresh = found.filter(({ id }) => !ids.has(id));
+  const extended: Conversation[] = [];
+  for (const theirs of found.filter(({ id }) => ids.has(id))) {
+    const mine = find(theirs.id) ?? (await archive.load(theirs.id));
+    if (!mine || containsAll(mine, theirs)) continue;
+    const { turns, shown } = mergeConversations(mine, theirs);
+    extended.push({ ...mine, turns, shown });
+  }
+  const changed = [...fresh, ...extended];
+  if (changed.length > 0 && !(await store((open) => open.save(...changed), changed[0]!.id))) return null;
+  batch(() => {
+    changed.forEach(put);
+    updateHeadings(...changed);
+  });
+  return { fresh, extended: extended.length, known: found.length - changed.length };
+}

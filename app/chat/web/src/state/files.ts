@@ -1,7 +1,7 @@
 // Saves and opens files on the user's disk.
 
-export function saveFile(name: string, content: string): void {
-  const url = URL.createObjectURL(new Blob([content], { type: "application/json" }));
+export function saveFile(name: string, content: string | Uint8Array<ArrayBuffer>, type = "application/json"): void {
+  const url = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement("a");
   link.href = url;
   link.download = name;
@@ -9,25 +9,20 @@ export function saveFile(name: string, content: string): void {
   URL.revokeObjectURL(url);
 }
 
-/** Files of any kind, to attach. */
-export function chooseFiles(take: (files: File[]) => void): void {
+function choose(setUp: (input: HTMLInputElement) => void, take: (files: File[]) => void): void {
   const input = document.createElement("input");
   input.type = "file";
-  input.multiple = true;
+  setUp(input);
   input.onchange = () => take([...(input.files ?? [])]);
   input.click();
 }
 
-export function chooseFile(take: (content: string) => Promise<void>): Promise<void> {
-  return new Promise((resolve) => {
-    const input = document.createElement("input");
-    input.type = "file";
-    input.accept = "application/json,.json";
-    input.onchange = () => {
-      const file = input.files?.[0];
-      resolve(file ? file.text().then(take) : undefined);
-    };
-    input.oncancel = () => resolve();
-    input.click();
-  });
-}
+/** Files of any kind, to attach. */
+export const chooseFiles = (take: (files: File[]) => void): void => choose((input) => (input.multiple = true), take);
+
+/** An export of chats. */
+export const chooseExport = (take: (file: File) => void): void =>
+  choose(
+    (input) => (input.accept = "application/json,.json,application/zip,.zip"),
+    ([file]) => file && take(file),
+  );

@@ -1,7 +1,7 @@
 // Which dialog is open, and the sidebar's drawer on narrow screens.
 import { type ReadonlySignal, signal } from "@preact/signals";
 
-export type Panel = "search" | "settings" | "models" | "shortcuts" | "key" | "votes" | "file";
+export type Panel = "search" | "settings" | "models" | "shortcuts" | "key" | "votes" | "file" | "chats";
 
 export const panel = signal<Panel | null>(null);
 export const drawerOpen = signal(false);

@@ -1,13 +1,13 @@
 // Conversations in memory, where the browser blocks IndexedDB: they last until the page is closed.
 import type { Conversation } from "../domain/conversation";
 import { type Hit, match } from "../domain/search";
-import { type ConversationStore, type Heading, newestFirst } from "./archive";
+import { type ConversationStore, type Heading, headingOf, newestFirst } from "./archive";
 
 export class MemoryArchive implements ConversationStore {
   private readonly conversations = new Map<string, Conversation>();
 
   async headings(): Promise<Heading[]> {
-    return newestFirst([...this.conversations.values()]);
+    return newestFirst([...this.conversations.values()].map(headingOf));
   }
 
   async load(id: string): Promise<Conversation | null> {

@@ -39,6 +39,10 @@ function can(id: string, ability: keyof ModelStatus["capabilities"]): boolean | 
 /** Whether a model can read images. The gateway chooses a model that can read what it is sent. */
 export const readsImages = (id: string): boolean | null => can(id, "vision");
 
+/** False for a model that this server does not have, if the models are known. */
+export const isServed = (id: string): boolean =>
+  id === AUTO || models.value.length === 0 || models.value.some((model) => model.id === id);
+
 export const canThink = (id: string): boolean => can(id, "thinking") === true;
 
 /** Those between which the gateway chooses: it does not send a conversation to another machine by itself. */

@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import { MAX_MODELS } from "../domain/conversation";
 import { current, currentId, show, startNew } from "./chats";
+import { openPanel } from "./layout";
 import { notify } from "./notices";
 import { lastModels } from "./preferences";
 
@@ -28,7 +29,10 @@ async function follow(): Promise<void> {
   if (id === null) {
     if (current.peek().turns.length > 0) startNew();
   } else if (!(await show(id))) {
-    notify("This chat was saved in another browser or has been deleted.", { tone: "error" });
+    notify("This chat isn't here. Chats are saved only in the browser where they were written.", {
+      tone: "error",
+      action: { label: "How to move chats", run: () => openPanel("chats") },
+    });
     location.replace("#/");
   }
 }

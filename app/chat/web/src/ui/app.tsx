@@ -5,6 +5,7 @@ import { change, current } from "../state/chats";
 import { drawerOpen, narrow, openPanel, panel } from "../state/layout";
 import { bestModel, keyRequired, models, siteName, status } from "../state/models";
 import { FilePanel } from "./attachments";
+import { ChatsPanel } from "./chats";
 import { Composer } from "./composer";
 import { DropTarget } from "./drop";
 import { Starts } from "./empty";
@@ -48,6 +49,7 @@ export function App() {
       <KeyPanel />
       <VotesPanel />
       <FilePanel />
+      <ChatsPanel />
       <Announcement />
     </div>
   );

@@ -3,23 +3,14 @@ import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { rename } from "../domain/conversation";
 import type { Heading } from "../state/archive";
-import {
-  changeStored,
-  currentId,
-  exportAll,
-  exportText,
-  headings,
-  importText,
-  remove,
-  startNew,
-  storage,
-} from "../state/chats";
-import { chooseFile, saveFile } from "../state/files";
+import { changeStored, currentId, exportAll, headings, remove, startNew, storage } from "../state/chats";
+import { chooseExport } from "../state/files";
 import { drawerOpen, narrow, openPanel } from "../state/layout";
 import { siteName } from "../state/models";
 import { persistent } from "../state/persistence";
 import { type Theme, showSidebar, sidebarShown, theme } from "../state/preferences";
 import { hrefOf } from "../state/route";
+import { exportOneAsJson, exportOneAsMarkdown, importChats } from "../state/transfer";
 import { IconButton } from "./button";
 import { focusComposer } from "./focus";
 import { Icon, type IconName } from "./icon";
@@ -73,8 +64,9 @@ export function Sidebar() {
         <MenuButton
           label="More"
           actions={[
-            { icon: "upload", label: "Import chats", run: () => void chooseFile(importText) },
+            { icon: "upload", label: "Import chats", run: () => chooseExport((file) => void importChats(file)) },
             { icon: "download", label: "Export all chats", run: () => void exportAll() },
+            { icon: "settings", label: "Manage chats", run: () => openPanel("chats") },
             { icon: "columns", label: "Your votes", run: () => openPanel("votes") },
             { icon: "key", label: "API key", run: () => openPanel("key") },
             { icon: "keyboard", label: "Keyboard shortcuts", run: () => openPanel("shortcuts") },
@@ -101,14 +93,6 @@ function StorageNote() {
   );
 }
 
-async function exportOne({ id, title }: Heading): Promise<void> {
-  const name = title
-    .replace(/[^\p{L}\p{N}]+/gu, "-")
-    .replace(/^-|-$/g, "")
-    .slice(0, 40);
-  saveFile(`${name || "chat"}.json`, await exportText(id));
-}
-
 function Entry({ heading }: { heading: Heading }) {
   const { id, title } = heading;
   if (renaming.value === id) return <RenameField heading={heading} />;
@@ -127,7 +111,8 @@ function Entry({ heading }: { heading: Heading }) {
         label={`Actions for ${title}`}
         actions={[
           { icon: "edit", label: "Rename", run: () => (renaming.value = id) },
-          { icon: "download", label: "Export", run: () => void exportOne(heading) },
+          { icon: "download", label: "Export as Markdown", run: () => void exportOneAsMarkdown(id, title) },
+          { icon: "download", label: "Export as JSON", run: () => void exportOneAsJson(id, title) },
           { icon: "remove", label: "Delete", run: () => void remove(id) },
         ]}
       />
