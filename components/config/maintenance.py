@@ -39,7 +39,7 @@ def _start(value: object) -> object:
 def _day(value: object) -> object:
     try:
         # Pulumi passes a date without quotes on as a time.
-        text = value.removesuffix("T00:00:00Z") if isinstance(value, str) else ""
+        text = value.removesuffix(" 00:00:00 +0000 UTC") if isinstance(value, str) else ""
         return datetime.date.fromisoformat(text)
     except ValueError:
         raise refusal("is not a valid date", allowed="a day such as '2027-01-31'") from None

@@ -82,6 +82,11 @@ class Rig:
         self.containers: dict[str, Container] = {}
         self.labels = {"llm-stack.stack": self.stack}
         self.token = secrets.token_hex(32)
+        self.monitor_environment: dict[str, str] = {}
+        self.monitor_settings: dict[str, Any] = {}
+        """More keys of monitor.json."""
+        self.config_files: dict[str, str] = {}
+        """More files in /run/config, by name."""
 
     def start(
         self,
@@ -128,12 +133,14 @@ class Rig:
             "restarts": RESTARTS,
             "internal": {"check_timeout": 3, "hold_retry": 3},
             "alerts": alerts | ({"webhooks": [hook]} if sink else {}),
+            **self.monitor_settings,
         }
         restarter = {"stack": self.stack, "services": list(specs), "min_gap": 0}
         for folder, files in {
             "config": {
                 "monitor.json": json.dumps(monitor),
                 "restarter.json": json.dumps(restarter),
+                **self.config_files,
             },
             "secrets": {"restarter_token": self.token, "hook": "http://sink:8000/webhook"},
         }.items():
@@ -171,11 +178,12 @@ class Rig:
                 **spec.options,
             },
         )
-        self._join(container, name)
+        self.join(container, name)
         container.start()
         return container
 
-    def _join(self, container: Container, alias: str) -> None:
+    def join(self, container: Container, alias: str) -> None:
+        """Connect a container to the network of the services, under a name."""
         self.network.disconnect(container)
         self.network.connect(container, aliases=[alias])
 
@@ -202,6 +210,7 @@ class Rig:
             self.images["monitor"],
             name=f"{self.stack}-monitor",
             labels=self.labels,
+            environment=self.monitor_environment,
             mounts=[
                 self._files("config"),
                 self._files("secrets"),

@@ -78,7 +78,7 @@ def test_maintenance_windows_include_the_connectors_and_the_public_address(
         "duration": "90m",
         "timeZone": "Europe/Berlin",
     }
-    once = {"date": "2027-01-31T00:00:00Z", "start": "13:00", "duration": "2h"}
+    once = {"date": "2027-01-31 00:00:00 +0000 UTC", "start": "13:00", "duration": "2h"}
     graph = run_program(
         {
             **STACK,
