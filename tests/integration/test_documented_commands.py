@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port
@@ -289,11 +290,18 @@ def test_a_backup_is_restored_after_everything_was_lost(run: Shell) -> None:
         "$(docker ps -aqf label=llm-stack.stack=dev "
         "-f label=llm-stack.service=monitor)) -c -C /var/lib/monitor . > history.tar"
     )
-    run("cp Pulumi.dev.yaml stack.json history.tar <somewhere else>")
+    used = usage_after_a_request(run)
+    run(
+        "docker exec $(docker ps -qf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=chat-interface) python3 -m app.chat.usage --backup "
+        "> usage.sqlite"
+    )
+    run("cp Pulumi.dev.yaml stack.json history.tar usage.sqlite <somewhere else>")
     assert set(os.listdir(run.stack.directory / "backup")) == {
         f"Pulumi.{run.stack.name}.yaml",
         "stack.json",
         "history.tar",
+        "usage.sqlite",
     }
     with tarfile.open(run.stack.project / "history.tar") as archive:
         kept = content(archive, "./state.json")
@@ -316,7 +324,52 @@ def test_a_backup_is_restored_after_everything_was_lost(run: Shell) -> None:
         "docker start $(docker ps -aqf label=llm-stack.stack=dev "
         "-f label=llm-stack.service=monitor)"
     )
+    run(
+        "docker stop $(docker ps -qf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=chat-interface)"
+    )
+    run(
+        "docker run --rm -i --volumes-from $(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=chat-interface) "
+        "--entrypoint sh $(docker inspect --format '{{.Image}}' "
+        "$(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=chat-interface)) "
+        "-c 'cd /var/lib/chat && rm -f usage.sqlite-* && cat > usage.sqlite' < usage.sqlite"
+    )
+    run(
+        "docker start $(docker ps -aqf label=llm-stack.stack=dev "
+        "-f label=llm-stack.service=chat-interface)"
+    )
+    run.stack.wait_until_healthy()
+    assert usage(run) == used
     run.stack.pulumi("preview", "--expect-no-changes")
+
+
+def usage(run: Shell) -> str:
+    """The table of the usage."""
+    chat = run.stack.containers()["chat-interface"]
+    _, output = chat.exec_run(["python3", "-m", "app.chat.usage"])
+    assert isinstance(output, bytes)
+    return output.decode()
+
+
+def usage_after_a_request(run: Shell) -> str:
+    """The table once the gateway has written a request, which it does every five seconds."""
+    url = f"http://{run.values['127.0.0.1:8080']}/v1/chat/completions"
+    body = {"model": "phi-3-mini", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+    wait_until(lambda: httpx.post(url, json=body, timeout=60).status_code == 200)
+    wait_until(lambda: "phi-3-mini" in usage(run))
+    # Stopped and started, it has written all of them.
+    run.stack.containers()["chat-interface"].restart()
+    run.stack.wait_until_healthy()
+    return usage(run)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 def lose_the_state(run: Shell) -> None:

@@ -1,4 +1,4 @@
-"""`python3 -m app.chat.usage` prints the usage of all keys as a table."""
+"""`python3 -m app.chat.usage` prints the usage of all keys as a table, or a copy of its file."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ def main(arguments: Sequence[str]) -> int:
         if path is None or not path.exists():
             print(f"{path or DEFAULT_USAGE}: no usage was written yet", file=sys.stderr)
             return 1
+        if options.backup:
+            sys.stdout.buffer.write(UsageStore(path).copy())
+            return 0
         found = UsageStore(path).read(first.isoformat(), last.isoformat(), options.key)
     except (SettingsError, sqlite3.Error) as error:
         print(f"the usage cannot be read: {error}", file=sys.stderr)
@@ -77,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", metavar="NAME", help="only this key")
     parser.add_argument(
         "--by", nargs="+", choices=_GROUPS, default=["key", "model"], help="the columns"
+    )
+    parser.add_argument(
+        "--backup", action="store_true", help="write a copy of the SQLite file instead"
     )
     return parser
 

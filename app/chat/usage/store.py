@@ -104,6 +104,15 @@ class UsageStore:
         with self._open_to_read() as connection:
             return dict(connection.execute(_TOKENS_OF_DAY, (day,)).fetchall())
 
+    def copy(self) -> bytes:
+        """The content of a file with the same usage, complete also while others write."""
+        with (
+            self._open_to_read() as connection,
+            contextlib.closing(sqlite3.connect(":memory:")) as copy,
+        ):
+            connection.backup(copy)
+            return copy.serialize()
+
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.chat.usage.__main__ import main
 from app.chat.usage.recorder import UsageRecorder, utc_day
 from app.chat.usage.store import Bucket, Usage, UsageStore
 
@@ -47,6 +49,26 @@ def test_usage_is_read_by_day_and_key(tmp_path: Path) -> None:
     store.add(dict.fromkeys(buckets, ONE))
     assert set(store.read(day(1), day(0), "bob")) == {buckets[1], buckets[3]}
     assert store.tokens_of_day(day(1)) == {"alice": 15, "bob": 15}
+
+
+def test_a_backup_has_what_other_gateways_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = tmp_path / "usage.sqlite"
+    bucket = Bucket(day(0), "alice", "m")
+    store = UsageStore(path)
+    store.add({bucket: ONE})
+    # An open reader keeps what is written from the file itself: it is in the log beside it.
+    with contextlib.closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN").connection.execute("SELECT * FROM usage").fetchone()
+        store.add({bucket: ONE})
+        monkeypatch.setenv("USAGE_FILE", str(path))
+        assert main(["--backup"]) == 0
+    copied = tmp_path / "copy.sqlite"
+    copied.write_bytes(capsysbinary.readouterr().out)
+    restored = UsageStore(copied)
+    restored.add({bucket: ONE})
+    assert restored.read(day(0), day(0))[bucket].requests == 3
 
 
 def test_days_of_more_than_a_year_ago_are_removed(tmp_path: Path) -> None:
