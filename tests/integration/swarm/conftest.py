@@ -25,6 +25,7 @@ from tests.integration.swarm.rig import Swarm, running_swarm, wait_for
 TEAM = "team/llm-stack"
 IMAGES = ("chat", "inference-tiny", "monitor")
 CONNECTOR = "connector"
+SERVED = ("chat-interface", "mini-inference", "slow-inference")
 TIMEOUT_SECONDS = 120.0
 # A token in Cloudflare's format; the double of cloudflared does not verify it.
 TOKEN = base64.b64encode(
@@ -107,7 +108,7 @@ class SwarmStack(StackUnderTest):
         assert self.swarm is not None
         self.configure(
             orchestrator="swarm",
-            services=["chat-interface", "mini-inference", "slow-inference"],
+            services=list(SERVED),
             replicas={"chat-interface": 2, "mini-inference": 2},
             # This kernel may lack the IPsec that encryption between nodes needs.
             swarm={"encrypted": False},
@@ -134,6 +135,13 @@ class SwarmStack(StackUnderTest):
         content["config"]["llm-stack:imageDigests"] = {**before, **(images or {})}
         path.write_text(yaml.safe_dump(content), encoding="utf-8")
         return before
+
+    def set(self, **settings: Any) -> None:
+        """Edit some settings in the stack's file."""
+        path = self.project / f"Pulumi.{self.name}.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content["config"] |= {f"llm-stack:{key}": value for key, value in settings.items()}
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
 
     def remove(self) -> None:
         """Destroy what is left; volumes are removed with their nodes."""

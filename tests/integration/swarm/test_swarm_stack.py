@@ -17,6 +17,7 @@ from tests.integration.conftest import PROJECT_ROOT, rollback
 from tests.integration.swarm.conftest import (
     CONNECTOR,
     IMAGES,
+    SERVED,
     TEAM,
     TIMEOUT_SECONDS,
     TOKEN,
@@ -25,6 +26,7 @@ from tests.integration.swarm.conftest import (
     SwarmStack,
     start_client,
 )
+from tests.integration.swarm.lists import ask, containers_of, started, watched
 from tests.integration.swarm.rig import Node, Swarm, wait_for
 
 REPLICATED = ("chat-interface", "mini-inference", "chat-interface-tunnel")
@@ -32,6 +34,11 @@ SERVICES = {*REPLICATED, "monitor", "slow-inference", "chat-interface-lists", "m
 # The limit that docs/swarm.md states, for a client with 20 requests per second.
 MAX_LOST_REQUESTS = 20
 RECOVERY_SECONDS = 10
+VISIBLE_WITHIN = 5.0
+COMPLETIONS = "http://127.0.0.1:8080/v1/chat/completions"
+ADDED_REQUEST = (
+    b'{"model": "added", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}'
+)
 # The tiny model with a tenth of a CPU, for long streams.
 SLOW_MODEL = """
   slow:
@@ -40,10 +47,17 @@ SLOW_MODEL = """
     context: 2048
     slots: 2
     threads: 1
+  added:
+    description: As tiny
+    bundled: tiny
+    context: 512
+    slots: 1
+    threads: 1
 """
 MODEL_SERVICES = """
   mini-inference: {kind: inference, description: Small, model: tiny, memory: 512MiB, cpus: 1}
   slow-inference: {kind: inference, description: Slow, model: slow, memory: 512MiB, cpus: 0.1}
+  added-inference: {kind: inference, description: Added, model: added, memory: 512MiB, cpus: 0.5}
 """
 
 
@@ -271,6 +285,33 @@ def test_a_broken_version_is_rolled_back_and_the_update_reports_why(
     stack.pulumi("preview", "--expect-no-changes")
 
 
+def test_a_model_is_added_and_removed_under_load(
+    stack: SwarmStack, swarm: Swarm, client: Client, figures: Callable[[str], None]
+) -> None:
+    before = started(swarm, stack)
+    assert len(before) == 3, "two gateways and the monitor"
+    shown: list[float] = []
+    with client.watched() as answers:
+        for added in (True, False):
+            stack.set(services=[*SERVED, *(["added-inference"] if added else [])])
+            with watched(swarm, stack, '"added', shown=added) as seen:
+                stack.up()
+                written = time.time()
+            assert len(seen) == len(before)
+            shown += [at - written for at in seen.values()]
+            if added:
+                gateway, _ = containers_of(swarm, stack, "chat-interface")
+                completion = ask(gateway, COMPLETIONS, ADDED_REQUEST)
+    figures(
+        f"a model added and removed: {counted(answers)}; "
+        f"shown at most {max(shown):.1f} s after the update"
+    )
+    assert failed(answers) == []
+    assert started(swarm, stack) == before
+    assert max(shown) < VISIBLE_WITHIN
+    assert '"choices"' in completion
+
+
 def test_a_node_failure_affects_only_the_requests_on_that_node(
     stack: SwarmStack, swarm: Swarm, client: Client, figures: Callable[[str], None]
 ) -> None:
@@ -329,6 +370,7 @@ def test_destroy_leaves_only_volumes(stack: SwarmStack, client: Client) -> None:
     assert {volume.name for volume in engine.volumes.list(filters=label)} <= {
         f"{stack.name}-mini-inference-models",
         f"{stack.name}-slow-inference-models",
+        f"{stack.name}-added-inference-models",
         f"{stack.name}-monitor-history",
         f"{stack.name}-chat-interface-usage",
     }
