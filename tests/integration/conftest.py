@@ -204,7 +204,8 @@ class StackUnderTest:
     def containers(self, *, running: bool = True) -> dict[str, Container]:
         """Containers of this stack by service; with `running`, without the file carriers."""
         label = f"llm-stack.stack={self.name}"
-        found = self.engine.containers.list(all=True, filters={"label": label})
+        # A carrier of files may end between the list and the request for its details.
+        found = self.engine.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         return {
             container.labels.get("llm-stack.service") or str(container.name): container
             for container in found

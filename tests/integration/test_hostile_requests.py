@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from typing import Any
 
 import httpx
@@ -26,6 +28,16 @@ def chain(number: int, rule: str) -> str:
     return f'root ::= r0\n{rules}\nr{number} ::= "a"\n'
 
 
+def nested(levels: int) -> dict[str, Any]:
+    """A JSON schema of lists in lists."""
+    schema: dict[str, Any] = {"type": "integer"}
+    for _ in range(levels):
+        schema = {"type": "array", "items": schema, "maxItems": 1}
+    return schema
+
+
+PARAMETERS = {"type": "object", "properties": {"a": nested(50)}}
+PROPERTIES = {f"p{number}": {"type": "integer"} for number in range(500)}
 GRAMMARS = {
     "nested groups": "root ::= " + "(" * 20_000 + '"a"' + ")" * 20_000,
     "a chain of rules": chain(20_000, "r{0}"),
@@ -79,6 +91,10 @@ async def test_a_nested_body_is_refused_by_both(
         {"tools": [{"type": "function"}]},
         {"messages": [{"content": "Hi"}]},
         {"json_schema": {"enum": [f"v{number}" for number in range(20_000)]}},
+        {"json_schema": nested(100)},
+        {"tools": [{"type": "function", "function": {"name": "a", "parameters": nested(100)}}]},
+        {"json_schema": {"type": "string", "pattern": f"^{'(' * 10_000}a{')' * 10_000}$"}},
+        {"json_schema": {"type": "string", "pattern": f"^{'(' * 100}a{')' * 100}$"}},
     ],
     ids=lambda fields: ", ".join(fields),
 )
@@ -98,6 +114,10 @@ async def test_a_field_out_of_its_range_does_not_reach_the_model_server(
         {"n": 2},
         {"grammar": 'root ::= ("a" | "b")+\n', "logit_bias": {"5": -100}},
         {"json_schema": {"enum": [f"v{number}" for number in range(1000)]}},
+        {"json_schema": nested(60)},
+        {"json_schema": {"type": "object", "properties": PROPERTIES}},
+        {"json_schema": {"type": "string", "pattern": f"^{'(' * 50}a{')' * 50}$"}},
+        {"tools": [{"type": "function", "function": {"name": "a", "parameters": PARAMETERS}}]},
         {"dry_multiplier": 1, "dry_sequence_breakers": ["a" * 64] * 16},
         {"stop": ["x" * 512] * 64, "samplers": ["top_k", "temperature"], "seed": -1},
     ],
@@ -106,4 +126,24 @@ async def test_a_field_out_of_its_range_does_not_reach_the_model_server(
 async def test_the_largest_values_are_answered(gateway: str, fields: dict[str, Any]) -> None:
     response = await post(gateway, {**HI, **fields})
     assert response.status_code == 200
+    assert response.json()["choices"]
+
+
+async def test_prompts_of_one_request_are_as_many_as_slots(gateway: str) -> None:
+    async with httpx.AsyncClient(base_url=gateway, timeout=SECONDS) as client:
+        body = {"model": "m", "prompt": ["a", "b", "c"], "max_tokens": 2}
+        refused = await client.post("/v1/completions", json=body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "too_many_choices")
+        both = await client.post("/v1/completions", json={**body, "prompt": ["a", "b"]})
+        assert [choice["index"] for choice in both.json()["choices"]] == [0, 1]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_compressed_body_is_answered(gateway: str, encoding: str) -> None:
+    compress = gzip.compress if encoding == "gzip" else zlib.compress
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    async with httpx.AsyncClient(base_url=gateway, timeout=SECONDS) as client:
+        response = await client.post(
+            CHAT, content=compress(json.dumps(HI).encode()), headers=headers
+        )
     assert response.json()["choices"]

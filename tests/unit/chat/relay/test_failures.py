@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import httpx
 import pytest
@@ -327,6 +328,31 @@ async def test_a_stream_of_another_form_is_an_error_of_the_upstream(
     response = await gateway.post("/v1/chat/completions", json=QUESTION)
     assert response.status_code == 502
     assert response.json()["error"]["code"] == "upstream_lost"
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_an_event_that_is_too_large_is_not_blamed_on_the_replica(
+    server: ModelServer, streams: bool
+) -> None:
+    """A client can ask for it, for example with many probabilities of each token."""
+
+    async def much(received: ReceivedRequest) -> web.StreamResponse:
+        response = await received.stream()
+        await response.write(chunk({"content": "x" * 5 * 2**20}))
+        return response
+
+    server.behaviour = much
+    configuration = settings(server.url, breaker={"failures": 1})
+    async with running(configuration) as url, client_of(url) as client:
+        body = {**QUESTION, "stream": streams}
+        failed = await client.post("/v1/chat/completions", json=body)
+        assert "is too large" in failed.text
+        assert len(server.received) == 1, "another replica would send the same"
+        server.behaviour = say_hello
+        answered = await client.post("/v1/chat/completions", json=body)
+        assert "error" not in answered.text
+        metrics = (await client.get("/metrics")).text
+        assert re.findall(r"^gateway_breaker_open\{.*\} (.+)$", metrics, re.MULTILINE) == ["0.0"]
 
 
 @pytest.mark.parametrize(
