@@ -46,16 +46,23 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """A service on the page."""
+class Line:
+    """A service in one line."""
 
     name: str
-    kind: str
-    address: str | None
-    models: tuple[ModelRow, ...]
     state: str
     look: str
     condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A service with its charts."""
+
+    line: Line
+    kind: str
+    address: str | None
+    models: tuple[ModelRow, ...]
     held: str
     gave_up: bool
     flapping: bool
@@ -111,21 +118,27 @@ class Pages:
         :param host: header Host of the request, which decides where links to the chat lead.
         """
         services = self._watch.services
-        looks = {name: self._look(service) for name, service in services.items()}
-        maintained = [name for name in services if self._watch.maintenance_until(services[name])]
+        maintained = {
+            name: True for name, one in services.items() if self._watch.maintenance_until(one)
+        }
+        looks = {
+            name: "wait" if name in maintained else look(self._watch.records[name].state)
+            for name in services
+        }
         names = sorted(looks, key=lambda name: LOOKS.index(looks[name]))
         chat = chat_url(self._watch.settings.chat, host)
-        text, kind = summary(looks, maintained)
-        cards = [self._card(name, now, chat) for name in names]
+        text, kind = summary(looks, list(maintained))
         return self._index.render(
             stack=self._watch.settings.stack,
             summary=text,
             summary_look=kind,
             restarter_works=self._watch.restarter_works,
             chat=chat,
-            demos=[model for card in cards for model in card.models if model.placeholder],
-            cards=cards[:FULL_CARDS],
-            rest=cards[FULL_CARDS:],
+            demos=[
+                one for service in services.values() for one in service.models if one.placeholder
+            ],
+            cards=[self._card(name, now, chat) for name in names[:FULL_CARDS]],
+            rest=[self._line(name, now) for name in names[FULL_CARDS:]],
             incidents=self._recent_incidents(now),
             made_at=moment(now),
         )
@@ -154,9 +167,15 @@ class Pages:
         found.sort(key=lambda incident: (incident.ended_at is None, incident.began_at))
         return [incident_row(incident, now) for incident in reversed(found[-RECENT_INCIDENTS:])]
 
-    def _look(self, service: Service) -> str:
-        found = look(self._watch.records[service.name].state)
-        return "wait" if found != "good" and self._watch.maintenance_until(service) else found
+    def _line(self, name: str, now: float) -> Line:
+        service, record = self._watch.services[name], self._watch.records[name]
+        maintained = self._watch.maintenance_until(service) is not None
+        return Line(
+            name=name,
+            state="Maintenance" if maintained else STATES[record.state],
+            look="wait" if maintained else look(record.state),
+            condition=condition(record, now),
+        )
 
     def _card(self, name: str, now: float, chat: str | None) -> Card:
         service, record = self._watch.services[name], self._watch.records[name]
@@ -165,16 +184,13 @@ class Pages:
         maintenance = self._watch.maintenance_until(service)
         restarted = record.last_restart_at
         return Card(
-            name=name,
             kind=KINDS[service.kind],
             address=_public_host(service),
             models=tuple(
                 ModelRow(model.name, model.placeholder, chat and model_url(chat, model.name))
                 for model in service.models
             ),
-            state="Maintenance" if maintenance else STATES[record.state],
-            look="wait" if maintenance else self._look(service),
-            condition=condition(record, now),
+            line=self._line(name, now),
             held=record.held,
             gave_up=record.gave_up_at is not None,
             flapping=record.flapping,

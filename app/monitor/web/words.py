@@ -85,7 +85,8 @@ def summary(looks: Mapping[str, str], maintained: Sequence[str]) -> tuple[str, s
 
     :param maintained: services in maintenance, whose failures are expected.
     """
-    looks = {name: kind for name, kind in looks.items() if name not in maintained}
+    expected = set(maintained)
+    looks = {name: kind for name, kind in looks.items() if name not in expected}
     for kind, one, several in (
         ("bad", "is down", "are down"),
         ("warn", "is degraded", "are degraded"),
