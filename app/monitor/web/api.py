@@ -16,6 +16,7 @@ def service_json(watch: Watch, history: History, service: Service, now: float) -
     return {
         "name": service.name,
         "kind": service.kind.value,
+        "models": [model.model_dump() for model in service.models],
         "state": record.state.value,
         "serving": is_serving(record),
         "reason": record.reason,
@@ -36,6 +37,7 @@ def service_json(watch: Watch, history: History, service: Service, now: float) -
         "uptime": {
             "24h": past.day.uptime(now),
             "90d": past.months.uptime(now),
+            "counted_since": _iso(past.served_since),
         },
     }
 

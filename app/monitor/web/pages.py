@@ -83,6 +83,7 @@ class Facts:
     """What only the page of a service shows."""
 
     since: Moment
+    counted_since: Moment | None
     method: str
     checked: Moment | None
     interval: int
@@ -209,9 +210,11 @@ class Pages:
     def _facts(self, service: Service) -> Facts:
         settings, record = self._watch.settings, self._watch.records[service.name]
         counts = self._watch.counts[service.name]
+        served_since = self._history.services[service.name].served_since
         restarts = settings.restarts
         return Facts(
             since=moment(record.since),
+            counted_since=None if served_since is None else moment(served_since),
             method=check_method(service),
             checked=None if record.checked_at is None else moment(record.checked_at),
             interval=settings.interval,

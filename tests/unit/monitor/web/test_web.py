@@ -121,7 +121,9 @@ async def test_the_api_has_what_the_page_shows(site: StatusSite) -> None:
     site.all_ok()
     body = await (await site.client.get("/api/v1/status")).json()
     assert [service["name"] for service in body["services"]] == ["phi", "chat", "extra-0"]
-    assert body["services"][0]["uptime"] == {"24h": 1.0, "90d": 1.0}
+    uptime = body["services"][0]["uptime"]
+    assert (uptime["24h"], uptime["90d"]) == (1.0, 1.0)
+    assert uptime["counted_since"].endswith("+00:00")
     one = await (await site.client.get("/api/v1/services/phi")).json()
     assert (one["state"], one["incidents"]) == ("ok", [])
 
@@ -145,6 +147,8 @@ async def test_models_stand_beside_their_service_with_a_link_to_the_chat(tmp_pat
             page = await site.text(path, Host="status.example.com")
             assert 'href="https://chat.example.com/?models=phi-3-mini"' in page
             assert 'href="https://chat.example.com/?models=a%2Fmodel"' in page
+            api = await (await site.client.get("/api/v1/services/phi-inference")).json()
+            assert api["models"][0] == {"name": "phi-3-mini", "placeholder": "smollm2-135m"}
             assert "are placeholder text from “smollm2-135m”" in Text(page).text
             local = await site.text(path, Host="localhost:8090")
             assert 'href="http://localhost:8080/?models=phi-3-mini"' in local
