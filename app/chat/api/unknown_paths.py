@@ -14,6 +14,15 @@ from app.chat.openai.errors import ApiError
 
 # Prefixes of other servers' APIs, or none, in place of /v1.
 _PREFIX = re.compile(r"^(/(api|openai|v\d+(beta|alpha)?))*(?=/)")
+# Ollama's own API, which its clients use unless they are set to OpenAI's.
+_OLLAMA = {
+    "/api/chat": "/v1/chat/completions",
+    "/api/generate": "/v1/completions",
+    "/api/embed": "/v1/embeddings",
+    "/api/embeddings": "/v1/embeddings",
+    "/api/tags": "/v1/models",
+    "/api/show": "/v1/models",
+}
 _LIKENESS = 0.75
 _LONGEST_PATH = 200
 
@@ -63,6 +72,8 @@ def _nearest(path: str, known: Iterable[str]) -> str | None:
     """The path of the API that a client most likely means."""
     fixed = [one for one in known if "{" not in one and one != "/"]
     bare = re.sub("/{2,}", "/", path.lower()).rstrip("/")
+    if bare in _OLLAMA:
+        return f"{_OLLAMA[bare]} (OpenAI's API in place of Ollama's)"
     end = _PREFIX.sub("", bare)
     for one in fixed:
         if one in (bare, end, f"/v1{end}"):

@@ -39,6 +39,7 @@ async def site(
         ("/api/chat/completions", "/v1/chat/completions"),
         ("/v1/chat/completion", "/v1/chat/completions"),
         ("/V1/Completions", "/v1/completions"),
+        ("/api/chat", "/v1/chat/completions (OpenAI's API in place of Ollama's)"),
     ],
 )
 async def test_a_wrong_path_is_404_with_the_nearest_one(
