@@ -1,7 +1,7 @@
 """Clients with a constant load on a gateway; run in a stack's network, standard library only.
 
-`python3 steady_clients.py URL MODEL` sends requests until SIGTERM, waits for its streams to end, and
-prints one JSON document with every request and every stream. It does not retry, so that every lost
+`python3 steady_clients.py URL MODEL` sends requests until SIGTERM, with the API key in API_KEY if it is
+set, waits for its streams to end, and prints one JSON document with every request and every stream. It does not retry, so that every lost
 request is recorded; only when it cannot connect, it tries the name's next IP address, as most do.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import os
 import signal
 import socket
 import sys
@@ -24,6 +25,9 @@ STREAMS = 4
 STREAM_TOKENS = 800
 CONNECT_SECONDS = 5
 TIMEOUT_SECONDS = 120
+HEADERS = {"content-type": "application/json"}
+if "API_KEY" in os.environ:
+    HEADERS["authorization"] = f"Bearer {os.environ['API_KEY']}"
 
 stopped = threading.Event()
 
@@ -109,8 +113,8 @@ class Clients:
         return None
 
     def _post(self, connection: Connection, prompt: str, **more: object) -> None:
-        headers = {"content-type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", self._body(prompt, **more), headers)
+        body = self._body(prompt, **more)
+        connection.request("POST", "/v1/chat/completions", body, HEADERS)
 
     def _stream_steadily(self) -> None:
         while not stopped.is_set():

@@ -1,17 +1,19 @@
-"""A model is added to a running stack under load, and removed again: no container is replaced."""
+"""A model and a key are added to a running stack under load, and removed again: no container is
+replaced."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from app.chat.access.keys import new_key
 from tests.integration.conftest import StackUnderTest
 from tests.integration.steady_clients import CHAT, steady_clients
 
@@ -23,8 +25,9 @@ SERVICE = f"""
 services:
   {ADDED}: {{kind: inference, description: Added, model: added, memory: 512MiB, cpus: 0.5}}
 """
-# Of a model: its component, files, volume, container and gate. All others are lists.
+# Of a model: its component, files, volume, container and gate. All others are lists and keys.
 LISTS = {
+    f"pulumi:index:Stash::{CHAT}-secrets": "update",
     f"pulumi:index:Stash::{CHAT}-lists": "update",
     "pulumi:index:Stash::monitor-lists": "update",
     "pulumi:index:Stash::restarter-lists": "update",
@@ -57,6 +60,10 @@ class Run:
     answer: str
 
 
+KEY, OF_CLIENTS = new_key("clients")
+ADDED_KEY, OF_ADDED = new_key("added")
+
+
 def write_catalogue(stack: StackUnderTest, *, added: bool) -> None:
     """The catalogue's own entries, and one model more in a file beside them."""
     extra = stack.project / "catalog" / "added.yaml"
@@ -66,30 +73,47 @@ def write_catalogue(stack: StackUnderTest, *, added: bool) -> None:
         extra.unlink(missing_ok=True)
     services = [CHAT, PHI, *([ADDED] if added else [])]
     stack.configure(services=services, placeholderModel="tiny", monitor={"interval": 2})
+    keys = [OF_CLIENTS, *([OF_ADDED] if added else [])]
+    content = {"keys": [{"name": one.name, "sha256": one.sha256} for one in keys]}
+    stack.pulumi("config", "set", "--secret", "llm-stack:apiKeys", json.dumps(content))
 
 
-def ask(stack: StackUnderTest, url: str) -> str:
+def ask(stack: StackUnderTest, url: str, key: str = KEY, body: dict[str, Any] | None = None) -> str:
     """The response to a request from the chat's container, or its error."""
-    program = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=5).read().decode())"
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+    data = None if body is None else json.dumps(body).encode()
+    request = f"r.Request({url!r}, {data!r}, {headers!r})"
+    program = f"import urllib.request as r; print(r.urlopen({request}, timeout=60).read().decode())"
     _, output = stack.containers()[CHAT].exec_run(["python3", "-c", program])
     assert isinstance(output, bytes)
     return output.decode()
 
 
+def shows(answer: str, text: str) -> bool | None:
+    """Whether a response contains a text; None for an error, such as that of a busy machine."""
+    return text in answer if answer.startswith("{") else None
+
+
+def accepts(answer: str) -> bool | None:
+    """Whether a key was accepted."""
+    return shows(answer, "") or (False if "HTTP Error 401" in answer else None)
+
+
 @contextmanager
 def watching(stack: StackUnderTest, change: Change, *, listed: bool) -> Iterator[None]:
     """Note when the gateway and the monitor first show the change."""
-    urls = {
-        "gateway": ("http://127.0.0.1:8080/v1/models", '"added"'),
-        "monitor": ("http://monitor:8090/api/v1/status", f'"{ADDED}"'),
+    models, status = "http://127.0.0.1:8080/v1/models", "http://monitor:8090/api/v1/status"
+    shown: dict[str, Callable[[], bool | None]] = {
+        "gateway": lambda: shows(ask(stack, models), '"added"'),
+        "monitor": lambda: shows(ask(stack, status), f'"{ADDED}"'),
+        "keys": lambda: accepts(ask(stack, models, ADDED_KEY)),
     }
     done = threading.Event()
 
     def watch() -> None:
-        while urls.keys() - change.seen.keys() and not done.is_set():
-            for program, (url, text) in urls.items():
-                answer = ask(stack, url)
-                if program not in change.seen and "{" in answer and (text in answer) is listed:
+        while shown.keys() - change.seen.keys() and not done.is_set():
+            for program, looks in shown.items():
+                if program not in change.seen and looks() is listed:
                     change.seen[program] = time.time()
 
     thread = threading.Thread(target=watch)
@@ -126,18 +150,12 @@ def run(stack: StackUnderTest) -> Run:
     stack.up()
     stack.wait_until_healthy()
     containers, started = [ids(stack)], [starts(stack)]
-    with steady_clients(stack) as seen:
+    with steady_clients(stack, KEY) as seen:
         added = update(stack, added=True)
         containers.append(ids(stack))
-        question = {"model": "added", "messages": [{"role": "user", "content": "Hi"}]}
-        program = (
-            "import urllib.request as r; print(r.urlopen(r.Request("
-            "'http://127.0.0.1:8080/v1/chat/completions', "
-            f"{json.dumps({**question, 'max_tokens': 2}).encode()!r}, "
-            "{'content-type': 'application/json'}), timeout=60).read().decode())"
-        )
-        _, answer = stack.containers()[CHAT].exec_run(["python3", "-c", program])
-        assert isinstance(answer, bytes)
+        messages = [{"role": "user", "content": "Hi"}]
+        question = {"model": "added", "messages": messages, "max_tokens": 2}
+        answer = ask(stack, "http://127.0.0.1:8080/v1/chat/completions", ADDED_KEY, question)
         removed = update(stack, added=False)
         containers.append(ids(stack))
         started.append({n: at for n, at in starts(stack).items() if n != "clients"})
@@ -148,7 +166,7 @@ def run(stack: StackUnderTest) -> Run:
         seen["streams"],
         containers,
         started,
-        answer.decode(),
+        answer,
     )
     for name, change in (("added", added), ("removed", removed)):
         after = {program: f"{at - change.written:.1f} s" for program, at in change.seen.items()}
@@ -177,9 +195,9 @@ def test_no_request_fails(run: Run) -> None:
     assert [one for one in (*run.requests, *run.streams) if "failure" in one] == []
 
 
-def test_gateway_and_monitor_show_the_change_within_five_seconds(run: Run) -> None:
+def test_gateway_and_monitor_show_the_change_and_keys_hold_within_five_seconds(run: Run) -> None:
     for change in (run.added, run.removed):
-        assert change.seen.keys() == {"gateway", "monitor"}
+        assert change.seen.keys() == {"gateway", "monitor", "keys"}
         assert all(at - change.written < VISIBLE_WITHIN for at in change.seen.values())
 
 
