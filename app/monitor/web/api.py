@@ -29,6 +29,7 @@ def service_json(watch: Watch, history: History, service: Service, now: float) -
         "maintenance_until": _iso(watch.maintenance_until(service)),
         "gave_up_at": _iso(record.gave_up_at),
         "held": record.held or None,
+        "restarting": record.pending is not None,
         "restarts": {
             "total": record.restarts_total,
             "last_at": _iso(record.last_restart_at),

@@ -64,6 +64,7 @@ class Card:
     address: str | None
     models: tuple[ModelRow, ...]
     held: str
+    restarting: bool
     gave_up: bool
     flapping: bool
     paused_until: Moment | None
@@ -193,6 +194,7 @@ class Pages:
             ),
             line=self._line(name, now),
             held=record.held,
+            restarting=record.pending is not None,
             gave_up=record.gave_up_at is not None,
             flapping=record.flapping,
             paused_until=None if paused is None else moment(paused, "minute"),

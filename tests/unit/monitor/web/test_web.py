@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.monitor.decisions.records import Event, EventType, ServiceRecord
+from app.monitor.decisions.records import Event, EventType, PendingRestart, ServiceRecord
 from app.monitor.decisions.states import State
 from tests.doubles.status_site import StatusSite
 
@@ -126,6 +126,15 @@ async def test_the_api_has_what_the_page_shows(site: StatusSite) -> None:
     assert uptime["counted_since"].endswith("+00:00")
     one = await (await site.client.get("/api/v1/services/phi")).json()
     assert (one["state"], one["incidents"]) == ("ok", [])
+
+
+async def test_a_restart_that_is_under_way_is_shown(site: StatusSite) -> None:
+    pending = PendingRestart(1.0, 0.0, False, "timeout", "no response within 5 s")
+    site.set_record("phi", state=State.DOWN, pending=pending)
+    for path in ("/", "/service/phi"):
+        assert "A restart is under way." in Text(await site.text(path)).text
+    one = await (await site.client.get("/api/v1/services/phi")).json()
+    assert one["restarting"] is True
 
 
 async def test_models_stand_beside_their_service_with_a_link_to_the_chat(tmp_path: Path) -> None:
