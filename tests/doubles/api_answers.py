@@ -19,6 +19,17 @@ def named_event(data: dict[str, Any]) -> bytes:
     return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode()
 
 
+TRANSCRIPT: dict[str, Any] = {
+    "type": "transcript.text.done",
+    "text": "Hello",
+    "usage": {"type": "tokens", "input_tokens": 7, "output_tokens": 2, "total_tokens": 9},
+}
+TRANSCRIPT_EVENTS = (
+    b'data: {"type": "transcript.text.delta", "delta": "Hel"}\n\n',
+    b'data: {"type": "transcript.text.delta", "delta": "lo"}\n\n',
+    f"data: {json.dumps(TRANSCRIPT)}\n\n".encode(),
+    b"data: [DONE]\n\n",
+)
 MESSAGE: dict[str, Any] = {
     "id": "msg_1",
     "type": "message",

@@ -173,7 +173,7 @@ class ModelServer:
         return web.Response(body=content, status=status, content_type="application/json")
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
-        received = ReceivedRequest(request, await request.json())
+        received = ReceivedRequest(request, await _body_of(request))
         async with self.arrived:
             self.received.append(received)
             self.arrived.notify_all()
@@ -182,6 +182,21 @@ class ModelServer:
         except (asyncio.CancelledError, ConnectionError):
             received.abandoned.set()
             raise
+
+
+async def _body_of(request: web.Request) -> dict[str, Any]:
+    """The fields of a JSON body, or of a form with its files as `(name, type, content)`."""
+    if request.content_type != "multipart/form-data":
+        body: dict[str, Any] = await request.json()
+        return body
+    fields: dict[str, Any] = {}
+    for name, value in (await request.post()).items():
+        if isinstance(value, web.FileField):
+            with value.file as file:
+                fields[name] = (value.filename, value.content_type, file.read())
+        else:
+            fields[name] = value
+    return fields
 
 
 @contextlib.asynccontextmanager

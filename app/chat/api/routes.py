@@ -124,7 +124,9 @@ async def _relay(request: Request, gateway: Gateway, caller: Caller, api: Api) -
     pool, prompt = gateway.fleet.route(generation.model, api, generation.body, caller.models)
     generation.check(pool.card.id, pool.card.context, pool.slots_of_replica)
     task = generation.task_for(pool.card.id, prompt)
-    admitted_of(request).hold_tokens(generation.body, len(generation.raw), generates=api.generates)
+    admitted_of(request).hold_tokens(
+        generation.body, generation.prompt_bytes, generates=api.generates
+    )
     record.cost = task.weight
     record.model = pool.card.id
     record.streamed = generation.streams

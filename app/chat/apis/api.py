@@ -42,6 +42,8 @@ class Api:
     :param upstream: the path on the model server below its `/v1`; None: the same as `path`.
     :param at_root: whether the path on the model server is not below `/v1`.
     :param schema: what a client may send.
+    :param file: a request is a form with a file in this field; None for JSON.
+    :param needs: capabilities that each request needs of its model.
     :param needs_model: otherwise a request without `model` is one for `auto`.
     :param generates: whether the response takes as long as its text, not only as its prompt.
     :param stream: how responses stream; None if they never do.
@@ -64,6 +66,8 @@ class Api:
     upstream: str | None = None
     at_root: bool = False
     schema: Schema = OPEN_SCHEMA
+    file: str | None = None
+    needs: tuple[str, ...] = ()
     needs_model: bool = True
     generates: bool = False
     stream: StreamForm | None = None

@@ -44,7 +44,8 @@ def needs_of(api: Api, body: Body) -> frozenset[Need]:
 
     Tools that the model may use are not among them: it can answer without a call.
     """
-    needs = set(_of_parts(api.prompt(body), depth=2))
+    needs = {Need(one) for one in api.needs}
+    needs.update(_of_parts(api.prompt(body), depth=2))
     if _forces_a_tool(body):
         needs.add(Need.TOOLS)
     return frozenset(needs)

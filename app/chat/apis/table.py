@@ -7,6 +7,7 @@ from app.chat.apis.llama_server import APPLY_TEMPLATE, DETOKENIZE, INFILL, TOKEN
 from app.chat.apis.messages import COUNT_TOKENS, MESSAGES
 from app.chat.apis.openai_text import CHAT_COMPLETIONS, CHAT_INPUT_TOKENS, COMPLETIONS
 from app.chat.apis.responses import RESPONSES, RESPONSES_INPUT_TOKENS
+from app.chat.apis.transcriptions import TRANSCRIPTIONS
 from app.chat.apis.vectors import EMBEDDINGS, RERANK
 from app.chat.settings import ModelTask
 
@@ -20,6 +21,7 @@ APIS: tuple[Api, ...] = (
     COUNT_TOKENS,
     EMBEDDINGS,
     RERANK,
+    TRANSCRIPTIONS,
     INFILL,
     TOKENIZE,
     DETOKENIZE,

@@ -104,13 +104,22 @@ class Fleet:
             raise self._incapable("each local model", missing[0], allowed)
         pools = [pool for pool, lacks in zip(pools, missing, strict=True) if not lacks]
 
-        def preference(pool: ModelPool) -> tuple[bool, bool, int, bool, float]:
+        def preference(pool: ModelPool) -> tuple[bool, int, bool, int, bool, float]:
             health = pool.health
+            # The first task of an API is what it is made for.
+            task = next(number for number, one in enumerate(tasks) if one in pool.card.tasks)
             has_prefix = pool.prefixes.find(prompt) is not None
             is_placeholder = pool.card.placeholder is not None
             load_order = _LOAD_ORDER.get(health.state, 0)
             # A placeholder model is the last resort.
-            return (not health.answers, is_placeholder, load_order, not has_prefix, pool.load)
+            return (
+                not health.answers,
+                task,
+                is_placeholder,
+                load_order,
+                not has_prefix,
+                pool.load,
+            )
 
         return min(pools, key=preference)
 

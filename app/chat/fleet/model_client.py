@@ -30,7 +30,14 @@ class ModelClient:
         self._pool.close()
 
     async def open(
-        self, server: Server, api: Api, body: bytes, request_id: str, *, resend: bool
+        self,
+        server: Server,
+        api: Api,
+        body: bytes,
+        request_id: str,
+        *,
+        resend: bool,
+        content_type: str = "application/json",
     ) -> ModelResponse:
         """Send a request; returns after the headers of a response with status 200.
 
@@ -43,7 +50,7 @@ class ModelClient:
         """
         url = (server.root_url if api.at_root else server.api_url) + api.upstream_path
         headers = {
-            "content-type": "application/json",
+            "content-type": content_type,
             "x-request-id": request_id,
             **identity(server),
         }

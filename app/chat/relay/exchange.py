@@ -263,6 +263,7 @@ class Exchange:
             self._task.payload,
             self._record.request_id,
             resend=not self._breaks,
+            content_type=self._task.content_type,
         )
         self._breaks += response.breaks
         try:

@@ -14,10 +14,15 @@ from starlette.requests import Request
 
 from app.chat.apis.api import Api
 from app.chat.openai.errors import ApiError
+from app.chat.relay.form_body import FormFile, parse_form, write_form
 from app.chat.relay.request_body import read_body
+from app.chat.schema.form_fields import form_fields, typed_fields
 from app.chat.schema.json_body import parse_body
 from app.chat.schema.model_limits import check_context, check_weight, weight_of
 from app.chat.settings import AUTO_MODEL, GatewaySettings
+
+# A second of compressed speech has about 4 kB, and 25 tokens.
+_FILE_BYTES_PER_TEXT_BYTE = 40
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Task:
     :param prompt: fingerprints of the prefixes of the prompt.
     :param payload: the body of the request.
     :param weight: how many texts it asks for, each of which takes a slot of the model server.
+    :param content_type: of the payload.
     """
 
     api: Api
@@ -37,6 +43,7 @@ class Task:
     prompt: Sequence[int]
     payload: bytes = field(repr=False)
     weight: int = 1
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,12 @@ class GenerationRequest:
     streams: bool
     body: dict[str, Any] = field(repr=False)
     raw: bytes = field(repr=False)
+    file: FormFile | None = field(default=None, repr=False)
 
     def task_for(self, model: str, prompt: Sequence[int]) -> Task:
         """The task for the chosen model; the payload is the client's own body if possible."""
+        if self.file is not None:
+            return self._form_task(self.file, model, prompt)
         adapted = self.api.adapted(self.body)
         changes: dict[str, Any] = {}
         if self.model != self.body.get("model") or self.model != model:
@@ -64,10 +74,24 @@ class GenerationRequest:
         payload = self.raw if same else _json({**adapted, **changes})
         return Task(self.api, self.streams, piecewise, prompt, payload, self.weight)
 
+    def _form_task(self, file: FormFile, model: str, prompt: Sequence[int]) -> Task:
+        texts = form_fields({**self.body, "model": model})
+        assert self.api.file is not None
+        content_type, payload = write_form(texts, {self.api.file: file})
+        return Task(self.api, self.streams, self.streams, prompt, payload, 1, content_type)
+
     @property
     def weight(self) -> int:
         """How many texts it asks for."""
         return weight_of(self.body) if self.api.generates else 1
+
+    @property
+    def prompt_bytes(self) -> int:
+        """The size of its JSON or texts, and for its files that of a text with as many tokens."""
+        if self.file is None:
+            return len(self.raw)
+        texts = sum(len(text) for _, text in form_fields(self.body))
+        return texts + len(self.file.content) // _FILE_BYTES_PER_TEXT_BYTE
 
     def check(self, model: str, context: int | None, slots: int) -> None:
         """Raise ApiError 400 for a request that the chosen model cannot answer.
@@ -75,20 +99,27 @@ class GenerationRequest:
         :param slots: of one replica.
         """
         self.api.schema.check_required(self.body)
-        check_context(self.body, len(self.raw), model, context)
+        if self.file is None:
+            check_context(self.body, len(self.raw), model, context)
         check_weight(self.body, self.weight, model, slots)
 
 
 async def read_request(request: Request, api: Api, settings: GatewaySettings) -> GenerationRequest:
     """Read and check a body; raises ApiError 400, 408, 413, 415, or 429 if the memory is full."""
     raw = await read_body(request, settings.limits)
-    body = parse_body(raw, settings.limits.body_values)
+    file = None
+    if api.file is None:
+        body = parse_body(raw, settings.limits.body_values)
+    else:
+        form = await parse_form(request.headers.get("content-type", ""), raw)
+        file = form.only_file(api.file)
+        raw, body = b"", typed_fields(form.texts)
     model = body.get("model")
     if model is None and api.needs_model:
         raise ApiError(400, "'model': is missing", code="invalid_request", param="model")
     api.schema.check(body, settings.unknown_fields)
     streams = bool(body.get("stream")) and api.stream is not None
-    return GenerationRequest(api, model or AUTO_MODEL, streams, body, raw)
+    return GenerationRequest(api, model or AUTO_MODEL, streams, body, raw, file)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

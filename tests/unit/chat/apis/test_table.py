@@ -22,6 +22,8 @@ from tests.doubles.api_answers import (
     MESSAGE_EVENTS,
     RESPONSE,
     RESPONSE_EVENTS,
+    TRANSCRIPT,
+    TRANSCRIPT_EVENTS,
     answering,
 )
 from tests.doubles.model_server import HELLO, TIMINGS, USAGE, ModelServer, ReceivedRequest
@@ -49,6 +51,21 @@ class Call:
     events: Sequence[bytes] = ()
     prompt: int = 0
     completion: int = 0
+    file: tuple[str, bytes, str] | None = None
+
+    def request(self, **more: object) -> dict[str, Any]:
+        """The arguments for httpx: a JSON body, or a form if there is a file."""
+        body = {**self.body, **more}
+        if self.file is None:
+            return {"json": body}
+        return {"data": body, "files": {"file": self.file}}
+
+    def received(self, **more: object) -> dict[str, Any]:
+        """What the model server receives."""
+        if self.file is None:
+            return {**self.body, **more}
+        name, content, type_ = self.file
+        return {**self.body, **more, "file": (name, type_, content)}
 
 
 CALLS = {
@@ -84,6 +101,15 @@ CALLS = {
         {"results": [], "usage": {"prompt_tokens": 7}},
         (),
         7,
+    ),
+    "/v1/audio/transcriptions": Call(
+        {"prompt": "Hi", "language": "en"},
+        "/v1/audio/transcriptions",
+        TRANSCRIPT,
+        TRANSCRIPT_EVENTS,
+        7,
+        2,
+        ("hi.wav", b"RIFF\0\r\n--", "audio/wav"),
     ),
     "/tokenize": Call({"content": "Hi"}, "/tokenize", {"tokens": [1]}),
     "/detokenize": Call({"tokens": [1]}, "/detokenize", {"content": "Hi"}),
@@ -146,12 +172,12 @@ async def test_a_document_is_relayed_and_its_tokens_are_counted(
 ) -> None:
     call = CALLS[path]
     server.behaviour = answering(call.document, call.events)
-    response = await client.post(path, json={"model": "m", **call.body})
+    response = await client.post(path, **call.request(model="m"))
     assert response.json() == call.document
     assert response.headers["x-routed-model"] == "m"
     assert server.received[0].path == call.upstream
     streams = {"stream": True} if path in ASSEMBLED else {}
-    assert server.received[0].body == {"model": "m", **call.body, **streams}
+    assert server.received[0].body == call.received(model="m", **streams)
     await tokens_become(client, call.prompt, call.completion)
 
 
@@ -161,7 +187,7 @@ async def test_a_stream_is_relayed_byte_for_byte_and_its_tokens_are_counted(
 ) -> None:
     call = CALLS[path]
     server.behaviour = answering({}, call.events)
-    response = await undisturbed.post(path, json={"model": "m", **call.body, "stream": True})
+    response = await undisturbed.post(path, **call.request(model="m", stream=True))
     assert response.content == b"".join(call.events)
     assert response.headers["content-type"].startswith("text/event-stream")
     assert server.received[0].path == call.upstream
@@ -174,7 +200,7 @@ async def test_a_stream_without_its_closing_event_ends_with_an_error(
 ) -> None:
     call = CALLS[path]
     server.behaviour = answering({}, call.events[:-1])
-    response = await undisturbed.post(path, json={"model": "m", **call.body, "stream": True})
+    response = await undisturbed.post(path, **call.request(model="m", stream=True))
     sent = b"".join(call.events[:-1])
     assert response.content.startswith(sent)
     error = json.loads(response.content[len(sent) :].split(b"data: ")[1])["error"]
@@ -200,8 +226,8 @@ async def test_an_error_of_the_model_server_has_the_form_of_the_api(
         return response
 
     server.behaviour = fail_late
-    body = {"model": "m", **call.body, "stream": True}
-    async with client.stream("POST", path, json=body) as response:
+    request = call.request(model="m", stream=True)
+    async with client.stream("POST", path, **request) as response:
         pieces = response.aiter_raw()
         await anext(pieces)
         seen.set()
@@ -222,7 +248,7 @@ async def test_a_disconnect_closes_the_connection_to_the_model_server(
         raise AssertionError
 
     server.behaviour = never
-    request = asyncio.create_task(client.post(path, json={"model": "m", **CALLS[path].body}))
+    request = asyncio.create_task(client.post(path, **CALLS[path].request(model="m")))
     received = await server.wait_for(1)
     request.cancel()
     await asyncio.wait_for(received.abandoned.wait(), 5)
@@ -239,8 +265,7 @@ async def test_white_space_keeps_a_document_alive(
         return await answering(call.document, call.events)(received)
 
     server.behaviour = late
-    body = {"model": "m", **call.body}
-    async with client.stream("POST", path, json=body) as response:
+    async with client.stream("POST", path, **call.request(model="m")) as response:
         pieces = response.aiter_raw()
         assert await anext(pieces) == b" "
         seen.set()
@@ -259,8 +284,8 @@ async def test_a_waiting_stream_gets_what_its_clients_ignore(
         return await answering({}, call.events)(received)
 
     server.behaviour = late
-    body = {"model": "m", **call.body, "stream": True}
-    async with client.stream("POST", path, json=body) as response:
+    request = call.request(model="m", stream=True)
+    async with client.stream("POST", path, **request) as response:
         first = await anext(response.aiter_raw())
         seen.set()
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
