@@ -87,6 +87,9 @@ class ScriptedModel:
         self.server.behaviour = self._behave
         self._answers: asyncio.Queue[ScriptedAnswer] = asyncio.Queue()
         self._always: tuple[str, ...] | None = None
+        self.title: str | None = ""
+        """What it answers to the page's requests for a title, which `requests` does not have; None:
+        the test answers them."""
 
     def always_say(self, *pieces: str) -> None:
         self._always = pieces
@@ -97,13 +100,30 @@ class ScriptedModel:
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        return [received.body for received in self.server.received]
+        bodies = (received.body for received in self.server.received)
+        return [body for body in bodies if not _asks_for_title(body)]
+
+    @property
+    def title_requests(self) -> list[dict[str, Any]]:
+        return [
+            received.body for received in self.server.received if _asks_for_title(received.body)
+        ]
 
     async def _behave(self, received: ReceivedRequest) -> web.StreamResponse:
         answer = ScriptedAnswer(received, self.name)
+        if _asks_for_title(received.body) and self.title is not None:
+            performance = asyncio.create_task(answer.perform())
+            await answer.finish(self.title)
+            return await performance
         if self._always is not None:
             performance = asyncio.create_task(answer.perform())
             await answer.finish(*self._always, tokens=len(self._always))
             return await performance
         await self._answers.put(answer)
         return await answer.perform()
+
+
+def _asks_for_title(body: dict[str, Any]) -> bool:
+    """Whether the page asks for the title of a chat."""
+    messages = body.get("messages")
+    return bool(messages and str(messages[-1].get("content")).startswith("Write a title"))

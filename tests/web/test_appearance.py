@@ -143,7 +143,7 @@ async def _comparison(chat: ChatPage) -> None:
 
 async def _editing(chat: ChatPage) -> None:
     await _conversation(chat)
-    await chat.button("Edit and resend").click()
+    await chat.button("Edit message").click()
 
 
 async def _models(chat: ChatPage) -> None:

@@ -132,7 +132,7 @@ async def test_later_messages_edits_and_versions_keep_the_file(
     await expect(chat.answers.last).to_contain_text("Later.")
     await chat.message.press("ArrowUp")
     await chat.page.keyboard.press("Escape")
-    await chat.button("Edit and resend").first.click()
+    await chat.button("Edit message").first.click()
     await chat.page.get_by_role("textbox", name="Edit your message").fill("Which colour?")
     await chat.page.locator(".question-editor").get_by_role("button", name="Send").click()
     assert await _last_message(chat, alpha) == first.replace("Colour?", "Which colour?")

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Locator, expect
 
 from tests.doubles.scripted_model import ScriptedModel
 from tests.web.axe import violations
@@ -44,12 +44,12 @@ async def _import(chat: ChatPage, name: str, content: bytes | str) -> None:
     )
 
 
-async def _exported(chat: ChatPage, button: str) -> Path:
-    await _manage(chat)
-    async with chat.page.expect_download() as download:
-        await chat.button(button).click()
-    await chat.page.keyboard.press("Escape")
-    return Path(await (await download.value).path())
+async def _saved(control: Locator) -> tuple[str, Path]:
+    """The name and the place of the file that a control saves."""
+    async with control.page.expect_download() as download:
+        await control.click()
+    saved = await download.value
+    return saved.suggested_filename, await saved.path()
 
 
 async def test_the_zip_of_chatgpt_is_imported_with_its_branches(chat: ChatPage) -> None:
@@ -132,13 +132,14 @@ async def test_one_chat_and_all_chats_are_exported_as_markdown(chat: ChatPage) -
         conversation("three", "Ünder -1", ("Third", "Third answer"), system="Be brief."),
     )
     await chat.button("Actions for Ünder #1").click()
-    async with chat.page.expect_download() as download:
-        await chat.page.get_by_role("menuitem", name="Export as Markdown").click()
-    assert (await download.value).suggested_filename == "Ünder-1.md"
-    text = Path(await (await download.value).path()).read_text()
+    name, path = await _saved(chat.page.get_by_role("menuitem", name="Export as Markdown"))
+    assert name == "Ünder-1.md"
+    text = path.read_text()
     assert text.startswith("# Ünder \\#1\n\n")
     assert text.endswith("## You\n\nHi *you*\n\n## alpha\n\nHello\n\n- a\n- b\n")
-    with zipfile.ZipFile(await _exported(chat, "All chats as Markdown")) as archive:
+    await _manage(chat)
+    _, path = await _saved(chat.button("All chats as Markdown"))
+    with zipfile.ZipFile(path) as archive:
         assert sorted(archive.namelist()) == ["under-1.md", "ünder-1-2.md", "ünder-1.md"]
         whole = "".join(archive.read(name).decode() for name in archive.namelist())
     assert "Be brief." in whole

@@ -111,7 +111,7 @@ async def test_confirming_a_word_of_an_input_method_sends_nothing(
     await chat.message.press("Enter")
     await expect(chat.answer_of("alpha")).to_contain_text("はい")
 
-    await chat.button("Edit and resend").click()
+    await chat.button("Edit message").click()
     editor = chat.page.get_by_role("textbox", name="Edit your message")
     await editor.dispatch_event("keydown", CONFIRMING)
     await expect(editor).to_be_visible()

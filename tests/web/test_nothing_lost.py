@@ -194,7 +194,7 @@ async def test_enter_in_the_editor_of_a_question_is_a_new_line_on_a_touch_screen
     await chat.message.fill("One line")
     await chat.button("Send").tap()
     await expect(chat.answers).to_contain_text("Fine.")
-    await chat.button("Edit and resend").tap()
+    await chat.button("Edit message").tap()
     editor = chat.page.get_by_role("textbox", name="Edit your message")
     await editor.press("Enter")
     await expect(editor).to_have_value("One line\n")

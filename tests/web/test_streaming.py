@@ -156,7 +156,7 @@ async def test_an_edited_question_opens_a_branch_and_keeps_the_old_one(
     await chat.ask("And its river?")
     await (await alpha.next_answer()).finish("The Seine.")
     await expect(chat.answers.last).to_contain_text("The Seine.")
-    await chat.button("Edit and resend").first.click()
+    await chat.button("Edit message").first.click()
     await chat.page.get_by_role("textbox", name="Edit your message").fill("Capital of Italy?")
     await chat.page.keyboard.press("Enter")
     edited = await alpha.next_answer()

@@ -5,6 +5,7 @@ import { followTheme } from "./markdown/diagrams";
 import { deleteUnusedFiles } from "./state/attaching";
 import { openArchive } from "./state/chats";
 import { watchModels } from "./state/models";
+import { openPrompts } from "./state/prompts";
 import { watchUrl } from "./state/route";
 import { keepDrafts } from "./state/writing";
 import { App } from "./ui/app";
@@ -14,6 +15,7 @@ import { followJumps } from "./ui/jump";
 import { handleShortcuts } from "./ui/shortcuts";
 
 watchModels();
+void openPrompts();
 await openArchive();
 await watchUrl();
 render(<App />, document.getElementById("app")!);

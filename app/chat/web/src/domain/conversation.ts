@@ -55,6 +55,8 @@ export interface Answer {
   failure: Failure | null;
   figures: Figures | null;
   createdAt: number;
+  /** When the user changed or deleted its text. */
+  editedAt?: number | undefined;
 }
 
 /** One model's answers to one question; `shown` is the index of the displayed one. */
@@ -74,6 +76,8 @@ export interface Turn {
   lanes: Lane[];
   /** The model whose answer was preferred, or `tie`. */
   vote: string | null;
+  /** When the user changed the question without sending it again. */
+  editedAt?: number | undefined;
 }
 
 export interface Conversation {
@@ -81,6 +85,8 @@ export interface Conversation {
   title: string;
   /** Whether the user chose the title. */
   named: boolean;
+  /** Whether a model wrote the title. */
+  titled?: boolean | undefined;
   createdAt: number;
   updatedAt: number;
   models: string[];
@@ -95,6 +101,8 @@ export interface Conversation {
   turns: Turn[];
   /** For each parent (`""` is the start), the displayed child. */
   shown: Record<string, string>;
+  /** Deleted turns with their parents (`""` is the start), and deleted answers: another tab may still have them. */
+  removed?: Record<string, string> | undefined;
 }
 
 export const DEFAULT_SAMPLING: Sampling = { temperature: 0.7, topP: 0.95, maxTokens: 1024, seed: null };
@@ -140,7 +148,7 @@ export function newAnswer(now = Date.now()): Answer {
   };
 }
 
-const keyOf = (parent: string | null): string => parent ?? "";
+export const keyOf = (parent: string | null): string => parent ?? "";
 
 /** The displayed turns, first to last. */
 export function path(conversation: Conversation): Turn[] {
@@ -186,7 +194,7 @@ export function titleFrom(text: string): string {
   return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), TITLE_LENGTH / 2)).trimEnd()}…`;
 }
 
-const touched = (conversation: Conversation, change: Partial<Conversation>): Conversation => ({
+export const touched = (conversation: Conversation, change: Partial<Conversation>): Conversation => ({
   ...conversation,
   ...change,
   updatedAt: Date.now(),
@@ -220,11 +228,11 @@ export function ask(
   };
 }
 
-function mapTurn(conversation: Conversation, id: string, change: (turn: Turn) => Turn): Conversation {
+export function mapTurn(conversation: Conversation, id: string, change: (turn: Turn) => Turn): Conversation {
   return { ...conversation, turns: conversation.turns.map((turn) => (turn.id === id ? change(turn) : turn)) };
 }
 
-function mapLane(turn: Turn, model: string, change: (lane: Lane) => Lane): Turn {
+export function mapLane(turn: Turn, model: string, change: (lane: Lane) => Lane): Turn {
   return { ...turn, lanes: turn.lanes.map((lane) => (lane.model === model ? change(lane) : lane)) };
 }
 

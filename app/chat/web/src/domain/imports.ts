@@ -3,6 +3,7 @@ import type { Contents } from "./attachments";
 import type { Conversation } from "./conversation";
 import { Skipped, convert } from "./foreign/convert";
 import { recognise } from "./foreign/formats";
+import type { Prompt } from "./prompts";
 import { FORMAT, ImportError, importFile } from "./transfer";
 
 export interface Imported {
@@ -10,6 +11,7 @@ export interface Imported {
   program: string | null;
   conversations: Conversation[];
   contents: Contents;
+  prompts: Prompt[];
   skipped: Skips;
 }
 
@@ -43,7 +45,7 @@ export function readImport(sources: string[], models: string[]): Imported {
       skipped[error instanceof Skipped ? error.reason : "damaged"] += 1;
     }
   }
-  return { program: format.program, conversations, contents: new Map(), skipped };
+  return { program: format.program, conversations, contents: new Map(), prompts: [], skipped };
 }
 
 const noSkips = (): Skips => ({ empty: 0, "too long": 0, damaged: 0, files: 0 });

@@ -1,7 +1,8 @@
 // Export and import of conversations as a JSON file; every imported value is validated.
 import * as v from "valibot";
 import { type Contents, IMAGE_URL, MAX_FILES, attachmentSchema } from "./attachments";
-import { type Conversation, EFFORTS, MAX_MODELS, attachmentsIn, closeInterrupted } from "./conversation";
+import { type Conversation, EFFORTS, MAX_MODELS, type Turn, attachmentsIn, closeInterrupted } from "./conversation";
+import { type Prompt, promptSchema } from "./prompts";
 import { MAX_STOPS, MAX_STOP_LENGTH, RANGES, type Range } from "./limits";
 
 export const FORMAT = "chat-conversations";
@@ -52,6 +53,7 @@ const answer = v.object({
   failure: orNull(failure),
   figures: orNull(figures),
   createdAt: time,
+  editedAt: v.optional(time),
 });
 
 const lane = v.object({
@@ -68,6 +70,7 @@ const turn = v.object({
   createdAt: time,
   lanes: v.pipe(v.array(lane), v.minLength(1), v.maxLength(MAX_MODELS)),
   vote: orNull(text),
+  editedAt: v.optional(time),
 });
 
 const conversation = v.object({
@@ -84,6 +87,8 @@ const conversation = v.object({
   turns: v.array(turn),
   shown: v.record(v.string(), id),
   pinned: v.optional(v.boolean()),
+  titled: v.optional(v.boolean()),
+  removed: v.optional(v.record(id, v.union([id, v.literal("")]))),
 });
 
 const file = v.object({
@@ -93,18 +98,37 @@ const file = v.object({
   conversations: v.array(conversation),
   /** The contents of the attached files, by id. */
   files: v.optional(v.record(v.string(), text), {}),
+  prompts: v.optional(v.array(promptSchema), []),
 });
 
 export class ImportError extends Error {}
 
-export function exportFile(conversations: Conversation[], contents: Contents = new Map(), now = new Date()): string {
+export function exportFile(
+  conversations: Conversation[],
+  contents: Contents = new Map(),
+  prompts: Prompt[] = [],
+  now = new Date(),
+): string {
+  const more = prompts.length > 0 ? { prompts } : {};
   const files = contents.size > 0 ? { files: Object.fromEntries(contents) } : {};
-  const content = { format: FORMAT, version: VERSION, exported: now.toISOString(), conversations, ...files };
+  const ordered = conversations.map((conversation) => ({ ...conversation, turns: parentsFirst(conversation.turns) }));
+  const content = {
+    format: FORMAT,
+    version: VERSION,
+    exported: now.toISOString(),
+    conversations: ordered,
+    ...files,
+    ...more,
+  };
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
 /** Checks an exported file, parsed. Throws an ImportError whose message has the path and the problem. */
-export function importFile(content: unknown): { conversations: Conversation[]; contents: Contents } {
+export function importFile(content: unknown): {
+  conversations: Conversation[];
+  contents: Contents;
+  prompts: Prompt[];
+} {
   const { version } = content as { version?: unknown };
   if (version !== VERSION) {
     throw new ImportError(`This file was exported by a newer version (${JSON.stringify(version)}) of this page.`);
@@ -115,7 +139,7 @@ export function importFile(content: unknown): { conversations: Conversation[]; c
     checkTree(entry, index);
     return closeInterrupted(entry);
   });
-  return { conversations, contents: contentsIn(conversations, parsed.output.files) };
+  return { conversations, contents: contentsIn(conversations, parsed.output.files), prompts: parsed.output.prompts };
 }
 
 /** The contents of the attached files: nothing else, and images only as this page writes them. */
@@ -131,6 +155,20 @@ function contentsIn(conversations: Conversation[], files: Record<string, string>
 function describe(issue: v.BaseIssue<unknown>): string {
   const place = v.getDotPath(issue) ?? "the file";
   return `${place}: ${issue.message}. Nothing was imported.`;
+}
+
+/** Merged and restored turns may be after those that follow them. */
+function parentsFirst(turns: Turn[]): Turn[] {
+  const children = new Map<string | null, Turn[]>();
+  const before = new Set<string | null>([null]);
+  for (const turn of turns) {
+    children.set(turn.parent, [...(children.get(turn.parent) ?? []), turn]);
+    if (before.has(turn.parent)) before.add(turn.id);
+  }
+  if (turns.every(({ id: turnId }) => before.has(turnId))) return turns;
+  const ordered = [...(children.get(null) ?? [])];
+  for (const turn of ordered) ordered.push(...(children.get(turn.id) ?? []));
+  return ordered;
 }
 
 /** A parent must come before its children; otherwise the tree could have loops or missing parents. */

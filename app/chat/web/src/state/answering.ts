@@ -23,6 +23,7 @@ import { learnTokens, limitOf } from "./context";
 import { canThink, isServed, keyRequired, readsImages, signedOut } from "./models";
 import { announce } from "./notices";
 import { apiKey } from "./preferences";
+import { cancelTitles, writeTitle } from "./titles";
 
 const KEEP_EVERY_MS = 1000;
 const HIDDEN_FLUSH_MS = 250;
@@ -157,6 +158,7 @@ function untrack(one: StreamingAnswer): void {
 
 async function run(one: StreamingAnswer): Promise<void> {
   if (!find(one.conversationId)) return;
+  cancelTitles();
   track(one);
   const saver = setInterval(() => storeProgress(one), KEEP_EVERY_MS);
   const outcome = await receiveFitting(one);
@@ -168,6 +170,7 @@ async function run(one: StreamingAnswer): Promise<void> {
   );
   announce(announcementOf(one, outcome.state));
   untrack(one);
+  if (outcome.state === "done" && inConversation(one.conversationId).length === 0) void writeTitle(one.conversationId);
 }
 
 interface Outcome {
@@ -302,6 +305,11 @@ export function continueAnswer(turn: Turn, model: string, answer: Answer): void 
 
 export function stop(answerId: string): void {
   streamingAnswers.peek().get(answerId)?.controller.abort();
+}
+
+/** Stops every answer of all conversations. */
+export function stopEverything(): void {
+  for (const one of streamingAnswers.peek().values()) one.controller.abort();
 }
 
 /** Stops every answer of the displayed conversation. */

@@ -25,6 +25,7 @@ export interface ConversationStore {
   all(): Promise<Conversation[]>;
   save(...conversations: Conversation[]): Promise<void>;
   remove(id: string): Promise<void>;
+  clear(): Promise<void>;
   /** Conversations that contain every word of the query, newest first. Stops when the signal aborts. */
   search(query: string, signal: AbortSignal): Promise<Hit[]>;
 }
@@ -75,6 +76,12 @@ export class Archive implements ConversationStore {
   async remove(id: string): Promise<void> {
     const transaction = this.database.transaction(STORES, "readwrite");
     for (const store of STORES) void transaction.objectStore(store).delete(id);
+    await committed(transaction);
+  }
+
+  async clear(): Promise<void> {
+    const transaction = this.database.transaction(STORES, "readwrite");
+    for (const store of STORES) void transaction.objectStore(store).clear();
     await committed(transaction);
   }
 

@@ -1,7 +1,8 @@
 // The conversations: the list, the open one, and how changes are stored and sent to other tabs.
 import { batch, computed, signal } from "@preact/signals";
 import { type Conversation, allAnswers, closeInterrupted, isRunning, newConversation } from "../domain/conversation";
-import { containsAll, mergeConversations } from "../domain/merge";
+import { addMissing, containsAll, mergeConversations } from "../domain/merge";
+import type { Prompt } from "../domain/prompts";
 import { exportFile } from "../domain/transfer";
 import type { Hit } from "../domain/search";
 import { Archive, type ConversationStore, type Heading, headingOf, newestFirst } from "./archive";
@@ -11,6 +12,7 @@ import { saveFile } from "./files";
 import { notify } from "./notices";
 import { askToPersist } from "./persistence";
 import { defaults, lastModels } from "./preferences";
+import { prompts } from "./prompts";
 import { answeredElsewhere, listen, reportChange } from "./tabs";
 
 export const headings = signal<Heading[]>([]);
@@ -20,6 +22,9 @@ export const currentId = computed(() => current.value.id);
 
 /** Where conversations are stored: `memory` when the browser blocks its database, `full` when it refuses more. */
 export const storage = signal<"browser" | "memory" | "full">("browser");
+
+/** In a report to other tabs: any conversation may have changed. */
+const ALL = "*";
 
 let archive: ConversationStore = new MemoryArchive();
 /** Conversations with streaming answers that are not displayed. */
@@ -34,7 +39,7 @@ export async function openArchive(): Promise<void> {
     notify("Your browser blocks storage. Chats will be lost when you close this tab.", { tone: "error" });
   }
   listen(
-    (id) => void changedElsewhere(id),
+    (id) => void changedElsewhere(id === ALL ? current.peek().id : id),
     (id) => background.has(id),
   );
 }
@@ -163,6 +168,25 @@ export async function remove(id: string): Promise<void> {
   });
 }
 
+/** Deletes all conversations and offers to undo it. The caller stops the answers first. */
+export async function removeAll(): Promise<void> {
+  const all = await everything();
+  background.clear();
+  batch(() => {
+    headings.value = [];
+    startNew(current.peek().models);
+  });
+  if (!(await store((open) => open.clear(), ALL))) return;
+  notify(all.length === 1 ? "1 chat was deleted." : `${all.length.toLocaleString("en")} chats were deleted.`, {
+    action: { label: "Undo", run: () => restoreAll(all) },
+  });
+}
+
+function restoreAll(all: Conversation[]): void {
+  updateHeadings(...all);
+  void store((open) => open.save(...all), ALL);
+}
+
 function restore(conversation: Conversation): void {
   updateHeadings(conversation);
   void store((open) => open.save(conversation), conversation.id);
@@ -180,13 +204,13 @@ export async function stored(id: string): Promise<Conversation | null> {
 
 /** The text of an export: one conversation, or all. */
 export async function exportText(id?: string): Promise<string> {
-  if (id === undefined) return exported(await everything());
+  if (id === undefined) return exported(await everything(), prompts.peek());
   const conversation = await stored(id);
   return exported(conversation ? [conversation] : []);
 }
 
-const exported = async (conversations: Conversation[]): Promise<string> =>
-  exportFile(conversations, await contentsOf(conversations.flatMap(({ turns }) => turns)));
+const exported = async (conversations: Conversation[], own: Prompt[] = []): Promise<string> =>
+  exportFile(conversations, await contentsOf(conversations.flatMap(({ turns }) => turns)), own);
 
 /** All conversations, those in memory too: when the storage is full, only they have the last messages. */
 export async function everything(): Promise<Conversation[]> {
@@ -217,12 +241,11 @@ export async function addAll(found: Conversation[]): Promise<Added | null> {
   const extended: Conversation[] = [];
   for (const theirs of found.filter(({ id }) => ids.has(id))) {
     const mine = find(theirs.id) ?? (await archive.load(theirs.id));
-    if (!mine || containsAll(mine, theirs)) continue;
-    const { turns, shown } = mergeConversations(mine, theirs);
-    extended.push({ ...mine, turns, shown });
+    const more = mine && addMissing(mine, theirs);
+    if (more) extended.push(more);
   }
   const changed = [...fresh, ...extended];
-  if (changed.length > 0 && !(await store((open) => open.save(...changed), changed[0]!.id))) return null;
+  if (changed.length > 0 && !(await store((open) => open.save(...changed), ALL))) return null;
   batch(() => {
     changed.forEach(put);
     updateHeadings(...changed);

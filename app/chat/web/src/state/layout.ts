@@ -1,7 +1,17 @@
 // Which dialog is open, and the sidebar's drawer on narrow screens.
 import { type ReadonlySignal, signal } from "@preact/signals";
 
-export type Panel = "search" | "settings" | "models" | "shortcuts" | "key" | "votes" | "file" | "chats";
+export type Panel =
+  | "search"
+  | "settings"
+  | "models"
+  | "shortcuts"
+  | "key"
+  | "votes"
+  | "file"
+  | "chats"
+  | "prompts"
+  | "variables";
 
 export const panel = signal<Panel | null>(null);
 export const drawerOpen = signal(false);

@@ -26,6 +26,10 @@ export class MemoryArchive implements ConversationStore {
     this.conversations.delete(id);
   }
 
+  async clear(): Promise<void> {
+    this.conversations.clear();
+  }
+
   async search(query: string): Promise<Hit[]> {
     const hits = [...this.conversations.values()].map((conversation) => match(conversation, query));
     return newestFirst(hits.filter((hit) => hit !== null));

@@ -9,6 +9,7 @@ const KEY = "chat.key";
 const DEFAULTS = "chat.defaults";
 const MODELS = "chat.models";
 const FIGURES = "chat.figures";
+const TITLES = "chat.titles";
 const DEMO_NOTES = "chat.demoNotes";
 const SIDEBAR = "chat.sidebar";
 
@@ -86,6 +87,14 @@ export const figuresShown = signal(read(FIGURES) === "shown");
 export function showFigures(shown: boolean): void {
   figuresShown.value = shown;
   write(FIGURES, shown ? "shown" : null);
+}
+
+/** Whether a model writes the titles of chats. */
+export const modelTitles = signal(read(TITLES) !== "off");
+
+export function writeTitles(on: boolean): void {
+  modelTitles.value = on;
+  write(TITLES, on ? null : "off");
 }
 
 /** The models whose demo note was closed. */

@@ -1,6 +1,6 @@
 // Messages between the tabs in which this page is open.
 
-type Message = { kind: "changed" | "who answers" | "answering"; id: string };
+type Message = { kind: "changed" | "who answers" | "answering" | "prompts"; id: string };
 
 /** Longer than a tab in the background takes to reply. */
 const REPLY_MS = 150;
@@ -20,6 +20,12 @@ const post = (message: Message): void => channel?.postMessage(message);
 
 /** Reports that a conversation was stored or deleted. */
 export const reportChange = (id: string): void => post({ kind: "changed", id });
+
+export const reportPrompts = (): void => post({ kind: "prompts", id: "" });
+
+export function listenToPrompts(changed: () => void): void {
+  channel?.addEventListener("message", ({ data }: MessageEvent<Message>) => data.kind === "prompts" && changed());
+}
 
 export function listen(changed: (id: string) => void, answersHere: (id: string) => boolean): void {
   channel?.addEventListener("message", ({ data }: MessageEvent<Message>) => {

@@ -5,6 +5,7 @@ import { ImportError } from "../domain/transfer";
 import { type Added, addAll, everything, exportText, stored } from "./chats";
 import { importContents } from "./contents";
 import { saveFile } from "./files";
+import { addPrompts } from "./prompts";
 import { bestModel, isServed } from "./models";
 import { notify } from "./notices";
 import { lastModels } from "./preferences";
@@ -35,7 +36,8 @@ export async function importChats(file: File): Promise<void> {
     const imported = readImport(await textsIn(file), usableModels());
     await importContents(imported.contents);
     const added = await addAll(imported.conversations);
-    if (added) notify(reportOf(imported, added));
+    const newPrompts = await addPrompts(imported.prompts);
+    if (added) notify(reportOf(imported, added) + (newPrompts > 0 ? ` Imported ${count(newPrompts, "prompt")}.` : ""));
   } catch (error) {
     if (!(error instanceof ImportError)) throw error;
     notify(error.message, { tone: "error" });

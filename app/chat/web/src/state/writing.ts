@@ -34,5 +34,5 @@ export function keepDrafts(): void {
   addEventListener("pagehide", storeDrafts);
 }
 
-/** The id of the turn whose question is being edited. */
+/** The id of the turn whose question is being edited, or of the answer. */
 export const editing = signal<string | null>(null);

@@ -10,6 +10,7 @@ import {
   showAnswer,
   shownAnswer,
 } from "../domain/conversation";
+import { DELETED } from "../domain/revision";
 import { splitThinking } from "../domain/thinking";
 import {
   type StreamingAnswer,
@@ -22,12 +23,16 @@ import {
 import { change, current, currentId } from "../state/chats";
 import { openPanel } from "../state/layout";
 import { figuresShown, showFigures } from "../state/preferences";
+import { deleteAnswer } from "../state/revising";
+import { editing } from "../state/writing";
+import { AnswerEditor } from "./answer-editor";
 import { IconButton, TextButton } from "./button";
 import { CopyButton } from "./clipboard";
 import { keepFocus } from "./focus";
 import { figureList } from "./figures";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
+import { MenuButton } from "./menu";
 import { nameOf } from "./models";
 import { Pager } from "./pager";
 import { newChat } from "./sidebar";
@@ -48,6 +53,7 @@ export function AnswerView({ turn, lane, name, formerly, hidden, compared, last 
   const answer = shownAnswer(lane);
   const live = streamingAnswers.value.get(answer.id);
   const running = live !== undefined;
+  const revised = !running && editing.value === answer.id;
   return (
     <article
       class={turn.vote === lane.model ? "answer preferred" : "answer"}
@@ -58,6 +64,7 @@ export function AnswerView({ turn, lane, name, formerly, hidden, compared, last 
       <header class="answer-head">
         <h3>{name}</h3>
         {formerly && <span class="quiet">{formerly}</span>}
+        {answer.editedAt !== undefined && answer.text !== "" && <span class="quiet">Edited</span>}
         {answer.servedBy && !hidden && answer.servedBy !== lane.model && (
           <span class="quiet">answered by {answer.servedBy}</span>
         )}
@@ -69,7 +76,7 @@ export function AnswerView({ turn, lane, name, formerly, hidden, compared, last 
         )}
       </header>
       {compared && !hidden && <FigureList answer={answer} />}
-      <Body answer={answer} live={live} />
+      {revised ? <AnswerEditor answer={answer} name={name} /> : <Body answer={answer} live={live} />}
       {!running && isRunning(answer) && (
         <p class="waiting" role="status">
           <span class="pulse" aria-hidden="true" />
@@ -161,7 +168,7 @@ function Outcome({ turn, lane, answer }: { turn: Turn; lane: Lane; answer: Answe
   if (state === "stopped") {
     return (
       <div class="outcome">
-        <p>Stopped.</p>
+        <p>{finish === DELETED ? "Answer deleted." : "Stopped."}</p>
         {canContinue(answer) && <ContinueButton turn={turn} lane={lane} answer={answer} />}
       </div>
     );
@@ -246,6 +253,16 @@ function Foot({ turn, lane, answer, hidden, compared, last }: FootProps) {
           onClick={() => keepFocus(() => regenerate(turn, lane.model))}
         />
       )}
+      <MenuButton
+        label="More about this answer"
+        disabled={busy}
+        actions={[
+          ...(answer.text
+            ? [{ icon: "edit" as const, label: "Edit answer", run: () => void (editing.value = answer.id) }]
+            : []),
+          { icon: "remove", label: "Delete answer", run: () => keepFocus(() => deleteAnswer(turn, answer)) },
+        ]}
+      />
       {!compared && answer.figures && answer.figures.tokens > 0 && (
         <IconButton
           icon="info"

@@ -13,6 +13,8 @@ import { Header } from "./header";
 import { KeyPanel } from "./key";
 import { ModelsPanel } from "./models";
 import { Announcement, Notices } from "./notices";
+import { VariablesPanel } from "./prompt-picker";
+import { PromptsPanel } from "./prompts";
 import { SearchPanel } from "./search";
 import { SettingsPanel } from "./settings";
 import { ShortcutsPanel } from "./shortcuts";
@@ -50,6 +52,8 @@ export function App() {
       <VotesPanel />
       <FilePanel />
       <ChatsPanel />
+      <PromptsPanel />
+      <VariablesPanel />
       <Announcement />
     </div>
   );

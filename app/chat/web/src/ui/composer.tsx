@@ -27,6 +27,7 @@ import { Icon } from "./icon";
 import { chooseModels, nameOf, placeholderText } from "./models";
 import { Note } from "./note";
 import { PastedNote, rememberPasted } from "./pasted";
+import { PromptPicker, followCaret, handlePickerKey, pickerAttributes } from "./prompt-picker";
 import { isComposing } from "./typing";
 
 export function Composer() {
@@ -52,7 +53,7 @@ export function Composer() {
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (isComposing(event)) return;
+    if (isComposing(event) || handlePickerKey(event)) return;
     if (event.key === "Enter" && !event.shiftKey && !isTouch()) {
       event.preventDefault();
       submit();
@@ -81,6 +82,7 @@ export function Composer() {
           submit();
         }}
       >
+        <PromptPicker />
         <AttachmentList files={files} reading={filesInReading.value} remove={remove} />
         <IconButton
           icon="attach"
@@ -96,7 +98,12 @@ export function Composer() {
           placeholder="Ask anything"
           aria-label="Message"
           value={text}
-          onInput={(event) => setDraft(event.currentTarget.value)}
+          {...pickerAttributes()}
+          onInput={(event) => {
+            followCaret(event.currentTarget);
+            setDraft(event.currentTarget.value);
+          }}
+          onSelect={(event) => followCaret(event.currentTarget)}
           onKeyDown={onKeyDown}
           onPaste={rememberPasted}
         />

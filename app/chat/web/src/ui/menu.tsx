@@ -11,7 +11,13 @@ export interface Action {
 
 const GAP = 4;
 
-export function MenuButton({ label, actions }: { label: string; actions: Action[] }) {
+interface Props {
+  label: string;
+  actions: Action[];
+  disabled?: boolean;
+}
+
+export function MenuButton({ label, actions, disabled = false }: Props) {
   const id = useId();
   const menu = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLSpanElement>(null);
@@ -46,7 +52,7 @@ export function MenuButton({ label, actions }: { label: string; actions: Action[
   return (
     <>
       <span ref={button} class="menu-anchor">
-        <IconButton icon="more" label={label} popoverTarget={id} aria-haspopup="menu" />
+        <IconButton icon="more" label={label} popoverTarget={id} aria-haspopup="menu" disabled={disabled} />
       </span>
       <div
         id={id}

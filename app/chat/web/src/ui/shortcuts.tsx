@@ -14,7 +14,7 @@ const KEYS: [keys: string[], meaning: string][] = [
   [["Shift", "Enter"], "New line"],
   [["Esc"], "Stop generating"],
   [["↑"], "Edit last message"],
-  [["/"], "Go to message field"],
+  [["/"], "Go to message field; there, use a prompt"],
   [[COMMAND, "K"], "Search chats"],
   [["Ctrl", "Shift", "O"], "New chat"],
   [["?"], "Show shortcuts"],

@@ -9,6 +9,7 @@ import { drawerOpen, narrow, openPanel } from "../state/layout";
 import { siteName } from "../state/models";
 import { persistent } from "../state/persistence";
 import { type Theme, showSidebar, sidebarShown, theme } from "../state/preferences";
+import { editedPrompt } from "../state/prompts";
 import { hrefOf } from "../state/route";
 import { exportOneAsJson, exportOneAsMarkdown, importChats } from "../state/transfer";
 import { IconButton } from "./button";
@@ -17,6 +18,11 @@ import { Icon, type IconName } from "./icon";
 import { MenuButton } from "./menu";
 import { Notices } from "./notices";
 import { isComposing } from "./typing";
+
+function openPrompts(): void {
+  editedPrompt.value = null;
+  openPanel("prompts");
+}
 
 const renaming = signal<string | null>(null);
 
@@ -66,6 +72,7 @@ export function Sidebar() {
           actions={[
             { icon: "upload", label: "Import chats", run: () => chooseExport((file) => void importChats(file)) },
             { icon: "download", label: "Export all chats", run: () => void exportAll() },
+            { icon: "prompt", label: "Prompts", run: openPrompts },
             { icon: "settings", label: "Manage chats", run: () => openPanel("chats") },
             { icon: "columns", label: "Your votes", run: () => openPanel("votes") },
             { icon: "key", label: "API key", run: () => openPanel("key") },
@@ -94,7 +101,7 @@ function StorageNote() {
 }
 
 function Entry({ heading }: { heading: Heading }) {
-  const { id, title } = heading;
+  const { id, title, pinned } = heading;
   if (renaming.value === id) return <RenameField heading={heading} />;
   return (
     <li class="entry">
@@ -110,6 +117,11 @@ function Entry({ heading }: { heading: Heading }) {
       <MenuButton
         label={`Actions for ${title}`}
         actions={[
+          {
+            icon: "pin",
+            label: pinned ? "Unpin" : "Pin",
+            run: () => void changeStored(id, (now) => ({ ...now, pinned: !now.pinned })),
+          },
           { icon: "edit", label: "Rename", run: () => (renaming.value = id) },
           { icon: "download", label: "Export as Markdown", run: () => void exportOneAsMarkdown(id, title) },
           { icon: "download", label: "Export as JSON", run: () => void exportOneAsJson(id, title) },
@@ -149,6 +161,7 @@ function RenameField({ heading: { id, title } }: { heading: Heading }) {
 }
 
 const DAY = 86_400_000;
+const PINNED = ["Pinned"] as const;
 
 /** Groups conversations by age. */
 function grouped(all: Heading[]): [string, Heading[]][] {
@@ -162,10 +175,10 @@ function grouped(all: Heading[]): [string, Heading[]][] {
   ];
   const result = new Map<string, Heading[]>();
   for (const heading of all) {
-    const [label] = groups.find(([, since]) => heading.updatedAt >= since)!;
+    const [label] = heading.pinned ? PINNED : groups.find(([, since]) => heading.updatedAt >= since)!;
     result.set(label, [...(result.get(label) ?? []), heading]);
   }
-  return [...result];
+  return [...result].sort(([one], [other]) => Number(other === "Pinned") - Number(one === "Pinned"));
 }
 
 const THEMES: [Theme, IconName, string][] = [

@@ -3,13 +3,16 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Turn, showTurn, versions } from "../domain/conversation";
 import { answering, resend } from "../state/answering";
 import { change, current } from "../state/chats";
+import { deleteTurn, saveQuestion } from "../state/revising";
+import { editNewPrompt } from "../state/prompts";
 import { editing } from "../state/writing";
 import { AttachmentList } from "./attachments";
 import { AnswerView } from "./answer";
 import { Ballot, letter, shuffled } from "./ballot";
 import { IconButton } from "./button";
 import { CopyButton } from "./clipboard";
-import { focusComposer, isTouch } from "./focus";
+import { focusComposer, isTouch, keepFocus } from "./focus";
+import { MenuButton } from "./menu";
 import { nameOf } from "./models";
 import { Pager } from "./pager";
 import { isComposing } from "./typing";
@@ -46,7 +49,7 @@ function Question({ turn }: { turn: Turn }) {
   const all = versions(current.value, turn);
   return (
     <div class="question">
-      <h2 class="unseen">You</h2>
+      <h2 class="unseen">{turn.editedAt === undefined ? "You" : "You, edited"}</h2>
       <AttachmentList files={turn.attachments ?? []} />
       {turn.text && <Bubble text={turn.text} />}
       <div class="question-foot">
@@ -60,9 +63,19 @@ function Question({ turn }: { turn: Turn }) {
         <CopyButton id={turn.id} label="Copy message" text={turn.text} />
         <IconButton
           icon="edit"
-          label="Edit and resend"
+          label="Edit message"
           disabled={answering.value}
           onClick={() => (editing.value = turn.id)}
+        />
+        <MenuButton
+          label="More about this message"
+          disabled={answering.value}
+          actions={[
+            ...(turn.text
+              ? [{ icon: "prompt" as const, label: "Save as prompt", run: () => editNewPrompt(turn.text) }]
+              : []),
+            { icon: "remove", label: "Delete message", run: () => keepFocus(() => deleteTurn(turn)) },
+          ]}
         />
       </div>
     </div>
@@ -105,6 +118,13 @@ function QuestionEditor({ turn }: { turn: Turn }) {
     focusComposer();
     if (send) resend(turn, text, files);
   };
+  const save = (): void => {
+    const text = field.current!.value.trim();
+    if (!text && files.length === 0) return;
+    editing.value = null;
+    focusComposer();
+    saveQuestion(turn, text);
+  };
   return (
     <div class="question-editor">
       <h2 class="unseen">You</h2>
@@ -128,6 +148,9 @@ function QuestionEditor({ turn }: { turn: Turn }) {
       <div class="buttons">
         <button type="button" class="button" onClick={() => finish(false)}>
           Cancel
+        </button>
+        <button type="button" class="button" onClick={save} title="Change your message and keep its answers">
+          Save
         </button>
         <button type="button" class="button primary" onClick={() => finish(true)}>
           Send
