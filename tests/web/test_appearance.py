@@ -115,6 +115,7 @@ async def _empty(chat: ChatPage) -> None:
 async def _files(chat: ChatPage) -> None:
     await chat.button("Chat settings").click()
     await chat.page.get_by_label("System prompt").fill("Answer briefly.")
+    await chat.page.get_by_text("More settings").click()
     await chat.page.get_by_label("Seed").fill("-1")
     await expect(chat.page.get_by_text("Enter a whole number")).to_be_visible()
     assert await _violations(chat.page) == []
@@ -125,6 +126,37 @@ async def _files(chat: ChatPage) -> None:
         [text_file("تقرير.csv", "a,b"), png("photo.png", 9, 9), text_file("long.txt", "w " * 9000)]
     )
     await expect(chat.page.get_by_text("The message is too long")).to_be_visible()
+
+
+async def _prompts(chat: ChatPage) -> None:
+    await _from_menu(chat, "Prompts")
+    await chat.button("New prompt").click()
+    await chat.page.get_by_label("Title", exact=True).fill("Translate")
+    await chat.page.get_by_label("Text", exact=True).fill("Into {{language}}: {{text}}")
+    assert await _violations(chat.page) == []
+    await chat.button("Save prompt").click()
+    await expect(chat.button("Delete Translate")).to_be_visible()
+    assert await _violations(chat.page) == []
+    await chat.page.keyboard.press("Escape")
+    await chat.message.press_sequentially("/")
+    await expect(chat.page.get_by_role("option")).to_have_count(2)
+    assert await _violations(chat.page) == []
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.dialog("Translate")).to_be_visible()
+
+
+async def _all_chats(chat: ChatPage) -> None:
+    await _conversation(chat)
+    await chat.button("More about this answer").click()
+    await chat.page.get_by_role("menuitem", name="Edit answer").click()
+    assert await _violations(chat.page) == []
+    await _from_menu(chat, "Manage chats")
+    await chat.button("Delete all chats").click()
+
+
+async def _from_menu(chat: ChatPage, item: str) -> None:
+    await chat.button("More").click()
+    await chat.page.get_by_role("menuitem", name=item).click()
 
 
 async def _conversation(chat: ChatPage) -> None:
@@ -193,7 +225,7 @@ async def _notice(chat: ChatPage) -> None:
 
 View = Callable[[ChatPage], Awaitable[None]]
 VIEWS: list[View] = [
-    _empty, _files, _conversation, _comparison, _editing, _models, _settings, _search, _shortcuts, _key, _menu, _failure, _notice,
+    _empty, _files, _prompts, _all_chats, _conversation, _comparison, _editing, _models, _settings, _search, _shortcuts, _key, _menu, _failure, _notice,
 ]  # fmt: skip
 
 
