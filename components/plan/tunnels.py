@@ -136,15 +136,12 @@ def _wish(
 ) -> TunnelWish:
     # A service that the catalogue keeps private is opened by its own entry only.
     mode = own.mode or (settings.mode if service.public else TunnelMode.OFF)
-    access = own.access or settings.access
-    if access is None and mode is TunnelMode.QUICK:
-        access = Access.PUBLIC
     label = name.removesuffix("-interface").removesuffix("-inference")
     return TunnelWish(
         service=name,
         checks_keys=service.checks_keys,
         mode=mode,
-        access=access,
+        access=own.access or settings.access,
         people=own.people or settings.people,
         subdomain=own.subdomain or (label if stack == MAIN_STACK else f"{label}-{stack}"),
         replicas=own.replicas or settings.replicas,

@@ -1,23 +1,14 @@
-"""The policy pack in the real Pulumi engine: it accepts the program and rejects violations.
-
-Where the Python language host is built from its Go module, it is one that cannot start packs. So
-the pack is started here by a launcher of the tests' own, under another name of its runtime; rules,
-pack and engine are the real ones.
-"""
+"""The policy pack in the real Pulumi engine: it accepts the program and rejects violations."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
+from tests.integration.conftest import StackUnderTest
 
-RUNTIME = "tests"
 # Pinned by a digest, so that a preview asks no registry.
 LOOSENED = f"""
   page:
@@ -32,17 +23,9 @@ secrets:
 
 
 @pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory, stack: StackUnderTest) -> Path:
-    """The shipped pack, with a launcher for Pulumi."""
-    directory = tmp_path_factory.mktemp("policy")
-    pack = directory / "policy"
-    shutil.copytree(PROJECT_ROOT / "policy", pack, ignore=shutil.ignore_patterns("__pycache__"))
-    (pack / "PulumiPolicy.yaml").write_text(f"name: llm-stack\nruntime: {RUNTIME}\n")
-    launcher = directory / f"pulumi-analyzer-policy-{RUNTIME}"
-    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" -u -m pulumi.policy "$1" "$2"\n')
-    launcher.chmod(0o755)
-    stack.environment["PATH"] = f"{directory}{os.pathsep}{stack.environment['PATH']}"
-    return pack
+def pack(stack: StackUnderTest) -> Path:
+    """The pack of the stack's checkout, with its virtual environment."""
+    return stack.project / "policy"
 
 
 def test_the_program_violates_no_rule(stack: StackUnderTest, pack: Path) -> None:

@@ -1,4 +1,4 @@
-"""Downloads Pulumi's official release and verifies its published checksum."""
+"""Downloads Pulumi's official release and verifies the SHA-256 that this repository pins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
 
 RELEASE = f"https://github.com/pulumi/pulumi/releases/download/v{versions.PULUMI}"
-CHECKSUMS = f"{RELEASE}/pulumi-{versions.PULUMI}-checksums.txt"
 DOWNLOAD_SECONDS = 30.0
 CHUNK = 1 << 20
 # The programs of the archive that this project uses: the CLI and its Python language host.
@@ -25,37 +24,36 @@ PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec")
 
 def reachable(probe: reachability.Probe = reachability.is_reachable) -> bool:
     """Whether releases can be downloaded from this machine."""
-    return probe(CHECKSUMS)
+    return probe(f"{RELEASE}/{archive_name()}")
 
 
-def archive_name(system: str = sys.platform, machine: str | None = None) -> str:
-    """The release's archive for a platform; raises `SetupError` if there is none."""
+def release_platform(system: str = sys.platform, machine: str | None = None) -> str:
+    """The release's name of a platform; raises `SetupError` if there is none."""
     architecture = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(
         (machine or platform.machine()).lower()
     )
-    if system not in {"linux", "darwin"} or architecture is None:
+    name = f"{system}-{architecture}"
+    if name not in versions.PULUMI_ARCHIVES:
         raise SetupError(f"Pulumi has no release for {system} on {machine or platform.machine()}.")
-    return f"pulumi-v{versions.PULUMI}-{system}-{architecture}.tar.gz"
+    return name
 
 
-def published_digest(checksums: str, archive: str) -> str:
-    """The SHA-256 of an archive in a checksum file with lines of `<digest>  <name>`."""
-    for line in checksums.splitlines():
-        digest, _, name = line.partition(" ")
-        if name.strip().lstrip("*") == archive:
-            return digest.lower()
-    raise SetupError(f"{CHECKSUMS} does not contain {archive}.")
+def archive_name(release: str | None = None) -> str:
+    """The release's archive for a platform, by default this one."""
+    return f"pulumi-v{versions.PULUMI}-{release or release_platform()}.tar.gz"
 
 
 def install(folder: Path, step: Step) -> None:
     """Put the programs of the release into `folder`; raises `SetupError` on a wrong digest."""
     archive = archive_name()
-    expected = published_digest(_fetch(CHECKSUMS).decode(), archive)
+    expected = versions.PULUMI_ARCHIVES[release_platform()]
     step.doing(f"downloading {archive}")
     packed = folder / archive
     found = _download(f"{RELEASE}/{archive}", packed, step)
     if found != expected:
-        raise SetupError(f"{archive} has SHA-256 {found}, but {CHECKSUMS} contains {expected}.")
+        raise SetupError(
+            f"{archive} has SHA-256 {found}, but toolchain/versions.py contains {expected}."
+        )
     with tarfile.open(packed) as content:
         for program in PROGRAMS:
             source = content.extractfile(f"pulumi/{program}")
@@ -65,15 +63,6 @@ def install(folder: Path, step: Step) -> None:
                 shutil.copyfileobj(source, target)
             (folder / program).chmod(0o755)
     packed.unlink()
-
-
-def _fetch(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_SECONDS) as response:
-            content: bytes = response.read()
-            return content
-    except OSError as error:
-        raise SetupError(f"{url} cannot be downloaded: {error}") from error
 
 
 def _download(url: str, target: Path, step: Step) -> str:

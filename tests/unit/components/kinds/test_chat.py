@@ -61,7 +61,11 @@ def test_every_section_can_be_set(run_program: StackRunner) -> None:
 
 
 def test_the_hostnames_of_its_tunnels_are_names_of_the_gateway(run_program: StackRunner) -> None:
-    quick = {**STACK, "tunnel": {"mode": "quick"}, "gateway": {"hosts": ["chat.example.net"]}}
+    quick = {
+        **STACK,
+        "tunnel": {"mode": "quick", "access": "public"},
+        "gateway": {"hosts": ["chat.example.net"]},
+    }
     assert gateway(run_program(quick))["hosts"] == ["*.trycloudflare.com", "chat.example.net"]
 
 

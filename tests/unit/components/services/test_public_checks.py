@@ -41,12 +41,14 @@ def test_a_name_without_access_has_to_answer(run_program: StackRunner) -> None:
 def test_the_address_of_a_quick_tunnel_is_read_from_its_connector(
     run_program: StackRunner,
 ) -> None:
-    check = checks(run_program(config({"mode": "quick"})))["chat-interface-public"]
+    check = checks(run_program(config({"mode": "quick", "access": "public"})))[
+        "chat-interface-public"
+    ]
     assert str(check.url) == "http://chat-interface-tunnel-1:20241/"
     assert check.public == PublicAddress(quick=True, path="/health")
     assert check.depends_on == ("chat-interface", "chat-interface-tunnel-1")
 
 
-@pytest.mark.parametrize("tunnel", [{"mode": "off"}, {"mode": "quick"}])
+@pytest.mark.parametrize("tunnel", [{"mode": "off"}, {"mode": "quick", "access": "public"}])
 def test_checks_can_be_turned_off(run_program: StackRunner, tunnel: dict[str, Any]) -> None:
     assert checks(run_program(config(tunnel, publicChecks={"enabled": False}))) == {}

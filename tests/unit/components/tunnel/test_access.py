@@ -164,7 +164,14 @@ REFUSALS: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ),
     (
         {},
-        {"mode": "quick", "replicas": 2},
+        {"mode": "quick"},
+        "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.access: is missing: who "
+        "may use chat-interface from the internet; allowed: key, public; run: pulumi "
+        "config set --path llm-stack:tunnel.services.chat-interface.access key",
+    ),
+    (
+        {},
+        {"mode": "quick", "access": "public", "replicas": 2},
         "Pulumi.prod.yaml: llm-stack:tunnel.services.chat-interface.replicas: every connector "
         "of a quick tunnel has another hostname; found 2; allowed: 1; run: pulumi config "
         "set --path llm-stack:tunnel.services.chat-interface.replicas 1",

@@ -218,7 +218,11 @@ def test_a_given_token_replaces_the_cloudflare_resources(run_program: StackRunne
 
 def test_the_url_of_a_quick_tunnel_is_that_of_its_last_start(run_program: StackRunner) -> None:
     graph = run_program(
-        {"services": SERVICES, "monitor": {"socketGroup": 999}, "tunnel": {"mode": "quick"}}
+        {
+            "services": SERVICES,
+            "monitor": {"socketGroup": 999},
+            "tunnel": {"mode": "quick", "access": "public"},
+        }
     )
     assert [r.type for r in graph.resources if r.type.startswith("cloudflare:")] == []
     (connector,) = connectors(graph).values()

@@ -1,10 +1,11 @@
-"""The official release: its archive, its checksum, its programs."""
+"""The official release: its archive, its pinned digest, its programs."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -25,23 +26,19 @@ from toolchain.terminal.progress import Step
     ],
 )
 def test_archive_of_the_platform(system: str, machine: str, ending: str) -> None:
-    name = official_release.archive_name(system, machine)
+    name = official_release.archive_name(official_release.release_platform(system, machine))
     assert name == f"pulumi-v{versions.PULUMI}-{ending}.tar.gz"
 
 
 def test_platform_without_a_release_is_an_error() -> None:
     with pytest.raises(SetupError, match="no release for linux on riscv64"):
-        official_release.archive_name("linux", "riscv64")
+        official_release.release_platform("linux", "riscv64")
 
 
-def test_digest_of_the_archive_is_found() -> None:
-    checksums = "AA11  pulumi-v3-darwin-arm64.tar.gz\nBB22  pulumi-v3-linux-x64.tar.gz\n"
-    assert official_release.published_digest(checksums, "pulumi-v3-linux-x64.tar.gz") == "bb22"
-
-
-def test_archive_without_a_published_digest_is_an_error() -> None:
-    with pytest.raises(SetupError, match="does not contain pulumi-v3-linux-x64"):
-        official_release.published_digest("", "pulumi-v3-linux-x64.tar.gz")
+def test_every_platform_has_its_own_digest() -> None:
+    digests = list(versions.PULUMI_ARCHIVES.values())
+    assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)
+    assert len(set(digests)) == len(digests) == 4
 
 
 @pytest.fixture
@@ -56,9 +53,8 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             entry.size = len(program)
             content.addfile(entry, io.BytesIO(program.encode()))
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    (folder / "checksums.txt").write_text(f"{digest}  {archive.name}\n")
     monkeypatch.setattr(official_release, "RELEASE", folder.as_uri())
-    monkeypatch.setattr(official_release, "CHECKSUMS", (folder / "checksums.txt").as_uri())
+    monkeypatch.setitem(versions.PULUMI_ARCHIVES, official_release.release_platform(), digest)
     return folder
 
 
@@ -75,7 +71,7 @@ def test_modified_archive_is_not_unpacked(release: Path, tmp_path: Path, step: S
         archive.write(b"more")
     target = tmp_path / "bin"
     target.mkdir()
-    with pytest.raises(SetupError, match="has SHA-256"):
+    with pytest.raises(SetupError, match=r"has SHA-256 .* toolchain/versions\.py contains"):
         official_release.install(target, step)
     assert not (target / "pulumi").exists()
 
