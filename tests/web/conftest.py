@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -118,8 +118,22 @@ async def gateway(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """A new browser profile; the test fails on page errors and on requests to other hosts."""
-    opened = await browser.new_context(viewport={"width": 1440, "height": 900})
+    """A new browser profile; the test fails on page errors and on requests to other hosts.
+
+    Without service workers: no route of a test would see their requests.
+    """
+    async with profile(browser, service_workers="block") as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def profile(
+    browser: Browser, service_workers: Literal["allow", "block"]
+) -> AsyncIterator[BrowserContext]:
+    """As the fixture `context`."""
+    opened = await browser.new_context(
+        viewport={"width": 1440, "height": 900}, service_workers=service_workers
+    )
     opened.set_default_timeout(TIMEOUT_MS)
     faults = collect_faults(opened)
     yield opened

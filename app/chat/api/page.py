@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -31,8 +33,36 @@ _DIAGRAMS_HEADERS = {
 }
 
 
+# What the build adds to a file's name for its compressed form (vite.config.ts); the best first.
+_CODINGS = (("br", ".br"), ("gzip", ".gz"))
+
+
 class PageFiles(StaticFiles):
-    """Static files; browsers revalidate the entry page each time, and hashed assets never."""
+    """Static files, compressed by the build where the client accepts that.
+
+    Browsers revalidate the entry page each time, and hashed assets never.
+    """
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        accepted = _accepted_codings(Headers(scope=scope).get("accept-encoding", ""))
+        for coding, suffix in _CODINGS:
+            compressed = f"{os.fspath(full_path)}{suffix}"
+            if coding in accepted and os.path.isfile(compressed):
+                response = super().file_response(
+                    compressed, os.stat(compressed), scope, status_code
+                )
+                response.headers["content-encoding"] = coding
+                break
+        else:
+            response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["vary"] = "Accept-Encoding"
+        return response
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -43,6 +73,12 @@ class PageFiles(StaticFiles):
         if path.startswith(_DIAGRAMS_FOLDER):
             response.headers.update(_DIAGRAMS_HEADERS)
         return response
+
+
+def _accepted_codings(header: str) -> set[str]:
+    """The content codings of an Accept-Encoding header, without those of weight 0."""
+    parts = [part.replace(" ", "").lower().partition(";q=") for part in header.split(",")]
+    return {coding for coding, _, weight in parts if weight.strip("0.") or not weight}
 
 
 def serve_page(app: FastAPI, web_root: Path) -> None:

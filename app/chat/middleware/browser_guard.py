@@ -22,6 +22,7 @@ _POLICY = "; ".join(
         "font-src 'self'",
         "frame-src 'self'",
         "connect-src 'self'",
+        "manifest-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",

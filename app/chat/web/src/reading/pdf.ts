@@ -3,27 +3,14 @@ import type { PDFDocumentProxy } from "pdfjs-dist";
 import * as pdfjs from "pdfjs-dist/legacy/build/pdf.mjs";
 import workerUrl from "pdfjs-dist/legacy/build/pdf.worker.min.mjs?url";
 import { MAX_TEXT, sizeText } from "../domain/attachments";
+import { trustedUrl } from "../trusted-url";
 import { Unreadable } from "./unreadable";
 
 const MAX_PAGES = 500;
 /** A small file can contain pages that take hours. */
 const TIME_LIMIT_MS = 30_000;
 
-// The page's policy allows a worker only from this address.
-const policy = (window as { trustedTypes?: TrustedTypes }).trustedTypes?.createPolicy("pdf-worker", {
-  createScriptURL: (url) => {
-    if (url !== workerUrl) throw new TypeError("not the address of the worker");
-    return url;
-  },
-});
-
-/** TypeScript's library does not have these types. */
-interface TrustedTypes {
-  createPolicy(
-    name: string,
-    rules: { createScriptURL: (url: string) => string },
-  ): { createScriptURL: (url: string) => string };
-}
+const trustedWorkerUrl = trustedUrl("pdf-worker", workerUrl);
 
 export interface ReadPdf {
   text: string;
@@ -31,8 +18,7 @@ export interface ReadPdf {
 }
 
 export async function readPdf(bytes: Uint8Array): Promise<ReadPdf> {
-  const url = policy ? policy.createScriptURL(workerUrl) : workerUrl;
-  const worker = new Worker(url, { type: "module" });
+  const worker = new Worker(trustedWorkerUrl, { type: "module" });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     const error = new Unreadable(`took longer than ${TIME_LIMIT_MS / 1000} s to read`);
