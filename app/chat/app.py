@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from app.chat.access.accounting import Accounting
 from app.chat.access.admission import Admission
+from app.chat.access.identity import AccessIdentities, SigningKeys
 from app.chat.access.keys import KeyRing
 from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
@@ -49,6 +50,7 @@ def create_app(
     *,
     keys: Watched[KeyFile | None] | None = None,
     usage_file: Path | None = None,
+    access_keys_url: str | None = None,
 ) -> ASGIApp:
     """The ASGI application: the routes, wrapped in middleware that applies to every request.
 
@@ -56,10 +58,15 @@ def create_app(
     :param lists: the models, where they may change while the gateway runs.
     :param keys: the API keys, where they may change while the gateway runs.
     :param usage_file: None counts usage in memory only.
+    :param access_keys_url: None for that of Cloudflare.
     """
     clock = time.monotonic
     usage = UsageRecorder(None if usage_file is None else UsageStore(usage_file))
     ring = KeyRing(secrets.api_keys, clock, usage.tokens_today)
+    identities = None
+    if (access := settings.access) is not None:
+        signing = SigningKeys(access_keys_url or access.keys_url)
+        identities = AccessIdentities(access, signing, clock, usage.tokens_today)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -106,7 +113,8 @@ def create_app(
     app.include_router(usage_router)
     serve_page(app, web_root)
     accounting = Accounting(lambda: app.state.gateway.metrics, usage)
-    outer: ASGIApp = HeadRequests(Admission(app, settings.limits, ring, accounting.ended))
+    admission = Admission(app, settings.limits, ring, accounting.ended, identities)
+    outer: ASGIApp = HeadRequests(admission)
     origins = Origins(settings.cors_origins, settings.hosts)
     if settings.cors_origins:
         outer = allow_cross_origin(outer, origins)

@@ -43,6 +43,8 @@ HostPattern = Annotated[
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s?#]*$")]
 KeyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ListLocation = Annotated[str, StringConstraints(pattern=r"^(/[^\s?#]+|http://[^\s?#]+)$")]
+TeamName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+Audience = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 # What an Authorization header can hold.
@@ -283,6 +285,36 @@ class StatusPage(Strict):
     port: int | None = Field(default=None, ge=1, le=65535)
 
 
+class CallerLimits(Strict):
+    """What one caller may use; None: no limit."""
+
+    models: tuple[ModelId, ...] | None = Field(default=None, description="None: all models")
+    rpm: int | None = Field(default=None, ge=1, description="requests per minute")
+    concurrency: int | None = Field(default=None, ge=1, description="requests at once")
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_day: int | None = Field(default=None, ge=1, description="from 0:00 UTC")
+    priority: int = Field(
+        default=1, ge=1, le=100, description="its share in relation to other callers"
+    )
+
+
+class AccessSettings(CallerLimits):
+    """The Cloudflare Access application in front of the gateway, and the limits of each person."""
+
+    team: TeamName = Field(description="<team>.cloudflareaccess.com")
+    audiences: tuple[Audience, ...] = Field(
+        min_length=1, description="AUD tags of the applications"
+    )
+
+    @property
+    def issuer(self) -> str:
+        return f"https://{self.team}.cloudflareaccess.com"
+
+    @property
+    def keys_url(self) -> str:
+        return f"{self.issuer}/cdn-cgi/access/certs"
+
+
 class GatewaySettings(ModelLists):
     """The content of gateway.json; every key has a default."""
 
@@ -307,6 +339,9 @@ class GatewaySettings(ModelLists):
         default=(), description="sites whose pages may call the API"
     )
     status_page: StatusPage | None = Field(default=None, description="which the page links to")
+    access: AccessSettings | None = Field(
+        default=None, description="identities of Cloudflare Access are callers"
+    )
     drain_seconds: float = Field(
         default=20, ge=0, description="at shutdown, for running requests to finish"
     )
@@ -325,19 +360,6 @@ class GatewaySettings(ModelLists):
 
 
 _LISTS = tuple(ModelLists.model_fields)
-
-
-class CallerLimits(Strict):
-    """What one caller may use; None: no limit."""
-
-    models: tuple[ModelId, ...] | None = Field(default=None, description="None: all models")
-    rpm: int | None = Field(default=None, ge=1, description="requests per minute")
-    concurrency: int | None = Field(default=None, ge=1, description="requests at once")
-    tokens_per_minute: int | None = Field(default=None, ge=1)
-    tokens_per_day: int | None = Field(default=None, ge=1, description="from 0:00 UTC")
-    priority: int = Field(
-        default=1, ge=1, le=100, description="its share in relation to other callers"
-    )
 
 
 class KeyRecord(CallerLimits):

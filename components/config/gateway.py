@@ -24,6 +24,21 @@ Origin = Annotated[
         "https://*.example.com; null; *",
     ),
 ]
+ModelId = Annotated[
+    str, Form(r"[A-Za-z0-9/@][A-Za-z0-9._:/@+-]{0,127}", "a valid model id", "such as phi-3-mini")
+]
+TeamName = Annotated[
+    str,
+    Form(
+        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+        "a valid team name",
+        "the name before .cloudflareaccess.com",
+    ),
+]
+Audience = Annotated[
+    str,
+    Form(r"[0-9a-f]{64}", "a valid AUD tag", "64 of 0-9 and a-f: the stack output accessAudiences"),
+]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -100,6 +115,23 @@ class HealthChecks(CamelModel):
     )
 
 
+class AccessSettings(CamelModel):
+    """The Cloudflare Access application in front of the gateway, and the limits of each person."""
+
+    models: tuple[ModelId, ...] | None = Field(default=None, description="left out: all models")
+    rpm: int | None = Field(default=None, ge=1, description="requests per minute")
+    concurrency: int | None = Field(default=None, ge=1, description="requests at once")
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_day: int | None = Field(default=None, ge=1, description="from 0:00 UTC")
+    priority: int = Field(
+        default=1, ge=1, le=100, description="its share in relation to other callers"
+    )
+    team: TeamName = Field(description="<team>.cloudflareaccess.com")
+    audiences: tuple[Audience, ...] = Field(
+        min_length=1, description="AUD tags of the applications"
+    )
+
+
 class GatewaySettings(CamelModel):
     """All that a stack can set of its gateway."""
 
@@ -122,6 +154,10 @@ class GatewaySettings(CamelModel):
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="sites whose pages may call the API"
+    )
+
+    access: AccessSettings | None = Field(
+        default=None, description="identities of Cloudflare Access are callers"
     )
 
     def config(self) -> dict[str, Any]:

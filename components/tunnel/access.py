@@ -33,6 +33,8 @@ class ServiceAccess(pulumi.ComponentResource):
 
     machine_token: pulumi.Output[dict[str, str]]
     """Secret: `clientId` and `clientSecret`."""
+    audience: pulumi.Output[str]
+    """The AUD tag of the application, in each identity that Access signs for it."""
 
     def __init__(
         self, name: str, args: ServiceAccessArgs, opts: pulumi.ResourceOptions | None = None
@@ -64,7 +66,7 @@ class ServiceAccess(pulumi.ComponentResource):
             session_duration=SESSION,
             opts=child,
         )
-        cloudflare.ZeroTrustAccessApplication(
+        application = cloudflare.ZeroTrustAccessApplication(
             f"{name}-application",
             account_id=args.account_id,
             name=args.label,
@@ -82,6 +84,7 @@ class ServiceAccess(pulumi.ComponentResource):
         self.machine_token = pulumi.Output.secret(
             pulumi.Output.all(clientId=token.client_id, clientSecret=token.client_secret)
         )
+        self.audience = application.aud
         self.register_outputs({"machine_token": self.machine_token})
 
 

@@ -34,6 +34,8 @@ class CloudflareTunnel(pulumi.ComponentResource):
     """Secret: what a connector signs in with."""
     machine_token: pulumi.Output[dict[str, str]] | None = None
     """Secret: what a machine sends to pass Cloudflare Access, where the hostname has a policy."""
+    audience: pulumi.Output[str] | None = None
+    """The AUD tag of its Access application."""
 
     def __init__(
         self, name: str, args: CloudflareTunnelArgs, opts: pulumi.ResourceOptions | None = None
@@ -65,6 +67,7 @@ class CloudflareTunnel(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             self.machine_token = access.machine_token
+            self.audience = access.audience
             before.append(access)
         cloudflare.DnsRecord(
             f"{name}-name",

@@ -69,6 +69,8 @@ class Tunnel(pulumi.ComponentResource):
     """Public address; None where it was decided elsewhere, together with the token."""
     machine_token: pulumi.Output[dict[str, str]] | None = None
     """Secret: what a machine sends to pass Cloudflare Access, where the service has a policy."""
+    audience: pulumi.Output[str] | None = None
+    """The AUD tag of its Access application, for `llm-stack:gateway.access`."""
 
     def __init__(
         self, name: str, args: TunnelArgs, opts: pulumi.ResourceOptions | None = None
@@ -102,6 +104,7 @@ class Tunnel(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.machine_token = made.machine_token
+        self.audience = made.audience
         self._connect(made.token, [made])
 
     def _connect(self, token: pulumi.Input[str], before: list[pulumi.Resource]) -> None:

@@ -12,6 +12,7 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mo
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key
 
 # Values that the provider returns; tests search for them where secrets are not allowed.
+AUDIENCE = "a" * 64
 TUNNEL_TOKEN, CLIENT_SECRET = "made-tunnel-token", "made-client-secret"
 QUICK_LOG = [
     "2026-11-23T14:22:09Z INF |  https://first-name.trycloudflare.com  |",
@@ -133,6 +134,8 @@ class RecordingMocks(Mocks):
             outputs["mountpoint"] = f"/var/lib/docker/volumes/{args.name}/_data"
         if args.typ.endswith(":ZeroTrustAccessServiceToken"):
             outputs |= {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
+        if args.typ.endswith(":ZeroTrustAccessApplication"):
+            outputs["aud"] = AUDIENCE
         return f"{args.name}-id", outputs
 
     # Pulumi accepts the outputs without a list of failures.

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.chat.access.caller import Caller, TokenHold
 from app.chat.access.credentials import authorization_of
 from app.chat.access.fair_shares import FairShares, address_share
+from app.chat.access.identity import AccessIdentities
 from app.chat.access.keys import KeyRing
 from app.chat.access.token_estimate import estimated_completion, estimated_prompt
 from app.chat.apis.table import is_api_path
@@ -61,6 +62,7 @@ class Admitted:
 class Admission:
     """ASGI middleware: a request that is refused here costs no memory for its body.
 
+    :param identities: of Cloudflare Access; None if they are not callers.
     :param ended: is called with the record of each request, and the tokens that it holds.
     """
 
@@ -70,7 +72,9 @@ class Admission:
         limits: Limits,
         keys: KeyRing,
         ended: Callable[[RequestRecord, TokenHold | None], None],
+        identities: AccessIdentities | None = None,
     ) -> None:
+        self._identities = identities
         self._app = app
         self._keys = keys
         self._ended = ended
@@ -86,7 +90,8 @@ class Admission:
         try:
             with ExitStack() as held:
                 try:
-                    admitted = self._admit(scope, record, held)
+                    caller = await self._caller(Headers(scope=scope))
+                    admitted = self._admit(caller, scope, record, held)
                 except ApiError as error:
                     record.outcome = error.code
                     await error.response(scope)(scope, receive, send)
@@ -96,9 +101,21 @@ class Admission:
             if scope["method"] == "POST":
                 self._ended(record, admitted.tokens if admitted is not None else None)
 
-    def _admit(self, scope: Scope, record: RequestRecord, held: ExitStack) -> Admitted:
-        """Check the key and its limits; raises ApiError 401 or 429."""
-        caller = self._keys.caller(authorization_of(Headers(scope=scope)))
+    async def _caller(self, headers: Headers) -> Caller:
+        """The owner of the key, or else the person whom Access let in; raises ApiError 401, 503."""
+        authorization = authorization_of(headers)
+        person = None
+        if self._identities is not None:
+            # Also beside a key: an invalid token never passes.
+            person = await self._identities.caller(headers)
+        if person is not None and (authorization is None or self._keys.open):
+            return person
+        return self._keys.caller(authorization)
+
+    def _admit(
+        self, caller: Caller, scope: Scope, record: RequestRecord, held: ExitStack
+    ) -> Admitted:
+        """Check the limits of the caller; raises ApiError 429."""
         record.key = caller.name
         record.rate_limits = caller.rate_limits
         record.share = share = share_of(caller, scope)

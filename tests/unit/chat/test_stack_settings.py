@@ -22,7 +22,9 @@ def fields(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("section", ["Limits", "KeepAlive", "Breaker", "HealthChecks"])
+@pytest.mark.parametrize(
+    "section", ["Limits", "KeepAlive", "Breaker", "HealthChecks", "AccessSettings"]
+)
 def test_a_section_has_the_same_fields_defaults_and_bounds(section: str) -> None:
     assert fields(getattr(stack, section)) == fields(getattr(gateway, section))
 

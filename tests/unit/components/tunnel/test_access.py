@@ -15,7 +15,7 @@ from components.config.problems import SettingsError
 from components.kinds.catalogue import load_catalogue
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
-from tests.doubles.recording_engine import CLIENT_SECRET, Graph, StackRunner
+from tests.doubles.recording_engine import AUDIENCE, CLIENT_SECRET, Graph, StackRunner
 from tests.unit.components.conftest import PROJECT_ROOT
 from tests.unit.components.tunnel.test_tunnel import (
     CLOUDFLARE,
@@ -65,6 +65,23 @@ def test_the_token_of_a_machine_is_a_secret_output(with_access: Graph) -> None:
     assert machine == {"clientId": "client-id", "clientSecret": CLIENT_SECRET}
     assert "machineTokens" in with_access.secret_outputs
     assert "publicUrls" not in with_access.secret_outputs
+
+
+def test_the_audience_of_the_application_is_an_output(with_access: Graph) -> None:
+    assert with_access.outputs["accessAudiences"] == {"chat-interface": AUDIENCE}
+
+
+def test_the_gateway_receives_the_team_the_audience_and_the_limits(
+    run_program: StackRunner,
+) -> None:
+    access = {"team": "my-team", "audiences": [AUDIENCE], "tokensPerDay": 1000}
+    behind_access = {**stack(access="access", people=PEOPLE), "gateway": {"access": access}}
+    graph = run_program(behind_access, CLOUDFLARE, stack="prod")
+    assert graph.settings("chat-interface")["access"] == {
+        "team": "my-team",
+        "audiences": [AUDIENCE],
+        "tokens_per_day": 1000,
+    }
 
 
 @pytest.mark.parametrize("access", ["public", "key"])
