@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.engine.client import query, shell_host
+from components.engine.unix_socket import get
 
-# Seconds. Where no engine listens, the connection is refused at once.
+# Seconds, over SSH.
 ANSWER_TIMEOUT = 20
 # Seconds that a machine elsewhere may take to accept a connection.
 CONNECT_TIMEOUT = 5
@@ -56,7 +57,7 @@ def ask_engine(docker_host: str | None) -> EngineInfo | None:
     try:
         # Python on Windows has no such sockets.
         if host.startswith("unix://") and hasattr(socket, "AF_UNIX"):
-            answer = _over_socket(host.removeprefix("unix://"))
+            answer = _object(get(host.removeprefix("unix://"), "/info"))
         elif host.startswith("ssh://"):
             answer = _over_ssh(host)
         else:
@@ -87,30 +88,6 @@ def read_info(info: Mapping[str, Any]) -> EngineInfo:
     )
 
 
-class _SocketConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=ANSWER_TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def _over_socket(path: str) -> dict[str, Any] | None:
-    connection = _SocketConnection(path)
-    try:
-        # Without a version in the path, an engine of any age answers in its own.
-        connection.request("GET", "/info")
-        answer = connection.getresponse()
-        return _object(answer.read()) if answer.status == 200 else None
-    finally:
-        connection.close()
-
-
 def _over_ssh(host: str) -> dict[str, Any] | None:
     """By the client of Docker there, which `DOCKER_HOST=ssh://…` needs anyway.
 
@@ -127,6 +104,6 @@ def _over_ssh(host: str) -> dict[str, Any] | None:
     return _object(done.stdout) if done.returncode == 0 else None
 
 
-def _object(text: bytes) -> dict[str, Any] | None:
-    value = json.loads(text)
+def _object(text: bytes | None) -> dict[str, Any] | None:
+    value = json.loads(text) if text else None
     return value if isinstance(value, dict) else None

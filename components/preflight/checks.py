@@ -10,16 +10,20 @@ import pulumi
 from components.config.problems import Problem, SettingsError, ensure_none
 from components.engine.build_engine import build_host_problems, image_store_problems
 from components.engine.info import EngineInfo, ask_engine
+from components.engine.lists import list_engine
 from components.engine.socket import DockerSocket, docker_socket
 from components.images.kept_versions import pin_problems
 from components.images.published_image import FoundImage
 from components.images.registry import login_problems
 from components.plan.plan import Plan
 from components.preflight.cpu_limits import cpu_limit_problems
+from components.preflight.gone import repair_gone
 from components.preflight.gpu import gpu_problems
 from components.preflight.memory import memory_problems, warn_of_memory
 from components.preflight.notices import print_notices
+from components.preflight.orphans import handle_orphans
 from components.preflight.published_images import published_images
+from components.preflight.state import StateReader
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ def check_engine(plan: Plan) -> Engine:
 
     Raises `SettingsError` with every problem found.
     """
+    reader = StateReader(plan.stack)
     host = pulumi.Config("docker").get("host")
     info = ask_engine(host)
     problems = [*_engine_problems(plan, host, info)]
@@ -49,6 +54,9 @@ def check_engine(plan: Plan) -> Engine:
         socket = None
     images, missing = published_images(plan, host)
     ensure_none([*problems, *missing])
+    state, listed = reader.result(), list_engine(host, on_swarm=plan.on_swarm)
+    handle_orphans(plan.stack, state, listed, host)
+    repair_gone(state, listed)
     warn_of_memory(plan, info)
     print_notices(plan)
     return Engine(host, socket, images)

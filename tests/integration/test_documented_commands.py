@@ -37,6 +37,7 @@ ELSEWHERE = {
     "./dev logs --help": "the same",
     "./dev rollback": "test_rollback.py",
     "./dev rollback --stack prod chat": "test_rollback.py",
+    "pulumi destroy --run-program": "test_repair.py",
     "docker node ls": "test_swarm_stack.py, which has a Swarm",
     "git pull": "needs a Git remote",
     "systemctl start docker": "the engine is already running, and not always by systemd",
@@ -206,9 +207,10 @@ def test_one_service_is_restarted_and_stopped(run: Shell) -> None:
         "-f label=llm-stack.service=phi-inference)"
     )
     assert run.stack.containers()["phi-inference"].status == "exited"
-    run("pulumi up --refresh")
+    run("pulumi up")
     assert run.stack.containers()["phi-inference"].status == "running"
     run("pulumi refresh")
+    run("pulumi refresh --clear-pending-creates")
     run.stack.pulumi("preview", "--expect-no-changes")
 
 

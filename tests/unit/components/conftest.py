@@ -102,6 +102,8 @@ def run_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[StackRunner]:
     monkeypatch.setattr("components.plan.loading.stop", stop)
     # Unit tests do not use a Docker engine.
     monkeypatch.setattr("components.preflight.checks.ask_engine", lambda host: None)
+    monkeypatch.setattr("components.preflight.checks.list_engine", lambda host, on_swarm: None)
+    monkeypatch.setattr("components.preflight.state._pulumi", lambda: None)
     interrupt = signal.getsignal(signal.SIGINT)
     yield run
     signal.signal(signal.SIGINT, interrupt)

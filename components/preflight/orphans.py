@@ -1,0 +1,61 @@
+"""What a killed update created, and Pulumi's state does not have.
+
+Pulumi writes each creation into the state before it begins, with the name that it has chosen: its
+own prefix and a random suffix. So an orphan is found by its exact name. Nothing of another stack or
+checkout can have it, and a container that a running update replaces is a resource of the state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pulumi
+
+from components.engine.lists import EngineObject, Kind
+from components.preflight.state import StackState, StateResource
+from components.runtime.labels import STACK
+
+# A network or volume can be removed once no container uses it.
+_ORDER = (Kind.SERVICE, Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME)
+
+
+def handle_orphans(
+    stack: str, state: StackState | None, listed: Iterable[EngineObject] | None, host: str | None
+) -> None:
+    """Remove the orphans of this stack; a preview warns of them only."""
+    found = orphans(stack, state, listed or ()) if state else []
+    if not found:
+        return
+    names = ", ".join(f"{one.kind} {one.name}" for one in found)
+    if pulumi.runtime.is_dry_run():
+        pulumi.log.warn(
+            f"an interrupted update left what Pulumi's state does not have: {names}; the next "
+            "pulumi up removes it, unless an update of this stack is running now"
+        )
+        return
+    # Imported here because it imports Docker's client, see components/engine/client.py.
+    from components.engine.removal import remove
+
+    remove(found, host)
+    pulumi.log.warn(
+        f"removed what an interrupted update left: {names}; Pulumi's warning of pending operations "
+        "ends with: pulumi refresh --yes --clear-pending-creates"
+    )
+
+
+def orphans(stack: str, state: StackState, listed: Iterable[EngineObject]) -> list[EngineObject]:
+    """What the engine has of the interrupted creations, in the order in which it can go."""
+    known = {(one.kind, one.name) for one in state.resources}
+    wanted = {(one.kind, one.name) for one in state.interrupted if _has_random_name(one)} - known
+    found = [
+        one
+        for one in listed
+        if (one.kind, one.name) in wanted and (one.labels or {}).get(STACK) == stack
+    ]
+    return sorted(found, key=lambda one: _ORDER.index(one.kind))
+
+
+def _has_random_name(one: StateResource) -> bool:
+    """Not so a volume that outlives its stack: another update finds it by its name."""
+    return re.fullmatch(rf"{re.escape(one.resource)}-[0-9a-f]{{7}}", one.name) is not None

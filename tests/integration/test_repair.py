@@ -1,0 +1,93 @@
+"""What killed updates leave, and what someone stops or removes by hand: `pulumi up` repairs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+from tests.integration.conftest import StackUnderTest, free_port
+
+CHAT = "chat-interface"
+PHI = "phi-inference"
+ENDS_WARNING = ("refresh", "--yes", "--clear-pending-creates")
+
+
+def killed_at_start_of(stack: StackUnderTest, service: str) -> str:
+    """Run an update, kill it once a container of the service has started; return its name."""
+    labels = [f"llm-stack.stack={stack.name}", f"llm-stack.service={service}"]
+    events = stack.engine.events(decode=True, filters={"event": "start", "label": labels})
+    update = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=stack.project,
+        env=stack.environment,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    started = next(events)
+    os.killpg(update.pid, signal.SIGKILL)
+    update.wait()
+    events.close()
+    stack.pulumi("cancel", "--yes")
+    name: str = started["Actor"]["Attributes"]["name"]
+    return name
+
+
+def services(stack: StackUnderTest) -> list[str]:
+    """Of each container of the stack that runs a service."""
+    found = stack.engine.containers.list(
+        all=True, filters={"label": [f"llm-stack.stack={stack.name}", "llm-stack.service"]}
+    )
+    return sorted(one.labels["llm-stack.service"] for one in found)
+
+
+def test_the_next_update_removes_what_a_killed_one_left(stack: StackUnderTest) -> None:
+    stack.configure(
+        services=[CHAT, PHI], placeholderModel="tiny", hostPorts={"monitor": free_port()}
+    )
+    orphan = killed_at_start_of(stack, "monitor")
+    preview = stack.pulumi("preview")
+    assert f"container {orphan}; the next pulumi up removes it" in preview.stdout.replace(
+        "\n", " "
+    ), preview.stdout
+    stack.up()
+    assert services(stack) == sorted([CHAT, "monitor", PHI, "restarter"])
+    stack.pulumi(*ENDS_WARNING)
+    settled = stack.pulumi("preview", "--refresh", "--expect-no-changes")
+    assert "pending operations" not in settled.stdout
+
+
+def test_what_was_stopped_or_removed_is_created_again(stack: StackUnderTest) -> None:
+    before = stack.containers()
+    before[CHAT].remove(force=True)
+    before["monitor"].stop(timeout=1)
+    preview = stack.pulumi("preview").stdout
+    assert f"container {before[CHAT].name} was removed outside of Pulumi" in preview
+    assert f"container {before['monitor'].name} was stopped outside of Pulumi" in preview
+    stack.up()
+    after = stack.containers()
+    assert {name for name in after if after[name].id != before[name].id} == {CHAT, "monitor"}
+    assert {one.status for one in after.values()} == {"running"}
+    assert stack.planned_changes() == {}
+
+
+def test_a_stack_without_anything_on_the_engine_is_created_again(stack: StackUnderTest) -> None:
+    label = {"label": f"llm-stack.stack={stack.name}"}
+    for container in stack.containers(running=False).values():
+        container.remove(force=True)
+    for network in stack.engine.networks.list(filters=label):
+        network.remove()
+    for volume in stack.engine.volumes.list(filters=label):
+        volume.remove()
+    stack.up()
+    assert services(stack) == sorted([CHAT, "monitor", PHI, "restarter"])
+    stack.pulumi("preview", "--refresh", "--expect-no-changes")
+
+
+def test_destroy_with_the_program_removes_it_too(stack: StackUnderTest) -> None:
+    stack.configure(services=[CHAT, PHI], placeholderModel="tiny", monitor={"interval": 7})
+    killed_at_start_of(stack, "monitor")
+    stack.pulumi("destroy", "--yes", "--skip-preview", "--run-program")
+    assert services(stack) == []
+    label = {"label": f"llm-stack.stack={stack.name}"}
+    assert stack.engine.networks.list(filters=label) == []

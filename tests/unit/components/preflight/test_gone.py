@@ -1,0 +1,84 @@
+"""What someone removed or stopped by hand, and what a killed update left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.engine.lists import Kind, read_list
+from components.preflight.gone import gone
+from components.preflight.orphans import orphans
+from components.preflight.state import StackState, read_state
+
+URN = "urn:pulumi:dev::llm-stack::llm-stack:index:ServiceStack$docker:x::"
+CONTAINER = "docker:index/container:Container"
+
+
+def container(name: str = "chat-1234567", **more: Any) -> dict[str, Any]:
+    return {
+        "urn": f"{URN}chat",
+        "type": CONTAINER,
+        "id": "c1",
+        "inputs": {"name": name, "restart": "unless-stopped"},
+        **more,
+    }
+
+
+def gate(container_id: str = "c1") -> dict[str, Any]:
+    urn = f"{URN}chat-gate"
+    return {"urn": urn, "type": "pulumi:index:Stash", "inputs": {"input": container_id}}
+
+
+def state(*resources: dict[str, Any], pending: list[dict[str, Any]] | None = None) -> StackState:
+    return read_state({"deployment": {"resources": list(resources), "pending_operations": pending}})
+
+
+def listed(*rows: dict[str, Any]) -> Any:
+    labels = {"llm-stack.stack": "dev"}
+    defaults = {"Id": "c1", "Names": ["/chat-1234567"], "Labels": labels, "State": "running"}
+    return list(read_list(Kind.CONTAINER, [{**defaults, **row} for row in rows]))
+
+
+def happened(known: StackState, *rows: dict[str, Any]) -> list[str]:
+    return list(gone(known, listed(*rows)).values())
+
+
+def test_a_container_that_is_not_on_the_engine_was_removed() -> None:
+    assert happened(state(container(), gate())) == ["was removed"]
+    assert happened(state(container(), gate()), {}) == []
+
+
+def test_a_stopped_container_is_replaced_if_it_had_passed_its_gate() -> None:
+    stopped = {"State": "exited"}
+    assert happened(state(container(), gate()), stopped) == ["was stopped"]
+    assert happened(state(container(), gate("another")), stopped) == [], "the gate starts it"
+    job = container(inputs={"name": "chat-1234567", "restart": "no"})
+    assert happened(state(job, gate()), stopped) == []
+
+
+def test_what_an_earlier_update_replaced_may_be_gone() -> None:
+    assert happened(state(container(delete=True), gate())) == []
+
+
+def creating(name: str = "chat-1234567") -> list[dict[str, Any]]:
+    return [{"type": "creating", "resource": container(name, id="")}]
+
+
+def test_an_orphan_is_found_by_the_name_of_its_interrupted_creation() -> None:
+    found = orphans("dev", state(pending=creating()), listed({}))
+    assert [one.name for one in found] == ["chat-1234567"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "known", "why"),
+    [
+        ("prod", state(pending=creating()), "another stack has it"),
+        ("dev", state(container(), pending=creating()), "the state has it"),
+        ("dev", state(), "no creation was interrupted"),
+        ("dev", state(pending=creating("chat")), "a fixed name: it outlives the stack"),
+        ("dev", state(pending=[{"type": "updating", "resource": container()}]), "an update"),
+    ],
+)
+def test_nothing_else_is_an_orphan(stack: str, known: StackState, why: str) -> None:
+    assert orphans(stack, known, listed({})) == [], why
