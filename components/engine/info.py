@@ -31,6 +31,8 @@ class EngineInfo:
     version: str = ""
     memory: int = 0
     """Bytes of memory of the engine's machine; 0 where it is not known."""
+    cpus: int = 0
+    """Processors of the engine's machine; 0 where it is not known."""
     runtimes: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     """Ids of devices by the Container Device Interface."""
@@ -77,6 +79,7 @@ def read_info(info: Mapping[str, Any]) -> EngineInfo:
     return EngineInfo(
         version=str(info.get("ServerVersion") or ""),
         memory=int(info.get("MemTotal") or 0),
+        cpus=int(info.get("NCPU") or 0),
         runtimes=tuple(sorted(info.get("Runtimes") or ())),
         devices=tuple(str(device.get("ID")) for device in info.get("DiscoveredDevices") or ()),
         containerd_images=["driver-type", SNAPSHOTTER] in (info.get("DriverStatus") or ()),

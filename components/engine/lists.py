@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from components.config.compose.ports import PublishedPort
 from components.engine.client import query, shell_host
 from components.engine.unix_socket import get
 
@@ -24,15 +25,6 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class HostPort:
-    """A port of the engine's machine that a container publishes."""
-
-    address: str
-    port: int
-    protocol: str
-
-
-@dataclass(frozen=True)
 class EngineObject:
     """One entry of a list."""
 
@@ -43,7 +35,7 @@ class EngineObject:
     labels: Mapping[str, str] | None = None
     status: str = ""
     """Of a container: `running`, `exited`, `created`, …"""
-    ports: tuple[HostPort, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
     """Of a container that runs."""
 
 
@@ -106,7 +98,8 @@ def read_list(kind: Kind, answer: Any) -> Iterator[EngineObject]:
                 yield EngineObject(kind, row["Name"], row.get("Id") or "", row.get("Labels"))
 
 
-def _ports(rows: Any) -> Iterator[HostPort]:
+def _ports(rows: Any) -> Iterator[PublishedPort]:
     for row in rows:
         if row.get("PublicPort"):
-            yield HostPort(row.get("IP") or "0.0.0.0", row["PublicPort"], row.get("Type") or "tcp")
+            address, protocol = row.get("IP") or "0.0.0.0", row.get("Type") or "tcp"
+            yield PublishedPort(row["PublicPort"], row["PrivatePort"], address, protocol)

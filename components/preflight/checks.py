@@ -16,13 +16,15 @@ from components.images.kept_versions import pin_problems
 from components.images.published_image import FoundImage
 from components.images.registry import login_problems
 from components.plan.plan import Plan
-from components.preflight.cpu_limits import cpu_limit_problems
+from components.preflight.cpu_limits import cpu_limit_problems, cpus_problems
 from components.preflight.gone import repair_gone
 from components.preflight.gpu import gpu_problems
+from components.preflight.host_ports import host_port_problems, is_local
 from components.preflight.memory import memory_problems, warn_of_memory
 from components.preflight.notices import print_notices
-from components.preflight.orphans import handle_orphans
+from components.preflight.orphans import handle_orphans, own_containers
 from components.preflight.published_images import published_images
+from components.preflight.renamed import rename_problems
 from components.preflight.state import StateReader
 
 
@@ -53,8 +55,10 @@ def check_engine(plan: Plan) -> Engine:
         problems += error.problems
         socket = None
     images, missing = published_images(plan, host)
-    ensure_none([*problems, *missing])
     state, listed = reader.result(), list_engine(host, on_swarm=plan.on_swarm)
+    own = own_containers(plan.stack, state, listed or ())
+    ports = host_port_problems(plan, listed or (), own, listed is not None and is_local(host, info))
+    ensure_none([*problems, *missing, *ports, *rename_problems(plan.stack, state)])
     handle_orphans(plan.stack, state, listed, host)
     repair_gone(state, listed)
     warn_of_memory(plan, info)
@@ -69,6 +73,7 @@ def _engine_problems(plan: Plan, host: str | None, info: EngineInfo | None) -> I
     yield from build_host_problems(built, host, source)
     yield from image_store_problems(built, info)
     yield from cpu_limit_problems(plan, info)
+    yield from cpus_problems(plan, info)
     yield from memory_problems(plan, info)
     if settings.registry is None:
         yield from pin_problems(settings.image_digests, host, source)

@@ -1,8 +1,9 @@
-"""Whether the engine can limit processors, as every container of a stack needs."""
+"""Whether the engine can limit processors as the containers of a stack need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from components.config.problems import Problem
 from components.engine.info import EngineInfo
@@ -27,3 +28,20 @@ def cpu_limit_problems(plan: Plan, info: EngineInfo | None) -> Iterator[Problem]
         found="CpuCfsQuota false",
         allowed=f"allowed: the cgroup controller cpu {way}",
     )
+
+
+def cpus_problems(plan: Plan, info: EngineInfo | None) -> Iterator[Problem]:
+    """A problem for each service with more processors than the engine has, which it refuses."""
+    if info is None or not info.cpus or plan.on_swarm:
+        return
+    allowed = f"allowed: at most the {info.cpus} of the engine's machine"
+    for name, service in plan.local_services.items():
+        if service.cpus <= info.cpus:
+            continue
+        text = "the engine has fewer processors"
+        if "cpus" in service.limits_from_stack:
+            problem = plan.source.problem(("defaults", "cpus"), text, allowed=allowed)
+        else:
+            source = plan.catalogue.source_of(name)
+            problem = source.problem(("services", name, "cpus"), text, allowed=allowed)
+        yield replace(problem, found=f"{service.cpus:g}")

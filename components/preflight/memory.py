@@ -36,9 +36,31 @@ def memory_problems(plan: Plan, info: EngineInfo | None) -> Iterator[Problem]:
 def warn_of_memory(plan: Plan, info: EngineInfo | None) -> None:
     """Warn where the machine could run out of memory; nothing where no engine has answered."""
     machine = _machine_memory(plan, info)
-    warning = (models_warning(plan, machine) or memory_warning(plan, machine)) if machine else None
+    if not machine:
+        return
+    warning = (
+        models_warning(plan, machine)
+        or memory_warning(plan, machine)
+        or limits_warning(plan, machine)
+    )
     if warning:
         pulumi.log.warn(warning)
+
+
+def limits_warning(plan: Plan, memory: int) -> str | None:
+    """The warning for limits that the machine cannot reach, so that they protect it from nothing.
+
+    No problem: a placeholder model runs on a small machine with the limit of the real one.
+    """
+    beyond = {n: s.memory for n, s in plan.local_services.items() if s.memory > memory}
+    if not beyond:
+        return None
+    each = ", ".join(f"{name} {_gib(size)}" for name, size in beyond.items())
+    return (
+        f"limits of memory above the {_gib(memory)} of the engine's machine ({each}): the machine "
+        "runs out of memory before such a service is ended; lower memory in services.yaml, or "
+        "llm-stack:defaults.memory"
+    )
 
 
 def models_warning(plan: Plan, memory: int) -> str | None:

@@ -56,6 +56,19 @@ def orphans(stack: str, state: StackState, listed: Iterable[EngineObject]) -> li
     return sorted(found, key=lambda one: _ORDER.index(one.kind))
 
 
+def own_containers(
+    stack: str, state: StackState | None, listed: Iterable[EngineObject]
+) -> frozenset[str]:
+    """The names of the containers that an update of this stack may replace or remove.
+
+    Another checkout may have a stack of the same name, so a label counts only without a state.
+    """
+    if state is None:
+        return frozenset(one.name for one in listed if (one.labels or {}).get(STACK) == stack)
+    left = [one.name for one in orphans(stack, state, listed) if one.kind is Kind.CONTAINER]
+    return frozenset([*left, *(r.name for r in state.resources if r.kind is Kind.CONTAINER)])
+
+
 def _has_random_name(one: StateResource) -> bool:
     """Not so a volume that outlives its stack: another update finds it by its name."""
     return re.fullmatch(rf"{re.escape(one.resource)}-[0-9a-f]{{7}}", one.name) is not None

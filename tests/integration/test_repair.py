@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 
 from tests.integration.conftest import StackUnderTest, free_port
@@ -82,6 +83,29 @@ def test_a_stack_without_anything_on_the_engine_is_created_again(stack: StackUnd
     stack.up()
     assert services(stack) == sorted([CHAT, "monitor", PHI, "restarter"])
     stack.pulumi("preview", "--refresh", "--expect-no-changes")
+
+
+def test_a_renamed_stack_is_refused_and_gets_its_name_back(stack: StackUnderTest) -> None:
+    renamed = f"{stack.name}-new"
+    stack.pulumi("stack", "rename", renamed)
+    stack.environment["PULUMI_STACK"] = renamed
+    refused = stack.pulumi("preview", check=False)
+    assert refused.returncode != 0
+    assert f"was renamed from {stack.name}" in refused.stdout
+    stack.pulumi("stack", "rename", stack.name)
+    stack.environment["PULUMI_STACK"] = stack.name
+    stack.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_port_in_use_leaves_the_old_container_running(stack: StackUnderTest) -> None:
+    before = stack.containers()["monitor"].id
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        stack.pulumi("config", "set", "--path", "llm-stack:hostPorts.monitor", str(port))
+        refused = stack.pulumi("up", "--yes", "--skip-preview", check=False)
+    assert refused.returncode != 0
+    assert "another program on this machine uses this port" in refused.stdout
+    assert stack.containers()["monitor"].id == before
 
 
 def test_destroy_with_the_program_removes_it_too(stack: StackUnderTest) -> None:

@@ -50,6 +50,7 @@ NEWEST = {
         ({"SecurityOptions": ["name=selinux"]}, EngineInfo(selinux=True)),
         ({"SecurityOptions": ["name=rootless", "name=cgroupns"]}, EngineInfo(rootless=True)),
         ({"SecurityOptions": ["name=userns"]}, EngineInfo(remapped_users=True)),
+        ({"NCPU": 2}, EngineInfo(cpus=2)),
         ({"CpuCfsQuota": False}, EngineInfo(limits_cpus=False)),
         ({"OperatingSystem": "Docker Desktop"}, EngineInfo(desktop=True)),
         (

@@ -9,6 +9,7 @@ import pytest
 from components.engine.lists import Kind, read_list
 from components.preflight.gone import gone
 from components.preflight.orphans import orphans
+from components.preflight.renamed import rename_problems
 from components.preflight.state import StackState, read_state
 
 URN = "urn:pulumi:dev::llm-stack::llm-stack:index:ServiceStack$docker:x::"
@@ -82,3 +83,12 @@ def test_an_orphan_is_found_by_the_name_of_its_interrupted_creation() -> None:
 )
 def test_nothing_else_is_an_orphan(stack: str, known: StackState, why: str) -> None:
     assert orphans(stack, known, listed({})) == [], why
+
+
+def test_a_renamed_stack_is_refused() -> None:
+    labels = [{"label": "llm-stack.stack", "value": "dev"}]
+    known = state(container(inputs={"name": "chat-1234567", "labels": labels}))
+    assert list(rename_problems("dev", known)) == []
+    (problem,) = rename_problems("live", known)
+    assert "was renamed from dev" in str(problem)
+    assert str(problem).endswith("run: pulumi stack rename dev")
