@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from components.images.image_sources import image_names
-from tests.unit.workflows.conftest import ProjectMaker, World
+from tests.unit.workflows.conftest import SCRIPTS, ProjectMaker, World
 
 PROD = """
 config:
@@ -18,6 +21,10 @@ config:
     platforms: [linux/amd64, linux/arm64]
 """
 DIGEST = "sha256:" + "a" * 64
+JOINED = "sha256:" + "b" * 64
+MANIFEST = '{"manifests": ["a"]}'
+# The variables of a step in GitHub's runner.
+GITHUB = {"GITHUB_REPOSITORY": "team/llm-stack", "GH_TOKEN": "not-a-token"}
 
 
 @pytest.mark.usefixtures("jq")
@@ -35,6 +42,7 @@ def test_every_image_is_built_natively_for_every_platform(
     assert chat["reference"].startswith("registry.example.com/team/llm-stack/chat:")
     assert chat["reference"].endswith("-arm64")
     assert chat["arguments"] == "BASE_IMAGE=python:3.11-slim"
+    assert chat["repository"] == "registry.example.com/team/llm-stack/chat"
     assert (chat["context"], chat["dockerfile"]) == ("app", "docker/chat.Dockerfile")
     assert (outputs["stacks"], outputs["any"]) == ("prod", "true")
 
@@ -69,6 +77,7 @@ def test_invalid_registry_is_an_error(world: World, project: ProjectMaker) -> No
 
 
 BUILD = {
+    **GITHUB,
     "REFERENCE": "registry.example.com/team/chat:0123-arm64",
     "CACHE": "registry.example.com/team/chat:cache-arm64",
     "PLATFORM": "linux/arm64",
@@ -78,11 +87,14 @@ BUILD = {
 }
 
 
-def test_image_is_pushed_with_sbom_and_provenance(world: World) -> None:
+@pytest.mark.usefixtures("jq")
+def test_image_is_pushed_with_sbom_and_provenance(world: World, metadata: str) -> None:
     world.fake("docker")
     world.answer("imagetools", code=1)
     world.answer("inspect", code=1)
-    world.run("images/build-image", variables=BUILD)
+    world.answer("build", writes={"--metadata-file": metadata})
+    output = world.run("images/build-image", variables=BUILD).stdout
+    assert output == f"digest={DIGEST}\n", "the output of the step, which is attested"
     assert world.calls("create") == [
         ["docker", "buildx", "create", "--name", "llm-stack", "--driver", "docker-container"]
     ]
@@ -100,39 +112,134 @@ def test_image_is_pushed_with_sbom_and_provenance(world: World) -> None:
     assert {"--sbom=true", "--provenance=mode=max", "--push"} <= set(build)
 
 
-def test_image_without_build_arguments_is_built(world: World) -> None:
+@pytest.mark.usefixtures("jq")
+def test_image_without_build_arguments_is_built(world: World, metadata: str) -> None:
     world.fake("docker")
     world.answer("imagetools", code=1)
+    world.answer("build", writes={"--metadata-file": metadata})
     world.run("images/build-image", variables={**BUILD, "BUILD_ARGUMENTS": ""})
     (build,) = world.calls("build")
     assert "--build-arg" not in build
     assert world.calls("create") == [], "the builder of an earlier step is used"
 
 
+@pytest.fixture
+def metadata() -> str:
+    """What BuildKit writes about a pushed image."""
+    return json.dumps({"containerimage.digest": DIGEST})
+
+
 def test_published_image_is_not_built_again(world: World) -> None:
-    world.fake("docker")
-    world.run("images/build-image", variables=BUILD)
+    world.fake("docker", "gh")
+    world.answer("imagetools", stdout=DIGEST)
+    output = world.run("images/build-image", variables=BUILD).stdout
     assert world.calls("build") == []
+    assert output == "", "nothing to attest"
 
 
+@pytest.mark.usefixtures("jq")
+def test_image_that_main_did_not_attest_is_built_again(world: World, metadata: str) -> None:
+    """A branch can push a tag too."""
+    world.fake("docker", "gh")
+    world.answer("imagetools", stdout=DIGEST)
+    world.answer("attestation", code=1)
+    world.answer("build", writes={"--metadata-file": metadata})
+    world.run("images/build-image", variables=BUILD)
+    assert len(world.calls("build", "--push")) == 1
+
+
+def test_attestation_of_the_digest_is_verified_to_be_mains(world: World) -> None:
+    world.fake("docker", "gh")
+    world.answer("imagetools", stdout=DIGEST)
+    reference = "registry.example.com:5000/team/chat:0123"
+    digest = world.run("images/verified-digest", reference, variables=GITHUB).stdout
+    assert digest == f"{DIGEST}\n"
+    (verified,) = world.calls("gh")
+    assert verified == [
+        *("gh", "attestation", "verify", f"oci://registry.example.com:5000/team/chat@{DIGEST}"),
+        *("--repo", "team/llm-stack"),
+        *("--signer-workflow", "team/llm-stack/.github/workflows/images.yaml"),
+        *("--source-ref", "refs/heads/main", "--deny-self-hosted-runners"),
+    ]
+
+
+def test_repository_without_attestations_switches_them_off(world: World) -> None:
+    world.fake("docker", "gh")
+    world.answer("imagetools", stdout=DIGEST)
+    variables = {**GITHUB, "ATTESTED_IMAGES": "off"}
+    assert world.run("images/verified-digest", "r.example.com/a:1", variables=variables).stdout
+    assert world.calls("gh") == []
+
+
+@pytest.mark.usefixtures("jq")
 def test_multi_platform_manifest_is_created_for_each_image(
     world: World, project: ProjectMaker
 ) -> None:
-    world.fake("docker")
-    world.answer("inspect", code=1)
-    world.run("images/join-platforms", "prod", cwd=project(prod=PROD))
-    created = world.calls("create")
+    world.fake("docker", "gh")
+    root = project(prod=PROD)
+    only_platforms(world, root)
+    joined = world.run("images/join-platforms", "prod", cwd=root, variables=GITHUB)
+    created = world.calls("create", "--tag")
     assert len(created) == len(image_names()), "a call does not read the lines of the other images"
     for call in created:
         assert call[:5] == ["docker", "buildx", "imagetools", "create", "--tag"]
-        reference, *platforms = call[5:]
-        assert platforms == [f"{reference}-amd64", f"{reference}-arm64"]
+        repository = call[5].rpartition(":")[0]
+        assert call[6:] == [f"{repository}@{DIGEST}"] * 2, "what was verified, not a tag"
+    subjects = [line.split("  ") for line in joined.stdout.splitlines()]
+    assert [digest for digest, _ in subjects] == ["b" * 64] * len(image_names())
+
+
+@pytest.mark.usefixtures("jq")
+def test_platform_that_main_did_not_attest_is_not_joined(
+    world: World, project: ProjectMaker
+) -> None:
+    world.fake("docker", "gh")
+    world.answer("attestation", code=1)
+    world.answer("--format", stdout=DIGEST)
+    refused = world.run(
+        "images/join-platforms", "prod", cwd=project(prod=PROD), variables=GITHUB, check=False
+    )
+    assert refused.returncode != 0
+    assert "the images workflow of main did not attest" in refused.stderr
+    assert world.calls("create") == []
+
+
+@pytest.mark.usefixtures("jq")
+def test_image_that_another_push_replaced_is_not_attested(
+    world: World, project: ProjectMaker
+) -> None:
+    world.fake("docker", "gh")
+    root = project(prod=PROD)
+    world.answer("--raw", stdout='{"manifests": ["another"]}')
+    only_platforms(world, root)
+    refused = world.run("images/join-platforms", "prod", cwd=root, variables=GITHUB, check=False)
+    assert refused.returncode == 1
+    assert "another image was pushed to registry.example.com/team/llm-stack/" in refused.stderr
+    assert refused.stdout == ""
+
+
+def only_platforms(world: World, root: Path) -> None:
+    """The platforms of each image are attested; what joins them is not."""
+    script = SCRIPTS / "images" / "published_images.py"
+    listed = subprocess.run(
+        [sys.executable, script, "references", "prod"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for _, joined, *_ in map(str.split, listed.splitlines()):
+        world.answer("inspect", joined, stdout=JOINED)
+        world.answer("attestation", f"oci://{joined.rpartition(':')[0]}@{JOINED}", code=1)
+    world.answer("--dry-run", stdout=MANIFEST)
+    world.answer("--raw", stdout=MANIFEST)
+    world.answer("inspect", stdout=DIGEST)
 
 
 def test_published_images_are_pinned_by_digest(world: World, project: ProjectMaker) -> None:
-    world.fake("docker", "pulumi")
+    world.fake("docker", "pulumi", "gh")
     world.answer("imagetools", stdout=DIGEST)
-    world.run("images/pin-images", "prod", "--all", cwd=project(prod=PROD))
+    world.run("images/pin-images", "prod", "--all", cwd=project(prod=PROD), variables=GITHUB)
     assert world.calls("pulumi") == [
         [
             *("pulumi", "config", "set", "--stack", "prod"),
@@ -156,6 +263,24 @@ def test_deployment_stops_without_unpublished_images(world: World, project: Proj
     refused = world.run("images/pin-images", "prod", "--all", cwd=project(prod=PROD), check=False)
     assert refused.returncode == 1
     assert f"did not publish {' '.join(image_names())} for this commit" in refused.stderr
+
+
+def test_image_that_main_did_not_attest_is_not_deployed(
+    world: World, project: ProjectMaker
+) -> None:
+    world.fake("docker", "pulumi", "gh")
+    world.answer("imagetools", stdout=DIGEST)
+    world.answer("attestation", code=1)
+    refused = world.run(
+        "images/pin-images",
+        *("prod", "--all"),
+        cwd=project(prod=PROD),
+        variables=GITHUB,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "the images workflow of main did not attest" in refused.stderr
+    assert world.calls("pulumi") == []
 
 
 def test_password_is_passed_on_standard_input_only(world: World, project: ProjectMaker) -> None:

@@ -82,6 +82,37 @@ def test_code_of_a_fork_has_no_secrets() -> None:
                 assert "head.repo.full_name == github.repository" in condition, name
 
 
+def environments(workflow: str) -> dict[str, str]:
+    """The environment of each job of a workflow that has one."""
+    jobs = contents(PROJECT_ROOT / ".github" / "workflows" / f"{workflow}.yaml")["jobs"]
+    return {
+        name: job["environment"]
+        if isinstance(job["environment"], str)
+        else job["environment"]["name"]
+        for name, job in jobs.items()
+        if "environment" in job
+    }
+
+
+def test_code_of_a_branch_waits_for_an_approval() -> None:
+    """Only a preview runs a branch's code with secrets; its environment requires reviewers."""
+    stack = "${{ matrix.stack }}"
+    assert environments("preview") == {"stacks": f"{stack}-preview"}
+    assert environments("deploy") == {"up": stack}
+    assert environments("drift") == {"compare": f"{stack}-drift"}
+    assert environments("images") == {"build": "images", "join": "images"}
+    jobs = contents(PROJECT_ROOT / ".github" / "workflows" / "preview.yaml")["jobs"]
+    assert jobs["stacks"]["needs"] == "reviewers"
+    assert "secrets." not in yaml.safe_dump(jobs["reviewers"])
+
+
+def test_every_secret_belongs_to_an_environment() -> None:
+    for path in WORKFLOWS:
+        for name, job in contents(path)["jobs"].items():
+            if "secrets." in yaml.safe_dump(job):
+                assert "environment" in job, f"{path.name}: {name}"
+
+
 def test_runs_on_one_stack_are_serialized_and_not_cancelled() -> None:
     locks = [
         contents(PROJECT_ROOT / ".github" / "workflows" / f"{name}.yaml")["jobs"][job][
