@@ -122,7 +122,7 @@ async def _relay(request: Request, gateway: Gateway, caller: Caller, api: Api) -
     record = record_of(request)
     generation = await read_request(request, api, gateway.settings)
     pool, prompt = gateway.fleet.route(generation.model, api, generation.body, caller.models)
-    generation.check(pool.card.id, pool.card.context, pool.slots_of_replica)
+    generation.check(pool.card.id, pool.context, pool.slots_of_replica)
     task = generation.task_for(pool.card.id, prompt)
     admitted_of(request).hold_tokens(
         generation.body, generation.prompt_bytes, generates=api.generates

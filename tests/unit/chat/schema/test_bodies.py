@@ -179,3 +179,23 @@ async def test_an_unknown_field_passes_where_the_stack_says_so(server: ModelServ
         response = await client.post(PATH, json={**CHAT, "my_field": 3})
     assert response.status_code == 200
     assert server.received[0].body["my_field"] == 3
+
+
+async def test_a_body_is_limited_by_the_context_that_the_server_reports(
+    server: ModelServer,
+) -> None:
+    server.props = {"default_generation_settings": {"n_ctx": 512}}
+    async with running(settings(server.url)) as url, client_of(url) as client:
+        while (await client.get("/v1/models/m")).json()["context"] is None:
+            pass
+        messages = [{"role": "user", "content": "a" * 300_000}]
+        refused = await client.post(
+            "/v1/chat/completions", json={"model": "m", "messages": messages}
+        )
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["n_ctx"]) == (
+        400,
+        "context_length_exceeded",
+        512,
+    )
+    assert not server.received
