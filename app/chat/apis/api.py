@@ -45,6 +45,7 @@ class Api:
     :param file: a request is a form with a file in this field; None for JSON.
     :param needs: capabilities that each request needs of its model.
     :param needs_model: otherwise a request without `model` is one for `auto`.
+    :param needs_slot: otherwise the server answers it beside the requests in its slots.
     :param generates: whether the response takes as long as its text, not only as its prompt.
     :param stream: how responses stream; None if they never do.
     :param assembled: whether the response to such a body without `stream` is streamed from the
@@ -69,6 +70,7 @@ class Api:
     file: str | None = None
     needs: tuple[str, ...] = ()
     needs_model: bool = True
+    needs_slot: bool = True
     generates: bool = False
     stream: StreamForm | None = None
     assembled: Callable[[Body], bool] = _never

@@ -27,6 +27,7 @@ def _infill_prompt(body: Body) -> Sequence[Any]:
 
 TOKENIZE = Api(
     "/tokenize",
+    needs_slot=False,
     schema=TOKENIZE_FIELDS,
     aliases=("/v1/tokenize",),
     tasks=_TEXT_TASKS,
@@ -35,6 +36,7 @@ TOKENIZE = Api(
 )
 DETOKENIZE = Api(
     "/detokenize",
+    needs_slot=False,
     schema=DETOKENIZE_FIELDS,
     aliases=("/v1/detokenize",),
     tasks=_TEXT_TASKS,
@@ -43,6 +45,7 @@ DETOKENIZE = Api(
 )
 APPLY_TEMPLATE = Api(
     "/apply-template",
+    needs_slot=False,
     schema=CHAT_FIELDS,
     tasks=(ModelTask.CHAT,),
     at_root=True,

@@ -75,6 +75,7 @@ MESSAGES = Api(
 )
 COUNT_TOKENS = Api(
     "/v1/messages/count_tokens",
+    needs_slot=False,
     schema=MESSAGES_FIELDS,
     tasks=(ModelTask.CHAT,),
     prompt=messages_of,

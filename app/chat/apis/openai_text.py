@@ -69,6 +69,7 @@ CHAT_COMPLETIONS = Api(
 )
 CHAT_INPUT_TOKENS = Api(
     "/v1/chat/completions/input_tokens",
+    needs_slot=False,
     tasks=(ModelTask.CHAT,),
     schema=CHAT_FIELDS,
     prompt=messages_of,

@@ -96,6 +96,7 @@ RESPONSES = Api(
 )
 RESPONSES_INPUT_TOKENS = Api(
     "/v1/responses/input_tokens",
+    needs_slot=False,
     schema=RESPONSES_FIELDS,
     tasks=(ModelTask.CHAT,),
     prompt=_prompt,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
 from app.chat.fleet.capabilities import UNKNOWN, Capabilities
+from app.chat.fleet.circuit_breaker import BreakerState
 from app.chat.fleet.fair_queue import EVERYONE, FairQueue, Share
 from app.chat.fleet.prefix_affinity import PrefixTable
 from app.chat.fleet.replica import Replica
@@ -15,6 +17,8 @@ from app.chat.fleet.server import NOT_CHECKED, Health, State
 from app.chat.openai.errors import ApiError
 from app.chat.settings import TEXT_TASKS, ModelTask, Placeholder
 
+# Of one replica: llama-server has four threads more than slots for requests.
+_MOST_BESIDE_SLOTS = 2
 _NOTHING_TRIED: frozenset[Replica] = frozenset()
 _RETRY_DOWN_SECONDS = 5.0
 _LONGEST_RETRY_SECONDS = 60.0
@@ -50,6 +54,8 @@ class Ticket:
     """The number of slots that the request occupies."""
     started: float | None = None
     replica: Replica | None = None
+    beside: Replica | None = None
+    """The replica that answers it without a slot."""
 
     @property
     def position(self) -> int:
@@ -82,6 +88,7 @@ class ModelPool:
     queue: FairQueue[Ticket] = field(init=False)
     prefixes: PrefixTable[Replica] = field(default_factory=PrefixTable)
     _last_grant: int = 0
+    _beside: Counter[Replica] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.queue = FairQueue(self.clock)
@@ -167,6 +174,31 @@ class ModelPool:
             self._make_room(ticket)
         return ticket
 
+    def enter_beside(self, tried: frozenset[Replica]) -> Ticket | None:
+        """A ticket for a short request, which occupies no slot; None if it has to wait for one.
+
+        It must not load a model, nor take more than a few of the server's threads.
+        """
+        able = [
+            replica
+            for replica in self.replicas
+            if replica.available
+            and replica.breaker.state is BreakerState.CLOSED
+            and replica not in tried
+            and not replica.health.needs_load
+            and not replica.server.external
+            and replica.server.most_loaded is None
+            and self._beside[replica] < _MOST_BESIDE_SLOTS
+        ]
+        if not able:
+            return None
+        replica = min(able, key=lambda one: (one.server.draining, self._beside[one], *_cost(one)))
+        self._beside[replica] += 1
+        granted = asyncio.get_running_loop().create_future()
+        granted.set_result(replica)
+        now = self.clock()
+        return Ticket(self, (), tried, granted, now, started=now, beside=replica)
+
     def _make_room(self, entered: Ticket) -> None:
         """Refuse the newest request of the owner that has the most in the queue."""
         excess = self.queue.in_excess(entered)
@@ -177,7 +209,12 @@ class ModelPool:
 
     def leave(self, ticket: Ticket) -> None:
         """Free the slot or the position in the queue; a second call does nothing."""
-        if (replica := ticket.replica) is not None:
+        if (beside := ticket.beside) is not None:
+            ticket.beside = None
+            self._beside[beside] -= 1
+            if not self._beside[beside]:
+                del self._beside[beside]
+        elif (replica := ticket.replica) is not None:
             replica.request_ended()
             ticket.replica = None
             self.queue.ended(ticket)

@@ -169,12 +169,7 @@ class Exchange:
         tried: frozenset[Replica] = frozenset()
         for attempt in range(1, self._limits.attempts + 1):
             self._record.attempts = attempt
-            ticket = self._ticket = self._pool.enter(
-                self._task.prompt,
-                tried=tried,
-                share=self._record.share,
-                cost=self._record.cost,
-            )
+            ticket = self._ticket = self._enter(tried)
             try:
                 replica = await self._wait_for_slot(ticket)
                 await self._relay_from(replica, writer)
@@ -187,6 +182,16 @@ class Exchange:
                     raise failure.error from failure
             finally:
                 ticket.leave()
+
+    def _enter(self, tried: frozenset[Replica]) -> Ticket:
+        """Enter the queue, or pass it with a request that needs no slot."""
+        beside = None if self._task.api.needs_slot else self._pool.enter_beside(tried)
+        return beside or self._pool.enter(
+            self._task.prompt,
+            tried=tried,
+            share=self._record.share,
+            cost=self._record.cost,
+        )
 
     def _log_failure(self, replica: Replica, failure: UpstreamFailure) -> None:
         refused = failure.error.status < 500 and failure.retry is Retry.NOWHERE
