@@ -24,7 +24,7 @@ export interface ChatRequest {
   repetition_penalty?: number;
   stop?: string[];
   reasoning_effort?: Effort;
-  chat_template_kwargs?: { enable_thinking: boolean; reasoning_effort?: Effort };
+  chat_template_kwargs?: { enable_thinking: boolean };
 }
 
 /** The answer of a turn that `model` receives as history: its own, else the first one that is not empty. */
@@ -131,8 +131,8 @@ function effortFields({ effort = null }: Sampling, { thinking = false, partial }
   if (effort === null || !thinking) return {};
   return {
     reasoning_effort: effort,
-    // Templates of models that think or do not, and of those with levels.
-    chat_template_kwargs: { enable_thinking: effort !== "none", reasoning_effort: effort },
+    // Read by templates that know thinking as on or off.
+    chat_template_kwargs: { enable_thinking: effort !== "none" },
   };
 }
 

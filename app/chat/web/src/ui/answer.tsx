@@ -84,7 +84,7 @@ export function AnswerView({ turn, lane, name, formerly, hidden, compared, last 
         </p>
       )}
       {!running && <Outcome turn={turn} lane={lane} answer={answer} />}
-      {!running && !isRunning(answer) && (
+      {!running && !revised && !isRunning(answer) && (
         <Foot turn={turn} lane={lane} answer={answer} hidden={hidden} compared={compared} last={last} />
       )}
     </article>
