@@ -16,6 +16,7 @@ from app.chat.access.accounting import Accounting
 from app.chat.access.admission import Admission
 from app.chat.access.identity import AccessIdentities, SigningKeys
 from app.chat.access.keys import KeyRing
+from app.chat.api.generation import Generation
 from app.chat.api.page import WEB_ROOT, serve_page
 from app.chat.api.routes import Gateway, router
 from app.chat.api.unknown_paths import install_unknown_paths
@@ -113,7 +114,8 @@ def create_app(
     app.include_router(usage_router)
     serve_page(app, web_root)
     accounting = Accounting(lambda: app.state.gateway.metrics, usage)
-    admission = Admission(app, settings.limits, ring, accounting.ended, identities)
+    inner = Generation(app, lambda: app.state.gateway)
+    admission = Admission(inner, settings.limits, ring, accounting.ended, identities)
     outer: ASGIApp = HeadRequests(admission)
     origins = Origins(settings.cors_origins, settings.hosts)
     if settings.cors_origins:

@@ -37,6 +37,8 @@ class RequestRecord:
     tokens_per_second: float | None = None
     # `complete`, `client_gone`, or the code of the error that the client got.
     outcome: str | None = None
+    # Of the response; 0 until it starts.
+    status: int = 0
 
     @property
     def age(self) -> float:

@@ -1,4 +1,4 @@
-"""HTTP routes of the gateway."""
+"""HTTP routes of the gateway, except those of requests to models (`generation.py`)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
 
 from app.chat.access.admission import admitted_of
 from app.chat.access.caller import Caller
 from app.chat.api.model_status import describe, status
-from app.chat.apis.api import Api
-from app.chat.apis.table import APIS
 from app.chat.fleet.fleet import Fleet
-from app.chat.fleet.pool import ModelPool
 from app.chat.fleet.upstream import UpstreamClient
 from app.chat.openai.errors import ApiError
 from app.chat.relay.answer_memory import AnswerMemory
-from app.chat.relay.exchange import Exchange
-from app.chat.relay.generation_request import Task, read_request
-from app.chat.request_record import RequestRecord, record_of
-from app.chat.server.direct_body import direct_body
 from app.chat.server.metrics import CONTENT_TYPE, Metrics
 from app.chat.settings import GatewaySettings
 from app.chat.usage.recorder import UsageRecorder
@@ -102,68 +94,6 @@ async def models(gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
 @router.get("/v1/models/{name:path}")
 async def model(name: str, gateway: TheGateway, caller: TheCaller) -> dict[str, Any]:
     return describe(gateway.fleet.named(name, caller.models), gateway.started)
-
-
-def _add_api(api: Api) -> None:
-    """One route for each path of an API."""
-
-    async def relay(request: Request, gateway: TheGateway, caller: TheCaller) -> Response:
-        return await _relay(request, gateway, caller, api)
-
-    for path in api.paths:
-        router.add_api_route(path, relay, methods=["POST"])
-
-
-for _api in APIS:
-    _add_api(_api)
-
-
-async def _relay(request: Request, gateway: Gateway, caller: Caller, api: Api) -> Response:
-    record = record_of(request)
-    generation = await read_request(request, api, gateway.settings)
-    pool, prompt = gateway.fleet.route(generation.model, api, generation.body, caller.models)
-    generation.check(pool.card.id, pool.context, pool.slots_of_replica)
-    task = generation.task_for(pool.card.id, prompt)
-    admitted_of(request).hold_tokens(
-        generation.body, generation.prompt_bytes, generates=api.generates
-    )
-    record.cost = task.weight
-    record.model = pool.card.id
-    record.streamed = generation.streams
-    return RelayedResponse(task, pool, gateway, record)
-
-
-class RelayedResponse(Response):
-    """A response that an `Exchange` writes directly to the ASGI server.
-
-    Starlette's streaming response notices a disconnect only when it sends the next chunk, and adds
-    an iterator step for each chunk.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        pool: ModelPool,
-        gateway: Gateway,
-        record: RequestRecord,
-    ) -> None:
-        super().__init__()
-        self._task = task
-        self._pool = pool
-        self._gateway = gateway
-        self._record = record
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gateway = self._gateway
-        exchange = Exchange(
-            self._task,
-            self._pool,
-            gateway.upstream,
-            gateway.settings,
-            self._record,
-            gateway.answers,
-        )
-        await exchange.run(receive, send, direct_body(scope))
 
 
 def _may_use(caller: Caller, model: str) -> bool:

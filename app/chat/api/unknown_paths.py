@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
+from app.chat.apis.table import API_OF_PATH
 from app.chat.openai.errors import ApiError
 
 # Prefixes of other servers' APIs, or none, in place of /v1.
@@ -32,7 +33,7 @@ def install_unknown_paths(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     The static files of the page are below `/`, so that the framework has a route for every path.
 
-    :param routes: those of the API.
+    :param routes: those of the framework; those of requests to models are in front of it.
     """
 
     async def answer(request: Request, _: Exception) -> Response:
@@ -51,14 +52,14 @@ def _unknown(request: Request, routes: Iterable[BaseRoute]) -> tuple[ApiError, M
     if methods := _methods_at(request, api):
         message = f"{path} does not have the method {request.method}; it has: {', '.join(methods)}"
         return ApiError(405, message, code="method_not_allowed"), {"allow": ", ".join(methods)}
-    nearest = _nearest(path, [route.path for route in api])
+    nearest = _nearest(path, [*API_OF_PATH, *(route.path for route in api)])
     hint = f"; did you mean {nearest}?" if nearest else ""
     return ApiError(404, f"{request.method} {path}: not found{hint}", code="not_found"), {}
 
 
 def _methods_at(request: Request, routes: Iterable[Route]) -> list[str]:
     """The methods of the requested path; empty if it has no route."""
-    methods: set[str] = set()
+    methods = {"POST"} if request.url.path in API_OF_PATH else set()
     for route in routes:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:

@@ -5,7 +5,7 @@ Sources: the Content Security Policy and Fetch standards; OWASP's list of secure
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.chat.middleware.origins import Origins
@@ -36,6 +36,12 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+# As ASGI needs them, built once: every response has them.
+_SAME_ORIGIN = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+_CROSS_ORIGIN = [
+    (name, b"cross-origin" if name == b"cross-origin-resource-policy" else value)
+    for name, value in _SAME_ORIGIN
+]
 
 
 # The frame in which the page draws diagrams has no origin, and loads its scripts from here.
@@ -71,14 +77,13 @@ class BrowserGuard:
         own = origin is None or self._origins.is_own(origin, host)
         cross_origin = not own and not _is_for_the_frame(scope, origin)
         refusal = self._refusal(host, origin if cross_origin else None)
+        security_headers = _CROSS_ORIGIN if cross_origin and refusal is None else _SAME_ORIGIN
 
         async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                response_headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    response_headers.setdefault(name, value)
-                if cross_origin and refusal is None:
-                    response_headers["cross-origin-resource-policy"] = "cross-origin"
+                own = list(message.get("headers", ()))
+                names = {name for name, _ in own}
+                message["headers"] = own + [one for one in security_headers if one[0] not in names]
             await send(message)
 
         if refusal is not None:

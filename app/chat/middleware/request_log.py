@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.chat.request_record import RequestRecord, attach_record
@@ -33,26 +33,24 @@ class RequestLog:
         if _VALID_ID.fullmatch(client_id):
             record.request_id = client_id
         attach_record(scope, record)
-        status = 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers[_ID_HEADER] = record.request_id
-                headers.update(record.rate_limits())
+                record.status = message["status"]
+                own = {_ID_HEADER: record.request_id, **record.rate_limits()}
+                raw = [(name.encode(), value.encode()) for name, value in own.items()]
+                message["headers"] = [*message.get("headers", ()), *raw]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            if scope["path"] not in _ROUTINE or status >= 500:
+            if scope["path"] not in _ROUTINE or record.status >= 500:
                 _log.info(
                     "request",
                     method=scope["method"],
                     path=scope["path"],
-                    status=status,
+                    status=record.status,
                     duration_ms=round(record.age * 1000, 1),
                     **record.log_fields(),
                 )

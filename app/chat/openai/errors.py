@@ -100,5 +100,10 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
-        message = "internal error; the log of the gateway has the reason under this request id"
-        return ApiError(500, message, code="internal").response(request.scope)
+        return internal_error().response(request.scope)
+
+
+def internal_error() -> ApiError:
+    """The error for an exception that nothing expects."""
+    message = "internal error; the log of the gateway has the reason under this request id"
+    return ApiError(500, message, code="internal")
