@@ -338,9 +338,23 @@ def doctor(project: Project, progress: Progress) -> int:
         progress.print(f"{check.verdict:>13}  {check.title}: {check.what}")
     for note in proxy.notes():
         progress.print(f"{'note':>13}  Proxy: {note}")
-    for container in containers.list_containers():
-        if container.service:
-            progress.print(f"{'stack':>13}  {container.name}: {container.condition}")
+    print_containers(DevStack(project, progress), progress)
     if not complete:
         progress.print("Run ./dev up to install what is missing.")
     return 0 if complete else 1
+
+
+def print_containers(stack: DevStack, progress: Progress) -> None:
+    """Print the state of this checkout's containers, and name what else has the stack's label."""
+    own = stack.containers() if stack.exists else []
+    for container in own:
+        if container.service:
+            progress.print(f"{'stack':>13}  {container.name}: {container.condition}")
+    known = {container.id for container in own}
+    found = (one for one in containers.list_containers() if one.service)
+    others = [one.name for one in found if one.id not in known]
+    if others:
+        progress.print(
+            f"{'note':>13}  Another checkout has a stack {DEV_STACK} on this engine, or a killed "
+            f"update left these containers: {', '.join(others)}"
+        )

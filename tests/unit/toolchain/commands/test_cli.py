@@ -17,6 +17,7 @@ from toolchain.project import Project
 from toolchain.stack import containers, first_answer
 from toolchain.stack.containers import Container
 from toolchain.stack.first_answer import KeyNeeded, NoModel, Reply
+from toolchain.stack.stack import DevStack
 from toolchain.steps import Finding
 from toolchain.terminal.progress import Progress, Step
 
@@ -90,6 +91,26 @@ def test_doctor_fails_for_problems_only(
     monkeypatch.setattr(cli, "read_engine_info", lambda: info)
     assert cli.doctor(project, progress) == code
     assert line in out.getvalue()
+
+
+def test_the_containers_of_another_checkout_are_not_this_ones(
+    project: Project, progress: Progress, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = (
+        containers.Container(
+            id=name, name=f"chat-{name}", service="chat", status="running", health=None, restarts=0
+        )
+        for name in ("own", "other")
+    )
+    monkeypatch.setattr(containers, "list_containers", lambda: [own, other])
+    stack = DevStack(project, progress)
+    monkeypatch.setattr(DevStack, "exists", True)
+    monkeypatch.setattr(stack, "containers", lambda: [own])
+    cli.print_containers(stack, progress)
+    mine, others = out.getvalue().splitlines()
+    assert mine.split(maxsplit=1) == ["stack", "chat-own: running"]
+    assert "Another checkout has a stack dev" in others
+    assert others.endswith(": chat-other")
 
 
 def test_down_without_a_stack_succeeds(
