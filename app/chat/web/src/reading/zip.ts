@@ -2,14 +2,14 @@
 import { strToU8, Unzip, UnzipInflate, zipSync } from "fflate";
 
 /** Larger than any export of one person. */
-export const MAX_UNZIPPED = 400_000_000;
+const MAX_UNZIPPED = 400_000_000;
 
 const CHATS = /(^|\/)(conversations|chats?)[^/]*\.json$/i;
 
 export class ZipError extends Error {}
 
 /** The texts of the JSON files with chats. */
-export async function readChats(file: Blob): Promise<string[]> {
+export async function readChats(file: Blob, limit = MAX_UNZIPPED): Promise<string[]> {
   const found: string[] = [];
   let size = 0;
   let problem: Error | null = null;
@@ -20,7 +20,7 @@ export async function readChats(file: Blob): Promise<string[]> {
     entry.ondata = (error, data, final) => {
       size += data?.length ?? 0;
       if (error) problem = new ZipError("This zip file is damaged.");
-      else if (size > MAX_UNZIPPED) problem = new ZipError("This zip file is too large.");
+      else if (size > limit) problem = new ZipError("This zip file is too large.");
       if (problem) return entry.terminate();
       text += decoder.decode(data, { stream: !final });
       if (final) found.push(text);
