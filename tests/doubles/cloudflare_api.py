@@ -248,7 +248,15 @@ class CloudflareApi:
             tunnel.update(_demand(method, body, {"PATCH"}, set(), {"name", "tunnel_secret"}))
         elif method != "GET":
             raise Refused(405, 10000, "Method not allowed")
-        return {**tunnel, "status": "healthy" if connected else "inactive"}
+        if not connected:
+            return {**tunnel, "status": "inactive"}
+        connection = {"id": tunnel_id, "colo_name": "fra01", "is_pending_reconnect": False}
+        return {
+            **tunnel,
+            "status": "healthy",
+            "conns_active_at": NOW,
+            "connections": [connection],
+        }
 
     def _configuration(self, method: str, body: Json | None, tunnel_id: str) -> Json:
         _known(self.tunnels, tunnel_id, 1003, "tunnel")
@@ -264,7 +272,7 @@ class CloudflareApi:
             "tunnel_id": tunnel_id,
             "source": "cloudflare",
             "created_at": NOW,
-            **self.configurations.get(tunnel_id, {"version": 0, "config": None}),
+            **_with_server_values(self.configurations.get(tunnel_id)),
         }
 
     def _token(self, method: str, body: Json | None, tunnel_id: str) -> str:
@@ -285,14 +293,16 @@ class CloudflareApi:
             self._ensure_record_fits(given, record_id)
             known = self.records.get(record_id or "", {"id": secrets.token_hex(16)})
             self.records[known["id"]] = {
-                "settings": {},
                 "meta": {},
                 "tags": [],
                 "proxiable": True,
                 "created_on": NOW,
-                "modified_on": NOW,
                 **known,
                 **given,
+                "settings": given.get("settings") or {"flatten_cname": False},
+                "modified_on": NOW,
+                "comment_modified_on": NOW,
+                "tags_modified_on": None,
             }
             return self.records[known["id"]]
         record = _known(self.records, record_id or "", 81044, "record")
@@ -327,7 +337,7 @@ class CloudflareApi:
                 token = rule.get("service_token", {}).get("token_id")
                 if token is not None:
                     _known(self.service_tokens, token, 12130, "service token")
-            return _store(self.policies, policy_id, given, {"reusable": True, "app_count": 0})
+            return _store(self.policies, policy_id, given, POLICY_DEFAULTS)
         policy = _known(self.policies, policy_id or "", 12134, "policy")
         if method == "DELETE":
             if any(policy["id"] in _policy_ids(app) for app in self.applications.values()):
@@ -360,11 +370,21 @@ class CloudflareApi:
                 "destinations": [{"type": "public", "uri": given["domain"]}],
                 "self_hosted_domains": [given["domain"]],
             }
-            return _store(self.applications, application_id, given, computed)
+            stored = _store(self.applications, application_id, given, computed)
+            return self._with_whole_policies(stored)
         application = _known(self.applications, application_id or "", 11021, "application")
         if method == "DELETE":
             del self.applications[application["id"]]
-        return application
+        return self._with_whole_policies(application)
+
+    def _with_whole_policies(self, application: Json) -> Json:
+        """An application as the API returns it: with its policies, not only their ids."""
+        policies = [
+            {**self.policies[used["id"]], "precedence": used.get("precedence", number)}
+            for number, used in enumerate(application.get("policies", ()), start=1)
+            if used["id"] in self.policies
+        ]
+        return {**APPLICATION_DEFAULTS, **application, "policies": policies}
 
     def _service_token(self, method: str, body: Json | None, token_id: str | None) -> Json:
         if method in {"POST", "PUT"}:
@@ -392,6 +412,14 @@ class CloudflareApi:
                 raise Refused(400, 12139, "service token is in use by a policy")
             del self.service_tokens[token["id"]]
         return token
+
+
+def _with_server_values(configuration: Json | None) -> Json:
+    """A configuration as the API returns it: with the values that nobody set."""
+    if configuration is None:
+        return {"version": 0, "config": None}
+    config = {**configuration["config"], "warp-routing": {"enabled": False}}
+    return {**configuration, "config": config}
 
 
 def _policy_ids(application: Json) -> list[str]:
@@ -439,6 +467,28 @@ def _ensure_ingress_is_valid(config: Json) -> None:
             raise Refused(400, 1056, f"unknown origin setting {key!r}")
 
 
+# What the API returns for fields that were not set.
+POLICY_DEFAULTS: Json = {
+    "reusable": True,
+    "app_count": 0,
+    "exclude": [],
+    "require": [],
+    "approval_groups": [],
+    "approval_required": False,
+    "isolation_required": False,
+    "purpose_justification_required": False,
+}
+APPLICATION_DEFAULTS: Json = {
+    "allowed_idps": [],
+    "app_launcher_visible": True,
+    "auto_redirect_to_identity": False,
+    "cors_headers": None,
+    "custom_pages": [],
+    "enable_binding_cookie": False,
+    "logo_url": "",
+    "options_preflight_bypass": False,
+    "tags": [],
+}
 ORIGIN_KEYS = {
     "connectTimeout",
     "tcpKeepAlive",

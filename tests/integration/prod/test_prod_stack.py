@@ -5,6 +5,7 @@ The tests run in order: each one starts with the state that the previous one lef
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import secrets as random
@@ -191,6 +192,34 @@ def test_an_unchanged_stack_has_no_planned_changes(up: ProdStack) -> None:
     up.pulumi("preview", "--expect-no-changes")
     up.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     up.pulumi("preview", "--expect-no-changes")
+
+
+def test_a_change_in_the_dashboard_is_reported(up: ProdStack, api: CloudflareApi) -> None:
+    """A policy added, a DNS record and an origin changed, a person let in: each is a difference."""
+    before = copy.deepcopy((api.applications, api.records, api.configurations, api.policies))
+    (application,), (record,) = api.applications.values(), api.records.values()
+    (configuration,) = api.configurations.values()
+    people = next(policy for policy in api.policies.values() if policy["decision"] == "allow")
+    api.policies["theirs"] = {**people, "id": "theirs", "name": "from the dashboard"}
+    application["policies"].append({"id": "theirs", "precedence": 3})
+    record["content"] = "elsewhere.example.com"
+    configuration["config"]["ingress"][0]["service"] = "http://elsewhere:80"
+    people["include"].append({"email": {"email": "mallory@example.com"}})
+    try:
+        preview = up.pulumi("preview", "--refresh", "--json")
+    finally:
+        for ours, theirs in zip(
+            (api.applications, api.records, api.configurations, api.policies), before, strict=True
+        ):
+            ours.clear()
+            ours.update(theirs)
+    steps = json.loads(preview.stdout)["steps"]
+    changed = {step["urn"].split("::")[-1] for step in steps if step["op"] == "update"}
+    tunnel = "chat-interface-tunnel-cloudflare"
+    assert changed == {
+        f"{tunnel}-{part}" for part in ("access-application", "access-people", "name", "rules")
+    }
+    up.pulumi("preview", "--refresh", "--expect-no-changes")
 
 
 def test_the_token_of_a_machine_is_a_secret_output(up: ProdStack, api: CloudflareApi) -> None:
