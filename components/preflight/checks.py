@@ -38,6 +38,8 @@ class Engine:
     """None where the stack has no restarter."""
     published_images: Mapping[str, FoundImage] = field(default_factory=dict)
     """By the reference in the catalogue."""
+    own_containers: frozenset[str] = frozenset()
+    """Names of the stack's containers before the update."""
 
 
 def check_engine(plan: Plan) -> Engine:
@@ -63,7 +65,7 @@ def check_engine(plan: Plan) -> Engine:
     repair_gone(state, listed)
     warn_of_memory(plan, info)
     print_notices(plan)
-    return Engine(host, socket, images)
+    return Engine(host, socket, images, own)
 
 
 def _engine_problems(plan: Plan, host: str | None, info: EngineInfo | None) -> Iterator[Problem]:

@@ -124,4 +124,4 @@ def _orchestrator(
         return SwarmOrchestrator(
             plan.settings.swarm or SwarmSettings(), registry, engine.host, images[MONITOR]
         )
-    return DockerOrchestrator(images[CARRIER], engine.host, asking_image=images[MONITOR])
+    return DockerOrchestrator(images[CARRIER], engine.host, images[MONITOR], engine.own_containers)

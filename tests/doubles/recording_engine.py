@@ -189,6 +189,8 @@ class RecordingCallbacks:
 
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None: ...
 
+    def register_error_hook(self, hook: pulumi.ErrorHook) -> None: ...
+
 
 def _has_secret(value: object) -> bool:
     """Secrets are sent to the engine as objects with a signature."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
+import time
+
+import pytest
 
 from tests.integration.conftest import StackUnderTest, free_port
 
@@ -14,10 +18,24 @@ PHI = "phi-inference"
 ENDS_WARNING = ("refresh", "--yes", "--clear-pending-creates")
 
 
-def killed_at_start_of(stack: StackUnderTest, service: str) -> str:
-    """Run an update, kill it once a container of the service has started; return its name."""
-    labels = [f"llm-stack.stack={stack.name}", f"llm-stack.service={service}"]
-    events = stack.engine.events(decode=True, filters={"event": "start", "label": labels})
+def interrupted(stack: StackUnderTest) -> str:
+    """Kill an update of the monitor while its new container starts; return that one's name.
+
+    Pulumi may have the result already on a machine that is busy: then once more.
+    """
+    for interval in (7, 8, 9, 11, 12):
+        stack.pulumi("config", "set", "--path", "llm-stack:monitor.interval", str(interval))
+        name = killed_at_creation_of_the_monitor(stack)
+        state = json.loads(stack.pulumi("stack", "export").stdout)["deployment"]
+        pending = state.get("pending_operations") or []
+        if name in [one["resource"]["inputs"].get("name") for one in pending]:
+            return name
+    pytest.fail("each creation was finished before the update was killed")
+
+
+def killed_at_creation_of_the_monitor(stack: StackUnderTest) -> str:
+    labels = [f"llm-stack.stack={stack.name}", "llm-stack.service=monitor"]
+    events = stack.engine.events(decode=True, filters={"event": "create", "label": labels})
     update = subprocess.Popen(
         ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
         cwd=stack.project,
@@ -25,13 +43,19 @@ def killed_at_start_of(stack: StackUnderTest, service: str) -> str:
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    started = next(events)
+    created = next(events)
+    # Pulumi alone: its provider goes on, and starts the container.
+    os.kill(update.pid, signal.SIGSTOP)
+    events.close()
+    container = stack.engine.containers.get(created["Actor"]["ID"])
+    deadline = time.monotonic() + 60
+    while container.status != "running":
+        assert time.monotonic() < deadline, container.status
+        container.reload()
     os.killpg(update.pid, signal.SIGKILL)
     update.wait()
-    events.close()
     stack.pulumi("cancel", "--yes")
-    name: str = started["Actor"]["Attributes"]["name"]
-    return name
+    return str(container.name)
 
 
 def services(stack: StackUnderTest) -> list[str]:
@@ -44,9 +68,13 @@ def services(stack: StackUnderTest) -> list[str]:
 
 def test_the_next_update_removes_what_a_killed_one_left(stack: StackUnderTest) -> None:
     stack.configure(
-        services=[CHAT, PHI], placeholderModel="tiny", hostPorts={"monitor": free_port()}
+        services=[CHAT, PHI],
+        placeholderModel="tiny",
+        hostPorts={"monitor": free_port()},
+        monitor={"interval": 5},
     )
-    orphan = killed_at_start_of(stack, "monitor")
+    stack.up()
+    orphan = interrupted(stack)
     preview = stack.pulumi("preview")
     assert f"container {orphan}; the next pulumi up removes it" in preview.stdout.replace(
         "\n", " "
@@ -109,8 +137,7 @@ def test_a_port_in_use_leaves_the_old_container_running(stack: StackUnderTest) -
 
 
 def test_destroy_with_the_program_removes_it_too(stack: StackUnderTest) -> None:
-    stack.configure(services=[CHAT, PHI], placeholderModel="tiny", monitor={"interval": 7})
-    killed_at_start_of(stack, "monitor")
+    interrupted(stack)
     stack.pulumi("destroy", "--yes", "--skip-preview", "--run-program")
     assert services(stack) == []
     label = {"label": f"llm-stack.stack={stack.name}"}

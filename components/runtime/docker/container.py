@@ -11,6 +11,7 @@ from components.config.compose.ports import PublishedPort
 from components.config.field_types import MEBIBYTE
 from components.runtime.container import PROCESS_LIMIT, HardenedContainerArgs, Mount
 from components.runtime.container_options import HealthCheck
+from components.runtime.docker.predecessor import Predecessor
 from components.runtime.go_duration import long_go_duration
 from components.runtime.labels import (
     Label,
@@ -26,12 +27,15 @@ _LIMITS = {"nproc": (PROCESS_LIMIT, PROCESS_LIMIT)}
 
 
 def hardened_container(
-    name: str, args: HardenedContainerArgs, opts: pulumi.ResourceOptions
+    name: str,
+    args: HardenedContainerArgs,
+    predecessor: Predecessor | None,
+    opts: pulumi.ResourceOptions,
 ) -> docker.Container:
     """Declare the container; nothing waits here until it is healthy.
 
     A container without a host port starts beside the one it replaces. With one it cannot, since two
-    containers cannot hold the same port, and the old one goes first.
+    containers cannot hold the same port: the old one, the predecessor, is stopped first.
     """
     options = args.options
     labels = [stack_label(args.stack), service_label(args.service)]
@@ -123,7 +127,8 @@ def hardened_container(
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
-                delete_before_replace=args.recreate or bool(ports),
+                delete_before_replace=False,
+                hooks=predecessor.hooks(name) if predecessor else None,
                 # The provider takes a changed health check for done without doing anything.
                 replace_on_changes=["healthcheck"],
             ),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.runtime.docker.predecessor import Predecessor
 from components.runtime.gate import Gate
 
 
@@ -22,6 +23,8 @@ class HealthGateArgs:
     """Without a health check in the image: the URL to ask, with `{address}` for its address."""
     asking_image: pulumi.Input[str] | None = None
     """An image with Python, from which to ask."""
+    predecessor: Predecessor | None = None
+    """What serves again where the container does not become healthy."""
 
 
 class HealthGate(Gate):
@@ -43,12 +46,22 @@ class HealthGate(Gate):
 
         async def wait(hook: pulumi.ResourceHookArgs) -> None:
             # Imported here because it imports Docker's client, see components/engine/client.py.
-            from components.runtime.docker.health import Expected, wait_until_healthy
+            from components.runtime.docker.health import Expected, NotHealthy, wait_until_healthy
 
             container = (hook.new_inputs or {})["input"]
             image = await pulumi.Output.from_input(args.asking_image).future()
             expected = Expected(args.is_job, args.question, image)
-            await wait_until_healthy(container, args.timeout, args.docker_host, reporter, expected)
+            waiting = (container, args.timeout, args.docker_host, reporter, expected)
+            if args.predecessor is None:
+                await wait_until_healthy(*waiting)
+                return
+            # Another try after a failed update: the predecessor serves.
+            await args.predecessor.stop(successor=container)
+            try:
+                await wait_until_healthy(*waiting)
+            except NotHealthy:
+                await args.predecessor.start_again()
+                raise
 
         super().__init__(name, args.container_id, wait, opts)
         self.container_id = self.input

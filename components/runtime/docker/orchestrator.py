@@ -13,6 +13,7 @@ from components.runtime.docker.container import hardened_container
 from components.runtime.docker.files import MountedFiles
 from components.runtime.docker.health_gate import HealthGate, HealthGateArgs
 from components.runtime.docker.kept_secrets import KeptSecret, remembered_secret
+from components.runtime.docker.predecessor import Predecessor
 from components.runtime.docker.volume_owner import VolumeOwner, VolumeOwnerArgs
 from components.runtime.docker.watched_files import WatchedFiles
 from components.runtime.generated_secret import GeneratedSecret, GeneratedSecretArgs
@@ -35,6 +36,8 @@ class DockerOrchestrator:
     host: str | None = None
     asking_image: pulumi.Input[str] | None = None
     """The image from which a service without a health check is asked: the monitor's."""
+    own_containers: frozenset[str] = frozenset()
+    """Names of the stack's containers before the update."""
 
     def network(
         self,
@@ -106,7 +109,12 @@ class DockerOrchestrator:
                 for number in range(1, args.replicas + 1)
             ]
             return last
-        container = hardened_container(name, args, opts)
+        predecessor = (
+            Predecessor(args.stack, args.service, args.stop_grace, self.own_containers, self.host)
+            if args.recreate or args.host_port or args.options.ports
+            else None
+        )
+        container = hardened_container(name, args, predecessor, opts)
         gate = HealthGate(
             f"{name}-gate",
             HealthGateArgs(
@@ -116,6 +124,7 @@ class DockerOrchestrator:
                 is_job=args.options.is_job,
                 question=_question(args),
                 asking_image=self.asking_image,
+                predecessor=predecessor,
             ),
             pulumi.ResourceOptions(parent=opts.parent),
         )

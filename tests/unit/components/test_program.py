@@ -148,16 +148,15 @@ def test_only_configured_ports_are_published_on_the_loopback(dev: Graph) -> None
 def test_a_new_container_starts_first_unless_it_has_a_host_port(
     dev: Graph,
 ) -> None:
-    assert dev.running["phi-inference"].delete_before_replace is False
-    assert dev.running["chat-interface"].delete_before_replace is True
+    assert dev.running["phi-inference"].hooks == ()
+    assert dev.running["chat-interface"].hooks == ("chat-interface-stop-predecessor",)
 
 
 def test_a_service_can_be_stopped_before_its_new_version_starts(
     run_program: StackRunner,
 ) -> None:
     graph = run_program({**ALL, "hostPorts": {}, "updates": {"phi-inference": "recreate"}})
-    first = {n: r.delete_before_replace for n, r in graph.running.items()}
-    assert [name for name, gone in first.items() if gone] == ["phi-inference"]
+    assert [name for name, one in graph.running.items() if one.hooks] == ["phi-inference"]
 
 
 def test_the_drain_timeout_is_shorter_than_the_stop_timeout(dev: Graph) -> None:

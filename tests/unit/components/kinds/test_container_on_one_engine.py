@@ -176,7 +176,7 @@ def test_an_entry_with_an_image_alone_is_as_strict_as_the_containers_of_the_stac
         assert key not in plain, key
     assert "llm-stack.loosened" not in {label["label"] for label in plain["labels"]}
     assert (plain["memory"], plain["cpus"]) == (1024, "1.0")
-    assert graph.running["plain"].delete_before_replace is False
+    assert graph.running["plain"].hooks == ()
 
 
 def test_the_user_of_the_image_is_its_own(project: Project) -> None:
@@ -254,13 +254,13 @@ def test_a_named_volume_is_protected_as_the_stack_says(project: Project, protect
         ("port: 80", {}, False),
     ],
 )
-def test_a_container_that_cannot_run_twice_goes_before_its_successor(
+def test_a_container_that_cannot_run_twice_stops_before_its_successor_starts(
     project: Project, keys: str, settings: dict[str, Any], recreated: bool
 ) -> None:
     graph = project.run(
         f"services: {{app: {{kind: container, image: 'redis:7@{DIGEST}', {keys}}}}}", **settings
     )
-    assert graph.running["app"].delete_before_replace is recreated
+    assert bool(graph.running["app"].hooks) is recreated
 
 
 @pytest.mark.parametrize(
