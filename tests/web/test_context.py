@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -112,3 +113,55 @@ async def test_less_is_sent_when_the_server_counts_more_tokens(
         first, second = alpha.requests
         assert len(_sent(second)) < len(_sent(first))
         await expect(page.get_by_text("Messages above are no longer sent")).to_be_visible()
+
+
+async def test_a_summary_is_sent_in_place_of_the_messages_that_are_left_out(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    async with gateway_with(served(alpha, context=512)) as url:
+        chat = await _open_long_chat(page, url)
+        alpha.always_say("<think>Hm.</think>", "They counted to **five**.")
+        await chat.button("Summarize them").click()
+        summary = page.get_by_role("region", name="Summary of the messages above")
+        await expect(summary).to_contain_text("They counted to five.")
+        await expect(page.get_by_text("Messages above are no longer sent")).to_have_count(0)
+        assert "Question 0" in _sent(alpha.requests[0])[0]
+        # The next part is summarized together with the summary so far.
+        assert "They counted to **five**." in _sent(alpha.requests[1])[0]
+
+        await chat.button("Edit summary").click()
+        await page.get_by_role("textbox", name="Summary").fill("They counted to six.")
+        await chat.button("Save summary").click()
+        await page.reload()
+        await expect(summary).to_contain_text("They counted to six.")
+        await chat.ask("And now?")
+        await expect(chat.answers.last).to_contain_text("They counted")
+        messages = alpha.requests[-1]["messages"]
+        assert messages[0] == {
+            "role": "system",
+            "content": "Summary of the earlier part of this chat:\nThey counted to six.",
+        }
+        assert "Question 0" not in [message["content"] for message in messages]
+        assert messages[-1]["content"] == "And now?"
+
+        await chat.button("Remove summary").click()
+        await expect(summary).to_have_count(0)
+        await expect(page.get_by_text("Messages above are no longer sent")).to_be_visible()
+
+
+async def test_a_summary_can_be_cancelled_and_a_failure_is_reported(
+    page: Page, gateway_with: GatewayFactory, alpha: ScriptedModel
+) -> None:
+    async with gateway_with(served(alpha, context=512)) as url:
+        chat = await _open_long_chat(page, url)
+        await chat.button("Summarize them").click()
+        cancelled = await alpha.next_answer()
+        await chat.button("Cancel").click()
+        await asyncio.wait_for(cancelled.abandoned.wait(), 20)
+        await cancelled.cut()
+        await chat.button("Summarize them").click()
+        failed = await alpha.next_answer()
+        await failed.say("They")
+        await failed.cut()
+        await expect(chat.notice).to_contain_text("No summary: ")
+        await expect(chat.button("Summarize them")).to_be_visible()

@@ -1,6 +1,7 @@
 // The conversation and its changes. Pure: each change returns a new value.
 
 import type { Attachment } from "./attachments";
+import type { Summary } from "./summary";
 
 // Showing another version or changing a setting leaves `updatedAt` alone: the list is ordered by it.
 
@@ -98,6 +99,8 @@ export interface Conversation {
   sendAll?: boolean | undefined;
   /** Whether it is at the top of the list. */
   pinned?: boolean | undefined;
+  /** Sent in place of the oldest messages. */
+  summary?: Summary | undefined;
   turns: Turn[];
   /** For each parent (`""` is the start), the displayed child. */
   shown: Record<string, string>;
@@ -303,7 +306,7 @@ export function rename(conversation: Conversation, title: string): Conversation 
 
 export function configure(
   conversation: Conversation,
-  change: Partial<Pick<Conversation, "models" | "blind" | "system" | "sampling" | "sendAll">>,
+  change: Partial<Pick<Conversation, "models" | "blind" | "system" | "sampling" | "sendAll" | "summary">>,
 ): Conversation {
   return { ...conversation, ...change };
 }

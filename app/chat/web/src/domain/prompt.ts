@@ -2,6 +2,7 @@
 import { type Contents, type Part, contentOf, tokensOf } from "./attachments";
 import { type Limit, countOmitted } from "./context";
 import { type Conversation, type Effort, type Sampling, type Turn, path, shownAnswer } from "./conversation";
+import { summarizedTurns, withSummary } from "./summary";
 import { splitThinking } from "./thinking";
 
 export interface Message {
@@ -58,6 +59,22 @@ export function exchangesFor(conversation: Conversation, turnId: string | null, 
   });
 }
 
+/** The exchanges and the system prompt, with the summary in place of those that it replaces. */
+export function historyFor(
+  conversation: Conversation,
+  turnId: string | null,
+  model: string,
+): { exchanges: Exchange[]; system: string; replaced: number } {
+  const { system, summary } = conversation;
+  const exchanges = exchangesFor(conversation, turnId, model);
+  const replaced = summarizedTurns(conversation);
+  // A question among the replaced ones is answered without what came after it.
+  if (!summary || replaced === 0 || (turnId !== null && exchanges.length <= replaced)) {
+    return { exchanges, system, replaced: 0 };
+  }
+  return { exchanges: exchanges.slice(replaced), system: withSummary(system, summary), replaced };
+}
+
 /** What is sent with a question: `partial` is the text of a cut answer, `limit` what the model accepts. */
 export interface Scope {
   partial?: string;
@@ -74,7 +91,7 @@ export interface Scope {
 const MAX_IMAGE_CHARACTERS = 6_000_000;
 
 /** Puts the attachments into the questions. */
-function withAttachments(conversation: Conversation, exchanges: Exchange[], scope: Scope): Exchange[] {
+export function withAttachments(conversation: Conversation, exchanges: Exchange[], scope: Scope): Exchange[] {
   const { contents = new Map<string, string>(), vision = true } = scope;
   const turns = new Map(conversation.turns.map((turn) => [turn.id, turn]));
   let room = MAX_IMAGE_CHARACTERS;
@@ -99,8 +116,8 @@ function withAttachments(conversation: Conversation, exchanges: Exchange[], scop
  */
 export function messagesFor(conversation: Conversation, turnId: string, model: string, scope: Scope = {}): Message[] {
   const { partial = "", limit = null } = scope;
-  const { system, sampling, sendAll } = conversation;
-  const exchanges = exchangesFor(conversation, turnId, model);
+  const { sampling, sendAll } = conversation;
+  const { exchanges, system } = historyFor(conversation, turnId, model);
   if (partial) exchanges.at(-1)?.messages.push({ role: "assistant", content: partial });
   const omitted = limit && !sendAll ? countOmitted(exchanges, system, limit, sampling.maxTokens) : 0;
   const sent = withAttachments(conversation, exchanges.slice(omitted), scope);

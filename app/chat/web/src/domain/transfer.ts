@@ -84,6 +84,7 @@ const conversation = v.object({
   system: text,
   sampling,
   sendAll: v.optional(v.boolean()),
+  summary: v.optional(v.object({ upTo: id, text })),
   turns: v.array(turn),
   shown: v.record(v.string(), id),
   pinned: v.optional(v.boolean()),

@@ -3,7 +3,7 @@ import { computed } from "@preact/signals";
 import { type Limit, countOmitted, estimateExchange, estimateMessages, estimateTokens } from "../domain/context";
 import { tokensOf } from "../domain/attachments";
 import { path } from "../domain/conversation";
-import { type Exchange, type Message, exchangesFor } from "../domain/prompt";
+import { type Exchange, type Message, historyFor } from "../domain/prompt";
 import { draftFiles } from "./attaching";
 import { current } from "./chats";
 import { AUTO, automatic, models } from "./models";
@@ -47,13 +47,14 @@ interface Usage {
 function usageOf(model: string): Usage | null {
   const limit = limitOf(model);
   if (!limit) return null;
-  const { system, sampling, sendAll } = current.value;
+  const { sampling, sendAll } = current.value;
+  const { exchanges: before, system, replaced } = historyFor(current.value, null, model);
   const next: Exchange = { turnId: "", messages: [{ role: "user", content: "" }], attached: 0 };
-  const exchanges = [...exchangesFor(current.value, null, model), next];
+  const exchanges = [...before, next];
   const omitted = sendAll ? 0 : countOmitted(exchanges, system, limit, sampling.maxTokens);
   const sent = exchanges.slice(omitted).reduce((sum, exchange) => sum + estimateExchange(exchange), 0);
   const used = Math.round(limit.factor * (sent + estimateTokens(system)));
-  return { ...limit, used, omitted };
+  return { ...limit, used, omitted: replaced + omitted };
 }
 
 /** Of the chosen model whose context is the fullest. */

@@ -1,12 +1,14 @@
 // The displayed conversation. It scrolls with the newest text until the user scrolls up.
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Fragment } from "preact";
-import { configure, path } from "../domain/conversation";
-import { change, current, currentId } from "../state/chats";
+import { path } from "../domain/conversation";
+import { summarizedTurns } from "../domain/summary";
+import { current, currentId } from "../state/chats";
 import { omittedTurns } from "../state/context";
 import { arriving, following } from "../state/layout";
 import { Greeting } from "./empty";
 import { Icon } from "./icon";
+import { OmittedNote, SummaryNote } from "./summary";
 import { TurnView } from "./turn";
 import { useWindow } from "./window";
 
@@ -19,6 +21,7 @@ export function Thread() {
   const content = useRef<HTMLDivElement>(null);
   const turns = path(current.value);
   const omitted = Math.min(omittedTurns.value, turns.length - 1);
+  const summarized = summarizedTurns(current.value);
   const first = useWindow(scroller, turns.length);
 
   useLayoutEffect(() => {
@@ -44,11 +47,15 @@ export function Thread() {
           ) : (
             turns.slice(first).map((turn, index) => (
               <Fragment key={turn.id}>
-                {omitted > 0 && omitted === first + index && <OmittedNote />}
+                {summarized > 0 && summarized === first + index && <SummaryNote key={currentId.value} />}
+                {omitted > summarized && omitted === first + index && (
+                  <OmittedNote count={omitted} summarized={summarized} />
+                )}
                 <TurnView turn={turn} last={first + index === turns.length - 1} />
               </Fragment>
             ))
           )}
+          {summarized > 0 && summarized === turns.length && <SummaryNote key={currentId.value} />}
         </div>
       </div>
       {!following.value && (
@@ -65,22 +72,6 @@ export function Thread() {
         </button>
       )}
     </div>
-  );
-}
-
-/** Above the first message that the model still receives. */
-function OmittedNote() {
-  return (
-    <p class="omitted">
-      <span>Messages above are no longer sent: the chat is longer than the model's context.</span>
-      <button
-        type="button"
-        class="inline-link"
-        onClick={() => change(currentId.peek(), (now) => configure(now, { sendAll: true }))}
-      >
-        Send all messages
-      </button>
-    </p>
   );
 }
 
