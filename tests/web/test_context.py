@@ -158,7 +158,6 @@ async def test_a_summary_can_be_cancelled_and_a_failure_is_reported(
         cancelled = await alpha.next_answer()
         await chat.button("Cancel").click()
         await asyncio.wait_for(cancelled.abandoned.wait(), 20)
-        await cancelled.cut()
         await chat.button("Summarize them").click()
         failed = await alpha.next_answer()
         await failed.say("They")
