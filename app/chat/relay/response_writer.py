@@ -68,6 +68,10 @@ class ClientConnection:
 
     async def send(self, message: Message) -> None:
         """Send a message of ASGI; raises ClientStalled."""
+        if not self.body.paused:
+            # The server writes at once, so a timeout would only cost time.
+            await self.asgi_send(message)
+            return
         try:
             async with asyncio.timeout(self.seconds):
                 await self.asgi_send(message)
