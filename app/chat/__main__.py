@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from dataclasses import replace
@@ -48,7 +49,12 @@ def main() -> int:
     port = int(os.environ.get("PORT", _PORT))
     app = create_app(settings, secrets, lists=lists, keys=keys, usage_file=usage)
     config = server_config(app, host, port, settings.drain_seconds, settings.limits)
-    Server(config, HANDOVER_SECONDS).run()
+    server = Server(config, HANDOVER_SECONDS)
+    # What exists now stays: do not search it for garbage again and again, which stops all streams
+    # for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
+    server.run()
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
@@ -93,12 +92,7 @@ def create_app(
             asyncio.create_task(watch)
             for watch in (watch_health(directory, upstream, settings.health), *reading)
         ]
-        # What exists now stays: do not search it for garbage again and again, which stops all
-        # streams for tens of milliseconds.
-        gc.collect()
-        gc.freeze()
         yield
-        gc.unfreeze()
         for watch in watches:
             watch.cancel()
         usage.close()

@@ -184,7 +184,7 @@ async def test_a_full_queue_is_a_rate_limit_error(server: ModelServer) -> None:
         client_of(url) as client,
     ):
         first = asyncio.create_task(
-            client.messages.count_tokens(model="m", messages=HI),
+            client.messages.create(model="m", messages=HI, max_tokens=9),
         )
         await server.wait_for(1)
         with pytest.raises(anthropic.RateLimitError):

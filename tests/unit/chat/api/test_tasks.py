@@ -76,7 +76,7 @@ async def test_vectors_and_rankings_are_passed_on_unchanged(
         ("/v1/rerank", "m", "chat (/v1/chat/completions), completion (/v1/completions)"),
         ("/v1/chat/completions", "vectors", "embedding (/v1/embeddings)"),
         ("/v1/completions", "ranks", "rerank (/v1/rerank)"),
-        ("/v1/chat/completions", "voice", "speech, transcription"),
+        ("/v1/chat/completions", "voice", "speech, transcription (/v1/audio/transcriptions)"),
     ],
 )
 async def test_a_request_for_another_task_is_refused_with_what_the_model_can_do(
