@@ -47,14 +47,19 @@ def fake_server(interval: float) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def gateway(url: str) -> Iterator[Target]:
-    """The gateway in front of the model server at `url`, as a separate process."""
-    config = {"models": [{"id": "bench", "slots": 1024, "replicas": [url]}]}
+def gateway(url: str, slots: int = 1024, secrets: Path | None = None) -> Iterator[Target]:
+    """The gateway in front of the model server at `url`, as a separate process.
+
+    :param secrets: the folder of its API keys; without it, it requires none.
+    """
+    config = {"models": [{"id": "bench", "slots": slots, "replicas": [url]}]}
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "gateway.json")
         path.write_text(json.dumps(config))
         environment = {"GATEWAY_CONFIG": str(path), "HOST": "127.0.0.1", "PORT": str(port)}
+        if secrets:
+            environment["SECRETS_DIR"] = str(secrets)
         command = [sys.executable, "-m", "app.chat"]
         with _process(command, environment, port, "/ready", Path(folder, "log")) as process:
             yield Target("gateway", port, process)
