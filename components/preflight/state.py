@@ -128,7 +128,7 @@ def _resource(one: Mapping[str, Any], passed: Collection[str]) -> StateResource 
         one["urn"].rpartition("::")[2],
         name,
         one.get("id") or "",
-        # An encrypted list is no list of pairs.
+        # An encrypted list is a text, not pairs.
         {str(pair["label"]): str(pair.get("value")) for pair in labels}
         if isinstance(labels, list)
         else {},

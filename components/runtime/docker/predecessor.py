@@ -60,7 +60,7 @@ class Predecessor:
         """Start again what was stopped, after its successor has failed.
 
         :param unfinished: the name of a container that was created and could not be started, which
-            is in nobody's state.
+            is in no state.
         """
         await run_blocking(self._start_again, unfinished)
 

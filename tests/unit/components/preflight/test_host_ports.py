@@ -1,4 +1,4 @@
-"""Host ports that something else holds, and limits that the machine does not have."""
+"""Host ports that another program uses, and limits that the machine does not have."""
 
 from __future__ import annotations
 

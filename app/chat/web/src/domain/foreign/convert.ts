@@ -61,7 +61,7 @@ export function convert(chat: ForeignChat, program: string, models: string[], no
 const systemOf = ({ system, messages }: ForeignChat): string =>
   system || messages.find(({ role, text }) => role === "system" && text.trim() !== "")?.text || "";
 
-/** A question and the turn that it follows; the start of the chat is no question. */
+/** A question and the turn that it follows; the chat starts before its first question. */
 interface Place {
   question: ForeignMessage | null;
   parent: string | null;
@@ -109,7 +109,7 @@ class Converter {
   private add({ question, parent }: Place, ways: Way[]): Place[] {
     const places = (next: ForeignMessage[], above: string | null): Place[] =>
       next.map((following) => ({ question: following, parent: above }));
-    // The start of the chat is no question, but a greeting may follow.
+    // The chat starts without a question, but a greeting may follow.
     if (question === null && ways.every(({ text }) => text === "")) {
       return ways.flatMap(({ next }) => places(next, parent));
     }
