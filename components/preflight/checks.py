@@ -22,7 +22,7 @@ from components.preflight.gpu import gpu_problems
 from components.preflight.host_ports import host_port_problems, is_local
 from components.preflight.memory import memory_problems, warn_of_memory
 from components.preflight.notices import print_notices
-from components.preflight.orphans import handle_orphans, own_containers
+from components.preflight.orphans import handle_orphans, importable_containers, own_containers
 from components.preflight.published_images import published_images
 from components.preflight.renamed import rename_problems
 from components.preflight.state import StateReader
@@ -59,7 +59,10 @@ def check_engine(plan: Plan) -> Engine:
     images, missing = published_images(plan, host)
     state, listed = reader.result(), list_engine(host, on_swarm=plan.on_swarm)
     own = own_containers(plan.stack, state, listed or ())
-    ports = host_port_problems(plan, listed or (), own, listed is not None and is_local(host, info))
+    replaceable = own or importable_containers(plan.stack, state, listed or ())
+    ports = host_port_problems(
+        plan, listed or (), replaceable, listed is not None and is_local(host, info)
+    )
     ensure_none([*problems, *missing, *ports, *rename_problems(plan.stack, state)])
     handle_orphans(plan.stack, state, listed, host)
     repair_gone(state, listed)

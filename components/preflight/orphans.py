@@ -69,6 +69,18 @@ def own_containers(
     return frozenset([*left, *(r.name for r in state.resources if r.kind is Kind.CONTAINER)])
 
 
+def importable_containers(
+    stack: str, state: StackState | None, listed: Iterable[EngineObject]
+) -> frozenset[str]:
+    """The names of containers with the label of this stack, where its state is empty.
+
+    A lost state is made anew by a preview with `--import-file`, which their ports must not refuse.
+    """
+    if state is None or state.resources or not pulumi.runtime.is_dry_run():
+        return frozenset()
+    return frozenset(one.name for one in listed if (one.labels or {}).get(STACK) == stack)
+
+
 def _has_random_name(one: StateResource) -> bool:
     """Not so a volume that outlives its stack: another update finds it by its name."""
     return re.fullmatch(rf"{re.escape(one.resource)}-[0-9a-f]{{7}}", one.name) is not None

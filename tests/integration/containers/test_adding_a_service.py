@@ -29,7 +29,7 @@ SEEN_SECONDS = 60
 def extended(stack: StackUnderTest, published: RegistryServer) -> StackUnderTest:
     """The stack after all steps of the page, in one update instead of three."""
     stack.configure(
-        services=["chat-interface", "phi-inference"],
+        services=["chat-interface", "phi-inference", *ADDED, JOB],
         hostPorts={"chat-interface": free_port(), "monitor": free_port()},
         monitor={"interval": 1},
         placeholderModel="tiny",
@@ -44,12 +44,7 @@ def extended(stack: StackUnderTest, published: RegistryServer) -> StackUnderTest
             entries = from_registry(block, published.address)
             text = with_entries(catalogue.read_text(encoding="utf-8"), entries)
             catalogue.write_text(text, "utf-8")
-    for command in (line for block in blocks(PAGE, "sh") for line in block.splitlines()):
-        if command == "pulumi up":
-            continue
-        arguments = command.replace("'", "").split()
-        assert arguments[:4] == ["pulumi", "config", "set", "--path"], command
-        stack.pulumi(*arguments[1:])
+    assert not blocks(PAGE, "sh"), "commands that this test does not run"
     stack.up()
     return stack
 

@@ -8,7 +8,7 @@ import pytest
 
 from components.engine.lists import Kind, read_list
 from components.preflight.gone import gone
-from components.preflight.orphans import orphans
+from components.preflight.orphans import importable_containers, orphans, own_containers
 from components.preflight.renamed import rename_problems
 from components.preflight.state import StackState, read_state
 
@@ -92,3 +92,15 @@ def test_a_renamed_stack_is_refused() -> None:
     (problem,) = rename_problems("live", known)
     assert "was renamed from dev" in str(problem)
     assert str(problem).endswith("run: pulumi stack rename dev")
+
+
+def test_containers_of_a_lost_state_can_be_imported_but_are_not_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_engine = listed({}, {"Names": ["/web-1"], "Labels": {"llm-stack.stack": "prod"}})
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
+    assert importable_containers("dev", state(), on_engine) == {"chat-1234567"}
+    assert importable_containers("dev", state(container()), on_engine) == frozenset()
+    assert own_containers("dev", state(), on_engine) == frozenset()
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: False)
+    assert importable_containers("dev", state(), on_engine) == frozenset()
