@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -28,14 +30,14 @@ def interrupted(stack: StackUnderTest) -> str:
         name = killed_at_creation_of_the_monitor(stack)
         state = json.loads(stack.pulumi("stack", "export").stdout)["deployment"]
         pending = state.get("pending_operations") or []
-        if name in [one["resource"]["inputs"].get("name") for one in pending]:
+        if name and name in [one["resource"]["inputs"].get("name") for one in pending]:
             return name
     pytest.fail("each creation was finished before the update was killed")
 
 
-def killed_at_creation_of_the_monitor(stack: StackUnderTest) -> str:
-    labels = [f"llm-stack.stack={stack.name}", "llm-stack.service=monitor"]
-    events = stack.engine.events(decode=True, filters={"event": "create", "label": labels})
+def killed_at_creation_of_the_monitor(stack: StackUnderTest) -> str | None:
+    """The name of the new container; None if the update ended before there was one."""
+    before = monitors(stack).keys()
     update = subprocess.Popen(
         ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
         cwd=stack.project,
@@ -43,19 +45,35 @@ def killed_at_creation_of_the_monitor(stack: StackUnderTest) -> str:
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    created = next(events)
-    # Pulumi alone: its provider goes on, and starts the container.
-    os.kill(update.pid, signal.SIGSTOP)
-    events.close()
-    container = stack.engine.containers.get(created["Actor"]["ID"])
+    try:
+        wait_until(lambda: bool(monitors(stack).keys() - before) or update.poll() is not None)
+        if update.poll() is None:
+            # Pulumi alone: its provider goes on, and starts the container.
+            os.kill(update.pid, signal.SIGSTOP)
+        created = {name: state for name, state in monitors(stack).items() if name not in before}
+        if created:
+            wait_until(lambda: monitors(stack).get(next(iter(created))) != "created")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(update.pid, signal.SIGKILL)
+        update.wait()
+        stack.pulumi("cancel", "--yes")
+    return next(iter(created), None)
+
+
+def monitors(stack: StackUnderTest) -> dict[str, str]:
+    """The state of each container of the monitor, by its name."""
+    labels = [f"llm-stack.stack={stack.name}", "llm-stack.service=monitor"]
+    found = stack.engine.api.containers(all=True, filters={"label": labels})
+    return {one["Names"][0].removeprefix("/"): one["State"] for one in found}
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while container.status != "running":
-        assert time.monotonic() < deadline, container.status
-        container.reload()
-    os.killpg(update.pid, signal.SIGKILL)
-    update.wait()
-    stack.pulumi("cancel", "--yes")
-    return str(container.name)
+    while not holds():
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.02)
 
 
 def services(stack: StackUnderTest) -> list[str]:
