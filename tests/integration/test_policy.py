@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import StackUnderTest
+from tests.integration.conftest import StackUnderTest, free_port
 
 # Pinned by a digest, so that a preview asks no registry.
 LOOSENED = f"""
@@ -38,10 +38,11 @@ def test_the_program_violates_no_rule(stack: StackUnderTest, pack: Path) -> None
 def test_a_host_port_fails_before_any_resource_is_created(
     stack: StackUnderTest, pack: Path
 ) -> None:
-    stack.configure(services=["chat-interface"], hostPorts={"chat-interface": 8080})
+    port = free_port()
+    stack.configure(services=["chat-interface"], hostPorts={"chat-interface": port})
     refused = stack.pulumi("up", "--yes", "--policy-pack", str(pack), check=False)
     assert refused.returncode != 0
-    assert "chat-interface publishes port 8080 on the host" in refused.stdout
+    assert f"chat-interface publishes port {port} on the host" in refused.stdout
     assert stack.containers(running=False) == {}
 
 
@@ -49,12 +50,13 @@ def test_the_report_of_a_pull_request_shows_the_violation_first(
     stack: StackUnderTest, pack: Path, tmp_path: Path
 ) -> None:
     """The script of the preview workflow, with the real pulumi."""
-    stack.configure(services=["chat-interface"], hostPorts={"chat-interface": 8080})
+    port = free_port()
+    stack.configure(services=["chat-interface"], hostPorts={"chat-interface": port})
     refused = preview(stack, pack, tmp_path)
     assert refused.returncode != 0
     first = (tmp_path / "report.md").read_text(encoding="utf-8").splitlines()[3]
     assert first.startswith(
-        "- **Policy violation:** no-host-port: chat-interface publishes port 8080"
+        f"- **Policy violation:** no-host-port: chat-interface publishes port {port}"
     )
     stack.configure(services=["chat-interface"])
     assert preview(stack, pack, tmp_path).returncode == 0

@@ -52,7 +52,8 @@ def killed_at_creation_of_the_monitor(stack: StackUnderTest) -> str | None:
             os.kill(update.pid, signal.SIGSTOP)
         created = {name: state for name, state in monitors(stack).items() if name not in before}
         if created:
-            wait_until(lambda: monitors(stack).get(next(iter(created))) != "created")
+            # Not for long: the provider may wait for Pulumi first.
+            wait_until(lambda: monitors(stack).get(next(iter(created))) != "created", 20)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(update.pid, signal.SIGKILL)
@@ -68,8 +69,8 @@ def monitors(stack: StackUnderTest) -> dict[str, str]:
     return {one["Names"][0].removeprefix("/"): one["State"] for one in found}
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             return
