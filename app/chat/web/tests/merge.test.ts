@@ -10,11 +10,7 @@ import {
   rename,
 } from "../src/domain/conversation";
 import { containsAll, mergeConversations } from "../src/domain/merge";
-
-function talk(before: Conversation, text: string, answer: string): Conversation {
-  const { conversation, turn } = ask(before, path(before).at(-1)?.id ?? null, text, ["a"]);
-  return changeAnswer(conversation, turn.lanes[0]!.answers[0]!.id, { state: "done", text: answer });
-}
+import { talk } from "./talk";
 
 const begun = (): Conversation =>
   talk(newConversation(["a"], { system: "", sampling: DEFAULT_SAMPLING }), "one", "first");

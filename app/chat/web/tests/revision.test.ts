@@ -1,23 +1,12 @@
 // Edited and deleted messages, also where another tab or a file still has the old ones.
 import { expect, test } from "vitest";
-import {
-  type Conversation,
-  DEFAULT_SAMPLING,
-  ask,
-  changeAnswer,
-  newConversation,
-  path,
-} from "../src/domain/conversation";
+import { type Conversation, DEFAULT_SAMPLING, newConversation, path } from "../src/domain/conversation";
 import { addMissing, containsAll, mergeConversations } from "../src/domain/merge";
 import { readImport } from "../src/domain/imports";
 import { removeAnswer, removeTurn, restoreTurn, reviseAnswer, reviseQuestion } from "../src/domain/revision";
 import { titleIn } from "../src/domain/titles";
 import { exportFile } from "../src/domain/transfer";
-
-function talk(before: Conversation, text: string, answer: string): Conversation {
-  const { conversation, turn } = ask(before, path(before).at(-1)?.id ?? null, text, ["a"]);
-  return changeAnswer(conversation, turn.lanes[0]!.answers[0]!.id, { state: "done", text: answer });
-}
+import { talk } from "./talk";
 
 const three = (): Conversation =>
   ["one", "two", "three"].reduce(
