@@ -12,7 +12,7 @@ from app.monitor.decisions.records import ServiceRecord
 SMALLEST_STEP = 2.0
 """Seconds. Below this, the clock is only slewed, as NTP does all the time."""
 
-# Fields of a record with times, and with tuples of times; 0 and None are no times.
+# Fields of a record that hold times, and tuples of times; 0 and None mean never.
 TIMES = (
     "since",
     "checked_at",

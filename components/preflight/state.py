@@ -45,7 +45,7 @@ class StateResource:
     trigger: str | None = None
     """Another one replaces the resource."""
     leaves: bool = False
-    """Whether an earlier update replaced it, and has not removed it yet."""
+    """Whether an earlier update replaced it without removing it so far."""
 
 
 @dataclass(frozen=True)

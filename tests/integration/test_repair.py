@@ -46,14 +46,14 @@ def killed_at_creation_of_the_monitor(stack: StackUnderTest) -> str | None:
         start_new_session=True,
     )
     try:
-        wait_until(lambda: bool(monitors(stack).keys() - before) or update.poll() is not None)
+        wait_at_most(lambda: bool(monitors(stack).keys() - before) or update.poll() is not None)
         if update.poll() is None:
             # Pulumi alone: its provider goes on, and starts the container.
             os.kill(update.pid, signal.SIGSTOP)
         created = {name: state for name, state in monitors(stack).items() if name not in before}
         if created:
             # Not for long: the provider may wait for Pulumi first.
-            wait_until(lambda: monitors(stack).get(next(iter(created))) != "created", 20)
+            wait_at_most(lambda: monitors(stack).get(next(iter(created))) != "created", 20)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(update.pid, signal.SIGKILL)
@@ -69,7 +69,8 @@ def monitors(stack: StackUnderTest) -> dict[str, str]:
     return {one["Names"][0].removeprefix("/"): one["State"] for one in found}
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def wait_at_most(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for a condition; the caller looks again at what there is."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

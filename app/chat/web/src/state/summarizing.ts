@@ -27,7 +27,7 @@ interface Progress {
 
 export const summarizing = signal<Progress | null>(null);
 
-/** Summarizes the first `count` displayed turns; an existing summary stands for those that it replaces. */
+/** Summarizes the first `count` displayed turns; an existing summary replaces the turns that it covers. */
 export async function summarize(count: number): Promise<void> {
   const conversation = current.peek();
   const last = path(conversation)[count - 1];
