@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ class UsageStore:
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_write_ahead_log(connection)
             # In WAL mode this can lose the last writes at a power failure, and no more.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(_SCHEMA)
@@ -134,3 +135,22 @@ class UsageStore:
             uri = f"{self._path.absolute().as_uri()}?immutable=1"
             with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
                 yield connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Raises sqlite3.OperationalError if the file stays locked.
+
+    SQLite does not wait for its lock here while another connection makes the same change or
+    is the last one to close (https://www.sqlite.org/wal.html, "Sometimes Queries Return
+    SQLITE_BUSY In WAL Mode").
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # The lowest byte is the primary code (https://www.sqlite.org/rescode.html).
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)

@@ -38,9 +38,18 @@ def test_several_writers_add_to_the_same_numbers(tmp_path: Path) -> None:
     stores = [UsageStore(tmp_path / "usage.sqlite") for _ in range(4)]
     bucket = Bucket(day(0), "alice", "m")
     with ThreadPoolExecutor(4) as pool:
-        for store in stores * 25:
-            pool.submit(store.add, {bucket: ONE})
+        # The list raises what a writer raised.
+        list(pool.map(lambda store: store.add({bucket: ONE}), stores * 25))
     assert stores[0].read(day(0), day(0)) == {bucket: Usage(100, 1000, 500, 50.0)}
+
+
+def test_gateways_that_start_together_share_a_new_file(tmp_path: Path) -> None:
+    bucket = Bucket(day(0), "alice", "m")
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(100):
+            stores = [UsageStore(tmp_path / f"{number}.sqlite") for _ in range(4)]
+            list(pool.map(lambda store: store.add({bucket: ONE}), stores))
+            assert stores[0].read(day(0), day(0))[bucket].requests == 4
 
 
 def test_usage_is_read_by_day_and_key(tmp_path: Path) -> None:
