@@ -48,6 +48,8 @@ class EngineInfo:
     """Whether the engine accepts containers with a limit on processors."""
     desktop: bool = False
     """Whether the engine is Docker Desktop's."""
+    architecture: str = ""
+    """Of the engine's machine, such as `x86_64`; empty where it is not known."""
 
 
 def ask_engine(docker_host: str | None) -> EngineInfo | None:
@@ -88,6 +90,7 @@ def read_info(info: Mapping[str, Any]) -> EngineInfo:
         remapped_users="name=userns" in security,
         limits_cpus=bool(info.get("CpuCfsQuota", True)),
         desktop=str(info.get("OperatingSystem")).startswith("Docker Desktop"),
+        architecture=str(info.get("Architecture") or ""),
     )
 
 

@@ -16,9 +16,15 @@ from components.images.kept_versions import pin_problems
 from components.images.published_image import FoundImage
 from components.images.registry import login_problems
 from components.plan.plan import Plan
-from components.preflight.cpu_limits import cpu_limit_problems, cpus_problems
+from components.preflight.architecture import architecture_problems
+from components.preflight.cpu_limits import (
+    cpu_limit_problems,
+    cpus_problems,
+    print_sum_of_cpus,
+)
 from components.preflight.gone import repair_gone
 from components.preflight.gpu import gpu_problems
+from components.preflight.host_paths import host_path_problems
 from components.preflight.host_ports import host_port_problems, is_local
 from components.preflight.memory import memory_problems, warn_of_memory
 from components.preflight.notices import print_notices
@@ -60,13 +66,22 @@ def check_engine(plan: Plan) -> Engine:
     state, listed = reader.result(), list_engine(host, on_swarm=plan.on_swarm)
     own = own_containers(plan.stack, state, listed or ())
     replaceable = own or importable_containers(plan.stack, state, listed or ())
-    ports = host_port_problems(
-        plan, listed or (), replaceable, listed is not None and is_local(host, info)
+    local = is_local(host, info)
+    ports = host_port_problems(plan, listed or (), replaceable, listed is not None and local)
+    ensure_none(
+        [
+            *problems,
+            *missing,
+            *architecture_problems(plan, images, host, info, local),
+            *ports,
+            *host_path_problems(plan, local),
+            *rename_problems(plan.stack, state),
+        ]
     )
-    ensure_none([*problems, *missing, *ports, *rename_problems(plan.stack, state)])
     handle_orphans(plan.stack, state, listed, host)
     repair_gone(state, listed)
     warn_of_memory(plan, info)
+    print_sum_of_cpus(plan, info)
     print_notices(plan)
     return Engine(host, socket, images, own)
 

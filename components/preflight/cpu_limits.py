@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pulumi
+
 from components.config.problems import Problem
 from components.engine.info import EngineInfo
+from components.kinds.chat import ChatService
 from components.plan.plan import Plan
 
 DELEGATION = "https://docs.docker.com/engine/security/rootless/tips/#limiting-resources"
@@ -45,3 +48,21 @@ def cpus_problems(plan: Plan, info: EngineInfo | None) -> Iterator[Problem]:
             source = plan.catalogue.source_of(name)
             problem = source.problem(("services", name, "cpus"), text, allowed=allowed)
         yield replace(problem, found=f"{service.cpus:g}")
+
+
+def print_sum_of_cpus(plan: Plan, info: EngineInfo | None) -> None:
+    """Print that services share processors, where their limits add up to more than there are.
+
+    No warning: services that are not in use leave theirs to the others.
+    """
+    if info is None or not info.cpus or plan.on_swarm:
+        return
+    # The gateway waits for most of the time.
+    limits = {n: s.cpus for n, s in plan.local_services.items() if not isinstance(s, ChatService)}
+    total = sum(limits.values())
+    if len(limits) > 1 and total > info.cpus:
+        each = ", ".join(f"{name} {cpus:g}" for name, cpus in limits.items())
+        pulumi.log.info(
+            f"the services may use {total:g} processors together ({each}), and the engine's "
+            f"machine has {info.cpus}: those in use at the same time share them, and are slower"
+        )

@@ -42,6 +42,7 @@ def warn_of_memory(plan: Plan, info: EngineInfo | None) -> None:
         models_warning(plan, machine)
         or memory_warning(plan, machine)
         or limits_warning(plan, machine)
+        or sum_warning(plan, machine)
     )
     if warning:
         pulumi.log.warn(warning)
@@ -98,6 +99,21 @@ def memory_warning(plan: Plan, memory: int) -> str | None:
         f"for it once more), and the engine's machine has {_gib(memory)}; "
         f"to stop the old one first, run: "
         f"pulumi config set --path '{PROJECT}:updates.{largest}' recreate"
+    )
+
+
+def sum_warning(plan: Plan, memory: int) -> str | None:
+    """The warning where all limits together are above the machine's memory.
+
+    `memory_warning` covers it for each stack with a service that an update runs twice.
+    """
+    limits = sum(service.memory for service in plan.local_services.values())
+    if limits <= memory:
+        return None
+    return (
+        f"the services may use {_gib(limits)} of memory together, and the engine's machine has "
+        f"{_gib(memory)}: it may end a container when all of them need theirs; lower memory in "
+        "services.yaml, or leave a service off"
     )
 
 

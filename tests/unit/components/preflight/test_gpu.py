@@ -98,6 +98,26 @@ def test_an_engine_without_gpus_is_refused(run_with_gpus: Run) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("gpus", "found"),
+    [("3", "3"), ("['1', '7', GPU-none]", "7, GPU-none"), ("2", None), ("['0', GPU-3a]", None)],
+)
+def test_more_gpus_than_the_engine_lists_are_refused(
+    run_with_gpus: Run, gpus: str, found: str | None
+) -> None:
+    devices = tuple(f"nvidia.com/gpu={one}" for one in ("0", "1", "GPU-3a", "GPU-4b", "all"))
+    info = EngineInfo(devices=devices)
+    if found is None:
+        assert run_with_gpus(f"    gpus: {gpus}\n", info).running["phi-inference"].inputs["gpus"]
+        return
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_with_gpus(f"    gpus: {gpus}\n", info)
+    assert str(refusal.value).partition("gpus: ")[2] == (
+        f"the engine's machine does not have these GPUs; found '{found}'; allowed: its 2, by "
+        "number: 0, 1; run: docker info --format '{{json .DiscoveredDevices}}'"
+    )
+
+
 def test_an_unreachable_engine_is_left_to_the_provider(run_with_gpus: Run) -> None:
     assert run_with_gpus("    gpus: 1\n", None).running["phi-inference"].inputs["gpus"] == "1"
 

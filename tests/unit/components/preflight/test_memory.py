@@ -24,6 +24,7 @@ from components.preflight.memory import (
     memory_problems,
     memory_warning,
     models_warning,
+    sum_warning,
     warn_of_memory,
 )
 from tests.unit.components.conftest import PROJECT_ROOT
@@ -60,6 +61,15 @@ def test_services_that_never_run_twice_are_ignored() -> None:
     assert memory_warning(plan(hostPorts=ports), GIBIBYTE) is None
 
 
+def test_limits_that_add_up_to_more_than_the_machine_has_are_a_warning() -> None:
+    assert sum_warning(plan(), 10 * GIBIBYTE) == (
+        "the services may use 10.5 GiB of memory together, and the engine's machine has 10.0 GiB: "
+        "it may end a container when all of them need theirs; lower memory in services.yaml, or "
+        "leave a service off"
+    )
+    assert sum_warning(plan(), 11 * GIBIBYTE) is None
+
+
 def warnings(monkeypatch: pytest.MonkeyPatch, info: EngineInfo | None, **settings: Any) -> int:
     """The number of warnings for the stack on an engine."""
     warnings: list[str] = []
@@ -73,6 +83,8 @@ def test_the_warning_needs_an_engine_that_reports_its_memory(
 ) -> None:
     assert warnings(monkeypatch, EngineInfo(memory=16 * GIBIBYTE)) == 1
     assert warnings(monkeypatch, EngineInfo(memory=18 * GIBIBYTE)) == 0
+    ports = {"phi-inference": 8001, "qwen-inference": 8002, "chat-interface": 8080}
+    assert warnings(monkeypatch, EngineInfo(memory=10 * GIBIBYTE), hostPorts=ports) == 1
     assert warnings(monkeypatch, EngineInfo()) == 0
     assert warnings(monkeypatch, None) == 0
 
