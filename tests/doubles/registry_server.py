@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.integration.conftest import free_port
+from tests.ports import free_port
 
 USER = "robot"
 START_SECONDS = 30

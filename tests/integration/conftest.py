@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -129,14 +128,6 @@ async def gateway(llama_server: str) -> AsyncIterator[str]:
             while (await client.get(f"{url}/ready")).status_code != 200:
                 pass
         yield url
-
-
-def free_port() -> int:
-    """A free port on the loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -12,7 +12,8 @@ import docker
 import httpx
 import pytest
 
-from tests.integration.conftest import StackUnderTest, free_port
+from tests.integration.conftest import StackUnderTest
+from tests.ports import free_port
 
 QUESTION = {"model": "phi-3-mini", "messages": [{"role": "user", "content": "Say something."}]}
 

@@ -17,8 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
 from tests.integration.documentation import commands
+from tests.ports import free_port
 
 WEBHOOK_RECEIVER = PROJECT_ROOT / "tests" / "doubles" / "webhook_receiver.py"
 PAGES = ("README.md", "docs/operating.md", "docs/backup.md", "docs/troubleshooting.md")

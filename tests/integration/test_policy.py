@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import StackUnderTest, free_port
+from tests.integration.conftest import StackUnderTest
+from tests.ports import free_port
 
 # Pinned by a digest, so that a preview asks no registry.
 LOOSENED = f"""

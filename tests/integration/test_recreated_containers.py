@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.integration.conftest import StackUnderTest, free_port
+from tests.integration.conftest import StackUnderTest
+from tests.ports import free_port
 
 CHAT = "chat-interface"
 START = "def main() -> int:\n"

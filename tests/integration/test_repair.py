@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.conftest import StackUnderTest, free_port
+from tests.integration.conftest import StackUnderTest
+from tests.ports import free_port
 
 CHAT = "chat-interface"
 PHI = "phi-inference"

@@ -8,7 +8,8 @@ import docker
 import httpx
 import pytest
 
-from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port, rollback
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, rollback
+from tests.ports import free_port
 
 # The response of the chat's health endpoint, in its source.
 SAID = '{"status": "ok"}'

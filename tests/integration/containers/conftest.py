@@ -23,8 +23,8 @@ from tests.integration.conftest import (
     StackUnderTest,
     build_arguments,
     forget_images,
-    free_port,
 )
+from tests.ports import free_port
 
 SOURCES = PROJECT_ROOT / "tests" / "doubles" / "published"
 INFERENCE = "llm-stack-test/inference"

@@ -11,9 +11,10 @@ import yaml
 
 from components.kinds.catalogue import load_catalogue
 from tests.doubles.registry_server import RegistryServer
-from tests.integration.conftest import PROJECT_ROOT, StackUnderTest, free_port
+from tests.integration.conftest import PROJECT_ROOT, StackUnderTest
 from tests.integration.containers.conftest import from_registry
 from tests.integration.documentation import blocks, files
+from tests.ports import free_port
 
 PAGE = PROJECT_ROOT / "docs" / "adding-a-service.md"
 ADDED = {"smollm-inference": "inference", "clock": "http", "notes-db": "tcp"}

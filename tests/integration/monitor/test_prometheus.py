@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import free_port
 from tests.integration.monitor.conftest import MakeRig
 from tests.integration.monitor.rig import Rig, ServiceSpec, wait_for
+from tests.ports import free_port
 
 CATALOG = Path(__file__).parents[3] / "catalog"
 FOLDER = CATALOG / "prometheus"

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ import pytest
 from aiohttp import web
 
 from tests.doubles.model_server import HELLO, HeldResponses, ModelServer, ReceivedRequest
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 QUESTION = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -60,9 +60,7 @@ async def process(
     config = folder / "gateway.json"
     models = [{"id": "m", "slots": slots, "replicas": replicas}]
     config.write_text(json.dumps({"models": models, **more}))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     child = await start(config, port, handover_seconds)
     assert child.stdout is not None
     while b"running on" not in (await child.stdout.readline()):

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from app.inference.model.model import ReadyFiles, obtain_files
 from app.inference.settings import ModelSettings
 from app.shared.json_log import log_to
 from tests.doubles.model_hub import FakeHub
+from tests.ports import free_port
 
 MODEL = b"GGUF" + (3).to_bytes(4, "little") + bytes(range(256)) * 16 * 1024
 """Four megabytes with the header of a model."""
@@ -89,12 +89,9 @@ def make_settings(hub: FakeHub, tmp_path: Path) -> MakeSettings:
     return make
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture(name="free_port")
+def a_free_port() -> int:
+    return free_port()
 
 
 @pytest.fixture

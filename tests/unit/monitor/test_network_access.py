@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from app.monitor.settings import Settings
 from tests.doubles.certificates import Company, company
 from tests.doubles.forward_proxy import forwarding
 from tests.doubles.watched_service import serving
+from tests.ports import free_port
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -132,14 +132,6 @@ async def test_alerts_and_heartbeats_to_https_urls_go_through_a_tunnel_of_the_pr
         with pytest.raises(NoResponse, match="its name does not resolve"):
             await http_clients(external=True).get("https://beat.invalid", 5)
         assert proxy.targets == []
-
-
-def free_port() -> int:
-    """A free port on the loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_the_program_checks_directly_and_sends_alerts_through_the_proxy(

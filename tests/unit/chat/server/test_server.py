@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from app.chat.server.server import Server, connections_waiting, server_config
+from tests.ports import free_port
 
 HELLO = Starlette(routes=[Route("/", lambda request: PlainTextResponse("hello"))])
 ASKED = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -30,9 +31,7 @@ class WithALateClient(Server):
 
 
 async def test_a_client_that_connects_just_before_the_server_closes_gets_a_response() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = WithALateClient(server_config(HELLO, "127.0.0.1", port, 5), handover_seconds=1)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)

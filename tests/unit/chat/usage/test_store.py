@@ -46,7 +46,7 @@ def test_several_writers_add_to_the_same_numbers(tmp_path: Path) -> None:
 def test_gateways_that_start_together_share_a_new_file(tmp_path: Path) -> None:
     bucket = Bucket(day(0), "alice", "m")
     with ThreadPoolExecutor(4) as pool:
-        for number in range(100):
+        for number in range(40):
             stores = [UsageStore(tmp_path / f"{number}.sqlite") for _ in range(4)]
             list(pool.map(lambda store: store.add({bucket: ONE}), stores))
             assert stores[0].read(day(0), day(0))[bucket].requests == 4

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from app.inference.llama import drain
+from tests.ports import free_port
 
 # drain.py with shorter times.
 RUN = """
@@ -55,13 +56,6 @@ http.server.HTTPServer(("127.0.0.1", port), Slots).serve_forever()
 
 def slots(busy: bool, tokens: int) -> str:
     return json.dumps([{"id": 0, "is_processing": busy, "n_decoded": tokens}])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
