@@ -237,6 +237,54 @@ def test_a_schema_that_doubles_with_each_definition_is_refused() -> None:
     assert problem_of({"messages": MESSAGES, "json_schema": schema}) is not None
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}, id="itself"),
+        pytest.param({"allOf": [{"$ref": "#/allOf/0"}]}, id="itself in an array"),
+        pytest.param({"allOf": [{"$ref": "#/allOf/ +0x"}]}, id="a number as C++ reads it"),
+        pytest.param({"items": {"$ref": "#/items"}}, id="not in a definition"),
+        pytest.param(
+            {
+                "items": {"allOf": [{"$ref": "#/$defs/a"}]},
+                "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+            },
+            id="each other",
+        ),
+        pytest.param(
+            {"allOf": [{"$ref": "#/x~1y"}], "x~1y": {"$ref": "#/x~1y"}, "x/y": {}}, id="no escapes"
+        ),
+        pytest.param({"properties": {"": {"$ref": "#/properties/"}}}, id="an empty name"),
+    ],
+)
+def test_a_reference_that_leads_to_itself_is_refused(schema: dict[str, Any]) -> None:
+    """llama-server would follow it until its stack is full."""
+    problem = problem_of({"messages": MESSAGES, "json_schema": schema})
+    assert problem == ("json_schema", "'json_schema': has a $ref that leads to itself")
+
+
+def test_a_long_chain_of_references_is_refused_and_a_short_one_passes() -> None:
+    def chained(length: int) -> dict[str, Any]:
+        definitions = {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(length)}
+        return {"$defs": {**definitions, f"d{length}": {"type": "null"}}, "$ref": "#/$defs/d0"}
+
+    assert problem_of({"messages": MESSAGES, "json_schema": chained(40)}) is None
+    assert problem_of({"messages": MESSAGES, "json_schema": chained(60)}) is not None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a" * 100_000: {"type": "null"}}},
+        {"$ref": "#/$defs/" + "!" * 100_000},
+    ],
+    ids=["property", "reference"],
+)
+def test_a_long_name_in_a_schema_is_refused(schema: dict[str, Any]) -> None:
+    """llama-server works on the characters of a name recursively."""
+    assert problem_of({"messages": MESSAGES, "json_schema": schema}) is not None
+
+
 def test_a_schema_that_refers_to_itself_passes() -> None:
     tree = {
         "type": "object",
