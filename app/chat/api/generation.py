@@ -45,9 +45,8 @@ class Generation:
             record.outcome = error.code
             await error.response(scope)(scope, receive, send)
         except Exception:
-            if not record.status:
-                await internal_error().response(scope)(scope, receive, send)
-            # The server logs it, and closes the connection of an incomplete response.
+            # For the accounting; the request log reports it and answers.
+            record.outcome = internal_error().code
             raise
 
 

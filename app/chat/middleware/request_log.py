@@ -1,4 +1,4 @@
-"""Gives every request an id, and logs one line when it ends."""
+"""Gives every request an id, and logs how it ends; answers requests that a defect ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.chat.openai.errors import internal_error
 from app.chat.request_record import RequestRecord, attach_record
 from app.shared.json_log import Log
 
@@ -44,6 +45,15 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception:
+            _log.exception(
+                "a request failed because of an error in the gateway",
+                request_id=record.request_id,
+                path=scope["path"],
+            )
+            # The server closes the connection of an incomplete response.
+            if not record.status:
+                await internal_error().response(scope)(scope, receive, send_with_id)
         finally:
             if scope["path"] not in _ROUTINE or record.status >= 500:
                 _log.info(

@@ -21,7 +21,7 @@ from app.chat.fleet.upstream_errors import (
     unreachable,
 )
 from app.chat.openai import sse
-from app.chat.openai.errors import ApiError
+from app.chat.openai.errors import ApiError, internal_error
 from app.chat.relay.answer_memory import AnswerMemory
 from app.chat.relay.client_pace import CLIENT_STALLED, ClientPace
 from app.chat.relay.event_relay import EventRelay, StreamError
@@ -153,6 +153,19 @@ class Exchange:
                     await writer.fail(error)
         except ClientStalled:
             self._record.outcome = CLIENT_STALLED
+        except Exception:
+            await self._report_defect(writer)
+
+    async def _report_defect(self, writer: ResponseWriter) -> None:
+        """Log an exception that nothing expects, and end the response with an error."""
+        _log.exception(
+            "a request failed because of an error in the gateway", request_id=self.request_id
+        )
+        error = internal_error()
+        self._record.outcome = error.code
+        if not writer.ended:
+            with contextlib.suppress(ClientStalled):
+                await writer.fail(error)
 
     async def _with_time_limit(self, writer: ResponseWriter) -> None:
         seconds = self._limits.request_seconds
