@@ -62,9 +62,12 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready")
 async def ready(gateway: TheGateway) -> Response:
-    """200 if at least one model is ready, otherwise 503."""
+    """200 if at least one model is ready, otherwise 503. A warning fails no request; the monitor
+    shows it."""
     report = status(gateway.fleet, gateway.started)
     content = {"ready": report["ready"], "models_ready": report["models_ready"]}
+    if gateway.usage.problem:
+        content["warning"] = f"usage is not written: {gateway.usage.problem}"
     return JSONResponse(content, 200 if report["ready"] else 503)
 
 

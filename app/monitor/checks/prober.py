@@ -11,6 +11,8 @@ from app.monitor.checks.response_verdict import detail, judge_response
 from app.monitor.decisions.states import State, Verdict
 from app.monitor.settings import CHECK_TIMEOUT, Expectation, Kind, Service, Thresholds
 
+WARNING_LENGTH = 120
+
 # What a server answers without its work loop.
 _HEALTH_PATHS = {
     Kind.INFERENCE: "/health",
@@ -97,6 +99,9 @@ class Prober:
         if verdict.state is State.DOWN:
             reason = f"not ready: {detail(ready)}"
             return Verdict(State.DOWN, "not_ready", reason, alive.latency, excusable=True)
+        if verdict.state is State.OK and (warning := ready.member("warning")):
+            reason = str(warning)[:WARNING_LENGTH]
+            return Verdict(State.DEGRADED, "warning", reason, alive.latency)
         return alive if verdict.state is State.OK else verdict
 
     async def _tcp(self, service: Service) -> Verdict:

@@ -95,6 +95,9 @@ async def test_a_usage_file_that_cannot_be_written_fails_no_request(
     ):
         assert (await client.post(CHAT, json=QUESTION)).status_code == 200
         assert "gateway_usage_written 0.0" in (await client.get("/metrics")).text
+        ready = await client.get("/ready")
+        assert ready.status_code == 200
+        assert ready.json()["warning"] == "usage is not written: unable to open database file"
         refused = await client.get("/v1/usage")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "usage_unavailable")
 

@@ -149,6 +149,14 @@ async def test_a_chat_is_down_by_itself_or_not_ready_because_of_others(prober: P
         assert (await check(prober, service, Kind.CHAT)).state is State.OK
 
 
+async def test_a_chat_with_a_warning_is_degraded(prober: Prober) -> None:
+    ready = {"ready": True, "warning": "usage is not written: disk is full"}
+    async with serving(health=OK, ready=(200, ready)) as service:
+        verdict = await check(prober, service, Kind.CHAT)
+    assert (verdict.state, verdict.code) == (State.DEGRADED, "warning")
+    assert verdict.reason == "usage is not written: disk is full"
+
+
 @pytest.mark.parametrize(
     ("response", "state", "code"),
     [
