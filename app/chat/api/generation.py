@@ -7,6 +7,7 @@ as the relay of some ten tokens (`python -m benchmarks.gateway` measures it).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +16,7 @@ from app.chat.access.admission import admitted_of
 from app.chat.api.routes import Gateway
 from app.chat.apis.api import Api
 from app.chat.apis.table import API_OF_PATH
+from app.chat.fleet.body_cap import body_cap
 from app.chat.openai.errors import ApiError, internal_error
 from app.chat.relay.exchange import Exchange
 from app.chat.relay.generation_request import read_request
@@ -54,8 +56,9 @@ async def _exchange(request: Request, gateway: Gateway, api: Api) -> Exchange:
     """The exchange for a request; raises ApiError for what cannot be answered."""
     admitted = admitted_of(request)
     record = record_in(request.scope)
-    generation = await read_request(request, api, gateway.settings)
     models = admitted.caller.models
+    cap = partial(body_cap, gateway.fleet, api, models)
+    generation = await read_request(request, api, gateway.settings, cap)
     pool, prompt = gateway.fleet.route(generation.model, api, generation.body, models)
     generation.check(pool.card.id, pool.context, pool.slots_of_replica)
     task = generation.task_for(pool.card.id, prompt)

@@ -45,6 +45,7 @@ class Api:
     :param file: a request is a form with a file in this field; None for JSON.
     :param needs: capabilities that each request needs of its model.
     :param needs_model: otherwise a request without `model` is one for `auto`.
+    :param separate_texts: whether a request may have several texts, each with a context of its own.
     :param needs_slot: otherwise the server answers it beside the requests in its slots.
     :param generates: whether the response takes as long as its text, not only as its prompt.
     :param stream: how responses stream; None if they never do.
@@ -70,6 +71,7 @@ class Api:
     file: str | None = None
     needs: tuple[str, ...] = ()
     needs_model: bool = True
+    separate_texts: bool = False
     needs_slot: bool = True
     generates: bool = False
     stream: StreamForm | None = None

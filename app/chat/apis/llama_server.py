@@ -27,6 +27,7 @@ def _infill_prompt(body: Body) -> Sequence[Any]:
 
 TOKENIZE = Api(
     "/tokenize",
+    separate_texts=True,
     needs_slot=False,
     schema=TOKENIZE_FIELDS,
     aliases=("/v1/tokenize",),
@@ -36,6 +37,7 @@ TOKENIZE = Api(
 )
 DETOKENIZE = Api(
     "/detokenize",
+    separate_texts=True,
     needs_slot=False,
     schema=DETOKENIZE_FIELDS,
     aliases=("/v1/detokenize",),

@@ -79,6 +79,7 @@ COMPLETIONS = Api(
     "/v1/completions",
     tasks=(ModelTask.COMPLETION,),
     schema=COMPLETION_FIELDS,
+    separate_texts=True,
     generates=True,
     stream=OPENAI_STREAM,
     assembled=always,

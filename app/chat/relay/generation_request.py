@@ -6,19 +6,20 @@ The schema of the API checks the fields, which reach the model server unchanged.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 
 from app.chat.apis.api import Api
+from app.chat.fleet.body_cap import BodyCap
 from app.chat.openai.errors import ApiError
 from app.chat.relay.form_body import FormFile, parse_form, write_form
 from app.chat.relay.request_body import read_body
 from app.chat.schema.form_fields import form_fields, typed_fields
 from app.chat.schema.json_body import parse_body
-from app.chat.schema.model_limits import check_context, check_weight, weight_of
+from app.chat.schema.model_limits import check_context, check_weight, texts_in, weight_of
 from app.chat.settings import AUTO_MODEL, GatewaySettings
 
 # A second of compressed speech has about 4 kB, and 25 tokens.
@@ -100,13 +101,19 @@ class GenerationRequest:
         """
         self.api.schema.check_required(self.body)
         if self.file is None:
-            check_context(self.body, len(self.raw), model, context)
+            texts = texts_in(self.body) if self.api.separate_texts else 1
+            check_context(self.body, len(self.raw), texts, model, context)
         check_weight(self.body, self.weight, model, slots)
 
 
-async def read_request(request: Request, api: Api, settings: GatewaySettings) -> GenerationRequest:
-    """Read and check a body; raises ApiError 400, 408, 413, 415, or 429 if the memory is full."""
-    raw = await read_body(request, settings.limits)
+async def read_request(
+    request: Request, api: Api, settings: GatewaySettings, cap: Callable[[], BodyCap | None]
+) -> GenerationRequest:
+    """Read and check a body; raises ApiError 400, 408, 413, 415, or 429 if the memory is full.
+
+    :param cap: returns what any model can use.
+    """
+    raw = await read_body(request, settings.limits, cap)
     file = None
     if api.file is None:
         body = parse_body(raw, settings.limits.body_values)

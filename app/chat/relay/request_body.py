@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
+from functools import cached_property
 
 from starlette.requests import ClientDisconnect, Request
 
 from app.chat.access.admission import Admitted, admitted_of
+from app.chat.fleet.body_cap import BodyCap
 from app.chat.openai.errors import ApiError
+from app.chat.schema.model_limits import ALLOWANCE
 from app.chat.settings import Limits
 
 # The encodings in which clients may send a body.
@@ -19,13 +23,16 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 _CODES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """The body, decoded; raises ApiError 400, 408, 413, 415, or 429 if the memory is full."""
+async def read_body(request: Request, limits: Limits, cap: Callable[[], BodyCap | None]) -> bytes:
+    """The body, decoded; raises ApiError 400, 408, 413, 415, or 429 if the memory is full.
+
+    :param cap: returns what any model can use; called for large bodies only.
+    """
     decoder = _decoder(request)
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limits.body_bytes:
-        raise _too_large(limits)
-    body = _Body(admitted_of(request), limits)
+    body = _Body(admitted_of(request), limits, cap)
+    if declared.isascii() and declared.isdigit():
+        body.expect(int(declared))
     try:
         async with asyncio.timeout(limits.body_seconds):
             async for chunk in request.stream():
@@ -46,19 +53,33 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 class _Body:
     """What has arrived so far."""
 
-    def __init__(self, account: Admitted, limits: Limits) -> None:
+    def __init__(
+        self, account: Admitted, limits: Limits, cap: Callable[[], BodyCap | None]
+    ) -> None:
         self._account = account
         self._limits = limits
+        self._find_cap = cap
         self.content = bytearray()
+
+    @cached_property
+    def _cap(self) -> BodyCap | None:
+        return self._find_cap()
 
     @property
     def room(self) -> int:
         """How many bytes may still come."""
-        return self._limits.body_bytes - len(self.content)
+        most = self._limits.body_bytes
+        return (most if self._cap is None else min(most, self._cap.size)) - len(self.content)
+
+    def expect(self, size: int) -> None:
+        """Raise ApiError for a body that has, or will have, this size."""
+        if size > self._limits.body_bytes:
+            raise _too_large(self._limits)
+        if size > ALLOWANCE and self._cap is not None and size > self._cap.size:
+            raise self._cap.error()
 
     def add(self, chunk: bytes) -> None:
-        if len(chunk) > self.room:
-            raise _too_large(self._limits)
+        self.expect(len(self.content) + len(chunk))
         self._account.add(len(chunk))
         self.content += chunk
 

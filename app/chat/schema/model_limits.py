@@ -26,16 +26,19 @@ _MEDIA = (
 _MEDIA_KEYS = ("messages", "input")
 
 
-def check_context(body: Mapping[str, Any], size: int, model: str, context: int | None) -> None:
+def check_context(
+    body: Mapping[str, Any], size: int, texts: int, model: str, context: int | None
+) -> None:
     """Raise ApiError 400 for a body that is larger than the model's context can mean.
 
     llama-server needs up to 140 bytes of memory for each byte of the body until it finds out.
 
     :param size: bytes of the body.
+    :param texts: how many of them the model works on separately.
     """
     if context is None:
         return
-    most = context * BYTES_PER_TOKEN * max(1, texts_in(body)) + ALLOWANCE
+    most = context * BYTES_PER_TOKEN * max(1, texts) + ALLOWANCE
     if size <= most or size - media_size(body) <= most:
         return
     raise ApiError(
