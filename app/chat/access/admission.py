@@ -16,7 +16,7 @@ from app.chat.access.credentials import authorization_of
 from app.chat.access.fair_shares import FairShares, address_share
 from app.chat.access.identity import AccessIdentities
 from app.chat.access.keys import KeyRing
-from app.chat.access.token_estimate import estimated_completion, estimated_prompt
+from app.chat.access.token_estimate import estimated_completion
 from app.chat.apis.table import is_api_path
 from app.chat.fleet.fair_queue import Share
 from app.chat.openai.errors import ApiError
@@ -46,13 +46,13 @@ class Admitted:
             raise _full("bytes of request bodies")
         self.held += size
 
-    def hold_tokens(self, body: Mapping[str, Any], size: int, *, generates: bool) -> None:
+    def hold_tokens(self, body: Mapping[str, Any], prompt: int, *, generates: bool) -> None:
         """Reserve the estimated tokens of a request; raises ApiError 429 over a limit of the key.
 
-        :param size: of the body in bytes.
+        :param prompt: its estimated tokens.
         """
         completion = estimated_completion(body) if generates else 0
-        self.tokens = self.caller.hold(estimated_prompt(size), completion)
+        self.tokens = self.caller.hold(prompt, completion)
 
     def release(self) -> None:
         self.bodies.give_back(self.share, self.held)

@@ -14,8 +14,8 @@ _LIMIT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens", "n_
 
 
 def estimated_prompt(size: int) -> int:
-    """The tokens of a prompt in a body of this size."""
-    return min(_MOST, size // _BYTES_PER_TOKEN + 1)
+    """The tokens of a text with this number of bytes."""
+    return min(_MOST, max(0, size) // _BYTES_PER_TOKEN + 1)
 
 
 def estimated_completion(body: Mapping[str, Any]) -> int:

@@ -62,7 +62,7 @@ async def _exchange(request: Request, gateway: Gateway, api: Api) -> Exchange:
     pool, prompt = gateway.fleet.route(generation.model, api, generation.body, models)
     generation.check(pool.card.id, pool.context, pool.slots_of_replica)
     task = generation.task_for(pool.card.id, prompt)
-    admitted.hold_tokens(generation.body, generation.prompt_bytes, generates=api.generates)
+    admitted.hold_tokens(generation.body, generation.prompt_tokens, generates=api.generates)
     record.cost = task.weight
     record.model = pool.card.id
     record.streamed = generation.streams

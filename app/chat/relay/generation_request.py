@@ -6,12 +6,14 @@ The schema of the API checks the fields, which reach the model server unchanged.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 
+from app.chat.access.token_estimate import estimated_prompt
 from app.chat.apis.api import Api
 from app.chat.fleet.body_cap import BodyCap
 from app.chat.openai.errors import ApiError
@@ -19,11 +21,13 @@ from app.chat.relay.form_body import FormFile, parse_form, write_form
 from app.chat.relay.request_body import read_body
 from app.chat.schema.form_fields import form_fields, typed_fields
 from app.chat.schema.json_body import parse_body
+from app.chat.schema.media import Media, media_of
 from app.chat.schema.model_limits import check_context, check_weight, texts_in, weight_of
 from app.chat.settings import AUTO_MODEL, GatewaySettings
 
 # A second of compressed speech has about 4 kB, and 25 tokens.
-_FILE_BYTES_PER_TEXT_BYTE = 40
+_FILE_BYTES_PER_TOKEN = 160
+_MAY_HAVE_MEDIA = re.compile(rb"image|audio|video|file")
 
 
 @dataclass(frozen=True)
@@ -87,12 +91,13 @@ class GenerationRequest:
         return weight_of(self.body) if self.api.generates else 1
 
     @property
-    def prompt_bytes(self) -> int:
-        """The size of its JSON or texts, and for its files that of a text with as many tokens."""
+    def prompt_tokens(self) -> int:
+        """An estimate, until the model server reports their number."""
         if self.file is None:
-            return len(self.raw)
+            media = media_of(self.body) if _MAY_HAVE_MEDIA.search(self.raw) else Media()
+            return estimated_prompt(len(self.raw) - media.characters) + media.tokens
         texts = sum(len(text) for _, text in form_fields(self.body))
-        return texts + len(self.file.content) // _FILE_BYTES_PER_TEXT_BYTE
+        return estimated_prompt(texts) + len(self.file.content) // _FILE_BYTES_PER_TOKEN
 
     def check(self, model: str, context: int | None, slots: int) -> None:
         """Raise ApiError 400 for a request that the chosen model cannot answer.

@@ -6,24 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.chat.openai.errors import ApiError
+from app.chat.schema.media import media_of
 
 # Words of European languages have about 5 bytes for each token, and JSON writes other characters
 # with up to 12.
 BYTES_PER_TOKEN = 16
 # For what is not part of the prompt: schemas, grammars, names, settings.
 ALLOWANCE = 256 * 1024
-# Images and recordings cost other numbers of tokens than texts; a server counts them.
-_MEDIA = (
-    "image_url",
-    "input_image",
-    "image",
-    "input_audio",
-    "audio",
-    "file",
-    "input_file",
-    "video_url",
-)
-_MEDIA_KEYS = ("messages", "input")
 
 
 def check_context(
@@ -39,7 +28,7 @@ def check_context(
     if context is None:
         return
     most = context * BYTES_PER_TOKEN * max(1, texts) + ALLOWANCE
-    if size <= most or size - media_size(body) <= most:
+    if size <= most or size - media_of(body).characters <= most:
         return
     raise ApiError(
         400,
@@ -58,27 +47,6 @@ def texts_in(body: Mapping[str, Any]) -> int:
         if isinstance(value, list) and value and type(value[0]) is not int:
             return len(value)
     return 1
-
-
-def media_size(body: Mapping[str, Any]) -> int:
-    """The characters of images and recordings in the messages."""
-    size = 0
-    for key in _MEDIA_KEYS:
-        messages = body.get(key)
-        for message in messages if isinstance(messages, list) else ():
-            content = message.get("content") if isinstance(message, dict) else None
-            for part in content if isinstance(content, list) else ():
-                if isinstance(part, dict) and part.get("type") in _MEDIA:
-                    size += _longest_text(part)
-    return size
-
-
-def _longest_text(value: Any, depth: int = 4) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict) and depth:
-        return max((_longest_text(one, depth - 1) for one in value.values()), default=0)
-    return 0
 
 
 def check_weight(body: Mapping[str, Any], weight: int, model: str, slots: int) -> None:

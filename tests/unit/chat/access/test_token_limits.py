@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -159,3 +160,31 @@ def test_changed_limits_keep_what_was_used() -> None:
 )
 def test_durations_have_the_form_of_openais_headers(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def _chat(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": list(parts)}], "max_tokens": 100}
+
+
+_DATA = "A" * 400_000
+_PARTS: dict[str, dict[str, Any]] = {
+    "image": {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_DATA}"}},
+    "image elsewhere": {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+    "WAV": {"type": "input_audio", "input_audio": {"data": _DATA, "format": "wav"}},
+    "MP3": {"type": "input_audio", "input_audio": {"data": _DATA, "format": "mp3"}},
+}
+
+
+@pytest.mark.parametrize("part", _PARTS.values(), ids=_PARTS.keys())
+async def test_images_and_recordings_are_not_counted_as_texts(
+    server: ModelServer, part: dict[str, Any]
+) -> None:
+    server.behaviour = held = HeldResponses()
+    async with limited(server, slots=2, tokens_per_minute=5000) as client:
+        first = asyncio.create_task(client.post(CHAT, json=_chat(part)))
+        await server.wait_for(1)
+        listed = await client.get("/v1/models")
+        held_tokens = 5000 - int(listed.headers["x-ratelimit-remaining-tokens"])
+        held.released.set()
+        assert (await first).status_code == 200
+    assert 300 < held_tokens < 2500
