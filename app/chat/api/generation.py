@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.chat.access.admission import admitted_of
+from app.chat.access.priority import lowered
 from app.chat.api.routes import Gateway
 from app.chat.apis.api import Api
 from app.chat.apis.table import API_OF_PATH
@@ -56,6 +57,7 @@ async def _exchange(request: Request, gateway: Gateway, api: Api) -> Exchange:
     """The exchange for a request; raises ApiError for what cannot be answered."""
     admitted = admitted_of(request)
     record = record_in(request.scope)
+    record.share = lowered(record.share, request.headers)
     models = admitted.caller.models
     cap = partial(body_cap, gateway.fleet, api, models)
     generation = await read_request(request, api, gateway.settings, cap)

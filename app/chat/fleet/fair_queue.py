@@ -24,10 +24,14 @@ _MOST_OWNERS = 1024
 
 @dataclass(frozen=True)
 class Share:
-    """The owner of a request, and its weight in relation to other owners."""
+    """The owner of a request, and its weight in relation to other owners.
+
+    :param background: whether the request waits until no other one does.
+    """
 
     owner: str = "anonymous"
     weight: float = 1.0
+    background: bool = False
 
 
 EVERYONE = Share()
@@ -63,6 +67,11 @@ class _Account(Generic[_Item]):
     """In use now."""
     starts: float = 0.0
     """The sum of the times at which these slots were assigned."""
+
+    @property
+    def size(self) -> float:
+        """Of what waits, in relation to the weight."""
+        return len(self.waiting) / self.weight
 
     @property
     def idle(self) -> bool:
@@ -117,6 +126,11 @@ class FairQueue(Generic[_Item]):
             else:
                 heapq.heappop(heads)
             yield item
+
+    @property
+    def owners(self) -> int:
+        """How many owners it remembers."""
+        return len(self._accounts)
 
     @property
     def oldest(self) -> float:
@@ -174,14 +188,23 @@ class FairQueue(Generic[_Item]):
 
         :param entered: the newest request, which gives way if no other owner has more.
         """
-
-        def size(account: _Account[_Item]) -> float:
-            return len(account.waiting) / account.weight
-
-        largest = max((one for one in self._accounts.values() if one.waiting), key=size)
-        if size(self._accounts[entered.share.owner]) >= size(largest):
+        largest = self._largest()
+        if self._accounts[entered.share.owner].size >= largest.size:
             return entered
         return largest.waiting[-1]
+
+    @property
+    def has_new(self) -> bool:
+        """Whether a request waits that did not have a slot yet."""
+        return len(self) > len(self._retries)
+
+    def newest_of_largest(self) -> _Item:
+        """The newest request of the owner that has the most."""
+        return self._largest().waiting[-1]
+
+    def _largest(self) -> _Account[_Item]:
+        waiting = (one for one in self._accounts.values() if one.waiting)
+        return max(waiting, key=lambda account: account.size)
 
     def take_all(self) -> list[_Item]:
         """Empty the queue; returns what was in it."""

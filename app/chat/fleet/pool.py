@@ -10,9 +10,10 @@ from itertools import count
 
 from app.chat.fleet.capabilities import UNKNOWN, Capabilities
 from app.chat.fleet.circuit_breaker import BreakerState
-from app.chat.fleet.fair_queue import EVERYONE, FairQueue, Share
+from app.chat.fleet.fair_queue import EVERYONE, Share
 from app.chat.fleet.prefix_affinity import PrefixTable
 from app.chat.fleet.replica import Replica
+from app.chat.fleet.request_queue import RequestQueue
 from app.chat.fleet.server import NOT_CHECKED, Health, State
 from app.chat.openai.errors import ApiError
 from app.chat.settings import TEXT_TASKS, ModelTask, Placeholder
@@ -85,13 +86,13 @@ class ModelPool:
     replicas: Sequence[Replica]
     queue_limit: int
     clock: Callable[[], float]
-    queue: FairQueue[Ticket] = field(init=False)
+    queue: RequestQueue[Ticket] = field(init=False)
     prefixes: PrefixTable[Replica] = field(default_factory=PrefixTable)
     _last_grant: int = 0
     _beside: Counter[Replica] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.queue = FairQueue(self.clock)
+        self.queue = RequestQueue(self.clock)
         self._join(self.replicas)
 
     @property
@@ -266,11 +267,19 @@ class ModelPool:
         for ticket in self.queue:
             if not any(replica.has_free_slot(now) for replica in self.replicas):
                 return
+            if ticket.share.background and not self._has_spare_slot():
+                return
             replica = self._choose(ticket)
             if replica is None:
                 continue
             self.queue.remove(ticket)
             self._grant(ticket, replica)
+
+    def _has_spare_slot(self) -> bool:
+        """Whether a slot stays free for a person beside a request in the background."""
+        available = [replica for replica in self.replicas if replica.available]
+        slots = sum(replica.slots for replica in available)
+        return slots == 1 or slots - sum(replica.busy for replica in available) > 1
 
     def position(self, ticket: Ticket) -> int:
         """1 for the next in the queue, 0 for a request that is not in the queue."""

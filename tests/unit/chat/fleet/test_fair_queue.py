@@ -168,4 +168,4 @@ async def test_requests_of_many_owners_do_not_grow_the_memory() -> None:
         ticket = world.pool.enter((), share=Share(f"address {number}"))
         await asyncio.wait_for(ticket.granted, 1)
         ticket.leave()
-    assert len(world.pool.queue._accounts) <= 1024
+    assert world.pool.queue.owners <= 1024

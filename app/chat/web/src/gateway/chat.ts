@@ -43,15 +43,18 @@ export const leadsToSignIn = (response: Response): boolean => response.type === 
 /** The Authorization header; empty without a key. */
 export const authorization = (key: string): Record<string, string> => (key ? { Authorization: `Bearer ${key}` } : {});
 
+/** Nobody waits for it as for an answer: it is served after all questions. */
+const LOW = { "X-Priority": "low" };
+
 /**
  * Streams an answer. Returns normally only when the server reported that the answer is complete; throws
  * ChatError for every failure, and the signal's AbortError when the user stopped it.
  */
 export async function* streamChat(
   request: ChatRequest,
-  { key, signal }: { key: string; signal: AbortSignal },
+  { key, signal, background = false }: { key: string; signal: AbortSignal; background?: boolean },
 ): AsyncGenerator<ChatEvent> {
-  const response = await post(request, key, signal);
+  const response = await post(request, background ? { ...LOW, ...authorization(key) } : authorization(key), signal);
   let complete = false;
   try {
     for await (const event of serverEvents(response.body!, SILENCE_MS)) {
@@ -79,12 +82,12 @@ function placeIn(comment: string): number | null {
   return place ? Number(place[1]) : null;
 }
 
-async function post(request: ChatRequest, key: string, signal: AbortSignal): Promise<Response> {
+async function post(request: ChatRequest, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
   let response: Response;
   try {
     response = await fetch("/v1/chat/completions", {
       method: "POST",
-      headers: { "Content-Type": "application/json", ...authorization(key) },
+      headers: { "Content-Type": "application/json", ...headers },
       body: JSON.stringify(request),
       redirect: "manual",
       signal,

@@ -87,7 +87,7 @@ async function answerTo(content: string, model: string, signal: AbortSignal): Pr
     // Thoughts would use up the tokens.
     chat_template_kwargs: { enable_thinking: false },
   };
-  for await (const event of streamChat(request, { key: apiKey.peek(), signal })) {
+  for await (const event of streamChat(request, { key: apiKey.peek(), signal, background: true })) {
     if (event.kind === "delta") text += event.text;
   }
   return splitThinking(text).answer.trim();

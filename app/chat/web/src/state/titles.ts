@@ -26,7 +26,7 @@ export async function writeTitle(id: string): Promise<void> {
   const signal = AbortSignal.any([own.signal, AbortSignal.timeout(PATIENCE_MS)]);
   let text = "";
   try {
-    for await (const event of streamChat(wanted.request, { key: apiKey.peek(), signal })) {
+    for await (const event of streamChat(wanted.request, { key: apiKey.peek(), signal, background: true })) {
       if (event.kind === "delta") text += event.text;
       // The model is busy with other people: the first question is a title too.
       else if (event.kind === "waiting" && event.position !== null) return own.abort();
