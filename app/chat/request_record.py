@@ -22,6 +22,9 @@ class RequestRecord:
     request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     arrived: float = field(default_factory=time.monotonic)
     key: str = "anonymous"
+    # In metrics and in the log, where the names of people do not belong.
+    key_label: str = "anonymous"
+    logged_key: str = "anonymous"
     share: Share = EVERYONE
     # The number of slots that it occupies: one for each completion that it asks for.
     cost: float = 1.0
@@ -54,7 +57,6 @@ class RequestRecord:
             name: getattr(self, name)
             for name in (
                 "request_id",
-                "key",
                 "model",
                 "replica",
                 "streamed",
@@ -63,6 +65,7 @@ class RequestRecord:
                 "outcome",
             )
         }
+        fields["key"] = self.logged_key
         fields |= {name: round(value * 1000, 1) for name, value in times.items() if value}
         if self.attempts > 1:
             fields["attempts"] = self.attempts

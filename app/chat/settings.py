@@ -305,6 +305,7 @@ class AccessSettings(CallerLimits):
     audiences: tuple[Audience, ...] = Field(
         min_length=1, description="AUD tags of the applications"
     )
+    log_emails: bool = Field(default=False, description="otherwise the log has pseudonyms")
 
     @property
     def issuer(self) -> str:

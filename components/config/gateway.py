@@ -130,6 +130,7 @@ class AccessSettings(CamelModel):
     audiences: tuple[Audience, ...] = Field(
         min_length=1, description="AUD tags of the applications"
     )
+    log_emails: bool = Field(default=False, description="otherwise the log has pseudonyms")
 
 
 class GatewaySettings(CamelModel):

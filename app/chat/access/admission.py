@@ -116,7 +116,7 @@ class Admission:
         self, caller: Caller, scope: Scope, record: RequestRecord, held: ExitStack
     ) -> Admitted:
         """Check the limits of the caller; raises ApiError 429."""
-        record.key = caller.name
+        record.key, record.key_label, record.logged_key = caller.name, caller.label, caller.logged
         record.rate_limits = caller.rate_limits
         record.share = share = share_of(caller, scope)
         if not self._open.take(share):

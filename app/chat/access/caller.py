@@ -37,7 +37,12 @@ class TokenHold:
 
 
 class Caller:
-    """The owner of a key; without keys, all clients together."""
+    """The owner of a key; without keys, all clients together.
+
+    :param name: for its usage and its share.
+    :param label: for metrics, which must not have one for each person; None: the name.
+    :param logged: for the log; None: the name.
+    """
 
     def __init__(
         self,
@@ -47,8 +52,12 @@ class Caller:
         tokens_today: TokensToday,
         *,
         anonymous: bool = False,
+        label: str | None = None,
+        logged: str | None = None,
     ) -> None:
         self.name = name
+        self.label = label or name
+        self.logged = logged or name
         self.anonymous = anonymous
         self._clock = clock
         self._tokens_today = tokens_today

@@ -7,7 +7,9 @@ Source: Cloudflare's documentation, "Validate JWTs" of Access. A token is for on
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,6 +36,8 @@ _LONGEST_AGE = 3600.0
 _LEEWAY_SECONDS = 30
 _LONGEST_EMAIL = 254
 _MOST_CALLERS = 10_000
+# No key can have a name with a space.
+LABEL = "cloudflare access"
 
 
 class SigningKeys:
@@ -119,6 +123,8 @@ class AccessIdentities:
         self._clock = clock
         self._tokens_today = tokens_today
         self._callers: dict[str, Caller] = {}
+        # Another one after each start: nobody can find the addresses of a log with it.
+        self._pseudonyms = secrets.token_bytes(32)
 
     async def caller(self, headers: Mapping[str, str]) -> Caller | None:
         """The person of a request; None without a token, and for the token of a machine.
@@ -161,12 +167,24 @@ class AccessIdentities:
     def _caller_named(self, email: str) -> Caller:
         caller = self._callers.pop(email, None)
         if caller is None:
-            caller = Caller(email, self._settings, self._clock, self._tokens_today)
+            caller = Caller(
+                email,
+                self._settings,
+                self._clock,
+                self._tokens_today,
+                label=LABEL,
+                logged=email if self._settings.log_emails else self._pseudonym(email),
+            )
             if len(self._callers) >= _MOST_CALLERS:
                 # The one that was used the longest time ago.
                 del self._callers[next(iter(self._callers))]
         self._callers[email] = caller
         return caller
+
+    def _pseudonym(self, email: str) -> str:
+        """A name for the log, the same one until the gateway restarts."""
+        digest = hmac.digest(self._pseudonyms, email.encode(), "sha256")
+        return f"{LABEL} {digest[:6].hex()}"
 
 
 def _invalid(reason: str) -> ApiError:

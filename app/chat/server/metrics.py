@@ -68,7 +68,7 @@ class Metrics:
             registry.register(collector)
 
     def finished(self, record: RequestRecord) -> None:
-        model, key = record.model or "none", record.key
+        model, key = record.model or "none", record.key_label
         self._requests.labels(model, key, self._outcome(record)).inc()
         self._seconds.labels(model, key).observe(record.age)
         for kind, number in (

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -172,3 +173,36 @@ async def test_a_list_of_another_form_has_no_keys(team: AccessTeam, listed: Any)
     with pytest.raises(ApiError) as failed:
         await SigningKeys(team.url).key("first")
     assert failed.value.status == 503
+
+
+async def _logged(
+    server: ModelServer, team: AccessTeam, caplog: pytest.LogCaptureFixture, **access: Any
+) -> tuple[list[str], str]:
+    """The keys in the log after two people asked, one of them twice; and the metrics."""
+    caplog.set_level(logging.INFO)
+    configuration = settings(server.url, access={"team": TEAM, "audiences": [AUDIENCE], **access})
+    async with running(configuration, access_keys_url=team.url) as url, client_of(url) as client:
+        for email in ("jo@example.com", "jo@example.com", "li@example.com"):
+            assert await ask(client, team.token(email=email)) == (200, "")
+        metrics = (await client.get("/metrics")).text
+    lines = [one for one in caplog.records if one.getMessage() == "request"]
+    asked = [line.__dict__["fields"] for line in lines]
+    return [fields["key"] for fields in asked if fields["method"] == "POST"], metrics
+
+
+async def test_addresses_are_neither_in_the_log_nor_in_metrics(
+    server: ModelServer, team: AccessTeam, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys, metrics = await _logged(server, team, caplog)
+    assert keys[0] == keys[1] != keys[2]
+    assert all(key.startswith("cloudflare access ") for key in keys)
+    assert "@" not in caplog.text + "".join(keys) + metrics
+    assert 'key="cloudflare access"' in metrics
+
+
+async def test_a_stack_may_have_addresses_in_its_log(
+    server: ModelServer, team: AccessTeam, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys, metrics = await _logged(server, team, caplog, log_emails=True)
+    assert keys == ["jo@example.com", "jo@example.com", "li@example.com"]
+    assert "@" not in metrics
