@@ -11,8 +11,7 @@ from components.services.deployment import begin
 from components.services.monitor import Monitor, monitor_args
 from components.services.restarter import Restarter, restarter_args
 from components.services.service_stack import service_stacks
-from components.services.tunnels import tunnel_args
-from components.tunnel.tunnel import Tunnel
+from components.services.tunnels import access_documents, tunnels_of
 
 prepare_process()
 with refusals():
@@ -20,15 +19,10 @@ with refusals():
     engine = check_engine(plan)
 
 deployment = begin(plan, engine)
-services = service_stacks(deployment)
-tunnels = {
-    name: Tunnel(
-        f"{name}-tunnel",
-        tunnel_args(tunnel, services[name], deployment),
-        pulumi.ResourceOptions(depends_on=[services[name]]),
-    )
-    for name, tunnel in plan.tunnels.items()
-}
+tunnels = tunnels_of(deployment)
+services = service_stacks(deployment, access_documents(tunnels, deployment))
+for name, tunnel in tunnels.items():
+    tunnel.open(services[name])
 restarter = (
     Restarter(RESTARTER, restarter_args(engine.restarter_socket, deployment))
     if engine.restarter_socket

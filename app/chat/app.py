@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from app.chat.access.accounting import Accounting
 from app.chat.access.admission import Admission
-from app.chat.access.identity import AccessIdentities, SigningKeys
+from app.chat.access.identity import AccessIdentities
 from app.chat.access.keys import KeyRing
 from app.chat.api.generation import Generation
 from app.chat.api.page import WEB_ROOT, serve_page
@@ -36,7 +36,7 @@ from app.chat.relay.answer_memory import AnswerMemory
 from app.chat.server.metrics import Metrics
 from app.chat.server.usage_state import UsageState
 from app.chat.server.watched_state import WatchedState
-from app.chat.settings import GatewaySettings, KeyFile, Secrets
+from app.chat.settings import AccessApplications, GatewaySettings, KeyFile, Secrets
 from app.chat.usage.recorder import UsageRecorder
 from app.chat.usage.store import UsageStore
 from app.shared.host_names import HostNames
@@ -51,6 +51,7 @@ def create_app(
     *,
     keys: Watched[KeyFile | None] | None = None,
     usage_file: Path | None = None,
+    applications: Watched[AccessApplications] | None = None,
     access_keys_url: str | None = None,
 ) -> ASGIApp:
     """The ASGI application: the routes, wrapped in middleware that applies to every request.
@@ -59,6 +60,7 @@ def create_app(
     :param lists: the models, where they may change while the gateway runs.
     :param keys: the API keys, where they may change while the gateway runs.
     :param usage_file: None counts usage in memory only.
+    :param applications: of Cloudflare Access, where they may change while the gateway runs.
     :param access_keys_url: None for that of Cloudflare.
     """
     clock = time.monotonic
@@ -66,16 +68,19 @@ def create_app(
     ring = KeyRing(secrets.api_keys, clock, usage.tokens_today)
     identities = None
     if (access := settings.access) is not None:
-        signing = SigningKeys(access_keys_url or access.keys_url)
-        identities = AccessIdentities(access, signing, clock, usage.tokens_today)
+        identities = AccessIdentities(access, clock, usage.tokens_today, access_keys_url)
+        if applications is not None:
+            applications.apply = identities.use
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         directory, reading = _directory(settings, secrets, lists, clock)
-        files = [file for file in (lists, keys) if file is not None]
+        files = [file for file in (lists, keys, applications) if file is not None]
         if keys is not None:
             keys.apply = ring.replace
             reading = (*reading, keys.run())
+        if applications is not None:
+            reading = (*reading, applications.run())
         upstream = UpstreamClient(settings.limits.connect_seconds)
         app.state.gateway = Gateway(
             settings=settings,

@@ -298,14 +298,13 @@ class CallerLimits(Strict):
     )
 
 
-class AccessSettings(CallerLimits):
-    """The Cloudflare Access application in front of the gateway, and the limits of each person."""
+class AccessApplications(Strict):
+    """Whose signed identities are callers: the content of access.json."""
 
     team: TeamName = Field(description="<team>.cloudflareaccess.com")
     audiences: tuple[Audience, ...] = Field(
         min_length=1, description="AUD tags of the applications"
     )
-    log_emails: bool = Field(default=False, description="otherwise the log has pseudonyms")
 
     @property
     def issuer(self) -> str:
@@ -314,6 +313,29 @@ class AccessSettings(CallerLimits):
     @property
     def keys_url(self) -> str:
         return f"{self.issuer}/cdn-cgi/access/certs"
+
+
+class AccessSettings(CallerLimits):
+    """The Cloudflare Access applications in front of the gateway, and the limits of each person."""
+
+    applications: ListLocation | None = Field(
+        default=None, description="file or URL of access.json, instead of team and audiences here"
+    )
+    team: TeamName | None = Field(default=None, description="<team>.cloudflareaccess.com")
+    audiences: tuple[Audience, ...] = Field(default=(), description="AUD tags of the applications")
+    log_emails: bool = Field(default=False, description="otherwise the log has pseudonyms")
+
+    @model_validator(mode="after")
+    def _has_applications(self) -> Self:
+        if self.applications is None and (self.team is None or not self.audiences):
+            raise ValueError("needs team and audiences, or applications")
+        return self
+
+    @property
+    def known_applications(self) -> AccessApplications:
+        """Those that are here; `with_applications` adds those of a file."""
+        assert self.team is not None
+        return AccessApplications(team=self.team, audiences=self.audiences)
 
 
 class GatewaySettings(ModelLists):
@@ -358,6 +380,14 @@ class GatewaySettings(ModelLists):
     def with_lists(self, lists: ModelLists) -> Self:
         """These settings with the models of a list."""
         return self.model_copy(update={name: getattr(lists, name) for name in _LISTS})
+
+    def with_applications(self, found: AccessApplications) -> Self:
+        """These settings with the Access applications of a file."""
+        assert self.access is not None
+        access = self.access.model_copy(
+            update={"team": found.team, "audiences": found.audiences, "applications": None}
+        )
+        return self.model_copy(update={"access": access})
 
 
 _LISTS = tuple(ModelLists.model_fields)

@@ -116,7 +116,7 @@ class HealthChecks(CamelModel):
 
 
 class AccessSettings(CamelModel):
-    """The Cloudflare Access application in front of the gateway, and the limits of each person."""
+    """Identities of Cloudflare Access as callers, and the limits of each person."""
 
     models: tuple[ModelId, ...] | None = Field(default=None, description="left out: all models")
     rpm: int | None = Field(default=None, ge=1, description="requests per minute")
@@ -126,9 +126,11 @@ class AccessSettings(CamelModel):
     priority: int = Field(
         default=1, ge=1, le=100, description="its share in relation to other callers"
     )
-    team: TeamName = Field(description="<team>.cloudflareaccess.com")
+    team: TeamName | None = Field(
+        default=None, description="<team>.cloudflareaccess.com; left out: that of the account"
+    )
     audiences: tuple[Audience, ...] = Field(
-        min_length=1, description="AUD tags of the applications"
+        default=(), description="AUD tags of applications that were made elsewhere"
     )
     log_emails: bool = Field(default=False, description="otherwise the log has pseudonyms")
 

@@ -15,6 +15,8 @@ from components.kinds.workload import DRAIN_SECONDS, STOP_GRACE, Workload, prese
 from components.runtime.orchestrator import list_location
 
 MODEL_LIST = "models.json"
+# The team and the audiences of Cloudflare Access, once its application exists.
+ACCESS_FILE = "access.json"
 
 # Where the gateway records who used what: DEFAULT_USAGE of app/chat/settings.py.
 USAGE_DIRECTORY = "/var/lib/chat"
@@ -37,6 +39,8 @@ class ChatService(LocalService):
             "drain_seconds": DRAIN_SECONDS,
             **stack.settings.gateway.config(),
         }
+        if access := self._access(name, stack):
+            gateway["access"] = access
         if hosts := dict.fromkeys((*stack.gateway_hosts, *stack.settings.gateway.hosts)):
             gateway["hosts"] = list(hosts)
         if status_page := _status_page(stack):
@@ -65,6 +69,15 @@ class ChatService(LocalService):
                 if api.serves.api_key
             },
         )
+
+    def _access(self, name: str, stack: Stack) -> dict[str, object] | None:
+        """The settings of callers by Cloudflare Access. Its application exists only later."""
+        configured = stack.settings.gateway.config().get("access")
+        if configured is None or name not in stack.services_behind_access:
+            return configured
+        late = {"applications": list_location(name, ACCESS_FILE, on_swarm=stack.on_swarm)}
+        limits = {key: one for key, one in configured.items() if key not in ("team", "audiences")}
+        return {**limits, **late}
 
     def health_check(self, host: str) -> dict[str, object]:
         return {"kind": "chat", "url": f"http://{host}:{self.port}"}

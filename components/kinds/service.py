@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self
 
@@ -104,6 +104,10 @@ class Stack(Protocol):
     @property
     def gateway_hosts(self) -> list[str]:
         """The public host names of the gateway's tunnels."""
+
+    @property
+    def services_behind_access(self) -> Collection[str]:
+        """The gateways whose tunnel has an Access policy that the stack makes."""
 
     @property
     def proxy_environment(self) -> Mapping[str, str]:

@@ -24,7 +24,7 @@ from components.kinds.service import (
     Upstream,
 )
 from components.kinds.workload import Workload
-from components.plan.tunnels import QuickTunnel, TunnelPlan
+from components.plan.tunnels import NamedTunnel, QuickTunnel, TunnelPlan
 from components.runtime.orchestrator import CONFIG_DIRECTORY
 
 
@@ -132,6 +132,17 @@ class Plan:
         """
         tunnels = [one for one in self.tunnels.values() if self._checks_keys(one.service)]
         return [host for tunnel in tunnels if (host := tunnel.host_pattern)]
+
+    @property
+    def services_behind_access(self) -> Mapping[str, NamedTunnel]:
+        """The gateways whose tunnel has an Access policy that the stack makes."""
+        return {
+            name: tunnel.kind
+            for name, tunnel in self.tunnels.items()
+            if isinstance(tunnel.kind, NamedTunnel)
+            and tunnel.kind.people
+            and self._checks_keys(name)
+        }
 
     def _checks_keys(self, service: str) -> bool:
         return self.local_services[service].checks_keys

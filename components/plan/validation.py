@@ -19,11 +19,12 @@ from components.config.stack_settings import StackSettings
 from components.images.image_sources import image_names, inference_images
 from components.kinds.catalogue import Catalogue
 from components.kinds.service import LocalService
+from components.plan.identity_problems import identity_problems
 from components.plan.maintenance_problems import maintenance_problems
 from components.plan.plan import Plan
 from components.plan.service_problems import api_key_problems, service_problems
 from components.plan.tunnel_problems import tunnel_problems
-from components.plan.tunnels import make_tunnel_plans
+from components.plan.tunnels import make_tunnel_plans, tunnel_wishes
 
 # What an image's name, a tunnel's and the monitor's own name of the stack allow alike.
 _STACK_NAME = re.compile(r"(?=.{1,63}$)[a-z0-9]+(?:-+[a-z0-9]+)*")
@@ -217,3 +218,5 @@ def _tunnel_problems(
         gateway_hosts=settings.gateway.hosts,
         source=loaded.source,
     )
+    wishes = tunnel_wishes(stack, settings.tunnel, services, loaded.secrets.tunnel_tokens)
+    yield from identity_problems(settings.gateway.access, wishes, loaded.source)

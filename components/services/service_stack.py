@@ -13,6 +13,7 @@ import pulumi
 from components.config.field_types import MEBIBYTE
 from components.config.named_secrets import SECRETS_DIRECTORY, filled, references
 from components.config.names import FETCH_SUFFIX, LISTS_SUFFIX, USAGE_SUFFIX
+from components.kinds.chat import ACCESS_FILE
 from components.kinds.service import LocalService
 from components.kinds.workload import Workload
 from components.runtime.container import Files, HardenedContainerArgs, Mount, Volume
@@ -58,16 +59,22 @@ class ServiceStackArgs:
     """By name: those that the workload names."""
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     """By name: those that the workload names."""
+    lists: Mapping[str, pulumi.Output[str]] = field(default_factory=dict)
+    """More files that its program reads again while it runs, with contents that others make."""
     wait_for: Sequence[pulumi.Input[pulumi.Resource]] = ()
     """What must be healthy, or have ended, before its container starts."""
 
 
 def service_args(
-    name: str, deployment: Deployment, running: Mapping[str, ServiceStack]
+    name: str,
+    deployment: Deployment,
+    running: Mapping[str, ServiceStack],
+    access: Mapping[str, pulumi.Output[str]],
 ) -> ServiceStackArgs:
     """The arguments for one service of a stack.
 
     :param running: the services that it waits for, by name.
+    :param access: the content of access.json by name of the service.
     """
     plan = deployment.plan
     workload = plan.workloads[name]
@@ -84,12 +91,18 @@ def service_args(
         protect=plan.protect,
         secrets={secret: deployment.secrets[secret] for secret in workload.secret_names},
         volumes={volume.name: deployment.volumes[volume.name] for volume in workload.volumes},
+        lists={ACCESS_FILE: access[name]} if name in access else {},
         wait_for=[running[needed] for needed in workload.wait_for if needed in running],
     )
 
 
-def service_stacks(deployment: Deployment) -> dict[str, ServiceStack]:
-    """Every service that runs in a container of the stack, in the order of the settings."""
+def service_stacks(
+    deployment: Deployment, access: Mapping[str, pulumi.Output[str]]
+) -> dict[str, ServiceStack]:
+    """Every service that runs in a container of the stack, in the order of the settings.
+
+    :param access: the content of access.json by name of the service.
+    """
     workloads = deployment.plan.workloads
     running: dict[str, ServiceStack] = {}
     # A server elsewhere is there, or not: nothing here waits for it.
@@ -97,7 +110,7 @@ def service_stacks(deployment: Deployment) -> dict[str, ServiceStack]:
         {name: [n for n in one.wait_for if n in workloads] for name, one in workloads.items()}
     )
     for name in order.static_order():
-        running[name] = ServiceStack(name, service_args(name, deployment, running))
+        running[name] = ServiceStack(name, service_args(name, deployment, running, access))
     return {name: running[name] for name in workloads}
 
 
@@ -187,7 +200,8 @@ class ServiceStack(pulumi.ComponentResource):
     def _watched(self, secret_files: Mapping[str, pulumi.Input[str]]) -> list[Watched]:
         """The files that its program reads again while it runs."""
         args = self._args
-        lists = WatchedFilesArgs(args.stack, self._name, args.workload.lists, args.network)
+        files: dict[str, pulumi.Input[str]] = {**args.workload.lists, **args.lists}
+        lists = WatchedFilesArgs(args.stack, self._name, files, args.network)
         secrets = replace(
             lists,
             files=secret_files,

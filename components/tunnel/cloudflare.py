@@ -27,7 +27,8 @@ class CloudflareTunnel(pulumi.ComponentResource):
     """A tunnel that Cloudflare configures, so that its connectors need nothing but its token.
 
     The Access policy and the ingress rules are created before the DNS record, so the hostname is
-    never public without them.
+    never public without them. The policy is created at once, as the service may need its audience;
+    the rest with `open`.
     """
 
     token: pulumi.Output[str]
@@ -41,7 +42,21 @@ class CloudflareTunnel(pulumi.ComponentResource):
         self, name: str, args: CloudflareTunnelArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("llm-stack:index:CloudflareTunnel", name, None, opts)
+        self._name, self._args = name, args
+        self._access: ServiceAccess | None = None
         named = args.named
+        if named.people:
+            self._access = ServiceAccess(
+                f"{name}-access",
+                ServiceAccessArgs(named.hostname, named.account_id, named.people, args.label),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            self.machine_token = self._access.machine_token
+            self.audience = self._access.audience
+
+    def open(self, after: pulumi.Resource) -> None:
+        """Create the tunnel and its hostname, once what it leads to is healthy."""
+        name, args, named = self._name, self._args, self._args.named
         tunnel = cloudflare.ZeroTrustTunnelCloudflared(
             f"{name}-tunnel",
             account_id=named.account_id,
@@ -49,7 +64,7 @@ class CloudflareTunnel(pulumi.ComponentResource):
             config_src="cloudflare",
             # Cloudflare refuses a second tunnel of the same name while the first one is there.
             opts=pulumi.ResourceOptions(
-                parent=self, delete_before_replace=True, protect=args.protect
+                parent=self, depends_on=after, delete_before_replace=True, protect=args.protect
             ),
         )
         rules = cloudflare.ZeroTrustTunnelCloudflaredConfig(
@@ -60,15 +75,8 @@ class CloudflareTunnel(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         before: list[pulumi.Resource] = [rules]
-        if named.people:
-            access = ServiceAccess(
-                f"{name}-access",
-                ServiceAccessArgs(named.hostname, named.account_id, named.people, args.label),
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-            self.machine_token = access.machine_token
-            self.audience = access.audience
-            before.append(access)
+        if self._access is not None:
+            before.append(self._access)
         cloudflare.DnsRecord(
             f"{name}-name",
             zone_id=named.zone_id,

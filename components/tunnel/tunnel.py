@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_docker as docker
@@ -15,6 +16,9 @@ from components.plan.tunnels import GivenTunnel, NamedTunnel, QuickTunnel, Tunne
 from components.runtime.container import Files, HardenedContainerArgs
 from components.runtime.container_options import ContainerOptions, HealthCheck
 from components.runtime.orchestrator import FilesArgs, Orchestrator
+
+if TYPE_CHECKING:
+    from components.tunnel.cloudflare import CloudflareTunnel
 
 METRICS_PORT = 20241
 TOKEN_FILE = "tunnel_token"
@@ -62,7 +66,7 @@ class Tunnel(pulumi.ComponentResource):
     """Opens one service to the internet.
 
     Its connectors are separate containers: one that exits interrupts the requests that it carried,
-    and the others go on.
+    and the others go on. Only the Access policy exists before `open`.
     """
 
     url: pulumi.Output[str] | None
@@ -77,23 +81,32 @@ class Tunnel(pulumi.ComponentResource):
     ) -> None:
         super().__init__("llm-stack:index:Tunnel", name, None, opts)
         self._name, self._args = name, args
-        match args.plan.kind:
+        self._made: CloudflareTunnel | None = None
+        if isinstance(args.plan.kind, NamedTunnel):
+            self._made = self._make(args.plan.kind)
+            self.machine_token = self._made.machine_token
+            self.audience = self._made.audience
+
+    def open(self, service: pulumi.Resource) -> None:
+        """Connect the service to the internet, once it is healthy."""
+        match self._args.plan.kind:
             case NamedTunnel() as named:
                 self.url = pulumi.Output.from_input(f"https://{named.hostname}")
-                self._open_named(named)
+                assert self._made is not None
+                self._made.open(service)
+                self._connect(self._made.token, [self._made])
             case GivenTunnel(token):
                 self.url = None
-                self._connect(token, [])
+                self._connect(token, [service])
             case QuickTunnel():
-                self.url = self._open_quick()
+                self.url = self._open_quick(service)
         self.register_outputs({"url": self.url})
 
-    def _open_named(self, named: NamedTunnel) -> None:
-        """Make the tunnel at Cloudflare, then connect it."""
+    def _make(self, named: NamedTunnel) -> CloudflareTunnel:
         # The Cloudflare SDK takes seconds to import; a stack without such tunnels need not wait.
         from components.tunnel.cloudflare import CloudflareTunnel, CloudflareTunnelArgs
 
-        made = CloudflareTunnel(
+        return CloudflareTunnel(
             f"{self._name}-cloudflare",
             CloudflareTunnelArgs(
                 label=f"llm-stack-{self._args.stack}-{self._args.plan.service}",
@@ -103,9 +116,6 @@ class Tunnel(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.machine_token = made.machine_token
-        self.audience = made.audience
-        self._connect(made.token, [made])
 
     def _connect(self, token: pulumi.Input[str], before: list[pulumi.Resource]) -> None:
         """Start the connectors of a tunnel that has a token."""
@@ -121,14 +131,14 @@ class Tunnel(pulumi.ComponentResource):
             before=before,
         )
 
-    def _open_quick(self) -> pulumi.Output[str]:
+    def _open_quick(self, service: pulumi.Resource) -> pulumi.Output[str]:
         """The URL, which is in the connector's log: Cloudflare chooses another at each start.
 
         A terminal keeps Docker's frame headers out of the log, which the provider would otherwise
         have to guess away line by line.
         """
         container_id = self._run_connectors(
-            command=[*METRICS_FLAGS, "--url", self._args.origin], terminal=True
+            command=[*METRICS_FLAGS, "--url", self._args.origin], terminal=True, before=[service]
         )
         log = docker.get_logs_output(
             name=container_id, show_stdout=True, show_stderr=True, discard_headers=False

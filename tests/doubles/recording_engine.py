@@ -142,6 +142,8 @@ class RecordingMocks(Mocks):
     def call(self, args: MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
         if args.token.endswith(":getZeroTrustTunnelCloudflaredToken"):
             return {**args.args, "token": TUNNEL_TOKEN}
+        if args.token.endswith(":getZeroTrustOrganization"):
+            return {**args.args, "authDomain": "own-team.cloudflareaccess.com"}
         if args.token.endswith(":getLogs"):
             return {**args.args, "logsListStrings": QUICK_LOG}
         return {}

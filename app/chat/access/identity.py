@@ -20,7 +20,7 @@ import jwt
 from app.chat.access.caller import Caller, TokensToday
 from app.chat.fleet.upstream import external_tls
 from app.chat.openai.errors import ApiError
-from app.chat.settings import AccessSettings
+from app.chat.settings import AccessApplications, AccessSettings
 from app.shared.json_log import Log
 
 _log = Log(__name__)
@@ -109,22 +109,31 @@ def _parsed(content: bytes) -> dict[str, jwt.PyJWK]:
 
 
 class AccessIdentities:
-    """The people whom Cloudflare Access lets in, as callers."""
+    """The people whom Cloudflare Access lets in, as callers.
+
+    :param keys_url: None for that of Cloudflare.
+    """
 
     def __init__(
         self,
         settings: AccessSettings,
-        keys: SigningKeys,
         clock: Callable[[], float],
         tokens_today: TokensToday,
+        keys_url: str | None = None,
     ) -> None:
         self._settings = settings
-        self._keys = keys
+        self._keys_url = keys_url
+        self.use(settings.known_applications)
         self._clock = clock
         self._tokens_today = tokens_today
         self._callers: dict[str, Caller] = {}
         # Another one after each start: nobody can find the addresses of a log with it.
         self._pseudonyms = secrets.token_bytes(32)
+
+    def use(self, applications: AccessApplications) -> None:
+        """From now on, identities for these applications are valid, and no others."""
+        self._applications = applications
+        self._keys = SigningKeys(self._keys_url or applications.keys_url)
 
     async def caller(self, headers: Mapping[str, str]) -> Caller | None:
         """The person of a request; None without a token, and for the token of a machine.
@@ -153,8 +162,8 @@ class AccessIdentities:
                 token,
                 key,
                 algorithms=[ALGORITHM],
-                audience=self._settings.audiences,
-                issuer=self._settings.issuer,
+                audience=self._applications.audiences,
+                issuer=self._applications.issuer,
                 leeway=_LEEWAY_SECONDS,
                 options={"require": ["exp", "iat", "iss", "aud"]},
             )

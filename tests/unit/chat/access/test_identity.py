@@ -9,16 +9,19 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import pytest
+from pydantic import ValidationError
 
+from app.chat.access.applications import watched_applications
 from app.chat.access.identity import SigningKeys
 from app.chat.access.keys import new_key
 from app.chat.openai.errors import ApiError
-from app.chat.settings import KeyFile, Secrets
+from app.chat.settings import GatewaySettings, KeyFile, Secrets
 from tests.doubles.access_team import AUDIENCE, TEAM, AccessTeam
 from tests.doubles.model_server import ModelServer
 from tests.doubles.running_gateway import running, settings
@@ -206,3 +209,29 @@ async def test_a_stack_may_have_addresses_in_its_log(
     keys, metrics = await _logged(server, team, caplog, log_emails=True)
     assert keys == ["jo@example.com", "jo@example.com", "li@example.com"]
     assert "@" not in metrics
+
+
+async def test_applications_that_change_count_without_a_restart(
+    server: ModelServer, team: AccessTeam, tmp_path: Path
+) -> None:
+    file = tmp_path / "access.json"
+    file.write_text(json.dumps({"team": "other", "audiences": ["b" * 64]}))
+    watched = watched_applications(str(file), seconds=0.05)
+    configuration = settings(server.url, access={"applications": str(file)})
+    configuration = configuration.with_applications(watched.first())
+    async with (
+        running(configuration, applications=watched, access_keys_url=team.url) as url,
+        client_of(url) as client,
+    ):
+        token = team.token()
+        assert await ask(client, token) == (401, "invalid_access_token")
+        file.write_text(json.dumps({"team": TEAM, "audiences": [AUDIENCE]}))
+        while (await ask(client, token))[0] == 401:
+            pass
+        assert await ask(client, token) == (200, "")
+        assert 'gateway_file_valid{file="access.json"} 1.0' in (await client.get("/metrics")).text
+
+
+def test_access_needs_its_applications() -> None:
+    with pytest.raises(ValidationError, match="needs team and audiences, or applications"):
+        GatewaySettings.model_validate({"access": {"team": TEAM}})

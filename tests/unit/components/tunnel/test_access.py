@@ -9,18 +9,26 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime.mocks import MockCallArgs
 
 from components.config.loading import load_settings
 from components.config.problems import SettingsError
 from components.kinds.catalogue import load_catalogue
 from components.plan.plan import Plan
 from components.plan.validation import make_plan
-from tests.doubles.recording_engine import AUDIENCE, CLIENT_SECRET, Graph, StackRunner
+from tests.doubles.recording_engine import (
+    AUDIENCE,
+    CLIENT_SECRET,
+    Graph,
+    RecordingMocks,
+    StackRunner,
+)
 from tests.unit.components.conftest import PROJECT_ROOT
 from tests.unit.components.tunnel.test_tunnel import (
     CLOUDFLARE,
     NAMED,
     SERVICES,
+    CutShort,
     stack,
     tunnel_token,
 )
@@ -71,17 +79,73 @@ def test_the_audience_of_the_application_is_an_output(with_access: Graph) -> Non
     assert with_access.outputs["accessAudiences"] == {"chat-interface": AUDIENCE}
 
 
-def test_the_gateway_receives_the_team_the_audience_and_the_limits(
-    run_program: StackRunner,
-) -> None:
-    access = {"team": "my-team", "audiences": [AUDIENCE], "tokensPerDay": 1000}
-    behind_access = {**stack(access="access", people=PEOPLE), "gateway": {"access": access}}
-    graph = run_program(behind_access, CLOUDFLARE, stack="prod")
+def with_identities(**access: Any) -> dict[str, Any]:
+    return {**stack(access="access", people=PEOPLE), "gateway": {"access": access}}
+
+
+def identities(graph: Graph) -> Any:
+    """What the gateway reads while it runs."""
+    return json.loads(graph.list_file("chat-interface", "access.json"))
+
+
+def test_one_update_gives_the_gateway_the_team_and_the_audience(run_program: StackRunner) -> None:
+    graph = run_program(with_identities(tokensPerDay=1000), CLOUDFLARE, stack="prod")
+    assert identities(graph) == {"team": "own-team", "audiences": [AUDIENCE]}
     assert graph.settings("chat-interface")["access"] == {
-        "team": "my-team",
-        "audiences": [AUDIENCE],
+        "applications": "/run/lists/access.json",
         "tokens_per_day": 1000,
     }
+
+
+def test_the_application_exists_before_the_gateway_and_the_tunnel_after_it(
+    run_program: StackRunner,
+) -> None:
+    graph = run_program(with_identities(team="my-team"), CLOUDFLARE, stack="prod")
+    by_name = {one.name: one for one in graph.resources}
+    application = "chat-interface-tunnel-cloudflare-access-application"
+    assert application in by_name["chat-interface-lists"].depends_on
+    assert "chat-interface-lists" in by_name["chat-interface"].depends_on
+    tunnel = "chat-interface-tunnel-cloudflare-tunnel"
+    assert "chat-interface-gate" in by_name[tunnel].depends_on
+    assert tunnel in by_name["chat-interface-tunnel-1"].depends_on
+
+
+def test_a_team_that_is_set_is_not_looked_up(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = RecordingMocks.call
+
+    def call(mocks: RecordingMocks, args: MockCallArgs) -> dict[str, Any]:
+        assert not args.token.endswith(":getZeroTrustOrganization")
+        return known(mocks, args)
+
+    monkeypatch.setattr(RecordingMocks, "call", call)
+    more = "b" * 64
+    access = with_identities(team="my-team", audiences=[more, AUDIENCE])
+    graph = run_program(access, CLOUDFLARE, stack="prod")
+    assert identities(graph) == {"team": "my-team", "audiences": [AUDIENCE, more]}
+
+
+def test_a_team_that_cannot_be_read_is_reported_with_the_setting(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = RecordingMocks.call
+
+    def call(mocks: RecordingMocks, args: MockCallArgs) -> dict[str, Any]:
+        if args.token.endswith(":getZeroTrustOrganization"):
+            raise CutShort
+        return known(mocks, args)
+
+    monkeypatch.setattr(RecordingMocks, "call", call)
+    with pytest.raises(pulumi.RunError, match=r"config set --path llm-stack:gateway\.access\.team"):
+        run_program(with_identities(rpm=1), CLOUDFLARE, stack="prod")
+
+
+def test_applications_that_were_made_elsewhere_are_settings(run_program: StackRunner) -> None:
+    access = {"team": "my-team", "audiences": [AUDIENCE]}
+    settings = {**stack(access="public"), "gateway": {"access": access}}
+    graph = run_program(settings, CLOUDFLARE, stack="prod")
+    assert graph.settings("chat-interface")["access"] == access
 
 
 @pytest.mark.parametrize("access", ["public", "key"])
@@ -294,6 +358,19 @@ def test_all_missing_settings_are_reported_at_once(plan: Planner) -> None:
         "llm-stack:tunnel.zoneId",
         "llm-stack:tunnel.mode",
     ]
+
+
+def test_without_an_application_of_the_stack_team_and_audiences_are_needed(plan: Planner) -> None:
+    gateway = {"llm-stack:gateway": '{"access": {"rpm": 5}}'}
+    with pytest.raises(SettingsError) as refusal:
+        plan(CLOUDFLARE, NAMED, gateway)
+    team, audiences = [str(replace(problem, line=None)) for problem in refusal.value.problems]
+    assert team == (
+        "Pulumi.prod.yaml: llm-stack:gateway.access.team: is missing: the stack makes no Access "
+        "application for chat-interface; run: pulumi config set --path "
+        "llm-stack:gateway.access.team my-team"
+    )
+    assert "gateway.access.audiences: is missing" in audiences
 
 
 def test_an_api_token_in_plain_text_is_refused(plan: Planner) -> None:
