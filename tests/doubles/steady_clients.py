@@ -1,12 +1,14 @@
 """Clients with a constant load on a gateway; run in a stack's network, standard library only.
 
-`python3 steady_clients.py URL MODEL` sends requests until SIGTERM, with the API key in API_KEY if it is
-set, waits for its streams to end, and prints one JSON document with every request and every stream. It does not retry, so that every lost
+`python3 steady_clients.py URL MODEL TOKENS` sends requests until SIGTERM, and streams of so many tokens,
+with the API key in API_KEY if it is set. Then it waits for what it has begun, at most LAST_SECONDS, and
+prints one JSON document with every request and every stream. It does not retry, so that every lost
 request is recorded; only when it cannot connect, it tries the name's next IP address, as most do.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -22,9 +24,9 @@ from urllib.parse import urlsplit
 
 EVERY_SECONDS = 0.05
 STREAMS = 4
-STREAM_TOKENS = 800
 CONNECT_SECONDS = 5
 TIMEOUT_SECONDS = 120
+LAST_SECONDS = 90
 HEADERS = {"content-type": "application/json"}
 if "API_KEY" in os.environ:
     HEADERS["authorization"] = f"Bearer {os.environ['API_KEY']}"
@@ -44,15 +46,18 @@ class Connection(http.client.HTTPConnection):
 class Clients:
     """Threads that share only the lists of results."""
 
-    def __init__(self, url: str, model: str) -> None:
+    def __init__(self, url: str, model: str, tokens: str) -> None:
         address = urlsplit(url)
+        self._tokens = int(tokens)
+        self._open: set[Connection] = set()
         self._host, self._port = address.hostname or "", address.port or 80
         self._model = model
         self._server = self._host
         self.requests: list[dict[str, Any]] = []
         self.streams: list[dict[str, Any]] = []
 
-    def run(self) -> None:
+    def run(self, stop: Callable[[], object]) -> None:
+        """Send requests until `stop` returns, and wait for those that are running."""
         work: list[Callable[[], None]] = [
             lambda kind=kind, fresh=fresh: self._request_steadily(kind, fresh)  # type: ignore[misc]
             for kind, fresh in itertools.product(("health", "completion"), (False, True))
@@ -61,6 +66,15 @@ class Clients:
         threads = [threading.Thread(target=task) for task in work]
         for thread in threads:
             thread.start()
+        stop()
+        stopped.set()
+        ends = time.monotonic() + LAST_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        for connection in [*self._open]:
+            # Its thread records that the answer is incomplete.
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
         for thread in threads:
             thread.join()
 
@@ -99,6 +113,7 @@ class Clients:
 
     def _ask(self, connection: Connection, kind: str) -> str | None:
         """Send one request; return the failure, or None."""
+        self._open.add(connection)
         try:
             if kind == "health":
                 connection.request("GET", "/health")
@@ -110,6 +125,8 @@ class Clients:
                 return f"{answer.status} {content[:300]!r}"
         except (OSError, http.client.HTTPException) as error:
             return repr(error)
+        finally:
+            self._open.discard(connection)
         return None
 
     def _post(self, connection: Connection, prompt: str, **more: object) -> None:
@@ -119,11 +136,13 @@ class Clients:
     def _stream_steadily(self) -> None:
         while not stopped.is_set():
             stream: dict[str, Any] = {"begun": time.time()}
-            connection = self._sticky_connection()
+            connection = self._connection()
             try:
+                connection = self._sticky_connection()
+                self._open.add(connection)
                 # Each prompt is unique, so that the gateway prefers no replica.
                 prompt = f"Say something at {stream['begun']}."
-                length = {"max_tokens": STREAM_TOKENS, "ignore_eos": True}
+                length = {"max_tokens": self._tokens, "ignore_eos": True}
                 self._post(connection, prompt, stream=True, **length)
                 stream["server"] = connection.sock.getpeername()[0]
                 answer = connection.getresponse()
@@ -134,15 +153,17 @@ class Clients:
             except (OSError, http.client.HTTPException) as error:
                 stream["failure"] = repr(error)
             finally:
+                self._open.discard(connection)
                 connection.close()
             stream["ended"] = time.time()
             self.streams.append(stream)
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    # Blocked before any thread starts: the signal is for `sigwait`, whenever it arrives.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     clients = Clients(*sys.argv[1:])
-    clients.run()
+    clients.run(lambda: signal.sigwait({signal.SIGTERM}))
     print(json.dumps({"requests": clients.requests, "streams": clients.streams}))
 
 

@@ -15,12 +15,25 @@ _PROGRAM = Path(__file__).parents[1] / "doubles" / "steady_clients.py"
 
 
 @contextmanager
-def steady_clients(stack: StackUnderTest, key: str | None = None) -> Iterator[dict[str, Any]]:
-    """Run the clients, with an API key or without; yield a dict that receives their results."""
+def steady_clients(
+    stack: StackUnderTest, key: str | None = None, *, tokens: int = 800
+) -> Iterator[dict[str, Any]]:
+    """Run the clients; yield a dict that receives their results.
+
+    :param key: an API key; None for none.
+    :param tokens: of each stream. Two slots serve four streams in turn, so the last one takes as
+        long as two.
+    """
     seen: dict[str, Any] = {}
     container = stack.engine.containers.run(
         stack.containers()[CHAT].attrs["Image"],
-        ["-c", _PROGRAM.read_text(encoding="utf-8"), f"http://{CHAT}:8080", "phi-3-mini"],
+        [
+            "-c",
+            _PROGRAM.read_text(encoding="utf-8"),
+            f"http://{CHAT}:8080",
+            "phi-3-mini",
+            str(tokens),
+        ],
         entrypoint=["python3"],
         detach=True,
         environment={"API_KEY": key} if key else {},

@@ -150,7 +150,7 @@ def run(stack: StackUnderTest) -> Run:
     stack.up()
     stack.wait_until_healthy()
     containers, started = [ids(stack)], [starts(stack)]
-    with steady_clients(stack, KEY) as seen:
+    with steady_clients(stack, KEY, tokens=200) as seen:
         added = update(stack, added=True)
         containers.append(ids(stack))
         messages = [{"role": "user", "content": "Hi"}]
