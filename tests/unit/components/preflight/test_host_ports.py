@@ -13,6 +13,7 @@ from components.config.compose.ports import PublishedPort
 from components.engine.info import EngineInfo
 from components.engine.lists import EngineObject, Kind
 from tests.doubles.recording_engine import StackRunner
+from tests.ports import free_port
 
 EIGHT = EngineInfo(cpus=8)
 CHECKS = "components.preflight.checks"
@@ -32,7 +33,7 @@ def run(run_program: StackRunner, monkeypatch: pytest.MonkeyPatch) -> Any:
         run_program(
             {
                 "services": ["chat-interface", "phi-inference"],
-                "hostPorts": {"chat-interface": port, "phi-inference": port + 1},
+                "hostPorts": {"chat-interface": port, "phi-inference": free_port()},
                 "monitor": {"socketGroup": 999},
             }
         )
@@ -70,7 +71,7 @@ def test_the_ports_of_another_machine_are_not_tried(run: Any, used_port: int) ->
 
 def test_more_processors_than_the_machine_has_are_refused(run: Any) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
-        run(48123, info=EngineInfo(cpus=1))
+        run(free_port(), info=EngineInfo(cpus=1))
     problem = str(refusal.value)
     assert "services.phi-inference.cpus: the engine has fewer processors; found 2; " in problem
     assert problem.endswith("allowed: at most the 1 of the engine's machine")
