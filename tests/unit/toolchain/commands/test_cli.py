@@ -292,7 +292,8 @@ def test_check_runs_the_linters_and_the_unit_tests(checks: Checks) -> None:
 def test_test_runs_every_folder_with_every_marker(checks: Checks) -> None:
     assert checks.full(["-x"]) == 0
     assert calls(checks)[-1] == (
-        "pytest --cov -n 2 --dist loadfile -m  tests/unit tests/integration tests/web -x"
+        "pytest --cov -n 3 --dist loadfile --no-loadscope-reorder -m  "
+        "tests/integration tests/web tests/unit -x"
     )
 
 
@@ -307,7 +308,7 @@ def test_given_tests_run_alone_and_without_coverage(
 
 def test_value_of_an_option_does_not_select_tests(checks: Checks) -> None:
     assert checks.full(["-k", "chat"]) == 0
-    assert "tests/unit tests/integration tests/web -k chat" in calls(checks)[-1]
+    assert "tests/integration tests/web tests/unit -k chat" in calls(checks)[-1]
 
 
 def test_failed_linter_fails_after_the_tests(checks: Checks) -> None:
