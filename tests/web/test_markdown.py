@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
@@ -108,3 +109,135 @@ async def test_details_open_at_their_summary(chat: ChatPage, alpha: ScriptedMode
     await expect(details.get_by_role("button", name="Copy code")).to_be_visible()
     await expect(answer.get_by_text("After")).to_be_visible()
     await expect(answer.get_by_text("<details onclick=x>")).to_be_visible()
+
+
+# The definition comes first: a link before it is text until the whole answer is rendered again.
+GROWING = """[home]: https://example.org
+
+A *first* paragraph with $a^2$ and [a link][home],
+on two lines.
+
+1. one
+2. two with `code`
+
+   ```python
+   nested = 1
+   ```
+3. three
+
+- [ ] open
+- [x] done
+  - nested
+
+| Name | Value |
+|:-----|------:|
+| $x$ | **1** |
+| two | [home] |
+| three |
+A line that is a row
+
+> A quotation
+> that goes on
+
+\\[ \\int_0^1 x\\,dx \\]
+
+```python
+def f():
+    return 1
+```
+
+<details><summary>More</summary>
+
+Inside
+
+</details>
+
+End.
+"""
+
+
+async def test_an_answer_that_grew_looks_as_one_that_came_at_once(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    shown = chat.answer_of("alpha").locator(".markdown")
+    await chat.ask("Everything")
+    answer = await alpha.next_answer()
+    for at in range(0, len(GROWING), 3):
+        await answer.say(GROWING[at : at + 3])
+    await answer.finish()
+    await expect(shown).to_contain_text("End.")
+    await expect(shown.locator(".katex")).to_have_count(3)
+    await expect(shown.locator(".hljs-keyword")).to_have_count(2)
+    grown = await shown.inner_html()
+    await chat.page.reload()
+    await expect(shown.locator(".katex")).to_have_count(3)
+    await expect(shown.locator(".hljs-keyword")).to_have_count(2)
+    assert _tight(await shown.inner_html()) == _tight(grown)
+
+
+def _tight(markup: str) -> str:
+    """Without the space between elements, which is not shown."""
+    return re.sub(r">\s+<", "><", markup).strip()
+
+
+async def test_the_rows_of_a_growing_table_are_not_rebuilt(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    shown = chat.answer_of("alpha").locator(".markdown")
+    await chat.ask("A table")
+    answer = await alpha.next_answer()
+    await answer.say("| a | b |\n|---|---|\n| 1 | one |\n| 2 | tw")
+    await expect(shown.get_by_role("cell", name="tw")).to_be_visible()
+    await shown.locator("tr").evaluate_all("rows => rows.forEach(row => (row.kept = true))")
+    await answer.say("o |\n| 3 | three |\n| 4 | fou")
+    await expect(shown.get_by_role("cell", name="fou")).to_be_visible()
+    await answer.finish("r |\n\nAfter the table")
+    await expect(shown).to_contain_text("After the table")
+    await expect(shown.get_by_role("cell")).to_have_text(
+        ["1", "one", "2", "two", "3", "three", "4", "four"]
+    )
+    kept = await shown.locator("tr").evaluate_all("rows => rows.map(row => row.kept === true)")
+    assert kept == [True, True, True, False, False]
+
+
+async def test_what_is_selected_and_opened_stays_so_while_the_answer_grows(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    shown = chat.answer_of("alpha").locator(".markdown")
+    await chat.ask("Words")
+    answer = await alpha.next_answer()
+    await answer.say("- one\n- Some words to")
+    await expect(shown).to_contain_text("Some words to")
+    await shown.get_by_text("Some words to").dblclick()
+    selected = await chat.page.evaluate("getSelection().toString()")
+    await answer.say(" copy *in* a list\n- three")
+    await expect(shown).to_contain_text("three")
+    assert selected != ""
+    assert await chat.page.evaluate("getSelection().toString()") == selected
+    await answer.say("\n\n<details><summary>More</summary>\n\nIn")
+    await shown.get_by_text("More").click()
+    await answer.say("side it")
+    await expect(shown.get_by_text("Inside it")).to_be_visible()
+    await answer.finish()
+
+
+async def test_the_renderer_is_loaded_with_the_first_input_and_texts_are_shown_without_it(
+    page: Page, gateway: str, alpha: ScriptedModel
+) -> None:
+    loaded: list[str] = []
+    alpha.always_say("Some *words*")
+
+    async def refuse(route: Route) -> None:
+        loaded.append(route.request.url)
+        await route.abort()
+
+    await page.route("**/assets/renderer-*.js", refuse)
+    chat = ChatPage(page, gateway)
+    await chat.open()
+    assert loaded == []
+    await chat.ask("Hello?")
+    await expect(chat.answer_of("alpha")).to_contain_text("Some *words*")
+    assert loaded != []
+    await page.unroute_all()
+    await page.reload()
+    await expect(chat.answer_of("alpha").locator("em")).to_have_text("words")

@@ -4,7 +4,7 @@ import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import type { Plugin, ResolvedConfig } from "vite";
+import type { Plugin, ResolvedConfig, Rolldown } from "vite";
 import { defineConfig } from "vitest/config";
 
 /** Browsers that can run this page take woff2: KaTeX's other font formats would only make the image larger. */
@@ -72,6 +72,9 @@ const mermaid: Plugin = {
   },
 };
 
+/** The page itself, and what renders its stored chats. */
+const isShell = ({ isEntry, name }: Rolldown.OutputChunk): boolean => isEntry || name === "renderer";
+
 /** Writes into the service worker which files the page needs to open without a connection. */
 const offlineShell: Plugin = {
   name: "offline-shell",
@@ -79,7 +82,7 @@ const offlineShell: Plugin = {
   enforce: "post",
   generateBundle(_, bundle) {
     const needed = Object.values(bundle).flatMap((file) => {
-      if (file.type === "chunk") return file.isEntry ? [file.fileName, ...file.imports] : [];
+      if (file.type === "chunk") return isShell(file) ? [file.fileName, ...file.imports] : [];
       return file.fileName.endsWith(".css") && /\/index-/.test(file.fileName) ? [file.fileName] : [];
     });
     const files = ["/", "/theme.js", "/favicon.svg", ...[...new Set(needed)].sort().map((name) => `/${name}`)];

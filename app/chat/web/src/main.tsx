@@ -1,13 +1,13 @@
 // Starts the page.
 import { render } from "preact";
 import "./styles/index.css";
-import { followTheme } from "./markdown/diagrams";
+import { loadRenderer, loadRendererAtFirstInput } from "./markdown/loading";
 import { deleteUnusedFiles } from "./state/attaching";
 import { openArchive } from "./state/chats";
 import { watchModels } from "./state/models";
 import { openOffline } from "./state/offline";
 import { openPrompts } from "./state/prompts";
-import { watchUrl } from "./state/route";
+import { idInHash, watchUrl } from "./state/route";
 import { keepDrafts } from "./state/writing";
 import { App } from "./ui/app";
 import { takeDroppedFiles } from "./ui/drop";
@@ -16,15 +16,18 @@ import { followJumps } from "./ui/jump";
 import { handleShortcuts } from "./ui/shortcuts";
 
 watchModels();
+// A chat that is open from the start appears once, with its Markdown rendered.
+const rendering = idInHash() === null ? null : loadRenderer();
 void openPrompts();
 await openArchive();
 await watchUrl();
+await rendering;
 render(<App />, document.getElementById("app")!);
 handleShortcuts();
 followJumps();
 keepDrafts();
 deleteUnusedFiles();
 takeDroppedFiles();
-followTheme();
+loadRendererAtFirstInput();
 focusComposer();
 openOffline();

@@ -1,10 +1,11 @@
 // Markdown to markup, before sanitising. The rendered result is tested in the browser.
 import { expect, test } from "vitest";
-import { blocksOf, parser } from "../src/markdown/parser";
+import { blocksOf, render } from "../src/markdown/parser";
+import { rowsOf } from "../src/markdown/rows";
 
 const html = (text: string): string =>
   blocksOf(text, {})
-    .map(({ tokens }) => parser.renderer.render(tokens, parser.options, {}))
+    .map(({ tokens }) => render(tokens, {}))
     .join("");
 
 test.each([
@@ -78,3 +79,11 @@ test("details in details end at a fixed depth", () => {
 test.each(["setup.py", "<sub onclick=x>", "<br onload=x>", "<u/x>"])("%j stays text", (text) =>
   expect(html(text)).toMatch(/^<p dir="auto">(?:setup\.py|&lt;.*&gt;)<\/p>\n$/),
 );
+
+test("rows of a table begin at their lines, also behind another block", () => {
+  const [, table] = blocksOf("text\n\n| a |\n|---|\n| 1 |\n| 2 |\n", {});
+  expect(rowsOf(table!).map(({ line }) => line)).toEqual([4, 5]);
+  expect(rowsOf(table!).map(({ tokens }) => tokens.find(({ type }) => type === "inline")?.content)).toEqual(["1", "2"]);
+});
+
+test("a table without rows has none", () => expect(rowsOf(blocksOf("| a |\n|---|\n", {})[0]!)).toEqual([]));

@@ -48,12 +48,14 @@ export class EventParser {
  */
 export async function* serverEvents(body: ReadableStream<Uint8Array>, silenceMs: number): AsyncGenerator<ServerEvent> {
   const parser = new EventParser();
-  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  // Not a TextDecoderStream: its promises take longer than the decoding of a token.
+  const decoder = new TextDecoder();
+  const reader = body.getReader();
   try {
     for (;;) {
       const { done, value } = await within(silenceMs, reader.read());
       if (done) return;
-      yield* parser.push(value);
+      yield* parser.push(decoder.decode(value, { stream: true }));
     }
   } finally {
     // Cancel the request, so that the server stops generating.

@@ -4,6 +4,12 @@ import { toFragment } from "./sanitize";
 const MAX_TEX = 4000;
 const MAX_HIGHLIGHTED = 60_000;
 
+/** The element and those in it that match. */
+export const found = (root: HTMLElement, selector: string): HTMLElement[] => [
+  ...(root.matches(selector) ? [root] : []),
+  ...root.querySelectorAll<HTMLElement>(selector),
+];
+
 type Katex = typeof import("katex").default;
 type Highlighter = typeof import("./highlighter").default;
 
@@ -19,10 +25,17 @@ async function loadHighlighter(): Promise<Highlighter> {
   return (highlighter = (await import("./highlighter")).default);
 }
 
+/** The sources of the formulas that are typeset, or will be. */
+const sources = new WeakMap<Element, string>();
+
+export const texOf = (element: Element): string => sources.get(element) ?? element.textContent;
+
 /** Typesets now if KaTeX is loaded, else when it has loaded. Until then the source is shown. */
-export function decorateMath(root: ParentNode): void {
-  for (const element of root.querySelectorAll<HTMLElement>(".math")) {
+export function decorateMath(root: HTMLElement): void {
+  for (const element of found(root, ".math")) {
+    if (sources.has(element)) continue;
     const tex = element.textContent;
+    sources.set(element, tex);
     if (katex) typeset(katex, element, tex);
     else void loadKatex().then((loaded) => typeset(loaded, element, tex));
   }
@@ -48,8 +61,8 @@ function typeset(library: Katex, element: HTMLElement, tex: string): void {
 }
 
 /** Highlights a complete code block. */
-export function decorateCode(root: ParentNode): void {
-  for (const block of root.querySelectorAll<HTMLElement>(".code")) {
+export function decorateCode(root: HTMLElement): void {
+  for (const block of found(root, ".code")) {
     const language = block.dataset["language"] ?? "";
     const code = block.querySelector("code");
     if (!code || !language || code.textContent.length > MAX_HIGHLIGHTED) continue;

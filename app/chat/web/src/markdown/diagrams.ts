@@ -1,4 +1,5 @@
 // Shows complete Mermaid blocks as diagrams, with a button for their code.
+import { found } from "./decorate";
 import { drawMermaid } from "./diagram";
 
 const DARK = matchMedia("(prefers-color-scheme: dark)");
@@ -8,8 +9,8 @@ function isDark(): boolean {
   return theme ? theme === "dark" : DARK.matches;
 }
 
-export function decorateDiagrams(root: ParentNode): void {
-  for (const block of root.querySelectorAll<HTMLElement>('.code[data-language="mermaid"]')) void decorate(block);
+export function decorateDiagrams(root: HTMLElement): void {
+  for (const block of found(root, '.code[data-language="mermaid"]')) void decorate(block);
 }
 
 async function decorate(block: HTMLElement): Promise<void> {

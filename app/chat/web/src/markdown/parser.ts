@@ -1,5 +1,5 @@
 // Converts a model's Markdown to HTML without remote or active content.
-import createMarkdown, { type Env, type MarkdownIt, type Token } from "markdown-it";
+import createMarkdown, { type MarkdownIt, type Token } from "markdown-it";
 import { directionPlugin, footnotesPlugin, inlineTagsPlugin, taskListPlugin, wwwPlugin } from "./extensions";
 import { detailsPlugin } from "./details";
 import { mathPlugin } from "./math";
@@ -68,13 +68,18 @@ function codeBlock(token: Token, escapeHtml: (text: string) => string): string {
   );
 }
 
+/** What the parser collects, such as the definitions of links. */
+export type Env = Record<string, unknown>;
+
 /** A top-level block: its tokens, and the line on which it begins. */
 export interface Block {
   tokens: Token[];
   line: number;
 }
 
-export const parser = createParser();
+const parser = createParser();
+
+export const render = (tokens: Token[], env: Env): string => parser.renderer.render(tokens, parser.options, env);
 
 const FOOTNOTE = /^ {0,3}\[\^[^\]\s]+\]:/m;
 
@@ -108,6 +113,9 @@ function plainText(text: string): Token[] {
 }
 
 const isTooDeep = (block: Block): boolean => block.tokens.some(({ level }) => level >= MAX_NESTING - 1);
+
+/** The tokens of each child of a block. */
+export const childrenOf = (tokens: Token[]): Token[][] => group(tokens.slice(1, -1), 0).map((child) => child.tokens);
 
 function group(tokens: Token[], base: number): Block[] {
   const blocks: Block[] = [];

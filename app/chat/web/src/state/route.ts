@@ -6,7 +6,7 @@ import { openPanel } from "./layout";
 import { notify } from "./notices";
 import { lastModels } from "./preferences";
 
-const idInHash = (): string | null => /^#\/c\/([\w-]+)$/.exec(location.hash)?.[1] ?? null;
+export const idInHash = (): string | null => /^#\/c\/([\w-]+)$/.exec(location.hash)?.[1] ?? null;
 
 export const hrefOf = (id: string): string => `#/c/${id}`;
 

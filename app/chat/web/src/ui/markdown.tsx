@@ -1,7 +1,8 @@
 // Renders Markdown and limits how often it is redrawn.
 import type { ReadonlySignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { MarkdownView } from "../markdown/view";
+import { loadRenderer, renderer } from "../markdown/loading";
+import type { MarkdownView } from "../markdown/view";
 import { copyText } from "./clipboard";
 
 /** The pause after a redraw, as a multiple of the redraw's duration. */
@@ -23,12 +24,27 @@ async function copyCode(event: MouseEvent): Promise<void> {
   setTimeout(() => (button.textContent = "Copy"), 1500);
 }
 
-export function Markdown({ source, text }: Props) {
+export function Markdown(props: Props) {
+  const View = renderer.value?.MarkdownView;
+  return View ? <Rendered key="rendered" View={View} {...props} /> : <Plain key="plain" {...props} />;
+}
+
+/** Until the renderer is loaded. */
+function Plain({ source, text }: Props) {
+  useLayoutEffect(() => void loadRenderer(), []);
+  return (
+    <div class="markdown plain" dir="auto">
+      {source?.value ?? text}
+    </div>
+  );
+}
+
+function Rendered({ View, source, text }: Props & { View: typeof MarkdownView }) {
   const container = useRef<HTMLDivElement>(null);
   const view = useRef<MarkdownView>(null);
 
   useLayoutEffect(() => {
-    view.current ??= new MarkdownView(container.current!);
+    view.current ??= new View(container.current!);
     if (!source) {
       view.current.update(text, true);
       return;
