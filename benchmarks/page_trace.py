@@ -24,6 +24,7 @@ class MainThread:
     """Of all tasks, without the time in which another process had the core."""
     wall_ms: float
     longest_ms: float
+    """The processor time of the longest task."""
     parts: dict[str, float]
     """CPU time by the kind of work; nested kinds are counted in each."""
 
@@ -49,7 +50,7 @@ def main_thread(trace: bytes) -> MainThread:
     return MainThread(
         cpu_ms=sum(map(_cpu, tasks)),
         wall_ms=sum(event.get("dur", 0) for event in tasks) / 1000,
-        longest_ms=max((event.get("dur", 0) for event in tasks), default=0) / 1000,
+        longest_ms=max(map(_cpu, tasks), default=0.0),
         parts=dict(parts),
     )
 
