@@ -55,6 +55,8 @@ function Rendered({ View, source, text }: Props & { View: typeof MarkdownView })
       timer = undefined;
       const began = performance.now();
       view.current!.update(source.peek(), false);
+      // The layout is a part of the redraw, and the larger one in long tables.
+      void container.current!.offsetHeight;
       const ended = performance.now();
       restUntil = ended + REST * (ended - began);
     };
