@@ -134,11 +134,21 @@ async def test_pinned_chats_are_on_top(chat: ChatPage) -> None:
 async def test_the_model_writes_the_title(chat: ChatPage, alpha: ScriptedModel) -> None:
     alpha.title = '"**Tides and the Moon**"'
     alpha.always_say("Because of the moon.")
+    priorities: list[str | None] = []
+    chat.page.on(
+        "request",
+        lambda request: (
+            priorities.append(request.headers.get("x-priority"))
+            if request.method == "POST"
+            else None
+        ),
+    )
     await chat.ask("Please explain to me why there are tides")
     await expect(chat.listed("Tides and the Moon")).to_be_visible()
     await expect(chat.page).to_have_title("Tides and the Moon · Chat")
     [asked] = alpha.title_requests
     assert asked["max_tokens"] <= 32
+    assert priorities == [None, "low"]
     # A title is written once, and one of the user stays.
     await chat.ask("And at night?")
     await expect(chat.answers).to_have_count(2)
