@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 from components.runtime.go_duration import go_duration
-from tests.doubles.recording_engine import Graph, StackRunner
+from tests.doubles.recording_engine import AUDIENCE, Graph, StackRunner
 
 SWARM = {
     "orchestrator": "swarm",
@@ -287,3 +287,24 @@ def test_settings_that_a_swarm_does_not_support_are_refused(
 def test_durations_are_written_as_the_engine_reads_them_back() -> None:
     written = {0: "0s", 30: "30s", 60: "1m", 75: "1m15s", 3600: "1h", 3660: "1h1m"}
     assert {seconds: go_duration(seconds) for seconds in written} == written
+
+
+def test_the_gateway_reads_its_access_application_from_the_service_with_its_lists(
+    run_program: StackRunner,
+) -> None:
+    tunnel = {
+        "mode": "named",
+        "baseDomain": "example.com",
+        "accountId": "a" * 32,
+        "zoneId": "b" * 32,
+        "access": "access",
+        "people": {"emails": ["jo@example.com"]},
+    }
+    stack = {**SWARM, "tunnel": tunnel, "gateway": {"access": {"team": "my-team"}}}
+    secrets = {**PASSWORD, "cloudflare:apiToken": "t" * 40}
+    graph = run_program(stack, secrets, stack="prod")
+    configs = {name: one.inputs["dataRaw"] for name, one in graph.of("ServiceConfig").items()}
+    (gateway,) = [json.loads(text) for name, text in configs.items() if "gateway-json" in name]
+    assert gateway["access"] == {"applications": "http://chat-interface-lists:8090/access.json"}
+    (listed,) = [json.loads(text) for name, text in configs.items() if "access-json" in name]
+    assert listed == {"team": "my-team", "audiences": [AUDIENCE]}
