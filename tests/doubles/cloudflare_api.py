@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 PREFIX = "/client/v4"
 TOKEN_FORM = re.compile(r"[0-9A-Za-z\-_]{40,80}")
 NOW = "2026-11-23T00:00:00Z"
+TEAM = "example"
 
 Json = dict[str, Any]
 
@@ -191,6 +192,7 @@ class CloudflareApi:
             (r"/zones/(\w+)/dns_records(?:/(\w+))?", self._dns_record),
             (r"/accounts/(\w+)/access/policies(?:/([\w-]+))?", self._policy),
             (r"/accounts/(\w+)/access/apps(?:/([\w-]+))?", self._application),
+            (r"/accounts/(\w+)/access/organizations", self._organization),
             (r"/accounts/(\w+)/access/service_tokens(?:/([\w-]+))?", self._service_token),
         ):
             match = re.fullmatch(re.escape(PREFIX) + pattern, path)
@@ -203,6 +205,9 @@ class CloudflareApi:
         raise Refused(
             404, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?"
         )
+
+    def _organization(self, method: str, body: Json | None) -> Json:
+        return {"name": "Example", "auth_domain": f"{TEAM}.cloudflareaccess.com"}
 
     # -- tunnels ----------------------------------------------------------------------------------
 

@@ -101,6 +101,12 @@ KINDS = {
 TOKEN_FUNCTION = (
     "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken"
 )
+ORGANIZATION_FUNCTION = "cloudflare:index/getZeroTrustOrganization:getZeroTrustOrganization"
+# The path of the API, and the field of its result; None if the result is the token itself.
+FUNCTIONS: dict[str, tuple[str, str | None]] = {
+    TOKEN_FUNCTION: ("accounts/{accountId}/cfd_tunnel/{tunnelId}/token", None),
+    ORGANIZATION_FUNCTION: ("accounts/{accountId}/access/organizations", "authDomain"),
+}
 # Lists that are plural in Pulumi, and names that snake case does not convert.
 RENAMED = {
     "ingresses": "ingress",
@@ -218,15 +224,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
         args = _plain(request.args)
-        if request.tok != TOKEN_FUNCTION:
+        if request.tok not in FUNCTIONS:
             _abort(context, f"the double does not implement the function {request.tok}")
-        path = f"accounts/{args['accountId']}/cfd_tunnel/{args['tunnelId']}/token"
+        template, field = FUNCTIONS[request.tok]
+        path = template.format(**args)
         try:
-            token = self.client.send("GET", path)["result"]
+            result = self.client.send("GET", path)["result"]
         except (KeyError, ProviderError) as error:
             _abort(context, f"failed to make http request: {error}")
         # Like the real provider, return the token in plain text: the program marks it as a secret.
-        answer = {"id": path, **args, "token": token}
+        found = {"token": result} if field is None else {field: result[_snake(field)]}
+        answer = {"id": path, **args, **found}
         return provider_pb2.InvokeResponse(**{"return": _struct(answer)})
 
     # -- resources --------------------------------------------------------------------------------

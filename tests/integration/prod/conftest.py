@@ -211,6 +211,7 @@ def prod(
                 "access": "access",
                 "people": {"emails": ["jo@example.com"], "domains": ["example.com"]},
             },
+            gateway={"access": {"rpm": 600}},
         )
         yield stack
     finally:

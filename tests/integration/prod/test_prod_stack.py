@@ -20,7 +20,7 @@ import docker
 import httpx
 import pytest
 
-from tests.doubles.cloudflare_api import CloudflareApi
+from tests.doubles.cloudflare_api import TEAM, CloudflareApi
 from tests.integration.prod.conftest import METRICS_PORT, Edge, ProdStack, address_of, wait_until
 from tests.integration.prod.secret_walk import places_in_plain_text, secret_files
 
@@ -168,6 +168,15 @@ def test_the_access_application_is_created_before_the_dns_record(
     assert order.index("configurations") < order.index("dns_records")
     (application,) = api.applications.values()
     assert len(application["policies"]) == 2
+
+
+def test_the_gateway_has_the_application_and_the_team_after_one_update(
+    up: ProdStack, api: CloudflareApi
+) -> None:
+    (application,) = api.applications.values()
+    _, content = up.containers()["chat-interface"].exec_run(["cat", "/run/lists/access.json"])
+    assert isinstance(content, bytes)
+    assert json.loads(content) == {"team": TEAM, "audiences": [application["aud"]]}
 
 
 def test_only_the_hostname_of_the_chat_is_routed(
