@@ -46,11 +46,50 @@ GRAMMARS = {
 }
 
 
+def references(number: int) -> dict[str, Any]:
+    """A JSON schema whose definitions each refer to the next one."""
+    definitions: dict[str, Any] = {f"r{at}": {"$ref": f"#/$defs/r{at + 1}"} for at in range(number)}
+    return {"$ref": "#/$defs/r0", "$defs": {**definitions, f"r{number}": {"type": "integer"}}}
+
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "a chain of references": references(20_000),
+    "a reference to itself": {
+        "allOf": [{"$ref": "#/$defs/a"}],
+        "$defs": {"a": {"$ref": "#/$defs/a"}},
+    },
+    "a long name among others": {
+        "type": "object",
+        "properties": {"a" * 100_000: {"type": "integer"}},
+        "additionalProperties": True,
+    },
+    "a long name of other characters": {
+        "type": "object",
+        "properties": {"!" * 120_000: {"type": "object", "properties": {"a": {}}}},
+    },
+    "a long reference": {
+        "$ref": "#/$defs/" + "!" * 120_000,
+        "$defs": {"!" * 120_000: {"type": "integer"}},
+    },
+    "many optional properties": {
+        "type": "object",
+        "properties": {f"p{number}": {"type": "integer"} for number in range(2000)},
+    },
+}
+
+
 async def post(url: str, body: dict[str, Any] | bytes) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"content-type": "application/json"}
     async with httpx.AsyncClient(base_url=url, timeout=SECONDS) as client:
         return await client.post(CHAT, content=content, headers=headers)
+
+
+def refused_for(response: httpx.Response, field: str) -> bool:
+    """Whether the gateway refused this field, or the whole body for its size."""
+    error = response.json()["error"]
+    too_large = error["code"] == "context_length_exceeded"
+    return response.status_code == 400 and (error["param"] == field or too_large)
 
 
 @pytest.mark.parametrize("grammar", GRAMMARS.values(), ids=GRAMMARS.keys())
@@ -59,7 +98,19 @@ async def test_a_grammar_that_costs_too_much_is_refused_by_both(
 ) -> None:
     body = {**HI, "grammar": grammar}
     refused = await post(gateway, body)
-    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "grammar")
+    assert refused_for(refused, "grammar")
+    if engine_source() is EngineSource.COMPILED:
+        assert (await post(llama_server, body)).status_code == 400
+    assert (await post(gateway, HI)).status_code == 200
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS.keys())
+async def test_a_schema_that_costs_too_much_is_refused_by_both(
+    gateway: str, llama_server: str, schema: dict[str, Any]
+) -> None:
+    body = {**HI, "json_schema": schema}
+    refused = await post(gateway, body)
+    assert refused_for(refused, "json_schema")
     if engine_source() is EngineSource.COMPILED:
         assert (await post(llama_server, body)).status_code == 400
     assert (await post(gateway, HI)).status_code == 200

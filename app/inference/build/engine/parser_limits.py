@@ -2,9 +2,10 @@
 
     python3 parser_limits.py /src/llama
 
-llama-server parses grammars and JSON of clients with recursive functions: deep nesting overflows
-the stack and ends the process (ggml-org/llama.cpp#26600). Other grammars cost all memory, or the
-time of every client. With these limits they are refused, as an invalid grammar or body.
+llama-server parses grammars, JSON and JSON schemas of clients with recursive functions: deep
+nesting overflows the stack and ends the process (ggml-org/llama.cpp#26600), and so do references
+of a schema that form a long chain or a circle. Other grammars cost all memory, or the time of
+every client. With these limits they are refused, as an invalid grammar, schema or body.
 """
 
 import sys
@@ -20,9 +21,54 @@ MOST_REPEATED_ELEMENTS = 1_000_000
 # The ways in which a grammar can continue: each is compared with every token of the vocabulary.
 MOST_STACKS = 4096
 MOST_STACK_ELEMENTS = 4_000_000
+# References count too: a schema of JSON has at most half as many levels as MOST_NESTED_JSON.
+MOST_NESTED_SCHEMAS = 1000
+# Of schemas, to find the types of one: definitions that refer to each other double the number.
+MOST_SCHEMA_STEPS = 100_000
+# The time grows with the third power: 500 cost a second.
+MOST_OPTIONAL_PROPERTIES = 500
+# Of a property or reference. std::regex is recursive for each character of some names.
+LONGEST_SCHEMA_NAME = 4096
+# It has the names of all levels.
+LONGEST_RULE_NAME = 16_384
 
 GRAMMAR = "src/llama-grammar.cpp"
 JSON = "common/json.cpp"
+SCHEMA = "common/json-schema.cpp"
+SCHEMA_GRAMMAR = "common/json-schema-to-grammar.cpp"
+
+# llama-server answers 400 to an invalid_argument, and 500 to other exceptions.
+_SCHEMA_NESTING = f"""
+// both files may be compiled as one
+#ifndef SCHEMA_NESTING
+#define SCHEMA_NESTING
+// counts how deeply recursive functions are nested on this thread
+static thread_local int nested_schemas = 0;
+namespace {{
+struct schema_nesting {{
+    schema_nesting() {{
+        if (nested_schemas >= {MOST_NESTED_SCHEMAS}) {{
+            throw std::invalid_argument("the JSON schema is nested too deeply or refers to itself");
+        }}
+        ++nested_schemas;
+    }}
+    ~schema_nesting() {{ --nested_schemas; }}
+}};
+}}
+#endif
+"""
+_SCHEMA_STEP = """\
+    schema_nesting level;
+    count_schema_step();
+"""
+
+
+def _name_limit(variable: str, longest: int) -> str:
+    return f"""\
+        if ({variable}.size() > {longest}) {{
+            throw std::invalid_argument("the JSON schema has a name that is too long");
+        }}
+"""
 
 
 @dataclass(frozen=True)
@@ -178,6 +224,92 @@ static void check_nesting(const std::string & text) {{
         }}
     }}
 }}
+""",
+    ),
+    Edit(
+        SCHEMA,
+        "#include <utility>\n#include <vector>\n",
+        f"""{_SCHEMA_NESTING}\
+static thread_local size_t schema_steps = 0;
+
+static void count_schema_step() {{
+    if (++schema_steps > {MOST_SCHEMA_STEPS}) {{
+        throw std::invalid_argument("the JSON schema has too many references");
+    }}
+}}
+""",
+    ),
+    Edit(
+        SCHEMA,
+        "    common_chat_schema_ptr build_node("
+        "const common_json & schema, const std::string & path) {\n",
+        "        schema_nesting level;\n",
+    ),
+    Edit(
+        SCHEMA,
+        "        std::string ref = value.get<std::string>();\n",
+        _name_limit("ref", LONGEST_SCHEMA_NAME),
+    ),
+    Edit(
+        SCHEMA,
+        "            for (const auto & [name, prop] : properties.items()) {\n",
+        _name_limit("name", LONGEST_SCHEMA_NAME),
+    ),
+    Edit(
+        SCHEMA,
+        "static common_chat_schema::type_set value_types_impl(const common_chat_schema & s, "
+        "std::unordered_set<const common_chat_schema *> & visited) {\n",
+        _SCHEMA_STEP,
+    ),
+    Edit(
+        SCHEMA,
+        "static bool may_be_string_impl(const common_chat_schema & s, "
+        "std::unordered_set<const common_chat_schema *> & visited) {\n",
+        _SCHEMA_STEP,
+    ),
+    Edit(
+        SCHEMA,
+        "common_chat_schema::type_set common_chat_schema::value_types() const {\n",
+        "    schema_steps = 0;\n",
+    ),
+    Edit(
+        SCHEMA,
+        "bool common_chat_schema::may_be_string() const {\n",
+        "    schema_steps = 0;\n",
+    ),
+    Edit(
+        SCHEMA_GRAMMAR,
+        "static const int MAX_PATTERN_DEPTH = 100;\n",
+        _SCHEMA_NESTING,
+    ),
+    Edit(
+        SCHEMA_GRAMMAR,
+        "    std::string _add_rule(const std::string & name, const std::string & rule) {\n",
+        _name_limit("name", LONGEST_RULE_NAME),
+    ),
+    Edit(
+        SCHEMA_GRAMMAR,
+        "    std::string visit(const common_chat_schema & schema, const std::string & name) {\n",
+        "        schema_nesting level;\n",
+    ),
+    Edit(
+        SCHEMA_GRAMMAR,
+        "add_component = [&](const common_chat_schema & comp, bool is_required) {\n",
+        "            schema_nesting level;\n",
+    ),
+    # One level for each character of a property's name.
+    Edit(
+        SCHEMA_GRAMMAR,
+        "        std::function<void(size_t)> visit = [&](size_t idx) {\n",
+        "            schema_nesting level;\n",
+    ),
+    Edit(
+        SCHEMA_GRAMMAR,
+        "get_recursive_refs = [&](const std::vector<std::string> & ks, bool first_is_optional) {\n",
+        f"""\
+                if (ks.size() > {MOST_OPTIONAL_PROPERTIES}) {{
+                    throw std::invalid_argument("the JSON schema has too many optional properties");
+                }}
 """,
     ),
 )
