@@ -11,8 +11,9 @@ from pathlib import Path
 
 from components.config.compose.machine import IMAGE_USER
 from components.config.compose.volumes import HostPath
-from components.config.problems import Problem
+from components.config.problems import Problem, Source
 from components.kinds.container import ContainerService
+from components.kinds.inference import InferenceService
 from components.plan.plan import Plan
 
 # In a container, this program does not have the file system of the engine's machine.
@@ -28,30 +29,41 @@ def host_path_problems(plan: Plan, local: bool) -> Iterator[Problem]:
     if not local or plan.on_swarm or any(one.exists() for one in IN_CONTAINER):
         return
     for name, service in plan.local_services.items():
-        if not isinstance(service, ContainerService):
-            continue
         source = plan.catalogue.source_of(name)
-        for number, mount in enumerate(service.volumes):
-            if isinstance(mount, HostPath) and _is_missing(mount.source):
-                if _engine_makes_it(mount, service):
-                    continue
-                yield source.problem(
-                    ("services", name, "volumes", number),
-                    "the machine does not have this file or folder; Docker would mount an empty "
-                    "folder of root's in its place",
-                    found=mount.source,
-                    allowed="allowed: a path that exists",
-                    run=f"sudo mkdir -p {mount.source}",
-                )
-        for number, device in enumerate(service.devices):
-            if _is_missing(device.source):
-                yield source.problem(
-                    ("services", name, "devices", number),
-                    "the machine does not have this device, and Docker refuses the container",
-                    found=device.source,
-                    allowed="allowed: a device that exists",
-                    run="ls /dev",
-                )
+        if isinstance(service, ContainerService | InferenceService):
+            yield from _folder_problems(name, service, source)
+        if isinstance(service, ContainerService):
+            yield from _device_problems(name, service, source)
+
+
+def _folder_problems(
+    name: str, service: ContainerService | InferenceService, source: Source
+) -> Iterator[Problem]:
+    for number, mount in enumerate(service.volumes):
+        if not isinstance(mount, HostPath) or not _is_missing(mount.source):
+            continue
+        if isinstance(service, ContainerService) and _engine_makes_it(mount, service):
+            continue
+        yield source.problem(
+            ("services", name, "volumes", number),
+            "the machine does not have this file or folder; Docker would mount an empty folder of "
+            "root's in its place",
+            found=mount.source,
+            allowed="allowed: a path that exists",
+            run=f"sudo mkdir -p {mount.source}",
+        )
+
+
+def _device_problems(name: str, service: ContainerService, source: Source) -> Iterator[Problem]:
+    for number, device in enumerate(service.devices):
+        if _is_missing(device.source):
+            yield source.problem(
+                ("services", name, "devices", number),
+                "the machine does not have this device, and Docker refuses the container",
+                found=device.source,
+                allowed="allowed: a device that exists",
+                run="ls /dev",
+            )
 
 
 def _engine_makes_it(mount: HostPath, service: ContainerService) -> bool:

@@ -35,6 +35,23 @@ def test_a_missing_folder_is_refused(project: Project) -> None:
     ]
 
 
+def test_a_missing_folder_of_models_is_refused(project: Project) -> None:
+    text = f"""
+models:
+  local: {{description: A model, path: {MISSING}/model.gguf, context: 2048, slots: 1}}
+services:
+  app:
+    kind: inference
+    model: local
+    description: A server
+    memory: 1GiB
+    cpus: 1
+    volumes: ['{MISSING}:{MISSING}']
+"""
+    (problem,) = project.refusal(text)
+    assert problem.startswith("services.yaml:11: services.app.volumes.0: the machine does not have")
+
+
 def test_a_missing_device_is_refused(project: Project) -> None:
     assert project.refusal(catalogue("devices: [/dev/no-such-device:/dev/dri]")) == [
         "services.yaml:2: services.app.devices.0: the machine does not have this device, and Docker "
