@@ -3,6 +3,9 @@
 Pulumi writes each creation into the state before it begins, with the name that it has chosen: its
 own prefix and a random suffix. So an orphan is found by its exact name. Nothing of another stack or
 checkout can have it, and a container that a running update replaces is a resource of the state.
+
+Containers that an update makes without Pulumi, and removes itself, have a label that names the
+volume or the container of the state that they are for. They would keep it from being removed.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import pulumi
 
 from components.engine.lists import EngineObject, Kind
 from components.preflight.state import StackState, StateResource
-from components.runtime.labels import STACK
+from components.runtime.docker.kept_secrets import volume_of
+from components.runtime.labels import STACK, TEMPORARY
 
 # A network or volume can be removed once no container uses it.
 _ORDER = (Kind.SERVICE, Kind.CONTAINER, Kind.NETWORK, Kind.VOLUME)
@@ -28,6 +32,7 @@ def handle_orphans(
     if not found:
         return
     names = ", ".join(f"{one.kind} {one.name}" for one in found)
+    pending = state is not None and bool(state.interrupted)
     if pulumi.runtime.is_dry_run():
         pulumi.log.warn(
             f"an interrupted update left what Pulumi's state does not have: {names}; the next "
@@ -38,20 +43,24 @@ def handle_orphans(
     from components.engine.removal import remove
 
     remove(found, host)
-    pulumi.log.warn(
-        f"removed what an interrupted update left: {names}; Pulumi's warning of pending operations "
-        "ends with: pulumi refresh --yes --clear-pending-creates"
+    ends = (
+        "; Pulumi's warning of pending operations ends with: pulumi refresh --yes "
+        "--clear-pending-creates"
     )
+    pulumi.log.warn(f"removed what an interrupted update left: {names}{ends if pending else ''}")
 
 
 def orphans(stack: str, state: StackState, listed: Iterable[EngineObject]) -> list[EngineObject]:
-    """What the engine has of the interrupted creations, in the order in which it can go."""
+    """What the engine has of interrupted updates, in the order in which it can go."""
+    served = {one.name if one.kind is Kind.VOLUME else one.id for one in state.resources}
+    served.add(volume_of(stack))
     known = {(one.kind, one.name) for one in state.resources}
     wanted = {(one.kind, one.name) for one in state.interrupted if _has_random_name(one)} - known
     found = [
         one
         for one in listed
-        if (one.kind, one.name) in wanted and (one.labels or {}).get(STACK) == stack
+        if (one.labels or {}).get(STACK) == stack
+        and ((one.kind, one.name) in wanted or (one.labels or {}).get(TEMPORARY) in served)
     ]
     return sorted(found, key=lambda one: _ORDER.index(one.kind))
 

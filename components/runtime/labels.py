@@ -15,6 +15,7 @@ SERVICE = "llm-stack.service"
 CONTENTS = "llm-stack.contents"
 FILES = "llm-stack.files"
 LOOSENED = "llm-stack.loosened"
+TEMPORARY = "llm-stack.temporary"
 
 
 class Label(TypedDict):
@@ -42,6 +43,14 @@ def contents_label(identity: pulumi.Input[str]) -> Label:
 def files_label(version: pulumi.Input[str]) -> Label:
     """Marks a container with the version of its files, so that another one replaces it."""
     return {"label": FILES, "value": version}
+
+
+def temporary_labels(stack: str, purpose: str) -> dict[str, str]:
+    """Marks a container that an update makes and removes itself, so that a later one finds it.
+
+    :param purpose: the name of the volume, or the id of the container, that it is for.
+    """
+    return {STACK: stack, TEMPORARY: purpose}
 
 
 def loosened_label(loosened: Mapping[str, str]) -> Label:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from components.runtime.labels import temporary_labels
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -12,10 +15,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def carrier(client: DockerClient, image: str, volume: str, path: str) -> Iterator[Container]:
+def carrier(
+    client: DockerClient, stack: str, image: str, volume: str, path: str
+) -> Iterator[Container]:
     """Create it with the volume at the path, and remove it at the end; the volume stays."""
     container = client.containers.create(
         image,
+        name=f"{stack}-carrier-{secrets.token_hex(4)}",
+        labels=temporary_labels(stack, volume),
         # An image without a command could not be created otherwise.
         command=["never-started"],
         network_mode="none",
@@ -24,4 +31,5 @@ def carrier(client: DockerClient, image: str, volume: str, path: str) -> Iterato
     try:
         yield container
     finally:
-        container.remove(v=False, force=True)
+        # Not the volume, which has a name, but those without one that the image asks for.
+        container.remove(v=True, force=True)

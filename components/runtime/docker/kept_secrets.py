@@ -71,7 +71,7 @@ def recall(name: str, stack: str, image: str, docker_host: str | None) -> str | 
             client.volumes.get(volume_of(stack))
         except NotFound:
             return None
-        with carrier(client, image, volume_of(stack), FOLDER) as container:
+        with carrier(client, stack, image, volume_of(stack), FOLDER) as container:
             try:
                 chunks, _ = container.get_archive(f"{FOLDER}/{name}")
             except NotFound:
@@ -88,7 +88,7 @@ def keep(name: str, value: str, stack: str, image: str, docker_host: str | None)
     client = docker_client(docker_host)
     try:
         client.volumes.create(volume_of(stack), labels={STACK: stack})
-        with carrier(client, image, volume_of(stack), FOLDER) as container:
+        with carrier(client, stack, image, volume_of(stack), FOLDER) as container:
             container.put_archive(FOLDER, _archive(name, value))
     finally:
         client.close()

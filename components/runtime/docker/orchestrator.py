@@ -77,7 +77,7 @@ class DockerOrchestrator:
         if args.use is None:
             return Volume(volume.name)
         owner = VolumeOwnerArgs(
-            volume.name, args.use.owner, args.use.image, args.use.path, self.host
+            args.stack, volume.name, args.use.owner, args.use.image, args.use.path, self.host
         )
         owned = VolumeOwner(f"{name}-owner", owner, opts).volume
         folder = pulumi.Output.all(volume.mountpoint, owned).apply(lambda known: str(known[0]))

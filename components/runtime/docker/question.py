@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 from docker import DockerClient
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+
+from components.runtime.labels import STACK, temporary_labels
 
 # Asks until the service answers, or until the time is over. Arguments: the URL, and seconds.
 _PROGRAM = """
@@ -86,8 +89,12 @@ class Question:
 
     def _ask(self, network: str, address: str) -> Container:
         url = self._url.format(address=address)
+        labels = self._asked.attrs["Config"].get("Labels") or {}
+        stack = labels.get(STACK, "llm-stack")
         return self._client.containers.run(
             self._image,
+            name=f"{stack}-question-{secrets.token_hex(4)}",
+            labels=temporary_labels(stack, str(self._asked.id)),
             entrypoint=["python3", "-IS", "-c", _PROGRAM],
             command=[url, str(self._seconds)],
             detach=True,

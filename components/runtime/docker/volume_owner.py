@@ -26,6 +26,7 @@ MOST_BYTES = 64 * 1024**2
 class VolumeOwnerArgs:
     """The volume, its owner as `uid:gid`, and where which image expects it."""
 
+    stack: str
     volume: pulumi.Input[str]
     owner: str
     image: pulumi.Input[str]
@@ -50,19 +51,27 @@ class VolumeOwner(Gate):
             image = await pulumi.Output.from_input(args.image).future()
             volume = (hook.new_inputs or {})["input"]["volume"]
             await run_blocking(
-                set_owner, volume, args.owner, str(image), args.path, args.docker_host
+                set_owner,
+                args.stack,
+                volume,
+                args.owner,
+                str(image),
+                args.path,
+                args.docker_host,
             )
 
         super().__init__(name, {"volume": args.volume, "owner": args.owner}, give, opts)
         self.volume = self.input.apply(lambda value: str(value["volume"]))
 
 
-def set_owner(volume: str, owner: str, image: str, path: str, docker_host: str | None) -> None:
+def set_owner(
+    stack: str, volume: str, owner: str, image: str, path: str, docker_host: str | None
+) -> None:
     """Change the owner of a volume's folder, and of its content as long as that is small."""
     uid, _, gid = owner.partition(":")
     client = docker_client(docker_host)
     try:
-        with carrier(client, image, volume, path) as container:
+        with carrier(client, stack, image, volume, path) as container:
             owned = _with_owner(container, path, int(uid), int(gid or uid))
             if owned is not None:
                 container.put_archive(posixpath.dirname(path), owned)

@@ -64,6 +64,7 @@ class WatchedFiles(pulumi.ComponentResource):
             volume_name, image, contents = await place.future() or ("", "", {})
             await run_blocking(
                 write_files,
+                args.stack,
                 str(volume_name),
                 str(image),
                 args.directory,
@@ -80,6 +81,7 @@ class WatchedFiles(pulumi.ComponentResource):
 
 
 def write_files(
+    stack: str,
     volume: str,
     image: str,
     directory: str,
@@ -93,7 +95,7 @@ def write_files(
     """
     client = docker_client(docker_host)
     try:
-        with carrier(client, image, volume, directory) as container:
+        with carrier(client, stack, image, volume, directory) as container:
             gone = dict.fromkeys(_names(container, directory) - files.keys(), "")
             container.put_archive(directory, _archive({**files, **gone}, mode))
     finally:

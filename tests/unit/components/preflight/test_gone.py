@@ -85,6 +85,27 @@ def test_nothing_else_is_an_orphan(stack: str, known: StackState, why: str) -> N
     assert orphans(stack, known, listed({})) == [], why
 
 
+def volume(name: str = "dev-models") -> dict[str, Any]:
+    urn, kind = f"{URN}models", "docker:index/volume:Volume"
+    return {"urn": urn, "type": kind, "id": name, "inputs": {"name": name}}
+
+
+def temporary(purpose: str, stack: str = "dev") -> Any:
+    labels = {"llm-stack.stack": stack, "llm-stack.temporary": purpose}
+    return listed({"Id": "t1", "Names": ["/dev-carrier-1"], "Labels": labels, "State": "created"})
+
+
+@pytest.mark.parametrize("purpose", ["c1", "dev-models", "dev-generated-secrets"])
+def test_a_temporary_container_for_what_the_state_has_is_an_orphan(purpose: str) -> None:
+    known = state(container(), volume())
+    assert [one.name for one in orphans("dev", known, temporary(purpose))] == ["dev-carrier-1"]
+    assert orphans("prod", known, temporary(purpose)) == []
+
+
+def test_a_temporary_container_of_another_checkout_is_no_orphan() -> None:
+    assert orphans("dev", state(container(), volume()), temporary("c2")) == []
+
+
 def test_a_renamed_stack_is_refused() -> None:
     labels = [{"label": "llm-stack.stack", "value": "dev"}]
     known = state(container(inputs={"name": "chat-1234567", "labels": labels}))

@@ -58,7 +58,11 @@ def client() -> Client:
 
 def asked(address: str = "10.0.0.7", **network: str) -> Any:
     networks = {"llm-network": {"IPAddress": address, **network}}
-    return SimpleNamespace(attrs={"NetworkSettings": {"Networks": networks}})
+    attrs = {
+        "NetworkSettings": {"Networks": networks},
+        "Config": {"Labels": {"llm-stack.stack": "dev"}},
+    }
+    return SimpleNamespace(attrs=attrs, id="c1")
 
 
 def question(client: Client, container: Any) -> Question:
@@ -75,6 +79,8 @@ def test_it_asks_the_address_of_the_container_on_its_network(client: Client) -> 
     assert options["network"] == "llm-network"
     assert options["command"] == ["http://10.0.0.7:80/ready", "90"]
     assert options["detach"] is True
+    assert options["labels"] == {"llm-stack.stack": "dev", "llm-stack.temporary": "c1"}
+    assert options["name"].startswith("dev-question-")
 
 
 def test_it_is_as_strict_as_other_containers(client: Client) -> None:

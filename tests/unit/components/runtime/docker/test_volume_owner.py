@@ -58,7 +58,7 @@ class Engine:
         return True
 
     def remove(self, *, v: bool, force: bool) -> None:
-        assert not v, "the volume stays"
+        assert v, "so that volumes without a name go"
         self.removed += 1
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class Engine:
 
 def owned(monkeypatch: pytest.MonkeyPatch, engine: Engine, owner: str = "999:998") -> None:
     monkeypatch.setattr(volume_owner, "docker_client", lambda host: engine)
-    set_owner("test-data", owner, "postgres@sha256:0", PATH, None)
+    set_owner("test", "test-data", owner, "postgres@sha256:0", PATH, None)
 
 
 def members(engine: Engine) -> dict[str, tarfile.TarInfo]:
@@ -132,6 +132,7 @@ def test_the_container_never_runs_and_goes_again(monkeypatch: pytest.MonkeyPatch
     ((image, options),) = engine.created
     assert image == "postgres@sha256:0"
     assert options["network_mode"] == "none"
+    assert options["labels"] == {"llm-stack.stack": "test", "llm-stack.temporary": "test-data"}
     assert options["volumes"] == {"test-data": {"bind": PATH, "mode": "rw"}}
     assert options["command"], "an image without a command has none to create it with"
     assert (engine.removed, engine.closed) == (1, True)
