@@ -1,4 +1,4 @@
-"""The containers, networks, volumes and Swarm services of an engine, as its lists show them."""
+"""The containers, networks, volumes, images and Swarm services of an engine, as its lists show them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Kind(StrEnum):
     CONTAINER = "container"
     NETWORK = "network"
     VOLUME = "volume"
+    IMAGE = "image"
     SERVICE = "service"
 
 
@@ -43,6 +44,7 @@ _REQUESTS = {
     Kind.CONTAINER: "/containers/json?all=1",
     Kind.NETWORK: "/networks",
     Kind.VOLUME: "/volumes",
+    Kind.IMAGE: "/images/json",
     Kind.SERVICE: "/services",
 }
 
@@ -75,6 +77,7 @@ def _by_client(client: Any, kinds: list[Kind]) -> dict[Kind, Any]:
         Kind.CONTAINER: lambda: client.api.containers(all=True),
         Kind.NETWORK: client.api.networks,
         Kind.VOLUME: client.api.volumes,
+        Kind.IMAGE: client.api.images,
         Kind.SERVICE: client.api.services,
     }
     return {kind: calls[kind]() for kind in kinds}
@@ -94,6 +97,9 @@ def read_list(kind: Kind, answer: Any) -> Iterator[EngineObject]:
             case Kind.SERVICE:
                 spec = row["Spec"]
                 yield EngineObject(kind, spec["Name"], row["ID"], spec.get("Labels"))
+            case Kind.IMAGE:
+                # Without a name where only a container keeps it.
+                yield EngineObject(kind, next(iter(row.get("RepoTags") or ()), ""), row["Id"])
             case _:
                 yield EngineObject(kind, row["Name"], row.get("Id") or "", row.get("Labels"))
 

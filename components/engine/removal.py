@@ -41,3 +41,5 @@ def _remove(one: EngineObject, client: DockerClient) -> None:
         case Kind.SERVICE:
             # Docker's client has no types.
             client.api.remove_service(one.id)  # type: ignore[no-untyped-call]
+        case Kind.IMAGE:
+            client.api.remove_image(one.id)

@@ -46,6 +46,8 @@ class Files:
 
     version: pulumi.Output[str]
     """Changes with every content, and does not reveal it."""
+    written: pulumi.Resource | None = None
+    """What the container has to wait for."""
     mounts: Sequence[Mount] = ()
     secrets: Sequence[docker.ServiceTaskSpecContainerSpecSecretArgsDict] = ()
     configs: Sequence[docker.ServiceTaskSpecContainerSpecConfigArgsDict] = ()

@@ -128,6 +128,7 @@ def hardened_container(
             opts,
             pulumi.ResourceOptions(
                 delete_before_replace=False,
+                depends_on=[files.written for files in args.files if files.written],
                 hooks=predecessor.hooks(name) if predecessor else None,
                 # The provider takes a changed health check for done without doing anything.
                 replace_on_changes=["healthcheck"],

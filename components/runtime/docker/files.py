@@ -25,7 +25,9 @@ class MountedFiles(pulumi.ComponentResource):
 
     mounts: Sequence[Mount]
     version: pulumi.Output[str]
-    """Changes with every content, and does not reveal it."""
+    """Changes with every content, and does not reveal it. It is not the carrier's id: who prunes
+    what is stopped removes the carrier, whose successor is to replace no container."""
+    written: pulumi.Resource
 
     def __init__(
         self,
@@ -75,7 +77,8 @@ class MountedFiles(pulumi.ComponentResource):
             # Deleted before its replacement, it would first delete what depends on it.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
-        self.version = carrier.id
+        self.version = contents.id
+        self.written = carrier
         self.mounts = _mounts(args, volume)
         self.register_outputs({"version": self.version})
 

@@ -50,7 +50,7 @@ class DockerOrchestrator:
 
     def files(self, name: str, args: FilesArgs, opts: pulumi.ResourceOptions) -> Files:
         mounted = MountedFiles(name, args, self.carrier_image, opts)
-        return Files(version=mounted.version, mounts=mounted.mounts)
+        return Files(mounted.version, mounted.written, mounted.mounts)
 
     def watched_files(
         self, name: str, args: WatchedFilesArgs, opts: pulumi.ResourceOptions
