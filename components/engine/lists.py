@@ -1,4 +1,4 @@
-"""The containers, networks, volumes, images and Swarm services of an engine, as its lists show them."""
+"""The containers, networks, volumes, images and Swarm services of an engine, as it lists them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,15 @@ class EngineObject:
     """Of a container: `running`, `exited`, `created`, …"""
     ports: tuple[PublishedPort, ...] = ()
     """Of a container that runs."""
+    image: str = ""
+    """Of a container: the id of its image."""
 
 
 _REQUESTS = {
     Kind.CONTAINER: "/containers/json?all=1",
     Kind.NETWORK: "/networks",
     Kind.VOLUME: "/volumes",
-    Kind.IMAGE: "/images/json",
+    Kind.IMAGE: "/images/json?all=1",
     Kind.SERVICE: "/services",
 }
 
@@ -54,7 +56,8 @@ def list_engine(docker_host: str | None, *, on_swarm: bool) -> tuple[EngineObjec
 
     None where it does not answer; the provider reports that error with its reason.
     """
-    kinds = [kind for kind in Kind if on_swarm or kind is not Kind.SERVICE]
+    # The nodes of a Swarm have the images.
+    kinds = [kind for kind in Kind if kind is not (Kind.IMAGE if on_swarm else Kind.SERVICE)]
     host = docker_host or shell_host()
     try:
         # Python on Windows has no such sockets.
@@ -77,7 +80,7 @@ def _by_client(client: Any, kinds: list[Kind]) -> dict[Kind, Any]:
         Kind.CONTAINER: lambda: client.api.containers(all=True),
         Kind.NETWORK: client.api.networks,
         Kind.VOLUME: client.api.volumes,
-        Kind.IMAGE: client.api.images,
+        Kind.IMAGE: lambda: client.api.images(all=True),
         Kind.SERVICE: client.api.services,
     }
     return {kind: calls[kind]() for kind in kinds}
@@ -93,7 +96,8 @@ def read_list(kind: Kind, answer: Any) -> Iterator[EngineObject]:
                 name = next(iter(row.get("Names") or ()), "").removeprefix("/")
                 ports = tuple(_ports(row.get("Ports") or ()))
                 status = row.get("State") or ""
-                yield EngineObject(kind, name, row["Id"], row.get("Labels"), status, ports)
+                image = row.get("ImageID") or ""
+                yield EngineObject(kind, name, row["Id"], row.get("Labels"), status, ports, image)
             case Kind.SERVICE:
                 spec = row["Spec"]
                 yield EngineObject(kind, spec["Name"], row["ID"], spec.get("Labels"))

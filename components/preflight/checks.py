@@ -79,7 +79,7 @@ def check_engine(plan: Plan) -> Engine:
         ]
     )
     handle_orphans(plan.stack, state, listed, host)
-    repair_gone(state, listed)
+    repair_gone(plan.stack, state, listed)
     warn_of_memory(plan, info)
     print_sum_of_cpus(plan, info)
     print_notices(plan)

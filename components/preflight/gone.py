@@ -1,4 +1,4 @@
-"""Containers, networks and volumes of the state that someone has removed, or stopped, by hand.
+"""What the state has, and someone has removed or stopped by hand.
 
 A stopped container is replaced as well: so it passes its health gate before the update is done.
 
@@ -9,19 +9,31 @@ one once they are gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import pulumi
 
 from components.engine.lists import EngineObject, Kind
-from components.preflight.state import KINDS, StackState, StateResource
+from components.preflight.state import (
+    KEPT,
+    KINDS,
+    OWNER,
+    STASH,
+    StackState,
+    StateResource,
+    WrittenVolume,
+)
+from components.runtime.docker.kept_secrets import volume_of
 
 # Pulumi replaces a resource for another trigger, but not for its first one.
 FIRST = "as declared"
 STOPPED = ("exited", "dead")
+_Key = tuple[str, str]
 
 
-def repair_gone(state: StackState | None, listed: Iterable[EngineObject] | None) -> None:
+def repair_gone(
+    stack: str, state: StackState | None, listed: Iterable[EngineObject] | None
+) -> None:
     """Have what is gone created again by this update, and warn of it.
 
     To be called before any resource is declared. Where state or engine cannot be read, nothing has
@@ -29,20 +41,24 @@ def repair_gone(state: StackState | None, listed: Iterable[EngineObject] | None)
     """
     if state is None or listed is None:
         return
+    listed = tuple(listed)
     missing = gone(state, listed)
-    for one, happened in missing.items():
-        pulumi.log.warn(_warning(one, happened))
-    triggers = {_key(one): one.trigger or FIRST for one in state.resources if not one.leaves}
-    triggers |= {_key(one): f"{one.name} {happened}" for one, happened in missing.items()}
-    _declare(triggers)
+    lost = lost_writes(stack, state, listed)
+    for warning in warnings(stack, missing, lost):
+        pulumi.log.warn(warning)
+    images = {one.resource for one in missing if one.kind is Kind.IMAGE}
+    _declare(_triggers(state, missing, lost), images)
 
 
 def gone(state: StackState, listed: Iterable[EngineObject]) -> dict[StateResource, str]:
     """What happened to each resource of the state that the engine cannot use as it is."""
+    listed = tuple(listed)
     there = {(one.kind, one.id or one.name): one for one in listed}
+    used_images = {one.image for one in listed if one.kind is Kind.CONTAINER}
+    on_swarm = any(one.kind is Kind.SERVICE for one in state.resources)
     found = {}
     for one in state.resources:
-        if one.leaves:
+        if one.leaves or (one.kind is Kind.IMAGE and (on_swarm or one.id in used_images)):
             continue
         present = there.get((one.kind, one.name if one.kind is Kind.VOLUME else one.id))
         if present is None:
@@ -52,26 +68,80 @@ def gone(state: StackState, listed: Iterable[EngineObject]) -> dict[StateResourc
     return found
 
 
+def lost_writes(
+    stack: str, state: StackState, listed: Iterable[EngineObject]
+) -> list[WrittenVolume]:
+    """What was written to a volume that is gone. As the next one has the same name, nothing else
+    would make its gate write again."""
+    volumes = {one.name for one in listed if one.kind is Kind.VOLUME}
+    return [one for one in state.written if (one.volume or volume_of(stack)) not in volumes]
+
+
+def warnings(
+    stack: str, missing: Mapping[StateResource, str], lost: Collection[WrittenVolume]
+) -> list[str]:
+    """One for each of the missing, and one for all containers that have filled a volume."""
+    carriers = [one for one in missing if one.is_carrier and one.trigger is not None]
+    found = [_warning(one, what) for one, what in missing.items() if one not in carriers]
+    if carriers:
+        names = ", ".join(one.name for one in carriers)
+        found.append(
+            f"containers that only fill volumes were removed outside of Pulumi ({names}); "
+            "pulumi up creates them again, and replaces no service for that"
+        )
+    if any(one.volume is None for one in lost):
+        found.append(
+            f"volume {volume_of(stack)} was removed outside of Pulumi; pulumi up writes the "
+            "generated secrets of Pulumi's state again"
+        )
+    return found
+
+
 def _warning(one: StateResource, happened: str) -> str:
     what = f"{one.kind} {one.name} {happened} outside of Pulumi"
     if one.trigger is None:
         return f"{what}; run: pulumi up --refresh"
+    if one.kind is Kind.IMAGE:
+        return f"{what}; pulumi up builds or pulls it again"
     lost = ", without what it held" if one.kind is Kind.VOLUME else ""
     return f"{what}; pulumi up creates it again{lost}"
 
 
-def _key(one: StateResource) -> tuple[str, str]:
+def _triggers(
+    state: StackState, missing: Mapping[StateResource, str], lost: Iterable[WrittenVolume]
+) -> dict[_Key, str]:
+    triggers = {_key(one): one.trigger or FIRST for one in state.resources if not one.leaves}
+    triggers |= {(STASH, one.gate): one.trigger or FIRST for one in state.written}
+    for one, happened in missing.items():
+        triggers[_key(one)] = _another(f"{one.name} {happened}", one.trigger)
+    for write in lost:
+        triggers[STASH, write.gate] = _another("its volume was removed", write.trigger)
+    return triggers
+
+
+def _another(text: str, trigger: str | None) -> str:
+    """What keeps its name may be removed more than once."""
+    return f"{text} again" if trigger == text else text
+
+
+def _key(one: StateResource) -> _Key:
     return next(type_ for type_, kind in KINDS.items() if kind is one.kind), one.resource
 
 
-def _declare(triggers: Mapping[tuple[str, str], str]) -> None:
+def _declare(triggers: Mapping[_Key, str], missing_images: Collection[str]) -> None:
     def triggered(
         args: pulumi.ResourceTransformationArgs,
     ) -> pulumi.ResourceTransformationResult | None:
-        if args.type_ not in KINDS:
+        writes = args.type_ == STASH and args.name.endswith((OWNER, KEPT))
+        if args.type_ not in KINDS and not writes:
             return None
-        trigger = triggers.get((args.type_, args.name), FIRST)
-        options = pulumi.ResourceOptions(replacement_trigger=trigger)
+        options = pulumi.ResourceOptions(
+            replacement_trigger=triggers.get((args.type_, args.name), FIRST)
+        )
+        if KINDS.get(args.type_) is Kind.IMAGE and args.name in missing_images:
+            # The provider removes an image by its name, which its successor has too. No container
+            # runs without its image, so what is deleted with it beforehand does not serve.
+            options.delete_before_replace = True
         return pulumi.ResourceTransformationResult(
             props=args.props, opts=pulumi.ResourceOptions.merge(args.opts, options)
         )

@@ -25,12 +25,16 @@ KINDS = {
     "docker:index/network:Network": Kind.NETWORK,
     "docker:index/volume:Volume": Kind.VOLUME,
     "docker:index/service:Service": Kind.SERVICE,
+    "docker:index/remoteImage:RemoteImage": Kind.IMAGE,
 }
+STASH = "pulumi:index:Stash"
+# The ends of the names of gates that have written to a volume (components/runtime/docker).
+OWNER, KEPT = "-owner", "-kept"
 
 
 @dataclass(frozen=True, eq=False)
 class StateResource:
-    """A container, network, volume or Swarm service in the state."""
+    """A container, network, volume, image or Swarm service in the state."""
 
     kind: Kind
     resource: str
@@ -47,6 +51,22 @@ class StateResource:
     leaves: bool = False
     """Whether an earlier update replaced it without removing it so far."""
 
+    @property
+    def is_carrier(self) -> bool:
+        """Whether it is a container that is never started, and has filled a volume."""
+        return self.kind is Kind.CONTAINER and self.inputs.get("start") is False
+
+
+@dataclass(frozen=True)
+class WrittenVolume:
+    """A gate that has written to a volume with a fixed name, which it writes to once."""
+
+    gate: str
+    """Its name in the program."""
+    volume: str | None
+    """None for the one with the generated secrets."""
+    trigger: str | None
+
 
 @dataclass(frozen=True)
 class StackState:
@@ -55,6 +75,7 @@ class StackState:
     resources: tuple[StateResource, ...] = ()
     interrupted: tuple[StateResource, ...] = ()
     """Creations of which Pulumi has no result. While an update runs, its own are among them."""
+    written: tuple[WrittenVolume, ...] = ()
 
 
 class StateReader:
@@ -108,12 +129,26 @@ def read_state(exported: Mapping[str, Any]) -> StackState:
             for one in pending
             if one.get("type") == "creating" and (found := _resource(one["resource"], set()))
         ),
+        tuple(
+            _written(one)
+            for one in resources
+            if one.get("type") == STASH and one["urn"].endswith((OWNER, KEPT))
+        ),
     )
 
 
 def _is_gate(one: Mapping[str, Any]) -> bool:
-    is_gate = one.get("type") == "pulumi:index:Stash" and one["urn"].endswith("-gate")
+    is_gate = one.get("type") == STASH and one["urn"].endswith("-gate")
     return is_gate and isinstance((one.get("inputs") or {}).get("input"), str)
+
+
+def _written(one: Mapping[str, Any]) -> WrittenVolume:
+    value = (one.get("inputs") or {}).get("input")
+    volume = value.get("volume") if isinstance(value, dict) else None
+    gate = one["urn"].rpartition("::")[2]
+    return WrittenVolume(
+        gate, None if gate.endswith(KEPT) else volume, one.get("replacementTrigger")
+    )
 
 
 def _resource(one: Mapping[str, Any], passed: Collection[str]) -> StateResource | None:
@@ -127,7 +162,8 @@ def _resource(one: Mapping[str, Any], passed: Collection[str]) -> StateResource 
         kind,
         one["urn"].rpartition("::")[2],
         name,
-        one.get("id") or "",
+        # The provider's own id of an image has its name as well.
+        (outputs.get("imageId") if kind is Kind.IMAGE else one.get("id")) or "",
         # An encrypted list is a text, not pairs.
         {str(pair["label"]): str(pair.get("value")) for pair in labels}
         if isinstance(labels, list)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.engine.lists import Kind, read_list
-from components.preflight.gone import gone
+from components.preflight.gone import gone, lost_writes, warnings
 from components.preflight.orphans import importable_containers, orphans, own_containers
 from components.preflight.renamed import rename_problems
 from components.preflight.state import StackState, read_state
@@ -60,6 +60,60 @@ def test_a_stopped_container_is_replaced_if_it_had_passed_its_gate() -> None:
 
 def test_what_an_earlier_update_replaced_may_be_gone() -> None:
     assert happened(state(container(delete=True), gate())) == []
+
+
+IMAGE_ID = "sha256:" + "1c" * 32
+
+
+def image() -> dict[str, Any]:
+    return {
+        "urn": f"{URN}chat-build",
+        "type": "docker:index/remoteImage:RemoteImage",
+        "id": f"{IMAGE_ID}llm-stack-dev/chat:0a1b",
+        "inputs": {"name": "llm-stack-dev/chat:0a1b"},
+        "outputs": {"name": "llm-stack-dev/chat:0a1b", "imageId": IMAGE_ID},
+        "replacementTrigger": "as declared",
+    }
+
+
+def test_an_image_is_gone_only_once_no_container_uses_it() -> None:
+    held = read_list(Kind.IMAGE, [{"Id": IMAGE_ID, "RepoTags": None}])
+    assert gone(state(image()), held) == {}
+    assert happened(state(image()), {"Id": "c2", "ImageID": IMAGE_ID}) == []
+    missing = gone(state(image()), ())
+    assert warnings("dev", missing, []) == [
+        "image llm-stack-dev/chat:0a1b was removed outside of Pulumi; pulumi up builds or pulls it "
+        "again"
+    ]
+
+
+def test_pruned_carriers_are_one_warning() -> None:
+    inputs = {"name": "files-carrier-1234567", "start": False}
+    carriers = [
+        container(id=f"c{number}", inputs=inputs, replacementTrigger="as declared")
+        for number in (1, 2)
+    ]
+    assert warnings("dev", gone(state(*carriers), ()), []) == [
+        "containers that only fill volumes were removed outside of Pulumi (files-carrier-1234567, "
+        "files-carrier-1234567); pulumi up creates them again, and replaces no service for that"
+    ]
+
+
+def stash(name: str, value: Any) -> dict[str, Any]:
+    return {"urn": f"{URN}{name}", "type": "pulumi:index:Stash", "inputs": {"input": value}}
+
+
+def test_what_was_written_to_a_volume_is_lost_with_it() -> None:
+    owner = stash("data-owner", {"volume": "dev-data", "owner": "1:1"})
+    known = state(owner, stash("pg-kept", "encrypted"), stash("lists", {"volume": "none"}))
+    volumes = [{"Name": "dev-data"}, {"Name": "dev-generated-secrets"}]
+    assert lost_writes("dev", known, read_list(Kind.VOLUME, {"Volumes": volumes})) == []
+    lost = lost_writes("dev", known, ())
+    assert [one.gate for one in lost] == ["data-owner", "pg-kept"]
+    assert warnings("dev", {}, lost) == [
+        "volume dev-generated-secrets was removed outside of Pulumi; pulumi up writes the generated "
+        "secrets of Pulumi's state again"
+    ]
 
 
 def creating(name: str = "chat-1234567") -> list[dict[str, Any]]:
