@@ -1,6 +1,7 @@
-"""What the state has, and someone has removed or stopped by hand.
+"""What the state has, and someone has removed, stopped or paused by hand.
 
-A stopped container is replaced as well: so it passes its health gate before the update is done.
+A stopped or paused container is replaced as well: so it passes its health gate before the update is
+done, and a version that is kept for a rollback is one that serves.
 
 A refresh of the whole state at each update would find these too, but takes as long as the update
 itself, and needs each API that the stack uses. So their resources have a trigger, which is another
@@ -27,7 +28,8 @@ from components.runtime.docker.kept_secrets import volume_of
 
 # Pulumi replaces a resource for another trigger, but not for its first one.
 FIRST = "as declared"
-STOPPED = ("exited", "dead")
+# By the state of a container that does not serve.
+HALTED = {"exited": "was stopped", "dead": "was stopped", "paused": "was paused"}
 _Key = tuple[str, str]
 
 
@@ -63,8 +65,8 @@ def gone(state: StackState, listed: Iterable[EngineObject]) -> dict[StateResourc
         present = there.get((one.kind, one.name if one.kind is Kind.VOLUME else one.id))
         if present is None:
             found[one] = "was removed"
-        elif present.status in STOPPED and one.served:
-            found[one] = "was stopped"
+        elif present.status in HALTED and one.served:
+            found[one] = HALTED[present.status]
     return found
 
 

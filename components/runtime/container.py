@@ -13,6 +13,8 @@ from components.runtime.container_options import ContainerOptions
 # Counted by the kernel over all processes and threads of one user on the host, not per container
 # (setrlimit(2), RLIMIT_NPROC): high enough for a full stack, low enough to stop a fork bomb.
 PROCESS_LIMIT = 4096
+# Of one container on one engine, which leaves the others of the same user enough.
+CONTAINER_PROCESS_LIMIT = 1024
 
 # Instead of the path of a health check: a connection is enough.
 TCP = "tcp"

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.engine.client import run_blocking
 from components.runtime.docker.predecessor import Predecessor
+from components.runtime.docker.process_limit import limit_processes
 from components.runtime.gate import Gate
 
 
@@ -23,6 +25,8 @@ class HealthGateArgs:
     """Without a health check in the image: the URL to ask, with `{address}` for its address."""
     asking_image: pulumi.Input[str] | None = None
     """An image with Python, from which to ask."""
+    process_limit: int | None = None
+    """None leaves it without one."""
     predecessor: Predecessor | None = None
     """What serves again where the container does not become healthy."""
 
@@ -49,6 +53,8 @@ class HealthGate(Gate):
             from components.runtime.docker.health import Expected, NotHealthy, wait_until_healthy
 
             container = (hook.new_inputs or {})["input"]
+            if args.process_limit is not None:
+                await run_blocking(limit_processes, container, args.process_limit, args.docker_host)
             image = await pulumi.Output.from_input(args.asking_image).future()
             expected = Expected(args.is_job, args.question, image)
             waiting = (container, args.timeout, args.docker_host, reporter, expected)

@@ -8,7 +8,15 @@ from ipaddress import IPv4Network
 import pulumi
 import pulumi_docker as docker
 
-from components.runtime.container import TCP, Files, HardenedContainerArgs, Volume
+from components.config.compose.machine import UNLIMITED
+from components.runtime.container import (
+    CONTAINER_PROCESS_LIMIT,
+    TCP,
+    Files,
+    HardenedContainerArgs,
+    Volume,
+)
+from components.runtime.container_options import ContainerOptions
 from components.runtime.docker.container import hardened_container
 from components.runtime.docker.files import MountedFiles
 from components.runtime.docker.health_gate import HealthGate, HealthGateArgs
@@ -124,11 +132,18 @@ class DockerOrchestrator:
                 is_job=args.options.is_job,
                 question=_question(args),
                 asking_image=self.asking_image,
+                process_limit=process_limit(args.options),
                 predecessor=predecessor,
             ),
             pulumi.ResourceOptions(parent=opts.parent),
         )
         return Running(container.name, gate.container_id, gate)
+
+
+def process_limit(options: ContainerOptions) -> int | None:
+    """The limit that an entry has, or the default; None for no limit."""
+    _, hard = options.ulimits.get("nproc", (0, CONTAINER_PROCESS_LIMIT))
+    return None if hard == UNLIMITED else hard
 
 
 def _question(args: HardenedContainerArgs) -> str | None:

@@ -53,6 +53,7 @@ def test_a_container_that_is_not_on_the_engine_was_removed() -> None:
 def test_a_stopped_container_is_replaced_if_it_had_passed_its_gate() -> None:
     stopped = {"State": "exited"}
     assert happened(state(container(), gate()), stopped) == ["was stopped"]
+    assert happened(state(container(), gate()), {"State": "paused"}) == ["was paused"]
     assert happened(state(container(), gate("another")), stopped) == [], "the gate starts it"
     job = container(inputs={"name": "chat-1234567", "restart": "no"})
     assert happened(state(job, gate()), stopped) == []
