@@ -5,19 +5,36 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from docker.models.containers import Container
 
+from components.runtime.docker.carrier import carrier
 from tests.integration.conftest import StackUnderTest
 from tests.ports import free_port
 
 CHAT = "chat-interface"
 PHI = "phi-inference"
+RESTARTER = "llm-stack.service=restarter"
+# Starts threads until the kernel refuses one, and ends with its input.
+THREADS = """
+import sys, threading
+end, count = threading.Event(), 0
+try:
+    while count < 5000:
+        threading.Thread(target=end.wait, daemon=True).start()
+        count += 1
+except RuntimeError:
+    pass
+print(count, flush=True)
+sys.stdin.read()
+"""
 ENDS_WARNING = ("refresh", "--yes", "--clear-pending-creates")
 
 
@@ -63,6 +80,19 @@ def killed_at_creation_of_the_monitor(stack: StackUnderTest) -> str | None:
     return next(iter(created), None)
 
 
+def carrier_of_a_killed_update(stack: StackUnderTest) -> str:
+    """The name of a container through which an update wrote into a volume when it was killed."""
+    (volume,) = stack.engine.volumes.list(
+        filters={
+            "label": [f"llm-stack.stack={stack.name}", "llm-stack.service=phi-inference"],
+            "name": "models",
+        }
+    )
+    image = stack.containers()[PHI].attrs["Image"]
+    unfinished = carrier(stack.engine, stack.name, image, str(volume.name), "/models")
+    return str(unfinished.__enter__().name)
+
+
 def monitors(stack: StackUnderTest) -> dict[str, str]:
     """The state of each container of the monitor, by its name."""
     labels = [f"llm-stack.stack={stack.name}", "llm-stack.service=monitor"]
@@ -96,11 +126,12 @@ def test_the_next_update_removes_what_a_killed_one_left(stack: StackUnderTest) -
     )
     stack.up()
     orphan = interrupted(stack)
-    preview = stack.pulumi("preview")
-    assert f"container {orphan}; the next pulumi up removes it" in preview.stdout.replace(
-        "\n", " "
-    ), preview.stdout
+    carrier = carrier_of_a_killed_update(stack)
+    preview = stack.pulumi("preview").stdout.replace("\n", " ")
+    assert f"container {orphan}" in preview
+    assert f"container {carrier}" in preview
     stack.up()
+    assert carrier not in [one.name for one in stack.engine.containers.list(all=True)]
     assert services(stack) == sorted([CHAT, "monitor", PHI, "restarter"])
     stack.pulumi(*ENDS_WARNING)
     settled = stack.pulumi("preview", "--refresh", "--expect-no-changes")
@@ -111,14 +142,64 @@ def test_what_was_stopped_or_removed_is_created_again(stack: StackUnderTest) -> 
     before = stack.containers()
     before[CHAT].remove(force=True)
     before["monitor"].stop(timeout=1)
+    before[PHI].pause()
     preview = stack.pulumi("preview").stdout
     assert f"container {before[CHAT].name} was removed outside of Pulumi" in preview
     assert f"container {before['monitor'].name} was stopped outside of Pulumi" in preview
+    assert f"container {before[PHI].name} was paused outside of Pulumi" in preview
     stack.up()
     after = stack.containers()
-    assert {name for name in after if after[name].id != before[name].id} == {CHAT, "monitor"}
+    assert {name for name in after if after[name].id != before[name].id} == {CHAT, "monitor", PHI}
     assert {one.status for one in after.values()} == {"running"}
     assert stack.planned_changes() == {}
+
+
+def test_what_a_prune_removes_is_created_again(stack: StackUnderTest) -> None:
+    """What `docker system prune --all --volumes` removes while one service is stopped."""
+    label = f"llm-stack.stack={stack.name}"
+    services = stack.containers()
+    image = services["restarter"].attrs["Image"]
+    services.pop("restarter").remove(force=True)
+    for one in stack.engine.containers.list(all=True, filters={"label": label}):
+        if "llm-stack.service" not in one.labels:
+            one.remove(force=True)
+    for volume in stack.engine.volumes.list(filters={"label": [label, RESTARTER]}):
+        volume.remove()
+    stack.engine.images.remove(image, force=True)
+    preview = stack.pulumi("preview").stdout
+    assert re.search(rf"image llm-stack-{stack.name}/restarter:\S+ was removed outside", preview)
+    assert "containers that only fill volumes were removed outside of Pulumi" in preview
+    stack.up()
+    after = stack.containers()
+    assert {name: one.id for name, one in after.items() if name in services} == {
+        name: one.id for name, one in services.items()
+    }, "no other service is replaced"
+    assert after["restarter"].status == "running"
+    stack.pulumi("preview", "--refresh", "--expect-no-changes")
+
+
+def test_processes_of_one_service_do_not_keep_others_from_theirs(stack: StackUnderTest) -> None:
+    services = stack.containers()
+    with threads_in(services[CHAT]) as greedy, threads_in(services["monitor"]) as other:
+        assert 900 < started(greedy) < 1024
+        assert 900 < started(other) < 1024, "as many as if it were alone"
+
+
+@contextlib.contextmanager
+def threads_in(container: Container) -> Iterator[subprocess.Popen[str]]:
+    """Start threads in a container until the kernel refuses one."""
+    command = ["docker", "exec", "--interactive", str(container.id), "python3", "-c", THREADS]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        yield running
+        running.communicate("")
+
+
+def started(running: subprocess.Popen[str]) -> int:
+    """How many threads could start."""
+    assert running.stdout
+    return int(running.stdout.readline())
 
 
 def test_a_stack_without_anything_on_the_engine_is_created_again(stack: StackUnderTest) -> None:

@@ -277,6 +277,23 @@ def test_an_image_without_a_health_check_fails_the_gate_when_its_port_never_open
     assert httpx.get(f"{parts.url('proxy')}/health").status_code == 200
 
 
+def test_removed_volumes_are_made_again_for_their_user(
+    parts: PartsStack, engine: docker.DockerClient
+) -> None:
+    """The next test needs the secrets that are written again."""
+    parts.containers()["redis"].remove(force=True)
+    for name in ("redis", "generated-secrets"):
+        engine.volumes.get(f"{parts.name}-{name}").remove()
+    preview = parts.pulumi("preview").stdout
+    assert f"volume {parts.name}-redis was removed outside of Pulumi" in preview
+    assert f"volume {parts.name}-generated-secrets was removed outside of Pulumi" in preview
+    before = parts.ids()
+    parts.up()
+    assert changed(before, parts.ids()) == {"redis"}
+    assert output_of(parts.containers()["redis"], "stat", "-c", "%u", "/data") == "999"
+    parts.pulumi("preview", "--expect-no-changes")
+
+
 def test_data_survives_destroy_and_up(parts: PartsStack, engine: docker.DockerClient) -> None:
     label: dict[str, Any] = {"label": f"llm-stack.stack={parts.name}"}
     parts.pulumi("destroy", "--yes", "--skip-preview")
