@@ -39,6 +39,7 @@ ELSEWHERE = {
     "./dev rollback": "test_rollback.py",
     "./dev rollback --stack prod chat": "test_rollback.py",
     "pulumi destroy --run-program": "test_repair.py",
+    "docker system prune --all --volumes": "would remove what others have on this engine",
     "docker node ls": "test_swarm_stack.py, which has a Swarm",
     "git pull": "needs a Git remote",
     "systemctl start docker": "the engine is already running, and not always by systemd",

@@ -124,6 +124,9 @@ def test_the_next_update_removes_what_a_killed_one_left(stack: StackUnderTest) -
         hostPorts={"monitor": free_port()},
         monitor={"interval": 5},
     )
+    # An image that no other stack of this engine has.
+    program = stack.project / "app" / "restarter" / "__init__.py"
+    program.write_text(f"{program.read_text(encoding='utf-8')}# {stack.name}\n", encoding="utf-8")
     stack.up()
     orphan = interrupted(stack)
     carrier = carrier_of_a_killed_update(stack)
