@@ -91,6 +91,7 @@ def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) ->
         assert host["SecurityOpt"] == ["no-new-privileges:true"], name
         assert host["Memory"] == host["MemorySwap"] > 0, name
         assert host["NanoCpus"] > 0, name
+        assert host["PidsLimit"] == 1024, name
         assert host["Init"], name
         assert not host["Privileged"], name
         assert host["RestartPolicy"]["Name"] == "unless-stopped", name
