@@ -35,6 +35,8 @@ class Registration:
     retained: bool = False
     protected: bool = False
     delete_before_replace: bool = False
+    trigger: str = ""
+    """Another one replaces it."""
     ignored: tuple[str, ...] = ()
     provider: str = ""
     """URN and id of the provider, if the program sets one."""
@@ -171,6 +173,7 @@ class RecordingMonitor(MockMonitor):
                     retained=request.retainOnDelete,
                     protected=request.protect,
                     delete_before_replace=request.deleteBeforeReplace,
+                    trigger=request.replacement_trigger.string_value,
                     ignored=tuple(request.ignoreChanges),
                     provider=request.provider,
                     hooks=(*request.hooks.before_create, *request.hooks.before_update),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from components.preflight.gone import gone, lost_writes, warnings
 from components.preflight.orphans import importable_containers, orphans, own_containers
 from components.preflight.renamed import rename_problems
 from components.preflight.state import StackState, read_state
+from tests.doubles.recording_engine import StackRunner
 
 URN = "urn:pulumi:dev::llm-stack::llm-stack:index:ServiceStack$docker:x::"
 CONTAINER = "docker:index/container:Container"
@@ -115,6 +117,28 @@ def test_what_was_written_to_a_volume_is_lost_with_it() -> None:
         "volume dev-generated-secrets was removed outside of Pulumi; pulumi up writes the generated "
         "secrets of Pulumi's state again"
     ]
+
+
+def test_the_program_replaces_what_is_gone_and_nothing_else(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = state(image(), container(urn=f"{URN}monitor"))
+    checks = "components.preflight.checks"
+    monkeypatch.setattr(
+        f"{checks}.StateReader", lambda stack: SimpleNamespace(result=lambda: known)
+    )
+    monkeypatch.setattr(f"{checks}.list_engine", lambda host, on_swarm: ())
+    monkeypatch.setattr("components.preflight.gone.pulumi.log.warn", lambda text: None)
+    graph = run_program(
+        {"services": ["chat-interface"], "monitor": {"socketGroup": 999}}, stack="dev"
+    )
+    images, containers = graph.of("RemoteImage"), graph.of("Container")
+    assert images["chat-build"].trigger == "llm-stack-dev/chat:0a1b was removed"
+    assert images["chat-build"].delete_before_replace, "its successor has the same name"
+    assert images["monitor-build"].trigger == "as declared"
+    assert not images["monitor-build"].delete_before_replace
+    assert containers["monitor"].trigger == "chat-1234567 was removed"
+    assert containers["chat-interface"].trigger == "as declared"
 
 
 def creating(name: str = "chat-1234567") -> list[dict[str, Any]]:
