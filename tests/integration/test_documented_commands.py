@@ -40,6 +40,7 @@ ELSEWHERE = {
     "./dev rollback --stack prod chat": "test_rollback.py",
     "pulumi destroy --run-program": "test_repair.py",
     "docker system prune --all --volumes": "would remove what others have on this engine",
+    "docker builder prune --force": "the same",
     "docker node ls": "test_swarm_stack.py, which has a Swarm",
     "git pull": "needs a Git remote",
     "systemctl start docker": "the engine is already running, and not always by systemd",
@@ -183,6 +184,7 @@ def test_up_and_inspection(run: Shell) -> None:
     assert "phi-3-mini" in run("curl -s 127.0.0.1:8080/status")
     assert "docker:index/container:Container" in run("pulumi stack --show-urns")
     assert "phi-inference-models" in run("docker volume ls --filter label=llm-stack.stack=dev")
+    assert "Build Cache" in run("docker system df")
     assert "Docker Engine" in run("./dev doctor")
 
 
