@@ -102,8 +102,9 @@ def read_list(kind: Kind, answer: Any) -> Iterator[EngineObject]:
                 spec = row["Spec"]
                 yield EngineObject(kind, spec["Name"], row["ID"], spec.get("Labels"))
             case Kind.IMAGE:
-                # Without a name where only a container keeps it.
-                yield EngineObject(kind, next(iter(row.get("RepoTags") or ()), ""), row["Id"])
+                # One for each name; without one where only a container keeps it.
+                for name in row.get("RepoTags") or ("",):
+                    yield EngineObject(kind, name, row["Id"])
             case _:
                 yield EngineObject(kind, row["Name"], row.get("Id") or "", row.get("Labels"))
 

@@ -11,6 +11,9 @@ from components.config.problems import Problem, Source
 from components.engine.client import query, run_blocking
 from components.runtime.gate import Gate
 
+# The tag of each image of a version, before the moment at which the version first served.
+SERVED = "served-"
+
 
 @dataclass(frozen=True)
 class KeptVersionsArgs:

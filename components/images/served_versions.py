@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 import docker
 
 from components.engine.client import docker_client
+from components.images.kept_versions import SERVED
 
-# The tag of each image of a version, before the moment at which the version first served.
-SERVED = "served-"
 MOMENT = "%Y%m%dT%H%M%SZ"
 
 

@@ -26,6 +26,7 @@ from components.preflight.gone import repair_gone
 from components.preflight.gpu import gpu_problems
 from components.preflight.host_paths import host_path_problems
 from components.preflight.host_ports import host_port_problems, is_local
+from components.preflight.image_names import restore_image_names
 from components.preflight.memory import memory_problems, warn_of_memory
 from components.preflight.notices import print_notices
 from components.preflight.orphans import handle_orphans, importable_containers, own_containers
@@ -79,6 +80,7 @@ def check_engine(plan: Plan) -> Engine:
         ]
     )
     handle_orphans(plan.stack, state, listed, host)
+    restore_image_names(state, listed, host)
     repair_gone(plan.stack, state, listed)
     warn_of_memory(plan, info)
     print_sum_of_cpus(plan, info)

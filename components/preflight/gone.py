@@ -10,16 +10,20 @@ one once they are gone.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 import pulumi
 
 from components.engine.lists import EngineObject, Kind
+from components.images.kept_versions import SERVED
 from components.preflight.state import (
     KEPT,
     KINDS,
     OWNER,
     STASH,
+    VERSIONS,
+    KeptImages,
     StackState,
     StateResource,
     WrittenVolume,
@@ -48,8 +52,13 @@ def repair_gone(
     lost = lost_writes(stack, state, listed)
     for warning in warnings(stack, missing, lost):
         pulumi.log.warn(warning)
+    triggers = _triggers(state, missing, lost)
+    if state.kept:
+        names_lost = has_lost_version(stack, state.kept, listed)
+        text = _another("its names were removed", state.kept.trigger)
+        triggers[STASH, VERSIONS] = text if names_lost else state.kept.trigger or FIRST
     images = {one.resource for one in missing if one.kind is Kind.IMAGE}
-    _declare(_triggers(state, missing, lost), images)
+    _declare(triggers, images)
 
 
 def gone(state: StackState, listed: Iterable[EngineObject]) -> dict[StateResource, str]:
@@ -79,34 +88,49 @@ def lost_writes(
     return [one for one in state.written if (one.volume or volume_of(stack)) not in volumes]
 
 
+def has_lost_version(stack: str, kept: KeptImages, listed: Iterable[EngineObject]) -> bool:
+    """Whether an image of the version that serves has no name for a rollback any more."""
+    images = [one for one in listed if one.kind is Kind.IMAGE]
+    ours = [one for one in images if one.name.startswith(f"llm-stack-{stack}/")]
+    return not kept.ids <= {one.id for one in ours if f":{SERVED}" in one.name}
+
+
 def warnings(
     stack: str, missing: Mapping[StateResource, str], lost: Collection[WrittenVolume]
 ) -> list[str]:
-    """One for each of the missing, and one for all containers that have filled a volume."""
-    carriers = [one for one in missing if one.is_carrier and one.trigger is not None]
-    found = [_warning(one, what) for one, what in missing.items() if one not in carriers]
-    if carriers:
-        names = ", ".join(one.name for one in carriers)
-        found.append(
-            f"containers that only fill volumes were removed outside of Pulumi ({names}); "
-            "pulumi up creates them again, and replaces no service for that"
-        )
+    """One for all of a kind to which the same has happened."""
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for one, happened in missing.items():
+        groups[_noun(one), happened, _repair(one)].append(one.name)
     if any(one.volume is None for one in lost):
-        found.append(
-            f"volume {volume_of(stack)} was removed outside of Pulumi; pulumi up writes the "
-            "generated secrets of Pulumi's state again"
-        )
-    return found
+        again = "pulumi up writes the generated secrets of Pulumi's state again"
+        groups["volume", "was removed", again].append(volume_of(stack))
+    return [_warning(*group, names) for group, names in groups.items()]
 
 
-def _warning(one: StateResource, happened: str) -> str:
-    what = f"{one.kind} {one.name} {happened} outside of Pulumi"
+def _warning(noun: str, happened: str, repair: str, names: list[str]) -> str:
+    if len(names) > 1:
+        noun, happened = f"{noun}s", happened.replace("was", "were")
+        repair = repair.replace(" it ", " them ").replace(" its ", " their ")
+    return f"{noun} {', '.join(names)} {happened} outside of Pulumi; {repair}"
+
+
+def _noun(one: StateResource) -> str:
+    """`carrier` as in docs/security.md."""
+    return "carrier" if one.is_carrier else str(one.kind)
+
+
+def _repair(one: StateResource) -> str:
     if one.trigger is None:
-        return f"{what}; run: pulumi up --refresh"
+        return "run: pulumi up --refresh"
     if one.kind is Kind.IMAGE:
-        return f"{what}; pulumi up builds or pulls it again"
-    lost = ", without what it held" if one.kind is Kind.VOLUME else ""
-    return f"{what}; pulumi up creates it again{lost}"
+        return "pulumi up builds or pulls it again"
+    if one.is_carrier:
+        return "pulumi up creates it again, and replaces no service for that"
+    if one.kind is Kind.VOLUME:
+        rest = "writes its files" if one.has_files else "its data is lost"
+        return f"pulumi up creates it again, and {rest}"
+    return "pulumi up creates it again"
 
 
 def _triggers(
@@ -134,8 +158,9 @@ def _declare(triggers: Mapping[_Key, str], missing_images: Collection[str]) -> N
     def triggered(
         args: pulumi.ResourceTransformationArgs,
     ) -> pulumi.ResourceTransformationResult | None:
-        writes = args.type_ == STASH and args.name.endswith((OWNER, KEPT))
-        if args.type_ not in KINDS and not writes:
+        if args.type_ not in KINDS and not (
+            args.type_ == STASH and (args.name == VERSIONS or args.name.endswith((OWNER, KEPT)))
+        ):
             return None
         options = pulumi.ResourceOptions(
             replacement_trigger=triggers.get((args.type_, args.name), FIRST)

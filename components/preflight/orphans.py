@@ -10,13 +10,12 @@ volume or the container of the state that they are for. They would keep it from 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import pulumi
 
 from components.engine.lists import EngineObject, Kind
-from components.preflight.state import StackState, StateResource
+from components.preflight.state import StackState
 from components.runtime.docker.kept_secrets import volume_of
 from components.runtime.labels import STACK, TEMPORARY
 
@@ -55,7 +54,7 @@ def orphans(stack: str, state: StackState, listed: Iterable[EngineObject]) -> li
     served = {one.name if one.kind is Kind.VOLUME else one.id for one in state.resources}
     served.add(volume_of(stack))
     known = {(one.kind, one.name) for one in state.resources}
-    wanted = {(one.kind, one.name) for one in state.interrupted if _has_random_name(one)} - known
+    wanted = {(one.kind, one.name) for one in state.interrupted if one.has_random_name} - known
     found = [
         one
         for one in listed
@@ -88,8 +87,3 @@ def importable_containers(
     if state is None or state.resources or not pulumi.runtime.is_dry_run():
         return frozenset()
     return frozenset(one.name for one in listed if (one.labels or {}).get(STACK) == stack)
-
-
-def _has_random_name(one: StateResource) -> bool:
-    """Not so a volume that outlives its stack: another update finds it by its name."""
-    return re.fullmatch(rf"{re.escape(one.resource)}-[0-9a-f]{{7}}", one.name) is not None

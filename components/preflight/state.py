@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Collection, Mapping
@@ -30,6 +31,8 @@ KINDS = {
 STASH = "pulumi:index:Stash"
 # The ends of the names of gates that have written to a volume (components/runtime/docker).
 OWNER, KEPT = "-owner", "-kept"
+# The gate that has named the images of the version that serves (components/images).
+VERSIONS = "versions"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,17 @@ class StateResource:
         """Whether it is a container that is never started, and has filled a volume."""
         return self.kind is Kind.CONTAINER and self.inputs.get("start") is False
 
+    @property
+    def has_random_name(self) -> bool:
+        """Not so a volume that outlives its stack: another update finds it by its name."""
+        return re.fullmatch(rf"{re.escape(self.resource)}-[0-9a-f]{{7}}", self.name) is not None
+
+    @property
+    def has_files(self) -> bool:
+        """Whether it is a volume with the files of a configuration, which an update writes."""
+        is_volume = self.kind is Kind.VOLUME and self.resource.endswith("-volume")
+        return is_volume and self.has_random_name
+
 
 @dataclass(frozen=True)
 class WrittenVolume:
@@ -69,6 +83,15 @@ class WrittenVolume:
 
 
 @dataclass(frozen=True)
+class KeptImages:
+    """The images of the version that serves, which have names for a rollback."""
+
+    ids: frozenset[str]
+    """Without those that are named by a registry's digest."""
+    trigger: str | None
+
+
+@dataclass(frozen=True)
 class StackState:
     """The parts of a state that the checks need."""
 
@@ -76,6 +99,8 @@ class StackState:
     interrupted: tuple[StateResource, ...] = ()
     """Creations of which Pulumi has no result. While an update runs, its own are among them."""
     written: tuple[WrittenVolume, ...] = ()
+    kept: KeptImages | None = None
+    """None where the stack keeps no versions."""
 
 
 class StateReader:
@@ -134,12 +159,25 @@ def read_state(exported: Mapping[str, Any]) -> StackState:
             for one in resources
             if one.get("type") == STASH and one["urn"].endswith((OWNER, KEPT))
         ),
+        next((_kept(one) for one in resources if _is_versions(one)), None),
     )
 
 
 def _is_gate(one: Mapping[str, Any]) -> bool:
     is_gate = one.get("type") == STASH and one["urn"].endswith("-gate")
     return is_gate and isinstance((one.get("inputs") or {}).get("input"), str)
+
+
+def _is_versions(one: Mapping[str, Any]) -> bool:
+    return one.get("type") == STASH and str(one["urn"]).endswith(f"::{VERSIONS}")
+
+
+def _kept(one: Mapping[str, Any]) -> KeptImages:
+    value = (one.get("inputs") or {}).get("input")
+    images = value.get("images") if isinstance(value, dict) else None
+    references = images.values() if isinstance(images, dict) else ()
+    ids = frozenset(str(one) for one in references if str(one).startswith("sha256:"))
+    return KeptImages(ids, one.get("replacementTrigger"))
 
 
 def _written(one: Mapping[str, Any]) -> WrittenVolume:

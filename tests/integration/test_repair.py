@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from docker.models.containers import Container
 
-from components.runtime.docker.carrier import carrier
+from components.runtime.labels import temporary_labels
 from tests.integration.conftest import StackUnderTest
 from tests.ports import free_port
 
@@ -82,15 +82,9 @@ def killed_at_creation_of_the_monitor(stack: StackUnderTest) -> str | None:
 
 def carrier_of_a_killed_update(stack: StackUnderTest) -> str:
     """The name of a container through which an update wrote into a volume when it was killed."""
-    (volume,) = stack.engine.volumes.list(
-        filters={
-            "label": [f"llm-stack.stack={stack.name}", "llm-stack.service=phi-inference"],
-            "name": "models",
-        }
-    )
+    labels = temporary_labels(stack.name, f"{stack.name}-{PHI}-models")
     image = stack.containers()[PHI].attrs["Image"]
-    unfinished = carrier(stack.engine, stack.name, image, str(volume.name), "/models")
-    return str(unfinished.__enter__().name)
+    return str(stack.engine.containers.create(image, ["never-started"], labels=labels).name)
 
 
 def monitors(stack: StackUnderTest) -> dict[str, str]:
@@ -171,7 +165,7 @@ def test_what_a_prune_removes_is_created_again(stack: StackUnderTest) -> None:
     stack.engine.images.remove(image, force=True)
     preview = stack.pulumi("preview").stdout
     assert re.search(rf"image llm-stack-{stack.name}/restarter:\S+ was removed outside", preview)
-    assert "containers that only fill volumes were removed outside of Pulumi" in preview
+    assert re.search(r"carriers \S+-carrier-\S+, .* were removed outside of Pulumi", preview)
     stack.up()
     after = stack.containers()
     assert {name: one.id for name, one in after.items() if name in services} == {

@@ -97,8 +97,8 @@ def test_pruned_carriers_are_one_warning() -> None:
         for number in (1, 2)
     ]
     assert warnings("dev", gone(state(*carriers), ()), []) == [
-        "containers that only fill volumes were removed outside of Pulumi (files-carrier-1234567, "
-        "files-carrier-1234567); pulumi up creates them again, and replaces no service for that"
+        "carriers files-carrier-1234567, files-carrier-1234567 were removed outside of Pulumi; "
+        "pulumi up creates them again, and replaces no service for that"
     ]
 
 
