@@ -72,6 +72,13 @@ class ServiceAccess(pulumi.ComponentResource):
             name=args.label,
             type="self_hosted",
             domain=args.hostname,
+            # What the API derives from the domain. Where only the state has destinations, the
+            # provider plans to remove them and to compute other attributes again, so that each
+            # preview after a refresh has a change.
+            destinations=[{"type": "public", "uri": args.hostname}],
+            # The defaults: a change of them in the dashboard is undone.
+            app_launcher_visible=True,
+            http_only_cookie_attribute=True,
             session_duration=SESSION,
             # A machine with a wrong token reads 401 instead of a page to sign in on.
             service_auth401_redirect=True,

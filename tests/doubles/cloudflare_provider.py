@@ -23,31 +23,37 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
+from tests.doubles.cloudflare_plan import UNKNOWN, apply, differences, plan, read
+from tests.doubles.cloudflare_schema import (
+    APPLICATION,
+    DNS_RECORD,
+    POLICY,
+    SERVICE_TOKEN,
+    TUNNEL,
+    TUNNEL_CONFIG,
+    Json,
+    Schema,
+)
+
 VERSION = "6.23.1"
 DEFAULT_URL = "https://api.cloudflare.com/client/v4/"
 # Signatures of Pulumi's wire format (pulumi/sdk/go/common/resource: property_value, sig).
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
 RETRIED = {408, 409, 429}
 
-Json = dict[str, Any]
-
 
 @dataclass(frozen=True)
 class Kind:
-    """One resource type: its API paths and methods, and the properties that the API computes."""
+    """One resource type: its attributes, API paths and methods."""
 
+    schema: Schema
     path: str
     """Path of the collection; inputs are inserted into the braces."""
     required: tuple[str, ...]
     replaced_by: tuple[str, ...]
-    computed: tuple[str, ...]
     update: str = "PUT"
-    one_of: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
-    """Properties copied from the state on read, so that changes of them are not detected."""
     item: str = "{path}/{id}"
     singleton: bool = False
     """Created by its update request and deleted only with its owner."""
@@ -55,47 +61,45 @@ class Kind:
 
 KINDS = {
     "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared": Kind(
+        schema=TUNNEL,
         path="accounts/{accountId}/cfd_tunnel",
         required=("accountId", "name"),
         replaced_by=("accountId", "configSrc"),
-        computed=("accountTag", "createdAt", "deletedAt", "status", "tunType", "connections"),
         update="PATCH",
         secret=("tunnelSecret",),
-        unread=("configSrc", "tunnelSecret"),
     ),
     "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig": Kind(
+        schema=TUNNEL_CONFIG,
         path="accounts/{accountId}/cfd_tunnel/{tunnelId}/configurations",
         required=("accountId", "tunnelId"),
         replaced_by=("accountId", "tunnelId"),
-        computed=("version", "createdAt", "source"),
         item="{path}",
         singleton=True,
     ),
     "cloudflare:index/dnsRecord:DnsRecord": Kind(
+        schema=DNS_RECORD,
         path="zones/{zoneId}/dns_records",
         required=("zoneId", "name", "type", "ttl"),
         replaced_by=("zoneId", "type"),
-        computed=("createdOn", "modifiedOn", "proxiable"),
     ),
     "cloudflare:index/zeroTrustAccessApplication:ZeroTrustAccessApplication": Kind(
+        schema=APPLICATION,
         path="accounts/{accountId}/access/apps",
         required=("accountId",),
         replaced_by=("accountId",),
-        computed=("aud", "destinations", "selfHostedDomains"),
     ),
     "cloudflare:index/zeroTrustAccessPolicy:ZeroTrustAccessPolicy": Kind(
+        schema=POLICY,
         path="accounts/{accountId}/access/policies",
         required=("accountId", "name", "decision"),
         replaced_by=("accountId",),
-        computed=("appCount", "reusable", "createdAt", "updatedAt"),
     ),
     "cloudflare:index/zeroTrustAccessServiceToken:ZeroTrustAccessServiceToken": Kind(
+        schema=SERVICE_TOKEN,
         path="accounts/{accountId}/access/service_tokens",
         required=("accountId", "name"),
         replaced_by=("accountId",),
-        computed=("clientId", "clientSecret", "expiresAt"),
         secret=("clientSecret",),
-        unread=("clientSecret",),
     ),
 }
 TOKEN_FUNCTION = (
@@ -113,15 +117,12 @@ RENAMED = {
     "includes": "include",
     "excludes": "exclude",
     "requires": "require",
+    "noTlsVerify": "noTLSVerify",
+    "matchSnItoHost": "matchSNItoHost",
     "serviceAuth401Redirect": "service_auth_401_redirect",
 }
 # The tunnel's configuration is the only document in camel case.
 CAMEL = {"config"}
-# Defaults that the provider adds.
-PLANNED: dict[str, Json] = {
-    "ZeroTrustAccessApplication": {"httpOnlyCookieAttribute": True, "appLauncherVisible": True},
-    "ZeroTrustAccessServiceToken": {"clientSecretVersion": 1},
-}
 
 
 class ProviderError(Exception):
@@ -241,7 +242,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         kind_name, kind = _kind(request, context)
-        inputs = {**PLANNED.get(kind_name, {}), **_plain(request.news)}
+        inputs = _plain(request.news)
         failures = [
             provider_pb2.CheckFailure(property=key, reason=reason)
             for key, reason in _refusals(kind_name, kind, inputs)
@@ -250,12 +251,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
         _, kind = _kind(request, context)
-        state, wanted = _plain(request.olds), _plain(request.news)
-        configured = {**_plain(request.old_inputs), **wanted}
+        state, config = _plain(request.olds), _plain(request.news)
+        planned = plan(kind.schema, state, config)
         changed = [
             key
-            for key in configured
-            if key not in request.ignoreChanges and not _same(wanted.get(key), state.get(key))
+            for key in differences(kind.schema, state, planned)
+            if key not in request.ignoreChanges
         ]
         replaces = [key for key in changed if key in kind.replaced_by]
         some = provider_pb2.DiffResponse.DIFF_SOME
@@ -266,16 +267,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
         _, kind = _kind(request, context)
-        inputs = _plain(request.properties)
+        planned = plan(kind.schema, {}, _plain(request.properties))
         if request.preview:
-            unknown = {key: UNKNOWN for key in kind.computed if key not in inputs}
-            return provider_pb2.CreateResponse(properties=_struct({**unknown, **inputs}))
+            return provider_pb2.CreateResponse(properties=_struct(planned))
         method = "PUT" if kind.singleton else "POST"
-        result = self._send(context, method, _path(kind, inputs), _body(kind, inputs))
-        resource_id = inputs["tunnelId"] if kind.singleton else result.get("id")
+        result = self._send(context, method, _path(kind, planned), _body(kind, planned))
+        resource_id = planned["tunnelId"] if kind.singleton else result.get("id")
         if not resource_id:
             _abort(context, "Provider produced an answer without an id")
-        outputs = {"id": resource_id, **_computed(kind, result), **inputs}
+        outputs = {"id": resource_id, **apply(kind.schema, planned, _from_api(result))}
         return provider_pb2.CreateResponse(id=resource_id, properties=_struct(outputs, kind.secret))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -287,12 +287,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.ReadResponse()
         except ProviderError as error:
             _abort(context, f"failed to make http request: {error}")
-        kept = {key: state[key] for key in kind.unread if key in state}
         in_path = {key: state[key] for key in re.findall(r"{(\w+)}", kind.path)}
-        read = {**_from_api(result), **kept, **in_path}
-        current = {key: _echoed(value, read.get(key)) for key, value in inputs.items()}
-        current = {key: value for key, value in current.items() if value is not None}
-        outputs = {"id": request.id, **_computed(kind, result), **kept, **current}
+        outputs = {"id": request.id, **read(kind.schema, _from_api(result), state), **in_path}
+        current = {key: outputs[key] for key in inputs if key in outputs}
         return provider_pb2.ReadResponse(
             id=request.id,
             properties=_struct(outputs, kind.secret),
@@ -301,21 +298,18 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
         _, kind = _kind(request, context)
-        state, inputs = _plain(request.olds), _plain(request.news)
+        state = _plain(request.olds)
+        planned = plan(kind.schema, state, _plain(request.news))
         if request.preview:
-            return provider_pb2.UpdateResponse(properties=_struct({**state, **inputs}))
-        body = _body(kind, inputs)
+            return provider_pb2.UpdateResponse(properties=_struct(planned))
+        body, before = _body(kind, planned), _body(kind, state)
         if kind.update == "PATCH":
-            before = _body(kind, state)
             body = {key: value for key, value in body.items() if value != before.get(key)}
         else:
             # Removed values are sent as an explicit null.
-            gone = _plain(request.old_inputs).keys() - inputs.keys()
-            body.update(dict.fromkeys(map(_snake, gone)))
-        result = self._send(context, kind.update, _item(kind, inputs, request.id), body)
-        kept = {key: state[key] for key in kind.unread if key in state}
-        fresh = {key: value for key, value in _computed(kind, result).items() if value is not None}
-        outputs = {"id": request.id, **kept, **fresh, **inputs}
+            body.update(dict.fromkeys(before.keys() - _body(kind, planned, unknown=True).keys()))
+        result = self._send(context, kind.update, _item(kind, planned, request.id), body)
+        outputs = {"id": request.id, **apply(kind.schema, planned, _from_api(result))}
         return provider_pb2.UpdateResponse(properties=_struct(outputs, kind.secret))
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -370,20 +364,14 @@ def _item(kind: Kind, values: Json, resource_id: str) -> str:
     return kind.item.format(path=_path(kind, values), id=resource_id)
 
 
-def _body(kind: Kind, values: Json) -> Json:
-    """All configured fields that are not in the path."""
-    in_path = set(re.findall(r"{(\w+)}", kind.path))
-    left_out = in_path | set(kind.computed) | {"id"}
+def _body(kind: Kind, values: Json, *, unknown: bool = False) -> Json:
+    """All known fields that are not in the path and that a program may set."""
+    left_out = {*re.findall(r"{(\w+)}", kind.path), *kind.schema.computed}
     return {
         _snake(key): _camel_document(value) if key in CAMEL else _snake_document(value)
         for key, value in values.items()
-        if key not in left_out and value is not None
+        if key in kind.schema.names - left_out and (unknown or value != UNKNOWN)
     }
-
-
-def _computed(kind: Kind, result: Json) -> Json:
-    read = _from_api(result)
-    return {key: read[key] for key in kind.computed if key in read}
 
 
 def _from_api(result: Json) -> Json:
@@ -391,25 +379,6 @@ def _from_api(result: Json) -> Json:
         _camel(key): _plural_document(value) if key in CAMEL else _camel_keys(value)
         for key, value in result.items()
     }
-
-
-def _echoed(configured: Any, read: Any) -> Any:
-    """The configured part of a response, without the values that the API adds."""
-    if isinstance(configured, dict) and isinstance(read, dict):
-        return {key: _echoed(value, read.get(key)) for key, value in configured.items()}
-    same_length = isinstance(read, list) and isinstance(configured, list)
-    if same_length and len(read) == len(configured):
-        return [_echoed(mine, theirs) for mine, theirs in zip(configured, read, strict=True)]
-    return read
-
-
-def _same(wanted: Any, have: Any) -> bool:
-    """Compare like the provider: lists of rules are sets, a missing value equals null."""
-    if isinstance(wanted, dict) and isinstance(have, dict):
-        return all(_same(wanted.get(key), have.get(key)) for key in wanted.keys() | have.keys())
-    if isinstance(wanted, list) and isinstance(have, list):
-        return len(wanted) == len(have) and all(map(_same, wanted, have))
-    return bool(wanted == have)
 
 
 def _snake(key: str) -> str:

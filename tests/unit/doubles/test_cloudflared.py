@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from components.tunnel.tunnel import CONNECTED, METRICS_FLAGS
-from tests.doubles.cloudflare_provider import _camel, _same, _snake
+from tests.doubles.cloudflare_plan import same
+from tests.doubles.cloudflare_provider import _camel, _snake
+from tests.doubles.cloudflare_schema import APPLICATION
 
 DOUBLE = Path(__file__).parents[2] / "doubles/cloudflared/cloudflared.py"
 RUN = [*METRICS_FLAGS, "run"]
@@ -96,6 +98,11 @@ def test_names_are_converted_between_pulumi_and_the_api() -> None:
 
 
 def test_a_missing_value_equals_null() -> None:
-    assert _same({"a": 1, "b": None}, {"a": 1})
-    assert not _same({"a": 1}, {"a": 2})
-    assert not _same([{"a": 1}], [])
+    assert same(APPLICATION, "corsHeaders", {"maxAge": 1, "allowedHeaders": None}, {"maxAge": 1})
+    assert not same(APPLICATION, "corsHeaders", {"maxAge": 1}, {"maxAge": 2})
+    assert not same(APPLICATION, "policies", [{"precedence": 1}], [])
+
+
+def test_the_order_of_a_set_has_no_meaning() -> None:
+    assert same(APPLICATION, "allowedIdps", ["one", "other"], ["other", "one"])
+    assert not same(APPLICATION, "customPages", ["one", "other"], ["other", "one"])
