@@ -2,6 +2,7 @@
 
 PULUMI = "3.256.0"
 DOCKER_PLUGIN = "5.2.0"
+CLOUDFLARE_PLUGIN = "6.23.1"
 # SHA-256 of the archives of Pulumi's release, from the formula in github.com/pulumi/homebrew-tap,
 # which is another source than the release itself.
 PULUMI_ARCHIVES = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from toolchain import versions
 from toolchain.project import Project
 from toolchain.setup import fallback
+from toolchain.setup.pinned_plugins import install_command
 from toolchain.setup.pulumi_programs import PLUGIN
 from toolchain.stack.environment import pulumi_environment
 from toolchain.steps import Finding
@@ -42,16 +44,19 @@ class DockerPlugin:
         return Finding(True, f"built from Go modules, in {self._folder}")
 
     def make(self, step: Step) -> str:
-        command = ["plugin", "install", "resource", "docker", versions.DOCKER_PLUGIN, "--reinstall"]
         built = self._project.built_plugin
-        if built.exists():
-            command += ["--file", str(built.resolve())]
-        follow(
-            [self._project.bin / "pulumi", *command],
-            log=self._project.step_logs / "docker-plugin.log",
-            env=pulumi_environment(self._project),
-            on_line=step.note,
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            if built.exists():
+                command = ["plugin", "install", "resource", "docker", versions.DOCKER_PLUGIN]
+                command += ["--file", str(built.resolve())]
+            else:
+                command = install_command("docker", Path(folder), step.note)
+            follow(
+                [self._project.bin / "pulumi", *command, "--reinstall"],
+                log=self._project.step_logs / "docker-plugin.log",
+                env=pulumi_environment(self._project),
+                on_line=step.note,
+            )
         if built.exists():
             self._mark.write_text(fallback.programs_folder(self._project).name, encoding="utf-8")
         return f"in {self._folder}"

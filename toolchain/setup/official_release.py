@@ -8,6 +8,7 @@ import shutil
 import sys
 import tarfile
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from toolchain import versions
@@ -49,7 +50,7 @@ def install(folder: Path, step: Step) -> None:
     expected = versions.PULUMI_ARCHIVES[release_platform()]
     step.doing(f"downloading {archive}")
     packed = folder / archive
-    found = _download(f"{RELEASE}/{archive}", packed, step)
+    found = download(f"{RELEASE}/{archive}", packed, step.note)
     if found != expected:
         raise SetupError(
             f"{archive} has SHA-256 {found}, but toolchain/versions.py contains {expected}."
@@ -65,7 +66,7 @@ def install(folder: Path, step: Step) -> None:
     packed.unlink()
 
 
-def _download(url: str, target: Path, step: Step) -> str:
+def download(url: str, target: Path, note: Callable[[str], None]) -> str:
     """Download to a file and return its SHA-256."""
     digest, size = hashlib.sha256(), 0
     try:
@@ -77,7 +78,7 @@ def _download(url: str, target: Path, step: Step) -> str:
                 digest.update(chunk)
                 file.write(chunk)
                 size += len(chunk)
-                step.note(f"{size / 1e6:.0f} MB of {target.name}")
+                note(f"{size / 1e6:.0f} MB of {target.name}")
     except OSError as error:
         raise SetupError(f"{url} cannot be downloaded: {error}") from error
     return digest.hexdigest()

@@ -35,6 +35,10 @@ def test_docker_plugin_and_its_sdk_have_the_same_version() -> None:
     assert locked("pulumi-docker") == versions.DOCKER_PLUGIN
 
 
+def test_cloudflare_plugin_and_its_sdk_have_the_same_version() -> None:
+    assert locked("pulumi-cloudflare") == versions.CLOUDFLARE_PLUGIN
+
+
 def test_pinned_go_can_build_every_module() -> None:
     go_mods = list(MODULES.glob("*/go.mod"))
     assert go_mods
