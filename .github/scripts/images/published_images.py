@@ -85,7 +85,6 @@ def matrix(images: Iterable[PublishedImage]) -> str:
             "platform": platform,
             "runner": RUNNERS[platform],
             "server": image.registry.server,
-            "repository": image.repository,
             "reference": reference,
             "cache": f"{image.repository}:cache-{platform.rpartition('/')[2]}",
             "context": image.sources.context.as_posix(),

@@ -42,7 +42,6 @@ def test_every_image_is_built_natively_for_every_platform(
     assert chat["reference"].startswith("registry.example.com/team/llm-stack/chat:")
     assert chat["reference"].endswith("-arm64")
     assert chat["arguments"] == "BASE_IMAGE=python:3.11-slim"
-    assert chat["repository"] == "registry.example.com/team/llm-stack/chat"
     assert (chat["context"], chat["dockerfile"]) == ("app", "docker/chat.Dockerfile")
     assert (outputs["stacks"], outputs["any"]) == ("prod", "true")
 
@@ -129,9 +128,31 @@ def metadata() -> str:
     return json.dumps({"containerimage.digest": DIGEST})
 
 
+def attestation(digest: str, *names: str) -> str:
+    """What `gh attestation verify --format json` prints, with these subjects."""
+    subjects = [{"name": name, "digest": {"sha256": digest[7:]}} for name in names]
+    return json.dumps([{"verificationResult": {"statement": {"subject": subjects}}}])
+
+
+def references(root: Path) -> list[tuple[str, list[str]]]:
+    """The reference of each image of prod, and those of its platforms."""
+    script = SCRIPTS / "images" / "published_images.py"
+    listed = subprocess.run(
+        [sys.executable, script, "references", "prod"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    lines = [line.split() for line in listed.splitlines()]
+    return [(joined, platforms) for _, joined, *platforms in lines]
+
+
+@pytest.mark.usefixtures("jq")
 def test_published_image_is_not_built_again(world: World) -> None:
     world.fake("docker", "gh")
     world.answer("imagetools", stdout=DIGEST)
+    world.answer("attestation", stdout=attestation(DIGEST, BUILD["REFERENCE"]))
     output = world.run("images/build-image", variables=BUILD).stdout
     assert world.calls("build") == []
     assert output == "", "nothing to attest"
@@ -148,10 +169,12 @@ def test_image_that_main_did_not_attest_is_built_again(world: World, metadata: s
     assert len(world.calls("build", "--push")) == 1
 
 
+@pytest.mark.usefixtures("jq")
 def test_attestation_of_the_digest_is_verified_to_be_mains(world: World) -> None:
     world.fake("docker", "gh")
     world.answer("imagetools", stdout=DIGEST)
     reference = "registry.example.com:5000/team/chat:0123"
+    world.answer("attestation", stdout=attestation(DIGEST, reference))
     digest = world.run("images/verified-digest", reference, variables=GITHUB).stdout
     assert digest == f"{DIGEST}\n"
     (verified,) = world.calls("gh")
@@ -160,7 +183,23 @@ def test_attestation_of_the_digest_is_verified_to_be_mains(world: World) -> None
         *("--repo", "team/llm-stack"),
         *("--signer-workflow", "team/llm-stack/.github/workflows/images.yaml"),
         *("--source-ref", "refs/heads/main", "--deny-self-hosted-runners"),
+        *("--format", "json"),
     ]
+
+
+@pytest.mark.usefixtures("jq")
+@pytest.mark.parametrize("name", ["r.example.com/chat:older", "r.example.com/monitor:0123"])
+def test_another_attested_image_of_main_is_not_verified(world: World, name: str) -> None:
+    """A branch can give the tag to an older image, or to that of another service."""
+    world.fake("docker", "gh")
+    world.answer("imagetools", stdout=DIGEST)
+    world.answer("attestation", stdout=attestation(DIGEST, name))
+    refused = world.run(
+        "images/verified-digest", "r.example.com/chat:0123", variables=GITHUB, check=False
+    )
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert "the images workflow of main did not attest" in refused.stderr
 
 
 def test_repository_without_attestations_switches_them_off(world: World) -> None:
@@ -186,7 +225,7 @@ def test_multi_platform_manifest_is_created_for_each_image(
         repository = call[5].rpartition(":")[0]
         assert call[6:] == [f"{repository}@{DIGEST}"] * 2, "what was verified, not a tag"
     subjects = [line.split("  ") for line in joined.stdout.splitlines()]
-    assert [digest for digest, _ in subjects] == ["b" * 64] * len(image_names())
+    assert sorted(subjects) == [["b" * 64, reference] for reference, _ in references(root)]
 
 
 @pytest.mark.usefixtures("jq")
@@ -220,26 +259,25 @@ def test_image_that_another_push_replaced_is_not_attested(
 
 def only_platforms(world: World, root: Path) -> None:
     """The platforms of each image are attested; what joins them is not."""
-    script = SCRIPTS / "images" / "published_images.py"
-    listed = subprocess.run(
-        [sys.executable, script, "references", "prod"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for _, joined, *_ in map(str.split, listed.splitlines()):
+    found = references(root)
+    for joined, _ in found:
         world.answer("inspect", joined, stdout=JOINED)
         world.answer("attestation", f"oci://{joined.rpartition(':')[0]}@{JOINED}", code=1)
+    platforms = [platform for _, platforms in found for platform in platforms]
+    world.answer("attestation", stdout=attestation(DIGEST, *platforms))
     world.answer("--dry-run", stdout=MANIFEST)
     world.answer("--raw", stdout=MANIFEST)
     world.answer("inspect", stdout=DIGEST)
 
 
+@pytest.mark.usefixtures("jq")
 def test_published_images_are_pinned_by_digest(world: World, project: ProjectMaker) -> None:
     world.fake("docker", "pulumi", "gh")
+    root = project(prod=PROD)
     world.answer("imagetools", stdout=DIGEST)
-    world.run("images/pin-images", "prod", "--all", cwd=project(prod=PROD), variables=GITHUB)
+    joined = [reference for reference, _ in references(root)]
+    world.answer("attestation", stdout=attestation(DIGEST, *joined))
+    world.run("images/pin-images", "prod", "--all", cwd=root, variables=GITHUB)
     assert world.calls("pulumi") == [
         [
             *("pulumi", "config", "set", "--stack", "prod"),
