@@ -99,7 +99,7 @@ def apply(schema: Schema, planned: Json, answer: Json) -> Json:
     state = {key: value for key, value in planned.items() if value != UNKNOWN}
     for key in schema.computed | schema.either:
         is_computed = key in schema.computed or planned.get(key) == UNKNOWN
-        value = _known(answer.get(key), schema.elements.get(key))
+        value = _answered(schema, key, answer)
         if is_computed and value is not None:
             state[key] = value
     return _with_settings(schema, state)
@@ -109,7 +109,7 @@ def read(schema: Schema, answer: Json, prior: Json) -> Json:
     """The state after a refresh: an answer of the API, in Pulumi's names."""
     state: Json = {}
     for key in schema.names:
-        value, before = _known(answer.get(key), schema.elements.get(key)), prior.get(key)
+        value, before = _answered(schema, key, answer), prior.get(key)
         equal = (key in schema.empty_is_absent and not value and not before) or (
             key in schema.true_is_absent and value is not False and before is not False
         )
@@ -128,6 +128,12 @@ def _with_settings(schema: Schema, state: Json) -> Json:
         off = {"flattenCname": False, "ipv4Only": False, "ipv6Only": False}
         return {**state, "settings": {**off, **(state.get("settings") or {})}}
     return state
+
+
+def _answered(schema: Schema, key: str, answer: Json) -> Any:
+    """An attribute of an answer, as the provider decodes it."""
+    value = _known(answer.get(key), schema.elements.get(key))
+    return _text(value) if key in schema.texts and value is not None else value
 
 
 def _keep_only_references(policies: list[Json], prior: list[Json]) -> None:

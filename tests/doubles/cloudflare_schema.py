@@ -31,6 +31,8 @@ class Schema:
     """Attributes inside objects and lists of objects; others in an answer are dropped."""
     sets: frozenset[str] = frozenset()
     """Lists whose order has no meaning."""
+    texts: frozenset[str] = frozenset()
+    """JSON documents, which are texts in the state."""
     empty_is_absent: frozenset[str] = frozenset()
     """False, or an empty list, in an answer equals no value in the state."""
     true_is_absent: frozenset[str] = frozenset()
@@ -61,6 +63,7 @@ TUNNEL = Schema(
         " remoteConfig status tunType"
     ),
     defaults={"configSrc": "local"},
+    texts=_names("metadata"),
     unread=_names("configSrc tunnelSecret"),
 )
 TUNNEL_CONFIG = Schema(
@@ -79,6 +82,7 @@ DNS_RECORD = Schema(
     either=_names("content proxied settings tags"),
     computed=_names("commentModifiedOn createdOn meta modifiedOn proxiable tagsModifiedOn"),
     defaults={"proxied": False},
+    texts=_names("meta"),
     elements={"settings": _fields("flattenCname ipv4Only ipv6Only")},
     sets=_names("tags"),
 )
