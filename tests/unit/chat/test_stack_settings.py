@@ -22,11 +22,15 @@ def fields(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize(
-    "section", ["Limits", "KeepAlive", "Breaker", "HealthChecks", "AccessSettings"]
-)
+@pytest.mark.parametrize("section", ["Limits", "KeepAlive", "Breaker", "HealthChecks"])
 def test_a_section_has_the_same_fields_defaults_and_bounds(section: str) -> None:
     assert fields(getattr(stack, section)) == fields(getattr(gateway, section))
+
+
+def test_only_the_place_of_the_access_applications_is_not_a_setting_of_a_stack() -> None:
+    stack_fields, gateway_fields = fields(stack.AccessSettings), fields(gateway.AccessSettings)
+    del gateway_fields["applications"]
+    assert stack_fields == gateway_fields
 
 
 def test_each_key_of_a_stack_is_a_key_of_the_gateway() -> None:
