@@ -50,6 +50,8 @@ class EngineInfo:
     """Whether the engine is Docker Desktop's."""
     architecture: str = ""
     """Of the engine's machine, such as `x86_64`; empty where it is not known."""
+    folder: str = ""
+    """Where the engine keeps its data on its machine; empty where it is not known."""
 
 
 def ask_engine(docker_host: str | None) -> EngineInfo | None:
@@ -91,6 +93,7 @@ def read_info(info: Mapping[str, Any]) -> EngineInfo:
         limits_cpus=bool(info.get("CpuCfsQuota", True)),
         desktop=str(info.get("OperatingSystem")).startswith("Docker Desktop"),
         architecture=str(info.get("Architecture") or ""),
+        folder=str(info.get("DockerRootDir") or ""),
     )
 
 

@@ -40,6 +40,8 @@ class EngineObject:
     """Of a container that runs."""
     image: str = ""
     """Of a container: the id of its image."""
+    networks: frozenset[str] = frozenset()
+    """Of a container: the names of those that it has joined."""
 
 
 _REQUESTS = {
@@ -97,7 +99,10 @@ def read_list(kind: Kind, answer: Any) -> Iterator[EngineObject]:
                 ports = tuple(_ports(row.get("Ports") or ()))
                 status = row.get("State") or ""
                 image = row.get("ImageID") or ""
-                yield EngineObject(kind, name, row["Id"], row.get("Labels"), status, ports, image)
+                joined = frozenset((row.get("NetworkSettings") or {}).get("Networks") or ())
+                yield EngineObject(
+                    kind, name, row["Id"], row.get("Labels"), status, ports, image, joined
+                )
             case Kind.SERVICE:
                 spec = row["Spec"]
                 yield EngineObject(kind, spec["Name"], row["ID"], spec.get("Labels"))

@@ -75,7 +75,7 @@ def check_engine(plan: Plan) -> Engine:
             *missing,
             *architecture_problems(plan, images, host, info, local),
             *ports,
-            *host_path_problems(plan, local),
+            *host_path_problems(plan, info, local),
             *rename_problems(plan.stack, state),
         ]
     )

@@ -76,6 +76,8 @@ def gone(state: StackState, listed: Iterable[EngineObject]) -> dict[StateResourc
             found[one] = "was removed"
         elif present.status in HALTED and one.served:
             found[one] = HALTED[present.status]
+        elif present.status == "running" and one.networks - present.networks:
+            found[one] = "was disconnected from a network"
     return found
 
 

@@ -12,21 +12,23 @@ from pathlib import Path
 from components.config.compose.machine import IMAGE_USER
 from components.config.compose.volumes import HostPath
 from components.config.problems import Problem, Source
+from components.engine.info import EngineInfo
 from components.kinds.container import ContainerService
 from components.kinds.inference import InferenceService
 from components.plan.plan import Plan
 
-# In a container, this program does not have the file system of the engine's machine.
-IN_CONTAINER = (Path("/.dockerenv"), Path("/run/.containerenv"))
 _ROOT = (IMAGE_USER, "root", "0")
 
 
-def host_path_problems(plan: Plan, local: bool) -> Iterator[Problem]:
+def host_path_problems(plan: Plan, info: EngineInfo | None, local: bool) -> Iterator[Problem]:
     """A problem for each path of the machine that is not there.
 
     :param local: whether the engine runs on this machine. Where it does not, nothing is known.
     """
-    if not local or plan.on_swarm or any(one.exists() for one in IN_CONTAINER):
+    if not local or plan.on_swarm or info is None or not info.folder:
+        return
+    # In a container with the engine's socket, this program has another file system.
+    if _is_missing(info.folder):
         return
     for name, service in plan.local_services.items():
         source = plan.catalogue.source_of(name)

@@ -60,6 +60,14 @@ class StateResource:
         return self.kind is Kind.CONTAINER and self.inputs.get("start") is False
 
     @property
+    def networks(self) -> frozenset[str]:
+        """The names of those that a container is to join."""
+        # An encrypted list is a text.
+        joined = self.inputs.get("networksAdvanced")
+        rows = joined if isinstance(joined, list) else ()
+        return frozenset(str(row.get("name")) for row in rows)
+
+    @property
     def has_random_name(self) -> bool:
         """Not so a volume that outlives its stack: another update finds it by its name."""
         return re.fullmatch(rf"{re.escape(self.resource)}-[0-9a-f]{{7}}", self.name) is not None

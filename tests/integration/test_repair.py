@@ -140,13 +140,17 @@ def test_what_was_stopped_or_removed_is_created_again(stack: StackUnderTest) -> 
     before[CHAT].remove(force=True)
     before["monitor"].stop(timeout=1)
     before[PHI].pause()
+    restarter = before["restarter"]
+    for network in restarter.attrs["NetworkSettings"]["Networks"].values():
+        stack.engine.networks.get(network["NetworkID"]).disconnect(restarter, force=True)
     preview = stack.pulumi("preview").stdout
     assert f"container {before[CHAT].name} was removed outside of Pulumi" in preview
     assert f"container {before['monitor'].name} was stopped outside of Pulumi" in preview
+    assert f"container {restarter.name} was disconnected from a network" in preview
     assert f"container {before[PHI].name} was paused outside of Pulumi" in preview
     stack.up()
     after = stack.containers()
-    assert {name for name in after if after[name].id != before[name].id} == {CHAT, "monitor", PHI}
+    assert {name for name in after if after[name].id != before[name].id} == set(after)
     assert {one.status for one in after.values()} == {"running"}
     assert stack.planned_changes() == {}
 

@@ -61,6 +61,15 @@ def test_a_stopped_container_is_replaced_if_it_had_passed_its_gate() -> None:
     assert happened(state(job, gate()), stopped) == []
 
 
+def test_a_running_container_without_its_network_is_replaced() -> None:
+    inputs = {"name": "chat-1234567", "networksAdvanced": [{"name": "net-1", "aliases": ["chat"]}]}
+    known = state(container(inputs=inputs), gate())
+    joined: dict[str, Any] = {"NetworkSettings": {"Networks": {"net-1": {}, "other": {}}}}
+    assert happened(known, joined) == []
+    left: dict[str, Any] = {"NetworkSettings": {"Networks": {"other": {}}}}
+    assert happened(known, left) == ["was disconnected from a network"]
+
+
 def test_what_an_earlier_update_replaced_may_be_gone() -> None:
     assert happened(state(container(delete=True), gate())) == []
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from components.engine.info import EngineInfo
+from tests.doubles.recording_engine import StackRunner
 from tests.unit.components.conftest import Project
 
 IMAGE = f"kind: container, image: 'redis@sha256:{'0a' * 32}'"
@@ -15,12 +16,11 @@ MISSING = "/srv/no-such-folder-of-a-test"
 
 
 @pytest.fixture(autouse=True)
-def local_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def local_engine(run_program: StackRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine on this machine, whatever runs the tests."""
     checks = "components.preflight.checks"
-    monkeypatch.setattr(f"{checks}.ask_engine", lambda host: EngineInfo(version="28.0.0"))
+    monkeypatch.setattr(f"{checks}.ask_engine", lambda host: EngineInfo(folder="/tmp"))
     monkeypatch.setattr(f"{checks}.is_local", lambda host, info: True)
-    monkeypatch.setattr("components.preflight.host_paths.IN_CONTAINER", ())
 
 
 def catalogue(keys: str) -> str:
@@ -74,12 +74,13 @@ def test_a_folder_that_root_writes_may_be_made_by_the_engine(project: Project) -
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("checks.is_local", lambda host, info: False),
-        ("host_paths.IN_CONTAINER", (Path("/"),)),
+        ("is_local", lambda host, info: False),
+        ("ask_engine", lambda host: EngineInfo(folder=f"{MISSING}/docker")),
+        ("ask_engine", lambda host: EngineInfo()),
     ],
 )
 def test_the_paths_of_another_machine_are_not_known(
     project: Project, monkeypatch: pytest.MonkeyPatch, name: str, value: Any
 ) -> None:
-    monkeypatch.setattr(f"components.preflight.{name}", value)
+    monkeypatch.setattr(f"components.preflight.checks.{name}", value)
     assert "app" in project.run(catalogue(f"volumes: ['{MISSING}:/a']")).running
