@@ -65,9 +65,17 @@ def engine() -> Iterator[docker.DockerClient]:
     client.close()
 
 
+Build = Callable[..., subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture(scope="session")
-def buildkit() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `docker build` with a client that supports BuildKit (from 23.0 on, a plugin)."""
+def buildkit() -> Build:
+    """Run `docker build` with a client that supports BuildKit."""
+    return buildkit_build()
+
+
+def buildkit_build() -> Build:
+    """Find a client that supports BuildKit (from 23.0 on, a plugin); return its `docker build`."""
     clients = [
         path
         for folder in os.environ["PATH"].split(os.pathsep)

@@ -28,7 +28,11 @@ ISOLATED = """
 hostname "$0"
 mkdir -p /run/containerd
 mount -t tmpfs tmpfs /run/containerd
-exec "$@"
+exec docker-init -s -- "$@"
+"""
+# As systemd does, with its pause. Containers of an engine that was killed are still there.
+SUPERVISED = """
+while :; do "$@" || true; sleep 0.1; done
 """
 
 Found = TypeVar("Found")
@@ -60,6 +64,8 @@ class Node:
     address: str
     folder: Path
     bridge: str
+    supervised: bool = False
+    """Start the engine again when it ends."""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -86,7 +92,9 @@ class Node:
         run(*inside, "route", "add", "default", "via", gateway)
         self.spawn(
             *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts"),
-            *("sh", "-ec", ISOLATED, self.name, "docker-init", "-s", "--", "dockerd"),
+            *("sh", "-ec", ISOLATED, self.name),
+            *(("sh", "-c", SUPERVISED, "sh") if self.supervised else ()),
+            "dockerd",
             *("--host", self.socket, "--data-root", f"{self.folder}/data"),
             *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/docker.pid"),
             # No server listens there, so that unknown names fail at once.
@@ -173,13 +181,23 @@ class Swarm:
 @contextlib.contextmanager
 def running_swarm(size: int) -> Iterator[Swarm]:
     """Run a Swarm until the end of the block."""
+    with running_engines(size) as nodes:
+        _join(nodes)
+        yield Swarm(nodes)
+
+
+@contextlib.contextmanager
+def running_engines(size: int, *, supervised: bool = False) -> Iterator[list[Node]]:
+    """Run engines, which are not in a Swarm, until the end of the block."""
     mark = secrets.token_hex(2)
     third = secrets.randbelow(250)
     gateway, bridge = NETWORK.format(third, 1), f"sw{mark}"
     # Sockets below it must stay under 108 characters.
     folder = Path(tempfile.mkdtemp(prefix=f"swarm-{mark}-"))
     nodes = [
-        Node(f"sw{mark}n{at}", NETWORK.format(third, 10 + at), folder / f"n{at}", bridge)
+        Node(
+            f"sw{mark}n{at}", NETWORK.format(third, 10 + at), folder / f"n{at}", bridge, supervised
+        )
         for at in range(1, size + 1)
     ]
     accept = ["FORWARD", "-i", bridge, "-o", bridge, "-j", "ACCEPT"]
@@ -193,8 +211,7 @@ def running_swarm(size: int) -> Iterator[Swarm]:
             node.start(gateway)
         for node in nodes:
             node.wait_until_ready()
-        _join(nodes)
-        yield Swarm(nodes)
+        yield nodes
     finally:
         for node in nodes:
             node.remove()
