@@ -88,7 +88,7 @@ def started_again(scene: Scene, service: str, before: str) -> None:
 def out_of_memory(scene: Scene) -> None:
     container = scene.stack.container(MODEL)
     before = container.attrs["State"]["StartedAt"]
-    for pid in scene.stack.processes(MODEL)[1:]:
+    for pid in scene.stack.processes(MODEL):
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
     scene.begin()
     # A server that is killed takes this program with it.

@@ -144,12 +144,13 @@ class ChaosStack(StackUnderTest):
         return wait_for(look, f"the container of {service}")
 
     def processes(self, service: str) -> list[int]:
-        """The processes of a service, as this machine numbers them; its init first."""
-        return processes.of_container(str(self.container(service).id))
+        """The processes of a service but its init, as this machine numbers them."""
+        found = processes.of_container(str(self.container(service).id))
+        return [pid for pid in found if processes.name(pid) not in ("", "docker-init")]
 
     def signal(self, service: str, number: int) -> None:
         """Send a signal to every process of a service but its init."""
-        for pid in self.processes(service)[1:]:
+        for pid in self.processes(service):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
