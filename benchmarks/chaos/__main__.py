@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from benchmarks.chaos.faults import FAULTS, Scene
 from benchmarks.chaos.observer import Observer
 from benchmarks.chaos.stack import running_stack
@@ -42,12 +44,13 @@ class Row:
 def measure(name: str, scene: Scene) -> Row:
     """Make a fault, wait for the end of its effects, and describe both."""
     observer = scene.observer
-    observer.wait_until_quiet()
     try:
+        observer.wait_until_quiet()
         FAULTS[name](scene)
-    except (TimeoutError, RuntimeError) as error:
+        observer.wait_until_quiet()
+    # The other faults are measured all the same; a command of Pulumi fails as a test does.
+    except (Exception, pytest.fail.Exception) as error:
         scene.notes.append(f"FAILED: {error}")
-    observer.wait_until_quiet()
     time.sleep(ALERT_SECONDS)
     lost = observer.lost(scene.began, time.time())
     sent = observer.sent(scene.began, time.time())
@@ -82,7 +85,14 @@ def page(scene: Scene) -> str:
     ]
     states = list(dict.fromkeys(one.state for one in mine))
     failed = next((one for one in mine if not one.works), None)
-    return ", ".join(states) + (f" ({failed.reason})" if failed else "")
+    text = ", ".join(states) + (f" ({failed.reason})" if failed else "")
+    away = sum(end - max(begin, scene.began) for begin, end in away_of(scene))
+    return text + (f"; does not answer for {away:.0f} s" if away else "")
+
+
+def away_of(scene: Scene) -> list[tuple[float, float]]:
+    """When the status page did not answer, since the fault."""
+    return [one for one in scene.observer.away if one[1] > scene.began]
 
 
 def main() -> None:

@@ -163,7 +163,7 @@ def monitor_killed(scene: Scene) -> None:
         "the status page",
     )
     scene.detected, scene.repaired = away
-    scene.notes.append("status page away until Docker has started the monitor again")
+    scene.notes.append("Docker starts it again")
 
 
 def restarter_killed(scene: Scene) -> None:
