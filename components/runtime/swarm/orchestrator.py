@@ -29,6 +29,9 @@ from components.runtime.swarm.service_gate import SwarmGate, SwarmGateArgs
 LIST_SERVER = ("python3", "-m", "app.shared.list_server")
 LIST_MEMORY = 64 * MEBIBYTE
 LIST_START_TIMEOUT = 120
+# It ends at once. The provider gives a manager as long to remove the container, or fails a destroy,
+# and a manager that removes dozens of others needs more than a few seconds.
+LIST_STOP_GRACE = 60
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class SwarmOrchestrator:
                 networks=[args.network],
                 memory=LIST_MEMORY,
                 cpus=0.1,
-                stop_grace=5,
+                stop_grace=LIST_STOP_GRACE,
                 files=[self.files(f"{name}-config", kept, opts)],
                 port=LISTS_PORT,
                 # Two of it would send the new list and the old one in turn.
