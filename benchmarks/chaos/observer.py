@@ -57,6 +57,8 @@ class Observer:
     away: list[tuple[float, float]] = field(default_factory=list)
     """When the status page did not answer."""
     alerts: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    checked: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """The last check of each service by the monitor's clock, and when it was first seen here."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def last(self, service: str) -> Seen | None:
@@ -85,10 +87,15 @@ class Observer:
         wait_for(look, f"alert of {service}: {event}")
 
     def wait_until_quiet(self, seconds: float = 6.0) -> None:
-        """Wait until everything works, and no request has failed for some seconds."""
+        """Wait until everything works, no request has failed for some seconds, and the monitor has
+        checked each service again: else it takes the next fault for one of a service that starts.
+        """
+        began = time.time()
 
         def look() -> bool | None:
             services = {one.service for one in self.seen}
+            if any(noted < began for _, noted in self.checked.values()):
+                return None
             recent = [one for one in self.answers if one.asked > time.time() - seconds]
             works = all((last := self.last(name)) and last.works for name in services)
             served = len(recent) > seconds and not any(one.problem for one in recent)
@@ -168,6 +175,8 @@ class Observer:
                     self.away.append((began, now))
                     began = None
                 for one in found["services"]:
+                    if self.checked.get(one["name"], ("", now))[0] != one["checked_at"]:
+                        self.checked[one["name"]] = (one["checked_at"], now)
                     self._note(
                         Seen(now, one["name"], one["state"], one["reason"], one["held"] or "")
                     )
