@@ -104,9 +104,10 @@ def network_cut(scene: Scene) -> None:
     network.disconnect(container)
     scene.observer.wait_for_alert(MODEL, "failed", scene.began)
     held = wait_for(
-        lambda: scene.observer.first(MODEL, scene.began, lambda one: bool(one.held)), "a reason"
+        lambda: scene.observer.first(MODEL, scene.began, lambda one: "network" in one.held),
+        "the network as the cause",
     )
-    scene.notes.append(held.held)
+    scene.notes.append(f"not restarted after {held.at - scene.began:.0f} s: {held.held}")
     scene.repaired_by = BY_HAND
     reconnected = time.time()
     network.connect(container, aliases=endpoint["Aliases"])
