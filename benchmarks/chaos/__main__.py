@@ -52,8 +52,9 @@ def measure(name: str, scene: Scene) -> Row:
     except (Exception, pytest.fail.Exception) as error:
         scene.notes.append(f"FAILED: {error}")
     time.sleep(ALERT_SECONDS)
-    lost = observer.lost(scene.began, time.time())
-    sent = observer.sent(scene.began, time.time())
+    ended = scene.ended or time.time()
+    lost = observer.lost(scene.began, ended)
+    sent = observer.sent(scene.began, ended)
     print(f"{name}: {sent} requests sent, lost: {[(a.model, a.problem) for a in lost][:5]}")
     seen = [one for one in observer.seen if one.at >= scene.began]
     for one in seen:

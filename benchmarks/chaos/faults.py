@@ -50,6 +50,8 @@ class Scene:
     repaired_by: str = OWN_REPAIR
     detected: float | None = None
     repaired: float | None = None
+    ended: float | None = None
+    """When what the fault needs is taken away; requests that fail afterwards are not counted."""
     notes: list[str] = field(default_factory=list)
 
     def begin(self, service: str = MODEL) -> None:
@@ -130,6 +132,7 @@ def disk_full(scene: Scene) -> None:
         filler.unlink()
         wait_for(lambda: scene.observer.usage_is_written() or None, "a write")
         scene.repaired, scene.repaired_by = time.time(), BY_HAND
+        scene.ended = scene.repaired
         if failed := scene.observer.first(CHAT, scene.began, lambda one: not one.works):
             scene.detected = failed.at
 

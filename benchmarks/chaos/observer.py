@@ -180,8 +180,9 @@ class Observer:
                     self._note(
                         Seen(now, one["name"], one["state"], one["reason"], one["held"] or "")
                     )
-                works = "ok" if found["restarter_works"] else "down"
-                self._note(Seen(now, RESTARTER, works, "restarter_works", ""))
+                # None: a monitor that has just started has not asked it yet.
+                if (works := found["restarter_works"]) is not None:
+                    self._note(Seen(now, RESTARTER, "ok" if works else "down", "does not work", ""))
 
     def _note(self, change: Seen) -> None:
         last = self.last(change.service)
