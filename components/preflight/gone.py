@@ -53,7 +53,7 @@ def repair_gone(
     for warning in warnings(stack, missing, lost):
         pulumi.log.warn(warning)
     triggers = _triggers(state, missing, lost)
-    if state.kept:
+    if state.kept and not state.on_swarm:
         names_lost = has_lost_version(stack, state.kept, listed)
         text = _another("its names were removed", state.kept.trigger)
         triggers[STASH, VERSIONS] = text if names_lost else state.kept.trigger or FIRST
@@ -66,10 +66,9 @@ def gone(state: StackState, listed: Iterable[EngineObject]) -> dict[StateResourc
     listed = tuple(listed)
     there = {(one.kind, one.id or one.name): one for one in listed}
     used_images = {one.image for one in listed if one.kind is Kind.CONTAINER}
-    on_swarm = any(one.kind is Kind.SERVICE for one in state.resources)
     found = {}
     for one in state.resources:
-        if one.leaves or (one.kind is Kind.IMAGE and (on_swarm or one.id in used_images)):
+        if one.leaves or (one.kind is Kind.IMAGE and (state.on_swarm or one.id in used_images)):
             continue
         present = there.get((one.kind, one.name if one.kind is Kind.VOLUME else one.id))
         if present is None:

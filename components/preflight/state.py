@@ -110,6 +110,11 @@ class StackState:
     kept: KeptImages | None = None
     """None where the stack keeps no versions."""
 
+    @property
+    def on_swarm(self) -> bool:
+        """Whether a Swarm runs it, whose nodes have the images."""
+        return any(one.kind is Kind.SERVICE for one in self.resources)
+
 
 class StateReader:
     """Runs `pulumi stack export` in the background."""
@@ -162,11 +167,7 @@ def read_state(exported: Mapping[str, Any]) -> StackState:
             for one in pending
             if one.get("type") == "creating" and (found := _resource(one["resource"], set()))
         ),
-        tuple(
-            _written(one)
-            for one in resources
-            if one.get("type") == STASH and one["urn"].endswith((OWNER, KEPT))
-        ),
+        tuple(write for one in resources if (write := _written(one))),
         next((_kept(one) for one in resources if _is_versions(one)), None),
     )
 
@@ -188,13 +189,15 @@ def _kept(one: Mapping[str, Any]) -> KeptImages:
     return KeptImages(ids, one.get("replacementTrigger"))
 
 
-def _written(one: Mapping[str, Any]) -> WrittenVolume:
+def _written(one: Mapping[str, Any]) -> WrittenVolume | None:
+    if one.get("type") != STASH or not one["urn"].endswith((OWNER, KEPT)):
+        return None
+    gate, trigger = one["urn"].rpartition("::")[2], one.get("replacementTrigger")
+    if gate.endswith(KEPT):
+        return WrittenVolume(gate, None, trigger)
     value = (one.get("inputs") or {}).get("input")
     volume = value.get("volume") if isinstance(value, dict) else None
-    gate = one["urn"].rpartition("::")[2]
-    return WrittenVolume(
-        gate, None if gate.endswith(KEPT) else volume, one.get("replacementTrigger")
-    )
+    return WrittenVolume(gate, str(volume), trigger) if volume else None
 
 
 def _resource(one: Mapping[str, Any], passed: Collection[str]) -> StateResource | None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from components.engine.lists import Kind, read_list
-from components.preflight.gone import gone, lost_writes, warnings
+from components.preflight.gone import gone, has_lost_version, lost_writes, warnings
+from components.preflight.image_names import lost_names
 from components.preflight.orphans import importable_containers, orphans, own_containers
 from components.preflight.renamed import rename_problems
 from components.preflight.state import StackState, read_state
@@ -117,7 +118,8 @@ def stash(name: str, value: Any) -> dict[str, Any]:
 
 def test_what_was_written_to_a_volume_is_lost_with_it() -> None:
     owner = stash("data-owner", {"volume": "dev-data", "owner": "1:1"})
-    known = state(owner, stash("pg-kept", "encrypted"), stash("lists", {"volume": "none"}))
+    others = (stash("lists", {"volume": "none"}), stash("other-owner", "encrypted"))
+    known = state(owner, stash("pg-kept", "encrypted"), *others)
     volumes = [{"Name": "dev-data"}, {"Name": "dev-generated-secrets"}]
     assert lost_writes("dev", known, read_list(Kind.VOLUME, {"Volumes": volumes})) == []
     lost = lost_writes("dev", known, ())
@@ -126,6 +128,30 @@ def test_what_was_written_to_a_volume_is_lost_with_it() -> None:
         "volume dev-generated-secrets was removed outside of Pulumi; pulumi up writes the generated "
         "secrets of Pulumi's state again"
     ]
+
+
+def test_a_kept_version_is_named_again() -> None:
+    images = {"chat": IMAGE_ID, "monitor": "ghcr.io/a/monitor@sha256:0a"}
+    kept = state(stash("versions", {"images": images, "keep": 2})).kept
+    assert kept is not None
+
+    def lost(name: str) -> bool:
+        rows = [{"Id": IMAGE_ID, "RepoTags": ["llm-stack-dev/chat:0a1b", name]}]
+        return has_lost_version("dev", kept, read_list(Kind.IMAGE, rows))
+
+    assert not lost("llm-stack-dev/chat:served-20260101T000000Z")
+    assert lost("llm-stack-prod/chat:served-20260101T000000Z"), "a name of another stack"
+
+
+def test_names_of_built_images_are_found_lost() -> None:
+    built = image()
+    built["inputs"]["build"] = {"context": "app"}
+    rows = [{"Id": IMAGE_ID, "RepoTags": ["llm-stack-dev/chat:served-20260101T000000Z"]}]
+    held = list(read_list(Kind.IMAGE, rows))
+    assert lost_names(state(built), held) == {"llm-stack-dev/chat:0a1b": IMAGE_ID}
+    assert lost_names(state(image()), held) == {}, "pulled by digest"
+    rows[0]["RepoTags"] = ["llm-stack-dev/chat:0a1b", "other:1"]
+    assert lost_names(state(built), read_list(Kind.IMAGE, rows)) == {}
 
 
 def test_the_program_replaces_what_is_gone_and_nothing_else(
