@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -61,6 +62,21 @@ def test_nothing_differs_before_or_after_a_refresh(
     assert deployed.changes(declared) == []
     deployed.api.is_connected = lambda tunnel_id: True
     deployed.refresh(declared)
+    assert deployed.changes(declared) == []
+
+
+def test_applications_of_earlier_versions_are_not_updated(
+    api: CloudflareApi, declared: Graph
+) -> None:
+    """Their only input was the domain; a refresh of them was a change."""
+    earlier = copy.deepcopy(declared)
+    (application,) = earlier.of("ZeroTrustAccessApplication").values()
+    for key in ("destinations", "appLauncherVisible", "httpOnlyCookieAttribute"):
+        del application.inputs[key]
+    deployed = CloudflareStack(api)
+    deployed.up(earlier)
+    deployed.refresh(earlier)
+    assert deployed.changes(earlier) == [application.name]
     assert deployed.changes(declared) == []
 
 
