@@ -25,8 +25,8 @@ from tests.doubles.running_gateway import running
 from tests.doubles.scripted_model import ScriptedModel
 from tests.web import page_build
 from tests.web.chat_page import ChatPage
+from toolchain.setup.browsers import CHROMIUM, program
 
-CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -50,7 +50,7 @@ def dist() -> Path:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = await playwright.chromium.launch(executable_path=program(CHROMIUM), args=FLAGS)
         yield chromium
         await chromium.close()
 

@@ -19,7 +19,7 @@ from toolchain.commands.rollback import Rollback
 from toolchain.compose import arguments as import_arguments
 from toolchain.project import DEV_STACK, Project
 from toolchain.setup.base_images import BaseImage
-from toolchain.setup.browser import Browser
+from toolchain.setup.browsers import Browsers
 from toolchain.setup.checking_programs import CheckingPrograms
 from toolchain.setup.docker_engine import DockerEngine
 from toolchain.setup.docker_plugin import DockerPlugin
@@ -312,7 +312,7 @@ def check(project: Project, progress: Progress, pytest_args: Sequence[str]) -> i
 
 def test(project: Project, progress: Progress, pytest_args: Sequence[str]) -> int:
     """Set up what the tests need, then run all checks and tests."""
-    for setup in [*setup_steps(project), Browser(project), CheckingPrograms(project)]:
+    for setup in [*setup_steps(project), Browsers(project), CheckingPrograms(project)]:
         ensure(setup, progress)
     environment = with_docker_host(pulumi_environment(project))
     return Checks(project, progress, environment).full(pytest_args)
@@ -324,7 +324,7 @@ def doctor(project: Project, progress: Progress) -> int:
     every = [
         *setup_steps(project),
         LocalState(project),
-        Browser(project),
+        Browsers(project),
         CheckingPrograms(project),
     ]
     for setup in every:

@@ -85,7 +85,7 @@ def test_doctor_fails_for_problems_only(
     line: str,
 ) -> None:
     monkeypatch.setattr(cli, "setup_steps", lambda project: [])
-    for step in ("LocalState", "Browser", "CheckingPrograms"):
+    for step in ("LocalState", "Browsers", "CheckingPrograms"):
         monkeypatch.setattr(cli, step, Present)
     monkeypatch.setattr(containers, "list_containers", list)
     monkeypatch.setattr(cli, "read_engine_info", lambda: info)
