@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.web.chat_page import ChatPage
 
@@ -82,3 +82,20 @@ async def import_conversations(chat: ChatPage, *conversations: dict[str, Any]) -
     await import_file(chat, export_file(*conversations))
     await expect(chat.notice).to_contain_text("Imported")
     await chat.button("Dismiss").click()
+
+
+async def until_stored(page: Page, text: str) -> None:
+    """Wait until the text of a streaming answer is in IndexedDB."""
+    await page.evaluate(
+        """async (text) => {
+          for (let stored = ""; !stored.includes(text); await new Promise(requestAnimationFrame)) {
+            const open = indexedDB.open("chat");
+            await new Promise((resolve) => (open.onsuccess = resolve));
+            const all = open.result.transaction("conversations").objectStore("conversations").getAll();
+            await new Promise((resolve) => (all.onsuccess = resolve));
+            open.result.close();
+            stored = JSON.stringify(all.result);
+          }
+        }""",
+        text,
+    )

@@ -11,6 +11,7 @@ from playwright.async_api import Page, expect
 
 from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
+from tests.web.stored_chats import until_stored
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -39,28 +40,11 @@ async def test_a_reload_during_an_answer_keeps_the_text_received_so_far(
     answer = await alpha.next_answer()
     await answer.say("Once upon")
     await expect(chat.answer_of("alpha")).to_contain_text("Once upon")
-    await _until_stored(chat.page, "Once upon")
+    await until_stored(chat.page, "Once upon")
     await chat.page.reload()
     await expect(chat.answer_of("alpha")).to_contain_text("Once upon")
     await expect(chat.answer_of("alpha")).to_contain_text("This answer was interrupted.")
     await expect(chat.button("Continue")).to_be_visible()
-
-
-async def _until_stored(page: Page, text: str) -> None:
-    """Wait until the text of a streaming answer is in IndexedDB."""
-    await page.evaluate(
-        """async (text) => {
-          for (let stored = ""; !stored.includes(text); await new Promise(requestAnimationFrame)) {
-            const open = indexedDB.open("chat");
-            await new Promise((resolve) => (open.onsuccess = resolve));
-            const all = open.result.transaction("conversations").objectStore("conversations").getAll();
-            await new Promise((resolve) => (all.onsuccess = resolve));
-            open.result.close();
-            stored = JSON.stringify(all.result);
-          }
-        }""",
-        text,
-    )
 
 
 async def test_search_finds_words_of_questions_and_answers(

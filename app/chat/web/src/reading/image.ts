@@ -1,4 +1,5 @@
 // Reads images: scaled down, as JPEG, without metadata such as the place where a photo was taken.
+import { canvasIsReadable } from "./canvas";
 import { Unreadable } from "./unreadable";
 
 /** Projectors of vision models scale larger images down themselves. */
@@ -17,6 +18,11 @@ export interface ReadImage {
 }
 
 export async function readImage(file: Blob): Promise<ReadImage> {
+  if (!canvasIsReadable()) {
+    throw new Unreadable(
+      "cannot be read: your browser's protection against fingerprinting hides images from this page",
+    );
+  }
   const source = URL.createObjectURL(file);
   try {
     return await scaled(await loaded(source));

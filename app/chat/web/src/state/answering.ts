@@ -1,5 +1,5 @@
 // Streaming answers: their text so far, and how to start, stop, repeat and continue them.
-import { computed, signal, type Signal } from "@preact/signals";
+import { computed, effect, signal, type Signal } from "@preact/signals";
 import type { Attachment } from "../domain/attachments";
 import {
   type Answer,
@@ -20,6 +20,7 @@ import { type ChatEvent, ChatError, streamChat } from "../gateway/chat";
 import { change, current, find, keepInMemory, release, storeIntermediate } from "./chats";
 import { contentsOf } from "./contents";
 import { learnTokens, limitOf } from "./context";
+import { pageStays, watchLeaving } from "./leaving";
 import { canThink, isServed, keyRequired, readsImages, signedOut } from "./models";
 import { announce } from "./notices";
 import { apiKey } from "./preferences";
@@ -150,6 +151,13 @@ const inConversation = (id: string): StreamingAnswer[] =>
 /** Whether the displayed conversation has a streaming answer. */
 export const answering = computed(() => inConversation(current.value.id).length > 0);
 
+/** The conversations with streaming answers. */
+export const answeringIds = computed(
+  () => new Set([...streamingAnswers.value.values()].map((one) => one.conversationId)),
+);
+
+effect(() => watchLeaving(streamingAnswers.value.size > 0));
+
 function track(one: StreamingAnswer): void {
   keepInMemory(one.conversationId);
   streamingAnswers.value = new Map(streamingAnswers.peek()).set(one.answerId, one);
@@ -223,9 +231,6 @@ async function receive(one: StreamingAnswer, request: ChatRequest): Promise<Outc
     return { state: "failed", failure: error.failure };
   }
 }
-
-/** The browser closes the connections of a page that is being left: ignore the failures that follow. */
-const pageStays = (): Promise<void> => new Promise((goOn) => setTimeout(goOn));
 
 /** Stores incomplete answers, so that a reload keeps the text received so far. */
 function storeProgress(one: StreamingAnswer): void {

@@ -13,6 +13,7 @@ import {
 } from "../domain/attachments";
 import { estimateTokens } from "../domain/context";
 import { attachmentsIn, newId } from "../domain/conversation";
+import { canvasIsReadable } from "../reading/canvas";
 import { readImage } from "../reading/image";
 import { kindOf } from "../reading/kinds";
 import { readText } from "../reading/text";
@@ -130,7 +131,8 @@ async function readPicture(file: File, heic: boolean): Promise<ReadFile> {
     return { kind: "image", content: url, tokens: imageTokens(width, height) };
   } catch (error) {
     // Safari opens HEIC images.
-    if (heic) throw new Unreadable("is a HEIC image, which this browser cannot open; convert it to JPEG");
+    if (heic && canvasIsReadable())
+      throw new Unreadable("is a HEIC image, which this browser cannot open; convert it to JPEG");
     throw error;
   }
 }

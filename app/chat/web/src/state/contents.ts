@@ -23,10 +23,14 @@ const MAX_HELD_CHARACTERS = 50_000_000;
 
 let opened: Promise<IDBPDatabase<Schema> | null> | null = null;
 
-const database = (): Promise<IDBPDatabase<Schema> | null> =>
-  (opened ??= openDB<Schema>("chat.files", 1, {
+const database = (): Promise<IDBPDatabase<Schema> | null> => (opened ??= openFiles().catch(() => null));
+
+/** Async: where Firefox blocks storage, the name `indexedDB` throws. */
+async function openFiles(): Promise<IDBPDatabase<Schema>> {
+  return openDB<Schema>("chat.files", 1, {
     upgrade: (created) => void created.createObjectStore("contents", { keyPath: "id" }),
-  }).catch(() => null));
+  });
+}
 
 function hold(id: string, content: string): void {
   if (!held.has(id)) heldCharacters += content.length;

@@ -1,12 +1,15 @@
 // Saves and opens files on the user's disk.
 
+/** Safari reads the file after the click, and may ask the user before it does. */
+const READ_WITHIN_MS = 60_000;
+
 export function saveFile(name: string, content: string | Uint8Array<ArrayBuffer>, type = "application/json"): void {
   const url = URL.createObjectURL(new Blob([content], { type }));
   const link = document.createElement("a");
   link.href = url;
   link.download = name;
   link.click();
-  URL.revokeObjectURL(url);
+  setTimeout(() => URL.revokeObjectURL(url), READ_WITHIN_MS);
 }
 
 function choose(setUp: (input: HTMLInputElement) => void, take: (files: File[]) => void): void {
