@@ -112,6 +112,7 @@ class Pages:
         environment.globals |= {"legend": LEGEND, "spans_listed": SPANS_LISTED}
         self._index = environment.get_template("index.html")
         self._service = environment.get_template("service.html")
+        self._missing = environment.get_template("missing.html")
         self._badge = environment.get_template("badge.svg")
 
     def index(self, now: float, host: str) -> str:
@@ -158,6 +159,10 @@ class Pages:
             incidents=[incident_row(incident, now) for incident in reversed(incidents)],
             made_at=moment(now),
         )
+
+    def missing(self) -> str:
+        """In place of the page of a service that is not watched."""
+        return self._missing.render(stack=self._watch.settings.stack)
 
     def badge(self, name: str) -> str:
         """A small SVG with name and state, for other pages."""

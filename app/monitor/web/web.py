@@ -102,12 +102,14 @@ async def index(request: web.Request) -> web.Response:
 
 async def service(request: web.Request) -> web.Response:
     """The page of one service."""
-    name = _requested_service(request).name
-    return _html(request.app[SOURCES].pages.service(name, time.time(), request.host))
+    sources, name = request.app[SOURCES], request.match_info["name"]
+    if name not in sources.watch.services:
+        return _html(sources.pages.missing(), status=404)
+    return _html(sources.pages.service(name, time.time(), request.host))
 
 
-def _html(text: str) -> web.Response:
-    return web.Response(text=text, content_type="text/html")
+def _html(text: str, status: int = 200) -> web.Response:
+    return web.Response(text=text, status=status, content_type="text/html")
 
 
 async def badge(request: web.Request) -> web.Response:

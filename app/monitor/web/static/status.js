@@ -163,6 +163,8 @@ async function refresh() {
     } else if (response.ok) {
       replacePage(await response.text());
       trouble.textContent = "";
+    } else if (response.status === 404) {
+      trouble.textContent = "This service was removed or renamed.";
     } else {
       trouble.textContent = `The monitor returned an error (${response.status}). Trying again…`;
     }
