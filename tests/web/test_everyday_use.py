@@ -52,6 +52,7 @@ async def test_a_vote_moves_no_card_and_can_be_undone_and_is_counted(
     await chat.compare_blindly("alpha", "beta")
     texts = chat.page.locator("article .markdown")
     group = chat.page.get_by_role("group", name="Which answer is better?")
+    wins = {"alpha": 0, "beta": 0}
     # The order is random: four comparisons leave one case in sixteen to chance.
     for number in range(1, 5):
         await chat.ask(f"Question {number}")
@@ -63,14 +64,18 @@ async def test_a_vote_moves_no_card_and_can_be_undone_and_is_counted(
         assert (await texts.all_inner_texts())[-2:] == before
         await expect(chat.page.locator(":focus")).to_have_count(1)
         winner = {"From one.": "alpha", "From two.": "beta"}[before[0]]
-        last = chat.page.get_by_role("region", name="Question and answers").last
+        wins[winner] += 1
+        last = chat.page.get_by_role("group", name="Question and answers").last
         await expect(last).to_contain_text(f"You preferred {winner}.")
         await expect(last.get_by_role("article").first).to_contain_text("Model A")
     await chat.button("Undo").last.click()
+    wins[winner] -= 1
     await group.get_by_role("button", name="Tie").click()
     await chat.button("More").click()
     await chat.page.get_by_role("menuitem", name="Your votes").click()
-    await expect(chat.dialog("Your votes")).to_contain_text("1 tie")
+    await expect(chat.dialog("Your votes").get_by_role("listitem")).to_have_text(
+        f"alpha {wins['alpha']}{wins['beta']} beta1 tie"
+    )
 
 
 async def test_a_long_question_is_folded(chat: ChatPage, alpha: ScriptedModel) -> None:
@@ -111,18 +116,24 @@ async def test_a_search_without_accents_goes_to_the_word(chat: ChatPage) -> None
 
 
 async def test_the_paper_has_the_whole_chat_and_no_controls(chat: ChatPage) -> None:
-    exchanges = [(f"Question {number}", "A paragraph of text. " * 40) for number in range(45)]
+    exchanges = [(f"Question {number}", "A paragraph of text. " * 40) for number in range(44)]
+    folded = "A long question.\n" * 60
+    exchanges += [(f"{folded}Its last line.", "Yes."), ("Question 44", "The last answer.")]
     await import_conversations(chat, conversation("long", "On paper", *exchanges))
     await chat.listed("On paper").click()
     await expect(chat.page.get_by_text("Question 44")).to_be_in_viewport()
-    await chat.page.emulate_media(media="print", color_scheme="dark")
+    # In this order: the view of the paper has another height, and scrolling loads questions too.
     await chat.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    await expect(chat.page.get_by_text("Question 0", exact=True)).to_be_attached()
+    await chat.page.emulate_media(media="print", color_scheme="dark")
     await expect(chat.page.get_by_text("Question 0", exact=True)).to_be_visible()
     for control in (chat.message, chat.picker, chat.page.get_by_role("navigation")):
         await expect(control).to_be_hidden()
     height = await chat.page.evaluate("document.documentElement.scrollHeight")
     assert (await _box(chat.page.get_by_text("Question 44")))["bottom"] <= height
     await expect(chat.page.locator("html")).to_have_css("color-scheme", "light")
+    bubble = chat.page.locator(".bubble", has_text="A long question.")
+    assert await bubble.evaluate("bubble => bubble.scrollHeight - bubble.clientHeight") == 0
 
 
 async def test_the_field_is_under_the_greeting(chat: ChatPage) -> None:
@@ -214,3 +225,21 @@ async def test_a_notice_covers_nothing_and_ends(chat: ChatPage, alpha: ScriptedM
     await chat.page.mouse.move(0, 0)
     await chat.page.clock.run_for(60_000)
     await expect(chat.notice).to_have_count(0)
+
+
+async def test_an_answer_is_copied_without_https(
+    page: Page, gateway: str, alpha: ScriptedModel
+) -> None:
+    # As on a page that is loaded over plain HTTP from another machine.
+    await page.add_init_script("delete Navigator.prototype.clipboard")
+    alpha.always_say("Copied *words*.")
+    chat = ChatPage(page, gateway)
+    await chat.open()
+    await chat.ask("Speak")
+    await expect(chat.answers).to_contain_text("Copied words.")
+    copy = chat.button("Copy answer")
+    await copy.click()
+    await expect(page.get_by_role("status").filter(has_text="Copied.")).to_have_count(1)
+    await expect(copy).to_be_focused()
+    await chat.message.press("Control+v")
+    await expect(chat.message).to_have_value("Copied *words*.")

@@ -33,6 +33,11 @@ async def _answered(chat: ChatPage, question: str) -> None:
 
 async def test_every_setting_reaches_the_model(chat: ChatPage, alpha: ScriptedModel) -> None:
     alpha.always_say("Aye.")
+    # A double click does not close what its first click has opened.
+    await chat.button("Chat settings").dblclick()
+    await expect(_number(chat, "Temperature")).to_be_visible()
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.dialog("Chat settings")).to_be_hidden()
     await _open_settings(chat)
     for name, value in {
         "Temperature": "1.35",
@@ -57,6 +62,7 @@ async def test_every_setting_reaches_the_model(chat: ChatPage, alpha: ScriptedMo
     # After a reload, settings in force are visible at once.
     await chat.page.reload()
     await chat.button("Chat settings").click()
+    await expect(_number(chat, "Top K")).to_be_visible()
     await expect(_number(chat, "Top K")).to_have_value("40")
     await expect(chat.page.get_by_label("Stop words")).to_have_value("END\n\\nUser:")
 

@@ -238,7 +238,10 @@ async def test_an_answer_continues_while_another_conversation_is_open(
     await expect(chat.answer_of("alpha")).to_contain_text("Let me")
     await chat.page.keyboard.press("Control+Shift+O")
     await expect(chat.answers).to_have_count(0)
+    sign = chat.listed("A slow question").get_by_role("img", name="Answering")
+    await expect(sign).to_be_visible()
     await slow.finish("think.")
+    await expect(sign).to_have_count(0)
     await chat.listed("A slow question").click()
     await expect(chat.answer_of("alpha")).to_contain_text("Let me think.")
 

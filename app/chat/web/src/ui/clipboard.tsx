@@ -6,12 +6,31 @@ import { IconButton } from "./button";
 /** Returns false and shows a notice when the browser refuses. */
 export async function copyText(text: string): Promise<boolean> {
   try {
-    // navigator.clipboard is undefined on a page loaded over plain HTTP from another machine.
-    await navigator.clipboard.writeText(text);
+    // Undefined on a page loaded over plain HTTP from another machine.
+    const clipboard = navigator.clipboard as Clipboard | undefined;
+    if (clipboard) await clipboard.writeText(text);
+    else if (!copyByCommand(text)) throw new Error("refused");
     return true;
   } catch {
     notify("The browser did not allow copying.", { tone: "error" });
     return false;
+  }
+}
+
+/** The old way, which browsers allow without HTTPS too. */
+function copyByCommand(text: string): boolean {
+  const focused = document.activeElement as HTMLElement | null;
+  const field = document.createElement("textarea");
+  field.className = "unseen";
+  field.readOnly = true;
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  try {
+    return document.execCommand("copy");
+  } finally {
+    field.remove();
+    focused?.focus({ preventScroll: true });
   }
 }
 

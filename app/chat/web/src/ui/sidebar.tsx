@@ -1,7 +1,8 @@
 // The sidebar: the list of conversations, import, export, theme.
-import { signal } from "@preact/signals";
+import { signal, useComputed } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { rename } from "../domain/conversation";
+import { answeringIds } from "../state/answering";
 import type { Heading } from "../state/archive";
 import { changeStored, currentId, exportAll, headings, remove, startNew, storage } from "../state/chats";
 import { chooseExport } from "../state/files";
@@ -102,6 +103,7 @@ function StorageNote() {
 
 function Entry({ heading }: { heading: Heading }) {
   const { id, title, pinned } = heading;
+  const answersUnseen = useComputed(() => answeringIds.value.has(id) && currentId.value !== id);
   if (renaming.value === id) return <RenameField heading={heading} />;
   return (
     <li class="entry">
@@ -112,6 +114,7 @@ function Entry({ heading }: { heading: Heading }) {
         onClick={() => (drawerOpen.value = false)}
         onDblClick={() => (renaming.value = id)}
       >
+        {answersUnseen.value && <span class="pulse" role="img" aria-label="Answering:" />}
         {title}
       </a>
       <MenuButton
