@@ -77,7 +77,7 @@ async def test_a_blind_comparison_shows_names_and_speeds_after_the_vote(
     beta.always_say("From two.")
     await chat.compare_blindly("alpha", "beta")
     await chat.ask("Hello")
-    shown = chat.page.get_by_role("region", name="Question and answers")
+    shown = chat.page.get_by_role("group", name="Question and answers")
     await expect(shown.get_by_role("group", name="Which answer is better?")).to_be_visible()
     await expect(shown).not_to_contain_text("alpha")
     await expect(shown).not_to_contain_text("to first token")

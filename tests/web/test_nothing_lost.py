@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.doubles.scripted_model import ScriptedModel
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import TIMEOUT_MS
+from tests.web.page_states import BLOCK_STORAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -73,19 +74,6 @@ async def test_a_chat_deleted_in_another_tab_is_closed(
     await other.page.get_by_role("menuitem", name="Delete").click()
     await expect(chat.answers).to_have_count(0)
     await expect(chat.notice).to_contain_text("deleted in another tab")
-
-
-# Firefox throws this for all of them where the user blocks cookies and site data.
-BLOCK_STORAGE = """
-for (const name of ["indexedDB", "localStorage", "sessionStorage"]) {
-  Object.defineProperty(window, name, {
-    get() { throw new DOMException("The operation is insecure.", "SecurityError"); },
-  });
-}
-window.BroadcastChannel = class {
-  constructor() { throw new DOMException("The operation is insecure.", "SecurityError"); }
-};
-"""
 
 
 async def test_chats_stay_in_memory_when_the_browser_blocks_storage(

@@ -16,7 +16,7 @@ from app.monitor.decisions.records import Event, EventType
 from app.monitor.decisions.states import State
 from tests.doubles.scripted_model import ScriptedModel
 from tests.doubles.status_site import StatusSite
-from tests.web.axe import violations
+from tests.web.axe import assert_no_violations
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import TIMEOUT_MS, GatewayFactory, collect_faults, served
 
@@ -89,21 +89,59 @@ def _paused(site: StatusSite) -> None:
 SCENES: list[Callable[[StatusSite], None]] = [StatusSite.all_ok, _down, _new, _paused]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__.strip("_"))
 async def test_axe_finds_no_violation(
-    page: Page,
-    site: StatusSite,
-    scene: Callable[[StatusSite], None],
-    theme: Literal["light", "dark"],
+    page: Page, site: StatusSite, scene: Callable[[StatusSite], None]
 ) -> None:
     scene(site)
-    await page.emulate_media(color_scheme=theme)
-    for path in ("/", "/service/phi-inference"):
-        await page.goto(site.url + path)
+    await _check_with_axe(page, site.url, "/", "/service/phi-inference", "/service/renamed")
+
+
+async def _check_with_axe(page: Page, url: str, *paths: str) -> None:
+    for path in paths:
+        await page.goto(url + path)
         for closed in await page.locator("summary").all():
             await closed.click()
-        assert await violations(page) == []
+        await assert_no_violations(page)
+
+
+PUBLIC = {
+    "name": "chat-public",
+    "kind": "public",
+    "url": "https://chat.example.org:443",
+    "public": {"sign_in": True},
+}
+
+
+async def test_axe_finds_no_violation_of_maintenance_and_public_addresses(
+    page: Page, tmp_path: Path
+) -> None:
+    # Always: it begins anew before it ends.
+    window = {"services": ["phi-inference"], "start": "00:00", "duration": 172_800}
+    site = StatusSite(tmp_path, [*SERVICES, PUBLIC], maintenance=[window])
+    await site.client.start_server()
+    site.all_ok()
+    site.watch.restarter_works = False
+    fail(site, "phi-inference")
+    site.set_record("chat-public", state=State.DOWN, reason="no sign-in is asked for")
+    await _check_with_axe(page, site.url, "/", "/service/phi-inference", "/service/chat-public")
+    await expect(page.get_by_role("link", name="chat.example.org")).to_be_visible()
+    await page.goto(site.url)
+    await expect(page.locator("#card-phi-inference")).to_contain_text("Maintenance until")
+    await expect(page.get_by_text("Auto-restart is unavailable.")).to_be_visible()
+    await site.close()
+
+
+async def test_a_removed_service_leads_to_the_others(page: Page, site: StatusSite) -> None:
+    await page.clock.install()
+    await page.goto(f"{site.url}/service/phi-inference")
+    del site.watch.services["phi-inference"]
+    await page.clock.run_for(35_000)
+    await expect(page.locator("#trouble")).to_have_text("This service was removed or renamed.")
+    await page.reload()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("No such service")
+    await page.get_by_role("link", name="All services").click()
+    await expect(page.locator("#card-smol-inference")).to_be_visible()
 
 
 async def test_bars_are_read_by_keyboard(page: Page, site: StatusSite) -> None:
@@ -229,7 +267,7 @@ async def test_the_chat_page_links_to_the_status_page(
         await chat.picker.click()
         link = chat.dialog("Models").get_by_role("link", name="Status of all services")
         await expect(link).to_have_attribute("href", "http://127.0.0.1:8090/")
-        assert await violations(page) == []
+        await assert_no_violations(page)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,4 +1,5 @@
 // Renders growing Markdown. Complete blocks are built once; only the last one changes.
+import { orderHeadings } from "./headings";
 import { type Block, type Env, blocksOf, hasFootnotes } from "./parser";
 import { isTable, rowsOf } from "./rows";
 import { GrowingTable } from "./table";
@@ -52,6 +53,7 @@ export class MarkdownView {
       this.tail.settle();
     }
     this.settled = complete ? text : upTo(last?.line ?? 0);
+    if (complete) orderHeadings(this.container);
     if (!last) return;
     this.tail.show([last], this.env);
     this.beginTable(last, text);

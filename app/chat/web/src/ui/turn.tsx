@@ -22,8 +22,9 @@ export function TurnView({ turn, last }: { turn: Turn; last: boolean }) {
   const hidden = compared && current.value.blind && turn.vote === null;
   const blind = compared && current.value.blind;
   const lanes = blind ? shuffled(turn) : turn.lanes;
+  // A group and not a region: landmarks need names of their own, and a chat has hundreds of questions.
   return (
-    <section id={`turn-${turn.id}`} class="turn" aria-label="Question and answers" tabIndex={-1}>
+    <section id={`turn-${turn.id}`} class="turn" role="group" aria-label="Question and answers" tabIndex={-1}>
       <Question turn={turn} />
       <div class={compared ? "lanes" : "lane"} data-lanes={lanes.length} tabIndex={compared ? 0 : undefined}>
         {lanes.map((lane, index) => (
