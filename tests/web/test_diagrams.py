@@ -64,7 +64,8 @@ async def test_the_diagram_has_the_colours_of_the_theme(
 async def test_what_is_not_a_diagram_stays_code(chat: ChatPage, alpha: ScriptedModel) -> None:
     broken = "flowchart LR\n  A -->\n  ]]"
     many = "flowchart LR\n" + "\n".join(f"  A{n} --> B{n}" for n in range(900))
-    alpha.always_say(_block(broken), _block(many), _block("x" * 30_000), _block(FLOW))
+    long = FLOW + "  %% a comment\n" * 2000
+    alpha.always_say(_block(broken), _block(many), _block(long), _block(FLOW))
     await chat.ask("Draw")
     # The last one is drawn after the others were tried.
     await expect(_diagrams(chat)).to_have_count(1)

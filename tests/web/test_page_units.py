@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,15 @@ def test_the_built_page_contains_no_other_host(dist: Path) -> None:
     styles = [path.read_text() for path in _assets(dist, ".css")]
     assert styles
     assert not [text for text in styles if "://" in text]
+
+
+def test_the_build_compresses_the_files_of_the_page(dist: Path) -> None:
+    for path in [dist / "index.html", *_assets(dist, ".js"), *_assets(dist, ".css")]:
+        content = path.read_bytes()
+        if len(content) < 1000:
+            continue
+        assert gzip.decompress(Path(f"{path}.gz").read_bytes()) == content
+        assert Path(f"{path}.br").stat().st_size < len(content) * 0.7
 
 
 def _assets(dist: Path, suffix: str) -> Iterator[Path]:

@@ -79,9 +79,12 @@ async def test_a_message_in_the_middle_is_deleted_and_comes_back(
     await expect(bubbles).to_have_text(["First", "Third"])
     await chat.page.reload()
     await expect(bubbles).to_have_text(["First", "Third"])
-    await chat.ask("Fourth")
+    await chat.button("Edit message").last.click()
+    await chat.page.get_by_label("Edit your message").fill("Third again")
+    await chat.page.keyboard.press("Enter")
+    await expect(bubbles).to_have_text(["First", "Third again"])
     await expect(chat.answers.last).to_contain_text("Ok.")
-    assert _sent(alpha) == ["First", "1", "Third", "3", "Fourth"]
+    assert _sent(alpha) == ["First", "1", "Third again"]
 
 
 async def test_an_answer_is_deleted_and_comes_back(chat: ChatPage, alpha: ScriptedModel) -> None:
@@ -149,11 +152,22 @@ async def test_the_model_writes_the_title(chat: ChatPage, alpha: ScriptedModel) 
     [asked] = alpha.title_requests
     assert asked["max_tokens"] <= 32
     assert priorities == [None, "low"]
-    # A title is written once, and one of the user stays.
+    # Once: after another question, only the next chat gets a title.
     await chat.ask("And at night?")
     await expect(chat.answers).to_have_count(2)
     await expect(chat.button("Send")).to_be_visible()
-    assert len(alpha.title_requests) == 1
+    await _next_chat_is_titled(chat, alpha)
+    assert len(alpha.title_requests) == 2
+
+
+async def _next_chat_is_titled(chat: ChatPage, model: ScriptedModel) -> None:
+    """Wait until a new chat has a title: one of an earlier chat would have been written before."""
+    model.title = "The next one"
+    model.always_say("Yes.")
+    await chat.page.keyboard.press("Control+Shift+O")
+    await expect(chat.answers).to_have_count(0)
+    await chat.ask("Next?")
+    await expect(chat.listed("The next one")).to_be_visible()
 
 
 async def test_a_question_does_not_wait_for_a_title(chat: ChatPage, alpha: ScriptedModel) -> None:
@@ -177,8 +191,9 @@ async def test_a_title_of_the_user_stays(chat: ChatPage, alpha: ScriptedModel) -
     await chat.page.keyboard.press("Enter")
     await answer.finish("The moon.")
     await expect(chat.button("Send")).to_be_visible()
+    await _next_chat_is_titled(chat, alpha)
     await expect(chat.listed("Mine")).to_be_visible()
-    assert alpha.title_requests == []
+    assert len(alpha.title_requests) == 1
 
 
 async def test_no_title_from_a_demo_model_or_when_it_is_turned_off(
@@ -204,8 +219,13 @@ async def test_no_title_from_a_demo_model_or_when_it_is_turned_off(
         await expect(chat.answers).to_have_count(2)
         await expect(chat.button("Send")).to_be_visible()
         await expect(chat.listed("Tides by a demo")).to_be_visible()
+        await chat.button("More").click()
+        await page.get_by_role("menuitem", name="Manage chats").click()
+        await page.get_by_role("switch", name="Titles by the model").check()
+        await page.keyboard.press("Escape")
+        await _next_chat_is_titled(chat, beta)
         await expect(chat.listed("Tides without a title")).to_be_visible()
-        assert alpha.title_requests == beta.title_requests == []
+        assert (len(alpha.title_requests), len(beta.title_requests)) == (0, 1)
 
 
 async def test_all_chats_are_deleted_after_a_question_and_come_back(chat: ChatPage) -> None:

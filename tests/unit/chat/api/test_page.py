@@ -66,3 +66,17 @@ async def test_a_file_is_not_sent_again_in_the_same_form(root: Path) -> None:
         page = await client.get("/", headers={"Accept-Encoding": "gzip"})
     assert (again.status_code, other.status_code) == (304, 200)
     assert (page.text, page.headers["cache-control"]) == ("<p>page</p>", "no-cache")
+
+
+async def test_the_frame_of_diagrams_has_no_origin_when_it_is_opened_alone(root: Path) -> None:
+    (root / "diagrams").mkdir()
+    (root / "diagrams/frame.html").write_text("<p>frame</p>")
+    async with (
+        running(GatewaySettings.model_validate({"models": []}), web_root=root) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
+        headers = (await client.get("/diagrams/frame.html")).headers
+    policy = headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox allow-scripts"} <= set(policy)
+    # Its own script is of another origin then.
+    assert headers["cross-origin-resource-policy"] == "cross-origin"
