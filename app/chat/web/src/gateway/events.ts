@@ -42,6 +42,12 @@ export class EventParser {
   }
 }
 
+/** Reads and redraws cost more than a token: with 50 tokens per second, one read has two or three of them. */
+const READ_EVERY_MS = 48;
+
+/** In a hidden page nothing is drawn, and the browser lets a timer wait for up to a minute. */
+const isSeen = (): boolean => typeof document !== "undefined" && !document.hidden;
+
 /**
  * The events of a response. A healthy server sends at least a comment every few seconds; when nothing
  * arrives for `silenceMs`, this throws.
@@ -56,6 +62,7 @@ export async function* serverEvents(body: ReadableStream<Uint8Array>, silenceMs:
       const { done, value } = await within(silenceMs, reader.read());
       if (done) return;
       yield* parser.push(decoder.decode(value, { stream: true }));
+      if (isSeen()) await new Promise((goOn) => setTimeout(goOn, READ_EVERY_MS));
     }
   } finally {
     // Cancel the request, so that the server stops generating.

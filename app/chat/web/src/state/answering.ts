@@ -28,12 +28,10 @@ import { cancelTitles, writeTitle } from "./titles";
 
 const KEEP_EVERY_MS = 1000;
 const HIDDEN_FLUSH_MS = 250;
-// A frame costs more than a token: with 50 tokens per second, one frame shows two or three of them.
-const FLUSH_EVERY_MS = 48;
 // Tokens closer together than this arrived in one chunk: their times do not measure the model.
 const SHORTEST_TIMED = 0.05;
 
-/** An answer that is streaming. Its signals change at most every `FLUSH_EVERY_MS`. */
+/** An answer that is streaming. The signals change at most once per frame. */
 export class StreamingAnswer {
   readonly text: Signal<string>;
   readonly reasoning: Signal<string>;
@@ -61,7 +59,6 @@ export class StreamingAnswer {
   private pendingText = "";
   private pendingReasoning = "";
   private scheduled = false;
-  private flushedAt = -Infinity;
 
   constructor(
     readonly conversationId: string,
@@ -104,15 +101,12 @@ export class StreamingAnswer {
     if (this.scheduled) return;
     this.scheduled = true;
     const flush = () => this.flush();
-    const wait = this.flushedAt + FLUSH_EVERY_MS - performance.now();
     if (document.hidden) setTimeout(flush, HIDDEN_FLUSH_MS);
-    else if (wait <= 0) requestAnimationFrame(flush);
-    else setTimeout(() => requestAnimationFrame(flush), wait);
+    else requestAnimationFrame(flush);
   }
 
   flush(): void {
     this.scheduled = false;
-    this.flushedAt = performance.now();
     if (this.pendingText) this.text.value += this.pendingText;
     if (this.pendingReasoning) this.reasoning.value += this.pendingReasoning;
     this.pendingText = "";
