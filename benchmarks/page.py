@@ -154,18 +154,21 @@ async def long_chat(setting: Setting) -> AsyncIterator[Row]:
             await measured.throttle(rate)
             opened = await measured.open_repeatedly(title, "End 500.", "Short")
             worst = max(opened.milliseconds)
-            figure = f"{median(opened.milliseconds):.0f} ms, at most {worst:.0f} ms"
+            figure = (
+                f"{median(opened.milliseconds):.0f} ms, at most {worst:.0f} ms"
+                f" (processor {median(opened.cpu_ms):.0f} ms, at most {max(opened.cpu_ms):.0f} ms)"
+            )
             yield Row(
                 f"open 1,000 messages, {title.lower()}{where}",
                 f"{figure}; {opened.nodes:,} nodes",
                 "" if rate > 1 else "< 500 ms",
                 None if rate > 1 else worst < 500,
             )
-            delays = await measured.type_text()
+            delays, each = await measured.type_text()
             late = max(delays)
             yield Row(
                 f"a key in it{where}",
-                f"{median(delays):.0f} ms, at most {late:.0f} ms",
+                f"{median(delays):.0f} ms, at most {late:.0f} ms (processor {each:.1f} ms)",
                 "" if rate > 1 else "< 50 ms",
                 None if rate > 1 else late < 50,
             )

@@ -65,6 +65,8 @@ class Opened:
     """How a stored chat opened."""
 
     milliseconds: list[float]
+    cpu_ms: list[float]
+    """The processor time of the main thread."""
     nodes: int
 
 
@@ -113,24 +115,35 @@ class MeasuredPage:
     async def open_repeatedly(self, title: str, last: str, other: str, times: int = 5) -> Opened:
         """Open a stored chat, with the chat `other` in between."""
         found: list[float] = []
+        cpu: list[float] = []
         for _ in range(times):
             await self.chat.listed(other).click()
             await expect(self.page).to_have_title(f"{other} · Chat")
             await self.page.wait_for_timeout(300)
+            before = await self._cpu_ms()
             found.append(await self.page.evaluate(_OPEN, [title, last]))
+            cpu.append(await self._cpu_ms() - before)
         nodes: int = await self.page.evaluate("document.querySelectorAll('*').length")
-        return Opened(found, nodes)
+        return Opened(found, cpu, nodes)
 
-    async def type_text(self, text: str = KEYS) -> list[float]:
-        """The delays from each key to the painted frame."""
+    async def _cpu_ms(self) -> float:
+        """The processor time of all tasks so far."""
+        await self._cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+        metrics = (await self._cdp.send("Performance.getMetrics"))["metrics"]
+        return 1000 * float(next(m["value"] for m in metrics if m["name"] == "TaskDuration"))
+
+    async def type_text(self, text: str = KEYS) -> tuple[list[float], float]:
+        """The delays from each key to the painted frame, and the processor time of each key."""
         await self.page.evaluate(_LISTEN)
         await self.chat.message.focus()
+        before = await self._cpu_ms()
         for key in text:
             await self.page.keyboard.press(key)
             await asyncio.sleep(0.08)
         delays: list[float] = await self.page.evaluate("window.delays")
+        each = (await self._cpu_ms() - before) / len(text)
         await self.chat.message.fill("")
-        return delays
+        return delays, each
 
 
 def prose_text(words: int) -> str:

@@ -237,6 +237,7 @@ async def test_the_renderer_is_loaded_with_the_first_input_and_texts_are_shown_w
     assert loaded == []
     await chat.ask("Hello?")
     await expect(chat.answer_of("alpha")).to_contain_text("Some *words*")
+    await expect(chat.button("Send")).to_be_visible()
     assert loaded != []
     await page.unroute_all()
     await page.reload()

@@ -16,12 +16,11 @@ import { followJumps } from "./ui/jump";
 import { handleShortcuts } from "./ui/shortcuts";
 
 watchModels();
-// A chat that is open from the start appears once, with its Markdown rendered.
-const rendering = idInHash() === null ? null : loadRenderer();
+// Needed for a chat that is open from the start: load it while the chat is read.
+if (idInHash() !== null) void loadRenderer();
 void openPrompts();
 await openArchive();
 await watchUrl();
-await rendering;
 render(<App />, document.getElementById("app")!);
 handleShortcuts();
 followJumps();

@@ -16,12 +16,12 @@ type Highlighter = typeof import("./highlighter").default;
 let katex: Katex | null = null;
 let highlighter: Highlighter | null = null;
 
-async function loadKatex(): Promise<Katex> {
+export async function loadKatex(): Promise<Katex> {
   const [module] = await Promise.all([import("katex"), import("katex/dist/katex.min.css")]);
   return (katex = module.default);
 }
 
-async function loadHighlighter(): Promise<Highlighter> {
+export async function loadHighlighter(): Promise<Highlighter> {
   return (highlighter = (await import("./highlighter")).default);
 }
 

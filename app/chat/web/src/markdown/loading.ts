@@ -21,6 +21,24 @@ async function load(): Promise<void> {
   }
 }
 
+const MATH = /\$|\\[([]/;
+const CODE = /^ *(?:```|~~~)/m;
+/** Later, texts appear as they are, and change when what they need is loaded. */
+const PATIENCE_MS = 2000;
+
+/** Loads what stored texts need, so that they do not change their height after they have appeared. */
+export async function prepareFor(texts: string[]): Promise<void> {
+  const load = async (): Promise<void> => {
+    await loadRenderer();
+    const loaded = renderer.peek();
+    await Promise.allSettled([
+      texts.some((text) => MATH.test(text)) && loaded?.loadKatex(),
+      texts.some((text) => CODE.test(text)) && loaded?.loadHighlighter(),
+    ]);
+  };
+  await Promise.race([load(), new Promise((goOn) => setTimeout(goOn, PATIENCE_MS))]);
+}
+
 /** Before the user can have sent or opened anything. */
 export function loadRendererAtFirstInput(): void {
   for (const name of ["pointermove", "pointerdown", "keydown"]) {

@@ -1,10 +1,19 @@
 // The conversations: the list, the open one, and how changes are stored and sent to other tabs.
 import { batch, computed, signal } from "@preact/signals";
-import { type Conversation, allAnswers, closeInterrupted, isRunning, newConversation } from "../domain/conversation";
+import {
+  type Conversation,
+  allAnswers,
+  closeInterrupted,
+  isRunning,
+  newConversation,
+  path,
+  shownAnswer,
+} from "../domain/conversation";
 import { addMissing, containsAll, mergeConversations } from "../domain/merge";
 import type { Prompt } from "../domain/prompts";
 import { exportFile } from "../domain/transfer";
 import type { Hit } from "../domain/search";
+import { prepareFor } from "../markdown/loading";
 import { Archive, type ConversationStore, type Heading, headingOf, newestFirst } from "./archive";
 import { MemoryArchive } from "./memory";
 import { contentsOf } from "./contents";
@@ -126,11 +135,21 @@ export function release(id: string): void {
 }
 
 export function startNew(models = lastModels.peek()): void {
+  shows += 1;
   current.value = newConversation(models, defaults.peek());
 }
 
+/** The answers at the end of a conversation, which appear first. */
+const lastTexts = (conversation: Conversation): string[] =>
+  path(conversation)
+    .slice(-5)
+    .flatMap(({ lanes }) => lanes.map((lane) => shownAnswer(lane).text));
+
+let shows = 0;
+
 /** Shows a stored conversation; false when the id is unknown. */
 export async function show(id: string): Promise<boolean> {
+  const number = (shows += 1);
   if (id === currentId.peek()) return true;
   const held = background.get(id);
   if (held) {
@@ -139,8 +158,10 @@ export async function show(id: string): Promise<boolean> {
   }
   const stored = await archive.load(id);
   if (!stored) return false;
+  await prepareFor(lastTexts(stored));
   const interrupted = allAnswers(stored).some(isRunning) && !(await answeredElsewhere(id));
-  current.value = interrupted ? closeInterrupted(stored) : stored;
+  // The user may have opened another one in the meantime.
+  if (number === shows) current.value = interrupted ? closeInterrupted(stored) : stored;
   return true;
 }
 
