@@ -43,7 +43,7 @@ class Generation:
         record = record_in(scope)
         try:
             exchange = await _exchange(Request(scope, receive), self._gateway(), api)
-            await exchange.run(receive, send, direct_body(scope))
+            await exchange.run(send, direct_body(scope))
         except ApiError as error:
             record.outcome = error.code
             await error.response(scope)(scope, receive, send)

@@ -24,6 +24,7 @@ class StreamForm:
     :param ends: each is in the closing event, and nowhere else.
     :param errors: each is the beginning of an event that reports an error.
     :param token: appears once in each event with a token.
+    :param one_line: whether each event is a line with JSON, except the closing one.
     :param options: fields with which a request asks for the usage.
     :param keep_alive: an event that clients ignore.
     """
@@ -31,17 +32,39 @@ class StreamForm:
     ends: tuple[bytes, ...]
     errors: tuple[bytes, ...]
     token: bytes
+    one_line: bool = False
     keep_alive: bytes = b": keep-alive\n\n"
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def is_one_event(self, piece: bytes) -> bool:
+        """Whether a piece is one event, neither the closing one nor an error.
+
+        False if that cannot be seen at once: nearly all pieces of OpenAI's streams are one event,
+        and need no search for all marks.
+        """
+        return (
+            self.one_line
+            and piece.count(b"\n") == 2
+            and piece.endswith(b"\n\n")
+            and piece.startswith(b"data: {")
+            and not piece.startswith(self.errors)
+        )
+
     def is_done(self, events: bytes) -> bool:
         """Whether the closing event is among the events."""
-        return any(end in events for end in self.ends)
+        for end in self.ends:  # noqa: SIM110 - a generator needs twice the time
+            if end in events:
+                return True
+        return False
 
     def find_error(self, events: bytes) -> int:
         """Start of the event in which the model server reports an error; -1 without one."""
-        found = [at for mark in self.errors if (at := events.find(mark)) >= 0]
-        return min(found, default=-1)
+        first = -1
+        for mark in self.errors:
+            at = events.find(mark)
+            if at >= 0 and (first < 0 or at < first):
+                first = at
+        return first
 
 
 _ERROR_DATA = b'data: {"error":'
@@ -49,6 +72,7 @@ OPENAI_STREAM = StreamForm(
     ends=(b"data: [DONE]\n", b"data: [DONE]\r", b"data:[DONE]\n"),
     errors=(_ERROR_DATA,),
     token=b"data:",
+    one_line=True,
     options={"stream_options": {"include_usage": True}},
 )
 RESPONSES_STREAM = StreamForm(

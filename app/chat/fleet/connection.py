@@ -1,8 +1,8 @@
 """An HTTP/1.1 connection to a model server, and a pool of idle ones.
 
-A response goes to a callback as it arrives, all that one read from the socket brings at once. With
-a coroutine for each chunk, as every HTTP client for asyncio has, relaying a token takes twice the
-CPU time (`python -m benchmarks.gateway` measures it). httptools parses, as it does in Uvicorn.
+A stream goes to a callback as it arrives, all that one read from the socket brings at once. With a
+coroutine for each chunk, as every HTTP client for asyncio has, relaying a token takes twice the CPU
+time (`python -m benchmarks.gateway` measures it). httptools parses, as it does in Uvicorn.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive = self._ends_at_close = self._complete = self._responded = False
         self._sink: Sink | None = None
         self._pieces: list[bytes] = []
+        self._arrival: asyncio.Future[None] | None = None
         if not self._open:
             self._fail("the connection was lost")
             return
@@ -87,11 +88,21 @@ class Connection(asyncio.Protocol):
         """The status of the response, when its headers are complete; raises ConnectionBroken."""
         return await self._head
 
+    async def piece(self) -> bytes:
+        """The next piece of the body; empty at its end. Raises ConnectionBroken."""
+        while not self._pieces:
+            if self._end.done():
+                self._end.result()
+                return b""
+            self._arrival = self._loop.create_future()
+            await self._arrival
+        return self._taken()
+
     async def receive(self, sink: Sink) -> None:
-        """Give the whole body to the sink; raises ConnectionBroken, or what the sink raises."""
+        """Give the rest of the body to the sink; raises ConnectionBroken, or what it raises."""
         self._sink = sink
-        if early := self._taken():
-            sink(early)
+        if self._pieces:
+            sink(self._taken())
         await self._end
 
     def pause(self) -> None:
@@ -142,9 +153,14 @@ class Connection(asyncio.Protocol):
             self._fail("the headers of the response are too large")
             return
         if self._pieces and self._sink is not None:
-            self._pass_on()
+            try:
+                self._sink(self._taken())
+            except Exception as error:
+                self._sink_failed(error)
         if self._complete and not self._end.done():
             self._end.set_result(None)
+        if self._arrival is not None:
+            self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._open = False
@@ -153,6 +169,7 @@ class Connection(asyncio.Protocol):
                 self._complete = True
                 if not self._end.done():
                     self._end.set_result(None)
+                self._wake()
                 return
             self._fail("the connection was lost")
 
@@ -182,25 +199,30 @@ class Connection(asyncio.Protocol):
 
     def _taken(self) -> bytes:
         """All that has arrived since the last call."""
-        pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces = self._pieces
+        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return taken
 
-    def _pass_on(self) -> None:
-        assert self._sink is not None
-        try:
-            self._sink(self._taken())
-        except Exception as error:
-            # The exception belongs to the task that receives the response.
-            if not self._end.done():
-                self._end.set_exception(error)
-            self._sink = _discard
-            self.close()
+    def _wake(self) -> None:
+        """Continue the task that waits for a piece or the end."""
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+        self._arrival = None
+
+    def _sink_failed(self, error: Exception) -> None:
+        # The exception belongs to the task that receives the response.
+        if not self._end.done():
+            self._end.set_exception(error)
+        self._sink = _discard
+        self.close()
 
     def _fail(self, reason: str) -> None:
         error = ConnectionBroken(reason, responded=self._responded)
         for future in (self._head, self._end):
             if not future.done():
                 future.set_exception(error)
+        self._wake()
         self.close()
 
 

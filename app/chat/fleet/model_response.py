@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from abc import ABC, abstractmethod
 
 import aiohttp
@@ -25,8 +24,12 @@ class ModelResponse(ABC):
         """A header by its name in lower case."""
 
     @abstractmethod
+    async def piece(self) -> bytes:
+        """The next piece of the body; empty at its end. Raises ConnectionBroken."""
+
+    @abstractmethod
     async def receive(self, sink: Sink) -> None:
-        """Give the body to the sink; raises ConnectionBroken, or what the sink raises."""
+        """Give the rest of the body to the sink; raises ConnectionBroken, or what it raises."""
 
     @abstractmethod
     def pause(self) -> None:
@@ -45,19 +48,9 @@ class ModelResponse(ABC):
     async def content(self, most_bytes: int) -> bytes:
         """The body, or its beginning of this size; raises ConnectionBroken."""
         body = bytearray()
-
-        def add(piece: bytes) -> None:
-            body.extend(piece)
-            if len(body) > most_bytes:
-                raise _Enough
-
-        with contextlib.suppress(_Enough):
-            await self.receive(add)
+        while len(body) < most_bytes and (piece := await self.piece()):
+            body += piece
         return bytes(body[:most_bytes])
-
-
-class _Enough(Exception):
-    """The sink has as much as it needs."""
 
 
 class PooledResponse(ModelResponse):
@@ -71,6 +64,9 @@ class PooledResponse(ModelResponse):
 
     def header(self, name: str) -> str | None:
         return self._connection.headers.get(name)
+
+    async def piece(self) -> bytes:
+        return await self._connection.piece()
 
     async def receive(self, sink: Sink) -> None:
         await self._connection.receive(sink)
@@ -99,13 +95,16 @@ class AiohttpResponse(ModelResponse):
     def header(self, name: str) -> str | None:
         return self._response.headers.get(name)
 
-    async def receive(self, sink: Sink) -> None:
+    async def piece(self) -> bytes:
         try:
-            while chunk := await self._response.content.readany():
-                sink(chunk)
-                await self._reads.wait()
+            return await self._response.content.readany()
         except aiohttp.ClientError as error:
             raise ConnectionBroken("the connection was lost", responded=True) from error
+
+    async def receive(self, sink: Sink) -> None:
+        while piece := await self.piece():
+            sink(piece)
+            await self._reads.wait()
 
     def pause(self) -> None:
         self._reads.clear()

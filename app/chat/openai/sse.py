@@ -26,6 +26,11 @@ class EventBuffer:
     def __init__(self) -> None:
         self._rest = b""
 
+    @property
+    def empty(self) -> bool:
+        """Whether no event has begun."""
+        return not self._rest
+
     def feed(self, chunk: bytes) -> bytes:
         """The events that are complete now; may be empty. Raises EventTooLong."""
         if not self._rest and chunk.endswith((b"\n\n", b"\r\n\r\n")):

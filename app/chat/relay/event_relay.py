@@ -27,61 +27,68 @@ class StreamError(Exception):
 
 
 class EventRelay:
-    """A few steps for each piece, without decoding it, and without a coroutine.
+    """A few steps for each piece after the first one, without decoding it, and without a coroutine.
 
-    :param first: called at the first event with data.
     :param write: takes complete events, and whether the closing one is the last of them.
     """
 
     def __init__(
-        self,
-        form: StreamForm,
-        tokens: TokenCount,
-        first: Callable[[], None],
-        write: Callable[[bytes, bool], None],
+        self, form: StreamForm, tokens: TokenCount, write: Callable[[bytes, bool], None]
     ) -> None:
         self._form = form
         self._tokens = tokens
-        self._first = first
         self._write = write
         self._buffer = sse.EventBuffer()
-        self._has_data = False
         self._done = False
         self._end = asyncio.timeout(None)
 
-    async def run(self, response: ModelResponse) -> None:
-        """Relay the response; raises StreamError, sse.EventTooLong and ConnectionBroken."""
+    async def first_events(self, response: ModelResponse) -> bytes:
+        """The first events with data; raises StreamError, sse.EventTooLong, ConnectionBroken."""
+        while piece := await response.piece():
+            events = self._buffer.feed(piece)
+            if (error_at := self._form.find_error(events)) >= 0:
+                raise StreamError(events[error_at:])
+            if sse.has_data(events):
+                return events
+        return self._last_event()
+
+    async def run(self, first: bytes, response: ModelResponse) -> None:
+        """Relay the first events and all others; raises what `first_events` raises."""
+        self._tokens.begin(first)
         try:
             async with self._end:
+                self._pass_on(first)
                 await response.receive(self._feed)
-                self._finish()
+                if not self._done:
+                    self._pass_on(self._last_event())
         except (ConnectionBroken, TimeoutError):
             if not self._done:
                 raise
-        if not self._done:
-            raise ConnectionBroken("the stream ended without its closing event", responded=True)
 
     def _feed(self, piece: bytes) -> None:
-        events = self._buffer.feed(piece)
-        if not events or self._done:
+        if self._done:
             return
-        if (error_at := self._form.find_error(events)) >= 0:
-            if error_at and self._has_data:
-                self._write(events[:error_at], False)
-            raise StreamError(events[error_at:])
-        if not self._has_data:
-            if not sse.has_data(events):
-                return
-            self._has_data = True
-            self._first()
-        self._tokens.add(events)
+        if self._buffer.empty and self._form.is_one_event(piece):
+            self._tokens.add_one(piece)
+            self._write(piece, False)
+        elif events := self._buffer.feed(piece):
+            if (error_at := self._form.find_error(events)) >= 0:
+                if error_at:
+                    self._write(events[:error_at], False)
+                raise StreamError(events[error_at:])
+            self._tokens.add(events)
+            self._pass_on(events)
+
+    def _pass_on(self, events: bytes) -> None:
         self._done = self._form.is_done(events)
         self._write(events, self._done)
         if self._done:
             self._end.reschedule(asyncio.get_running_loop().time() + _END_SECONDS)
 
-    def _finish(self) -> None:
-        """Take the end of the response: the blank line after the closing event may be missing."""
-        rest = self._buffer.finish()
-        if rest and self._form.is_done(rest):
-            self._feed(rest)
+    def _last_event(self) -> bytes:
+        """The closing event, if only the blank line after it is missing."""
+        event = self._buffer.finish()
+        if not self._form.is_done(event):
+            message = "the stream ended without its closing event"
+            raise ConnectionBroken(message, responded=True)
+        return event

@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Mapping
 
-from starlette.types import Receive, Send
+from starlette.types import Send
 
 from app.chat.fleet.model_response import ModelResponse
 from app.chat.fleet.pool import ModelPool, Ticket
@@ -76,32 +76,36 @@ class Exchange:
         # Connections that broke after the whole request was sent.
         self._breaks = 0
 
-    async def run(self, receive: Receive, send: Send, body: DirectBody) -> None:
+    async def run(self, send: Send, body: DirectBody) -> None:
         """Write the response, or stop when the client disconnects; sets the record's outcome."""
         writer_type = EventStreamWriter if self._task.streams else DocumentWriter
         client = ClientConnection(send, body, self._limits.client_seconds)
         writer = writer_type(client, self, self._keep_alive, self._task.api)
-        work = asyncio.create_task(self._respond(writer))
-        disconnect = asyncio.create_task(_disconnected(receive))
+        task = asyncio.current_task()
+        assert task is not None
+        gone = False
+
+        def lost() -> None:
+            nonlocal gone
+            if not writer.ended and not gone:
+                gone = True
+                task.cancel()
+
         try:
-            await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
-            if writer.ended:
-                # Uvicorn reports the end of a response in the same way as a disconnect.
-                await asyncio.wait((work,))
-            if not work.done():
-                self._record.outcome = self._record.outcome or "client_gone"
-            await _cancel(work, disconnect)
+            with body.reporting_disconnect(lost):
+                await self._respond(writer)
         except asyncio.CancelledError:
-            # The time for the drain is over. Do not raise it again: there is nothing else to
-            # cancel, and Uvicorn would log it as an error of the application.
-            await _cancel(work, disconnect)
-            await self._gateway_stops(writer)
-            return
+            # Do not raise it again: there is nothing else to cancel, and Uvicorn would log it as an
+            # error of the application.
+            if gone:
+                task.uncancel()
+                self._record.outcome = self._record.outcome or "client_gone"
+            else:
+                # The time for the drain is over.
+                await self._gateway_stops(writer)
         finally:
             self.answer.close()
             self._tokens.write_to(self._record)
-        if not work.cancelled():
-            work.result()
 
     async def _gateway_stops(self, writer: ResponseWriter) -> None:
         """End an incomplete response, because the gateway stops."""
@@ -143,8 +147,11 @@ class Exchange:
 
     async def _respond(self, writer: ResponseWriter) -> None:
         try:
-            async with writer.kept_alive():
+            writer.begin_keep_alive()
+            try:
                 await self._with_time_limit(writer)
+            finally:
+                await writer.end_keep_alive()
             self._record.outcome = "complete"
         except ApiError as error:
             self._record.outcome = error.code
@@ -227,18 +234,21 @@ class Exchange:
 
     async def _wait_for_slot(self, ticket: Ticket) -> Replica:
         """Wait in the queue; raises ApiError after too long, or when no replica is available."""
+        replica = ticket.replica or await self._granted(ticket)
+        self._record.queue_seconds = (self._record.queue_seconds or 0.0) + ticket.waited
+        self._record.replica = replica.name
+        return replica
+
+    async def _granted(self, ticket: Ticket) -> Replica:
         seconds = self._limits.queue_seconds
         try:
             async with asyncio.timeout(seconds) as deadline:
-                replica = await ticket.granted
+                return await ticket.granted
         except TimeoutError:
             if not deadline.expired():
                 raise
             message = f"{self._pool.card.id} had no free slot for {seconds:g} s"
             raise ApiError(429, message, code="queue_timeout", retry_after=10) from None
-        self._record.queue_seconds = (self._record.queue_seconds or 0.0) + ticket.waited
-        self._record.replica = replica.name
-        return replica
 
     async def _relay_from(self, replica: Replica, writer: ResponseWriter) -> None:
         """Relay the response of one replica, and report the result to its circuit breaker."""
@@ -305,12 +315,9 @@ class Exchange:
 
     async def _document(self, response: ModelResponse) -> bytes:
         pieces: list[bytes] = []
-
-        def add(piece: bytes) -> None:
+        while piece := await response.piece():
             self.answer.add(len(piece))
             pieces.append(piece)
-
-        await response.receive(add)
         return b"".join(pieces)
 
     async def _relay_events(
@@ -325,14 +332,9 @@ class Exchange:
         silence = self._limits.silence_seconds
         renewal = 0.0
 
-        def first() -> None:
-            self._record_first_token()
-            replica.server.mark_awake(replica.model)
-
         def write(events: bytes, last: bool) -> None:
             nonlocal renewal
-            writer.write_events(events, last)
-            if writer.paused:
+            if writer.write_events(events, last):
                 pace.wait()
             elif now() >= renewal:
                 replica.server.last_activity = now()
@@ -340,10 +342,17 @@ class Exchange:
                 deadline.reschedule(now() + silence)
 
         assert self._task.api.stream is not None
+        relay = EventRelay(self._task.api.stream, self._tokens, write)
         async with ClientPace(writer, response, deadline, self._limits, self._record) as pace:
-            relay = EventRelay(self._task.api.stream, self._tokens, first, write)
             try:
-                await relay.run(response)
+                first = await relay.first_events(response)
+                self._record_first_token()
+                replica.server.mark_awake(replica.model)
+                if writer.paused:
+                    pace.wait()
+                if self._task.streams:
+                    await writer.start()
+                await relay.run(first, response)
             except StreamError as error:
                 raise self._stream_error(error.events) from None
             except sse.EventTooLong:
@@ -377,17 +386,6 @@ class Exchange:
         else:
             message = f"no token within {self._first_token_limit:g} s"
         return ApiError(504, message, code="upstream_stalled")
-
-
-async def _cancel(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _event_too_long() -> UpstreamFailure:

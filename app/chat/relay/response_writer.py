@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,12 +105,15 @@ class ResponseWriter(ABC):
         self._closing = False
         self._started = False
         self._starting = asyncio.Lock()
-        self._now = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
         self._last_write = self._now()
+        self._timer: asyncio.Handle | None = None
+        self._keep_alive: asyncio.Task[None] | None = None
 
     @abstractmethod
-    def write_events(self, events: bytes, last: bool) -> None:
-        """Take complete events of the model server's response.
+    def write_events(self, events: bytes, last: bool) -> bool:
+        """Take complete events; returns whether the client has too much to read.
 
         :param last: whether the closing event is among them: no keep-alive bytes follow it.
         """
@@ -146,39 +149,39 @@ class ResponseWriter(ABC):
     @abstractmethod
     def _keep_alive_bytes(self, comment: str | None) -> bytes: ...
 
-    @contextlib.asynccontextmanager
-    async def kept_alive(self) -> AsyncIterator[None]:
-        """Sends keep-alive bytes whenever nothing else is sent."""
-        task = asyncio.create_task(self._keep_alive())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.wait((task,))
+    def begin_keep_alive(self) -> None:
+        """Send keep-alive bytes whenever nothing else is sent, until `end_keep_alive`."""
+        self._timer = self._loop.call_later(self._first_keep_alive, self._check_keep_alive)
 
-    async def _keep_alive(self) -> None:
-        with contextlib.suppress(ClientStalled):
-            await self._write_keep_alives()
+    async def end_keep_alive(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
+            await asyncio.wait((self._keep_alive,))
 
-    async def _write_keep_alives(self) -> None:
-        await asyncio.sleep(self._first_keep_alive)
-        if not self._started:
-            await self._write_keep_alive()
-        while not self.ended and not self._closing:
-            comment = self._state.queue_comment()
-            due = self._last_write + self._interval - self._now()
-            if due <= 0 or comment != self._sent_comment:
-                await self._write_keep_alive()
-            else:
-                await asyncio.sleep(due if comment is None else min(due, _POSITION_SECONDS))
+    def _check_keep_alive(self) -> None:
+        """Send keep-alive bytes if they are due, or wait until they are."""
+        if self.ended or self._closing:
+            return
+        comment = self._state.queue_comment()
+        due = self._last_write + self._interval - self._now()
+        if not self._started or due <= 0 or comment != self._sent_comment:
+            self._keep_alive = self._loop.create_task(self._write_keep_alive())
+        else:
+            wait = due if comment is None else min(due, _POSITION_SECONDS)
+            self._timer = self._loop.call_later(wait, self._check_keep_alive)
 
     async def _write_keep_alive(self) -> None:
         self._sent_comment = self._state.queue_comment()
-        await self._ensure_started()
-        if not self.ended and not self._closing:
-            await self._write(self._keep_alive_bytes(self._sent_comment))
+        with contextlib.suppress(ClientStalled):
+            await self.start()
+            if not self.ended and not self._closing:
+                await self._write(self._keep_alive_bytes(self._sent_comment))
+            self._timer = self._loop.call_soon(self._check_keep_alive)
 
-    async def _ensure_started(self) -> None:
+    async def start(self) -> None:
+        """Send the headers, unless they were sent."""
         if not self._started:
             await self._start(200, {"content-type": self.media_type})
 
@@ -218,32 +221,18 @@ class EventStreamWriter(ResponseWriter):
         super().__init__(client, state, api, keep_alive.first_comment, keep_alive.interval)
         assert api.stream is not None
         self._form = api.stream
-        # Events until the headers are sent.
-        self._waiting: list[bytes] = []
-        self._starter: asyncio.Task[None] | None = None
+        self._write_chunk = client.body.write
 
-    def write_events(self, events: bytes, last: bool) -> None:
+    def write_events(self, events: bytes, last: bool) -> bool:
         self._closing = last
-        if not self._started:
-            self._waiting.append(events)
-            if self._starter is None:
-                self._starter = asyncio.create_task(self._ensure_started())
-            return
         self._last_write = self._now()
-        self._client.body.write(events)
+        return self._write_chunk(events)
 
     @property
     def paused(self) -> bool:
         return self._client.body.paused
 
-    async def _start(self, status: int, headers: Mapping[str, str]) -> None:
-        await super()._start(status, headers)
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            self.write_events(b"".join(waiting), self._closing)
-
     async def finish(self) -> None:
-        await self._ensure_started()
         await self._write(b"", more=False)
 
     def _late_error(self, error: ApiError) -> bytes:
@@ -264,9 +253,10 @@ class DocumentWriter(ResponseWriter):
         super().__init__(client, state, api, keep_alive.first_space, keep_alive.interval)
         self._assembly = api.assembly()
 
-    def write_events(self, events: bytes, last: bool) -> None:
+    def write_events(self, events: bytes, last: bool) -> bool:
         self._state.answer.add_events(events)
         self._assembly.feed(events)
+        return False
 
     async def finish(self) -> None:
         await self.document(json.dumps(self._assembly.document()).encode())

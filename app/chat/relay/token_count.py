@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from app.chat.apis.api import Api
 from app.chat.apis.usage import TokenUsage
 from app.chat.openai import sse
 from app.chat.request_record import RequestRecord
+
+# Of the pieces in which a stream ends: its last token, its statistics, the closing event.
+_MOST_WITH_STATISTICS = 4
 
 
 class TokenCount:
@@ -21,19 +25,27 @@ class TokenCount:
         self._fields = api.usage
         self._token = api.stream.token if api.stream is not None else b""
         self._events = 0
-        # The first events with statistics may have the prompt's, the last ones have the others.
-        self._first_statistics = b""
-        self._statistics = b""
+        # The first events may have the statistics of the prompt, the last ones have the others.
+        self._first_events = b""
+        self._last_events: deque[bytes] = deque(maxlen=_MOST_WITH_STATISTICS)
         self._first: float | None = None
         self._document: TokenUsage | None = None
 
+    def begin(self, events: bytes) -> None:
+        """Take the first events."""
+        self._first = time.monotonic()
+        self._first_events = events
+        self._events = events.count(self._token)
+
     def add(self, events: bytes) -> None:
+        """Take more events."""
         self._events += events.count(self._token)
-        if self._first is None:
-            self._first = time.monotonic()
-        if b'"usage"' in events or b'"timings"' in events:
-            self._first_statistics = self._first_statistics or events
-            self._statistics = events
+        self._last_events.append(events)
+
+    def add_one(self, event: bytes) -> None:
+        """Take an event with one token."""
+        self._events += 1
+        self._last_events.append(event)
 
     def read_document(self, document: bytes) -> None:
         """Read the numbers of a response that the model server did not stream."""
@@ -49,8 +61,9 @@ class TokenCount:
             self._write_streamed(record, time.monotonic() - self._first)
 
     def _write_streamed(self, record: RequestRecord, seconds: float) -> None:
-        statistics = self._first_statistics + self._statistics
-        usage = self._fields.read(sse.payloads(statistics))
+        pieces = (self._first_events, *self._last_events)
+        statistics = [one for one in pieces if b'"usage"' in one or b'"timings"' in one]
+        usage = self._fields.read(sse.payloads(b"".join(statistics)))
         completion = usage.completion
         if completion is None or (completion == 0 and self._fields.starts_with_zero):
             completion = self._events

@@ -9,13 +9,13 @@ import asyncio
 import uuid
 from dataclasses import dataclass
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.chat.access.fair_shares import FairShares, address_share
 from app.chat.apis.error_form import OPENAI_ERRORS
 from app.chat.fleet.fair_queue import Share
 from app.chat.openai.errors import ApiError
-from app.chat.server.direct_body import offer_direct_body
+from app.chat.server.direct_body import DirectProtocol
 from app.chat.settings import Limits
 
 _MOST_HEADERS = 128
@@ -31,7 +31,7 @@ class _Heads:
     connections: FairShares
 
 
-class LimitedProtocol(HttpToolsProtocol):
+class LimitedProtocol(DirectProtocol):
     """Closes a connection whose request line, headers or trailers are too large or too slow."""
 
     heads: _Heads
@@ -77,7 +77,6 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        offer_direct_body(self)
         self._progress = self._in_head = True
         self._size = self._headers = 0
 
