@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
         if self._head_bytes > _LONGEST_HEAD_BYTES:
             self._fail("the headers of the response are too large")
             return
-        if self._pieces and self._sink is not None:
+        if self._sink is not None and self._pieces:
             try:
                 self._sink(self._taken())
             except Exception as error:

@@ -9,10 +9,13 @@ from app.chat.apis.stream_form import StreamForm
 from app.chat.fleet.connection import ConnectionBroken
 from app.chat.fleet.model_response import ModelResponse
 from app.chat.openai import sse
+from app.chat.relay.response_writer import ResponseWriter
 from app.chat.relay.token_count import TokenCount
 
 # After its closing event, a server may take this long to end the response.
 _END_SECONDS = 1.0
+# Move deadlines at most this often, not for each of thousands of chunks per second.
+_RENEW_SECONDS = 1.0
 
 
 class StreamError(Exception):
@@ -29,18 +32,31 @@ class StreamError(Exception):
 class EventRelay:
     """A few steps for each piece after the first one, without decoding it, and without a coroutine.
 
-    :param write: takes complete events, and whether the closing one is the last of them.
+    :param pause: called when the client has too much to read.
+    :param renew: called with the time about once in a second, while events arrive.
     """
 
     def __init__(
-        self, form: StreamForm, tokens: TokenCount, write: Callable[[bytes, bool], None]
+        self,
+        form: StreamForm,
+        tokens: TokenCount,
+        writer: ResponseWriter,
+        pause: Callable[[], None],
+        renew: Callable[[float], None],
     ) -> None:
         self._form = form
         self._tokens = tokens
-        self._write = write
+        self._writer = writer
+        self._write_events = writer.event_sink()
+        self._pause = pause
+        self._renew = renew
         self._buffer = sse.EventBuffer()
+        # Whether the next piece begins an event.
+        self._between = False
         self._done = False
         self._end = asyncio.timeout(None)
+        self._now = asyncio.get_running_loop().time
+        self._renewal = 0.0
 
     async def first_events(self, response: ModelResponse) -> bytes:
         """The first events with data; raises StreamError, sse.EventTooLong, ConnectionBroken."""
@@ -66,24 +82,40 @@ class EventRelay:
                 raise
 
     def _feed(self, piece: bytes) -> None:
-        if self._done:
-            return
-        if self._buffer.empty and self._form.is_one_event(piece):
+        if self._between and self._form.is_one_event(piece):
             self._tokens.add_one(piece)
-            self._write(piece, False)
-        elif events := self._buffer.feed(piece):
-            if (error_at := self._form.find_error(events)) >= 0:
-                if error_at:
-                    self._write(events[:error_at], False)
-                raise StreamError(events[error_at:])
+            self._write(piece)
+        elif not self._done:
+            self._feed_any(piece)
+
+    def _feed_any(self, piece: bytes) -> None:
+        events = self._buffer.feed(piece)
+        if (error_at := self._form.find_error(events)) >= 0:
+            if error_at:
+                self._write(events[:error_at])
+            raise StreamError(events[error_at:])
+        if events:
             self._tokens.add(events)
             self._pass_on(events)
+        else:
+            self._between = False
 
     def _pass_on(self, events: bytes) -> None:
         self._done = self._form.is_done(events)
-        self._write(events, self._done)
+        self._between = self._buffer.empty and not self._done
         if self._done:
-            self._end.reschedule(asyncio.get_running_loop().time() + _END_SECONDS)
+            self._writer.no_more_events()
+            self._end.reschedule(self._now() + _END_SECONDS)
+        self._write(events)
+
+    def _write(self, events: bytes) -> None:
+        if self._write_events(events):
+            self._pause()
+        elif self._now() >= self._renewal:
+            now = self._now()
+            self._renewal = now + _RENEW_SECONDS
+            self._writer.events_written(now)
+            self._renew(now)
 
     def _last_event(self) -> bytes:
         """The closing event, if only the blank line after it is missing."""

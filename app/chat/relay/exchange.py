@@ -43,8 +43,6 @@ _log = Log(__name__)
 
 # A request may crash a model server: it is sent whole at most twice.
 _MOST_BREAKS = 2
-# Move the deadline at most this often, not for each of thousands of chunks per second.
-_RENEW_SECONDS = 1.0
 
 
 class Exchange:
@@ -328,22 +326,15 @@ class Exchange:
         deadline: asyncio.Timeout,
     ) -> None:
         """Write the events of a response as they arrive."""
-        now = asyncio.get_running_loop().time
-        silence = self._limits.silence_seconds
-        renewal = 0.0
 
-        def write(events: bytes, last: bool) -> None:
-            nonlocal renewal
-            if writer.write_events(events, last):
-                pace.wait()
-            elif now() >= renewal:
-                replica.server.last_activity = now()
-                renewal = now() + _RENEW_SECONDS
-                deadline.reschedule(now() + silence)
+        def renew(now: float) -> None:
+            replica.server.last_activity = now
+            deadline.reschedule(now + self._limits.silence_seconds)
 
-        assert self._task.api.stream is not None
-        relay = EventRelay(self._task.api.stream, self._tokens, write)
+        form = self._task.api.stream
+        assert form is not None
         async with ClientPace(writer, response, deadline, self._limits, self._record) as pace:
+            relay = EventRelay(form, self._tokens, writer, pace.wait, renew)
             try:
                 first = await relay.first_events(response)
                 self._record_first_token()

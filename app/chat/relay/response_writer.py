@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,7 +101,7 @@ class ResponseWriter(ABC):
         self._sent_comment: str | None = None
         # Whether the last byte was passed to the server.
         self.ended = False
-        # Whether the closing event was passed on.
+        # Whether the closing event was or is about to be passed on.
         self._closing = False
         self._started = False
         self._starting = asyncio.Lock()
@@ -112,11 +112,16 @@ class ResponseWriter(ABC):
         self._keep_alive: asyncio.Task[None] | None = None
 
     @abstractmethod
-    def write_events(self, events: bytes, last: bool) -> bool:
-        """Take complete events; returns whether the client has too much to read.
+    def event_sink(self) -> Callable[[bytes], bool]:
+        """Takes complete events; returns whether the client has too much to read."""
 
-        :param last: whether the closing event is among them: no keep-alive bytes follow it.
-        """
+    def events_written(self, now: float) -> None:
+        """Note that events were written a moment ago."""
+        self._last_write = now
+
+    def no_more_events(self) -> None:
+        """Send no keep-alive bytes from now on: the closing event comes next."""
+        self._closing = True
 
     @abstractmethod
     async def finish(self) -> None:
@@ -221,12 +226,9 @@ class EventStreamWriter(ResponseWriter):
         super().__init__(client, state, api, keep_alive.first_comment, keep_alive.interval)
         assert api.stream is not None
         self._form = api.stream
-        self._write_chunk = client.body.write
 
-    def write_events(self, events: bytes, last: bool) -> bool:
-        self._closing = last
-        self._last_write = self._now()
-        return self._write_chunk(events)
+    def event_sink(self) -> Callable[[bytes], bool]:
+        return self._client.body.write
 
     @property
     def paused(self) -> bool:
@@ -253,7 +255,13 @@ class DocumentWriter(ResponseWriter):
         super().__init__(client, state, api, keep_alive.first_space, keep_alive.interval)
         self._assembly = api.assembly()
 
-    def write_events(self, events: bytes, last: bool) -> bool:
+    def event_sink(self) -> Callable[[bytes], bool]:
+        return self._assemble
+
+    def events_written(self, now: float) -> None:
+        """Nothing was sent: keep-alive bytes are due."""
+
+    def _assemble(self, events: bytes) -> bool:
         self._state.answer.add_events(events)
         self._assembly.feed(events)
         return False
