@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
+from functools import lru_cache
 
 from app.chat.fleet.fair_queue import Share
 
 # An owner may hold this many times the amount that is free: 89 % if it is alone, and each of four
 # owners that take all they can gets 24 %. So a part is always free for one more owner.
 _TIMES_THE_FREE_AMOUNT = 8
+# Whose shares are kept, so that not each request parses its address.
+_MOST_ADDRESSES = 1024
 
 
 class FairShares:
@@ -37,6 +40,7 @@ class FairShares:
             del self._by_owner[share.owner]
 
 
+@lru_cache(maxsize=_MOST_ADDRESSES)
 def address_share(host: str) -> Share:
     """The share of a network address; a client usually has a whole /64 of IPv6 addresses."""
     try:

@@ -192,8 +192,9 @@ class Server:
     def request_ended(self, model: str) -> None:
         self.in_use -= 1
         self.active[model] -= 1
-        # A count of zero would still be a member.
-        self.active += Counter()
+        if not self.active[model]:
+            # A count of zero would still be a member.
+            del self.active[model]
 
     def dispatch(self) -> None:
         """Assign free slots to its models' waiting requests; the first that arrived comes first."""

@@ -67,7 +67,7 @@ def payloads(events: bytes) -> list[dict[str, Any]]:
     """The JSON objects in the events; other data is skipped."""
     found = []
     for line in events.splitlines():
-        if not line.startswith(b"data:"):
+        if not line.startswith((b"data: {", b"data:{")):
             continue
         try:
             value = json.loads(line[len(b"data:") :])

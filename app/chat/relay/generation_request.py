@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from starlette.requests import Request
@@ -85,7 +86,7 @@ class GenerationRequest:
         content_type, payload = write_form(texts, {self.api.file: file})
         return Task(self.api, self.streams, self.streams, prompt, payload, 1, content_type)
 
-    @property
+    @cached_property
     def weight(self) -> int:
         """How many texts it asks for."""
         return weight_of(self.body) if self.api.generates else 1

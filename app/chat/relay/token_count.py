@@ -12,6 +12,8 @@ from app.chat.request_record import RequestRecord
 
 # Of the pieces in which a stream ends: its last token, its statistics, the closing event.
 _MOST_WITH_STATISTICS = 4
+# They are kept until the next ones arrive.
+_MOST_STATISTICS_BYTES = 64 * 1024
 
 
 class TokenCount:
@@ -34,13 +36,13 @@ class TokenCount:
     def begin(self, events: bytes) -> None:
         """Take the first events."""
         self._first = time.monotonic()
-        self._first_events = events
+        self._first_events = events[:_MOST_STATISTICS_BYTES]
         self._events = events.count(self._token)
 
     def add(self, events: bytes) -> None:
         """Take more events."""
         self._events += events.count(self._token)
-        self._last_events.append(events)
+        self._last_events.append(events[-_MOST_STATISTICS_BYTES:])
 
     def add_one(self, event: bytes) -> None:
         """Take an event with one token."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -64,28 +65,31 @@ class Metrics:
             registry=registry,
         )
         self._outcomes: set[str] = set()
+        # Finding a series by its labels takes longer than counting in it.
+        self._series = cache(lambda metric, *labels: metric.labels(*labels))
         for collector in (_FleetState(fleet), *others):
             registry.register(collector)
 
     def finished(self, record: RequestRecord) -> None:
         model, key = record.model or "none", record.key_label
-        self._requests.labels(model, key, self._outcome(record)).inc()
-        self._seconds.labels(model, key).observe(record.age)
+        series = self._series
+        series(self._requests, model, key, self._outcome(record)).inc()
+        series(self._seconds, model, key).observe(record.age)
         for kind, number in (
             ("prompt", record.prompt_tokens),
             ("completion", record.completion_tokens),
         ):
             if number:
-                self._tokens.labels(model, key, kind).inc(number)
+                series(self._tokens, model, key, kind).inc(number)
         if record.attempts > 1:
-            self._retries.labels(model).inc(record.attempts - 1)
+            series(self._retries, model).inc(record.attempts - 1)
         for histogram, value in (
             (self._queue, record.queue_seconds),
             (self._first_token, record.first_token_seconds),
             (self._rate, record.tokens_per_second),
         ):
             if value is not None:
-                histogram.labels(model).observe(value)
+                series(histogram, model).observe(value)
 
     def _outcome(self, record: RequestRecord) -> str:
         """The outcome as a label: a model server can invent codes without end."""
