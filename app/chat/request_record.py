@@ -85,6 +85,4 @@ def record_in(scope: Mapping[str, Any]) -> RequestRecord:
 
 
 def record_of(request: Request) -> RequestRecord:
-    record = getattr(request.state, _STATE_KEY)
-    assert isinstance(record, RequestRecord)
-    return record
+    return record_in(request.scope)

@@ -140,7 +140,7 @@ def share_of(caller: Caller, scope: Scope) -> Share:
 
 
 def admitted_of(request: Request) -> Admitted:
-    admitted = getattr(request.state, _STATE_KEY)
+    admitted = request.scope["state"][_STATE_KEY]
     assert isinstance(admitted, Admitted)
     return admitted
 

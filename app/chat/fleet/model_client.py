@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -14,6 +15,8 @@ from app.chat.fleet.server import Server
 from app.chat.fleet.upstream_errors import refusal, unreachable
 
 LONGEST_ERROR_BYTES = 64 * 1024
+# URLs of the fleet whose parts are kept, so that not each request parses them.
+_MOST_TARGETS = 1024
 
 
 class ModelClient:
@@ -82,10 +85,8 @@ class ModelClient:
     async def _pooled(
         self, url: str, body: bytes, headers: Mapping[str, str], *, resend: bool
     ) -> ModelResponse:
-        parts = urlsplit(url)
-        assert parts.hostname is not None
-        at = (parts.hostname, parts.port or 80)
-        head = request_head(parts.path, {"host": parts.netloc, **headers}, len(body))
+        at, netloc, path = _target(url)
+        head = request_head(path, {"host": netloc, **headers}, len(body))
         breaks = 0
         while True:
             connection = await self._pool.open(*at, fresh=bool(breaks))
@@ -104,6 +105,14 @@ class ModelClient:
             else:
                 response.breaks = breaks
                 return response
+
+
+@lru_cache(maxsize=_MOST_TARGETS)
+def _target(url: str) -> tuple[tuple[str, int], str, str]:
+    """The address, the Host header and the path of a URL."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    return (parts.hostname, parts.port or 80), parts.netloc, parts.path
 
 
 def identity(server: Server) -> dict[str, str]:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from functools import cached_property
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from app.chat.access.admission import Admitted, admitted_of
 from app.chat.fleet.body_cap import BodyCap
@@ -35,7 +35,12 @@ async def read_body(request: Request, limits: Limits, cap: Callable[[], BodyCap 
         body.expect(int(declared))
     try:
         async with asyncio.timeout(limits.body_seconds):
-            async for chunk in request.stream():
+            more = True
+            while more:
+                part = await request.receive()
+                if part["type"] == "http.disconnect":
+                    raise ApiError(499, "the client disconnected", code="client_gone")
+                chunk, more = part["body"], part["more_body"]
                 if decoder is None:
                     body.add(chunk)
                 else:
@@ -43,8 +48,6 @@ async def read_body(request: Request, limits: Limits, cap: Callable[[], BodyCap 
     except TimeoutError:
         message = f"the body did not arrive within {limits.body_seconds:g} s"
         raise ApiError(408, message, code="request_timeout") from None
-    except ClientDisconnect:
-        raise ApiError(499, "the client disconnected", code="client_gone") from None
     if decoder is not None:
         decoder.finish()
     return bytes(body.content)

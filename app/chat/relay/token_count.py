@@ -37,7 +37,7 @@ class TokenCount:
         """Take the first events."""
         self._first = time.monotonic()
         self._first_events = events[:_MOST_STATISTICS_BYTES]
-        self._events = events.count(self._token)
+        self.add(events)
 
     def add(self, events: bytes) -> None:
         """Take more events."""
