@@ -36,18 +36,19 @@ class StreamForm:
     keep_alive: bytes = b": keep-alive\n\n"
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def is_one_event(self, piece: bytes) -> bool:
-        """Whether a piece is one event, neither the closing one nor an error.
+    def is_one_event(self, chunk: bytes) -> bool:
+        """Whether a read is one chunk of HTTP with one event, neither the closing one nor an error.
 
-        False if that cannot be seen at once: nearly all pieces of OpenAI's streams are one event,
-        and need no search for all marks.
+        False if that cannot be seen at once. Nearly all reads of OpenAI's streams are such chunks,
+        and need neither a parser nor the search for all marks.
         """
+        start = chunk.find(b"\r\n") + 2
         return (
             self.one_line
-            and piece.count(b"\n") == 2
-            and piece.endswith(b"\n\n")
-            and piece.startswith(b"data: {")
-            and not piece.startswith(self.errors)
+            and chunk.count(b"\n") == 4
+            and chunk.endswith(b"\n\n\r\n")
+            and chunk.startswith(b"%x\r\ndata: {" % (len(chunk) - start - 2))
+            and not chunk.startswith(self.errors, start)
         )
 
     def is_done(self, events: bytes) -> bool:

@@ -25,6 +25,8 @@ _LONGEST_HEAD_BYTES = 64 * 1024
 
 Sink = Callable[[bytes], None]
 """Takes the pieces of a body; what it raises ends the response."""
+ChunkSink = Callable[[bytes], bool]
+"""Takes a read that is one chunk of HTTP; returns False for any other, which is parsed then."""
 
 
 class ConnectFailed(OSError):
@@ -77,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._keep_alive = self._ends_at_close = self._complete = self._responded = False
         self._sink: Sink | None = None
+        self._chunk_sink: ChunkSink | None = None
+        self._between_chunks = False
         self._pieces: list[bytes] = []
         self._arrival: asyncio.Future[None] | None = None
         if not self._open:
@@ -98,9 +102,9 @@ class Connection(asyncio.Protocol):
             await self._arrival
         return self._taken()
 
-    async def receive(self, sink: Sink) -> None:
-        """Give the rest of the body to the sink; raises ConnectionBroken, or what it raises."""
-        self._sink = sink
+    async def receive(self, sink: Sink, chunk_sink: ChunkSink | None = None) -> None:
+        """Give the rest of the body to the sinks; raises ConnectionBroken, or what they raise."""
+        self._sink, self._chunk_sink = sink, chunk_sink
         if self._pieces:
             sink(self._taken())
         await self._end
@@ -120,8 +124,8 @@ class Connection(asyncio.Protocol):
 
     def end_request(self) -> bool:
         """Whether another request can follow; called when the caller no longer needs the body."""
-        self._in_use = False
-        self._sink = None
+        self._in_use = self._between_chunks = False
+        self._sink = self._chunk_sink = None
         for future in (self._head, self._end):
             if future.done() and not future.cancelled():
                 # Mark an exception as retrieved: its owner may have been cancelled.
@@ -139,6 +143,8 @@ class Connection(asyncio.Protocol):
         self._open = True
 
     def data_received(self, data: bytes) -> None:
+        if self._between_chunks and self._pass_on(data):
+            return
         if not self._in_use or self._complete:
             # Nothing was requested.
             self.close()
@@ -153,6 +159,9 @@ class Connection(asyncio.Protocol):
             self._fail("the headers of the response are too large")
             return
         if self._sink is not None and self._pieces:
+            # Whether the read ends with a chunk that ends with an event.
+            ends = data.endswith(b"\n\n\r\n") and self._pieces[-1].endswith(b"\n\n")
+            self._between_chunks = ends and self._chunk_sink is not None
             try:
                 self._sink(self._taken())
             except Exception as error:
@@ -210,11 +219,19 @@ class Connection(asyncio.Protocol):
             self._arrival.set_result(None)
         self._arrival = None
 
+    def _pass_on(self, data: bytes) -> bool:
+        assert self._chunk_sink is not None
+        try:
+            return self._chunk_sink(data)
+        except Exception as error:
+            self._sink_failed(error)
+            return True
+
     def _sink_failed(self, error: Exception) -> None:
         # The exception belongs to the task that receives the response.
         if not self._end.done():
             self._end.set_exception(error)
-        self._sink = _discard
+        self._sink, self._between_chunks = _discard, False
         self.close()
 
     def _fail(self, reason: str) -> None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 import aiohttp
 
-from app.chat.fleet.connection import Connection, ConnectionBroken, ConnectionPool, Sink
+from app.chat.fleet.connection import ChunkSink, Connection, ConnectionBroken, ConnectionPool, Sink
 
 
 class ModelResponse(ABC):
@@ -28,8 +28,8 @@ class ModelResponse(ABC):
         """The next piece of the body; empty at its end. Raises ConnectionBroken."""
 
     @abstractmethod
-    async def receive(self, sink: Sink) -> None:
-        """Give the rest of the body to the sink; raises ConnectionBroken, or what it raises."""
+    async def receive(self, sink: Sink, chunk_sink: ChunkSink | None = None) -> None:
+        """Give the rest of the body to the sinks; raises ConnectionBroken, or what they raise."""
 
     @abstractmethod
     def pause(self) -> None:
@@ -68,8 +68,8 @@ class PooledResponse(ModelResponse):
     async def piece(self) -> bytes:
         return await self._connection.piece()
 
-    async def receive(self, sink: Sink) -> None:
-        await self._connection.receive(sink)
+    async def receive(self, sink: Sink, chunk_sink: ChunkSink | None = None) -> None:
+        await self._connection.receive(sink, chunk_sink)
 
     def pause(self) -> None:
         self._connection.pause()
@@ -101,7 +101,7 @@ class AiohttpResponse(ModelResponse):
         except aiohttp.ClientError as error:
             raise ConnectionBroken("the connection was lost", responded=True) from error
 
-    async def receive(self, sink: Sink) -> None:
+    async def receive(self, sink: Sink, chunk_sink: ChunkSink | None = None) -> None:
         while piece := await self.piece():
             sink(piece)
             await self._reads.wait()

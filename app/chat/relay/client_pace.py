@@ -37,8 +37,10 @@ class ClientPace:
         self._record = record
         self._pause: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> ClientPace:
-        return self
+    async def __aenter__(self) -> None:
+        self._writer.on_pause(self._wait)
+        if self._writer.paused:
+            self._wait()
 
     async def __aexit__(
         self,
@@ -46,11 +48,12 @@ class ClientPace:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._writer.on_pause(None)
         if self._pause is not None:
             self._pause.cancel()
             await asyncio.wait((self._pause,))
 
-    def wait(self) -> None:
+    def _wait(self) -> None:
         """Pause until the client has read what was written."""
         if self._pause is None:
             self._response.pause()

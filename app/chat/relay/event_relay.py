@@ -32,7 +32,6 @@ class StreamError(Exception):
 class EventRelay:
     """A few steps for each piece after the first one, without decoding it, and without a coroutine.
 
-    :param pause: called when the client has too much to read.
     :param renew: called with the time about once in a second, while events arrive.
     """
 
@@ -41,17 +40,16 @@ class EventRelay:
         form: StreamForm,
         tokens: TokenCount,
         writer: ResponseWriter,
-        pause: Callable[[], None],
         renew: Callable[[float], None],
     ) -> None:
         self._form = form
         self._tokens = tokens
         self._writer = writer
         self._write_events = writer.event_sink()
-        self._pause = pause
+        self._write_chunk = writer.chunk_sink()
         self._renew = renew
         self._buffer = sse.EventBuffer()
-        # Whether the next piece begins an event.
+        # Whether the next chunk begins an event.
         self._between = False
         self._done = False
         self._end = asyncio.timeout(None)
@@ -74,21 +72,27 @@ class EventRelay:
         try:
             async with self._end:
                 self._pass_on(first)
-                await response.receive(self._feed)
+                chunk_sink = self._pass_chunk if self._write_chunk is not None else None
+                await response.receive(self._feed, chunk_sink)
                 if not self._done:
                     self._pass_on(self._last_event())
         except (ConnectionBroken, TimeoutError):
             if not self._done:
                 raise
 
-    def _feed(self, piece: bytes) -> None:
-        if self._between and self._form.is_one_event(piece):
-            self._tokens.add_one(piece)
-            self._write(piece)
-        elif not self._done:
-            self._feed_any(piece)
+    def _pass_chunk(self, chunk: bytes) -> bool:
+        assert self._write_chunk is not None
+        if not self._between or not self._form.is_one_event(chunk):
+            return False
+        self._tokens.add_one(chunk)
+        if self._now() >= self._renewal:
+            self._renew_deadlines()
+        self._write_chunk(chunk)
+        return True
 
-    def _feed_any(self, piece: bytes) -> None:
+    def _feed(self, piece: bytes) -> None:
+        if self._done:
+            return
         events = self._buffer.feed(piece)
         if (error_at := self._form.find_error(events)) >= 0:
             if error_at:
@@ -109,13 +113,16 @@ class EventRelay:
         self._write(events)
 
     def _write(self, events: bytes) -> None:
-        if self._write_events(events):
-            self._pause()
-        elif self._now() >= self._renewal:
-            now = self._now()
-            self._renewal = now + _RENEW_SECONDS
-            self._writer.events_written(now)
-            self._renew(now)
+        # Not after the write: a deadline does not run while the client has too much to read.
+        if self._now() >= self._renewal:
+            self._renew_deadlines()
+        self._write_events(events)
+
+    def _renew_deadlines(self) -> None:
+        now = self._now()
+        self._renewal = now + _RENEW_SECONDS
+        self._writer.events_written(now)
+        self._renew(now)
 
     def _last_event(self) -> bytes:
         """The closing event, if only the blank line after it is missing."""

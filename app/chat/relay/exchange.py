@@ -333,14 +333,12 @@ class Exchange:
 
         form = self._task.api.stream
         assert form is not None
-        async with ClientPace(writer, response, deadline, self._limits, self._record) as pace:
-            relay = EventRelay(form, self._tokens, writer, pace.wait, renew)
+        relay = EventRelay(form, self._tokens, writer, renew)
+        async with ClientPace(writer, response, deadline, self._limits, self._record):
             try:
                 first = await relay.first_events(response)
                 self._record_first_token()
                 replica.server.mark_awake(replica.model)
-                if writer.paused:
-                    pace.wait()
                 if self._task.streams:
                     await writer.start()
                 await relay.run(first, response)

@@ -112,8 +112,16 @@ class ResponseWriter(ABC):
         self._keep_alive: asyncio.Task[None] | None = None
 
     @abstractmethod
-    def event_sink(self) -> Callable[[bytes], bool]:
-        """Takes complete events; returns whether the client has too much to read."""
+    def event_sink(self) -> Callable[[bytes], None]:
+        """Takes complete events."""
+
+    def chunk_sink(self) -> Callable[[bytes], None] | None:
+        """Takes chunks of HTTP with complete events; None if they are not sent as they are."""
+        return None
+
+    def on_pause(self, pause: Callable[[], None] | None) -> None:
+        """Call `pause` whenever the client has too much to read; None ends that."""
+        self._client.body.on_pause(pause)
 
     def events_written(self, now: float) -> None:
         """Note that events were written a moment ago."""
@@ -130,7 +138,7 @@ class ResponseWriter(ABC):
     @property
     def paused(self) -> bool:
         """Whether the client has too much to read."""
-        return False
+        return self._client.body.paused
 
     async def drained(self) -> None:
         """Wait until it has read most of it."""
@@ -227,12 +235,11 @@ class EventStreamWriter(ResponseWriter):
         assert api.stream is not None
         self._form = api.stream
 
-    def event_sink(self) -> Callable[[bytes], bool]:
+    def event_sink(self) -> Callable[[bytes], None]:
         return self._client.body.write
 
-    @property
-    def paused(self) -> bool:
-        return self._client.body.paused
+    def chunk_sink(self) -> Callable[[bytes], None]:
+        return self._client.body.write_chunk
 
     async def finish(self) -> None:
         await self._write(b"", more=False)
@@ -255,16 +262,15 @@ class DocumentWriter(ResponseWriter):
         super().__init__(client, state, api, keep_alive.first_space, keep_alive.interval)
         self._assembly = api.assembly()
 
-    def event_sink(self) -> Callable[[bytes], bool]:
+    def event_sink(self) -> Callable[[bytes], None]:
         return self._assemble
 
     def events_written(self, now: float) -> None:
         """Nothing was sent: keep-alive bytes are due."""
 
-    def _assemble(self, events: bytes) -> bool:
+    def _assemble(self, events: bytes) -> None:
         self._state.answer.add_events(events)
         self._assembly.feed(events)
-        return False
 
     async def finish(self) -> None:
         await self.document(json.dumps(self._assembly.document()).encode())

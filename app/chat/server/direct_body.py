@@ -21,6 +21,7 @@ class DirectProtocol(HttpToolsProtocol):
     """Gives the application a `DirectBody` for each request."""
 
     on_lost: Callable[[], None] | None = None
+    on_pause: Callable[[], None] | None = None
     _running: RequestResponseCycle | None = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -36,6 +37,11 @@ class DirectProtocol(HttpToolsProtocol):
         if self.on_lost is not None:
             self.on_lost()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.on_pause is not None:
+            self.on_pause()
+
 
 class DirectBody:
     """Writes to the connection of one response, between its start and its last ASGI message."""
@@ -45,15 +51,18 @@ class DirectBody:
         self._transport = protocol.transport
         self._flow = protocol.flow
 
-    def write(self, data: bytes) -> bool:
-        """Write one chunk; returns whether the client has too much to read.
+    def write(self, data: bytes) -> None:
+        """Write one chunk; the response must have started, without a content length."""
+        self.write_chunk(b"%x\r\n%b\r\n" % (len(data), data))
 
-        The response must have started, without a content length.
-        """
-        transport = self._transport
-        if not transport.is_closing():
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-        return self._flow.write_paused
+    def write_chunk(self, chunk: bytes) -> None:
+        """Write data that has the form of a chunk already."""
+        if not self._transport.is_closing():
+            self._transport.write(chunk)
+
+    def on_pause(self, pause: Callable[[], None] | None) -> None:
+        """Call `pause` whenever the client has too much to read; None ends that."""
+        self._protocol.on_pause = pause
 
     @property
     def paused(self) -> bool:
