@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from app.chat.apis.stream_form import OPENAI_STREAM
 from app.chat.fleet.connection import (
     ConnectFailed,
     Connection,
@@ -128,6 +129,32 @@ async def test_a_connection_with_an_incomplete_response_is_not_used_again() -> N
         second = await pool.open("127.0.0.1", port)
         assert second is not first
         second.close()
+
+
+@pytest.mark.parametrize("size", [1, 7, 43, 44, 86, 1000])
+async def test_reads_of_any_size_give_the_same_body(size: int) -> None:
+    event = b'data: {"choices":[{"text":"\\n\\n"}]}\n\n'
+    chunk = b"%x\r\n%b\r\n" % (len(event), event)
+    assert len(chunk) == 43
+    passed_on: list[bytes] = []
+
+    def take(read: bytes) -> bool:
+        if not OPENAI_STREAM.is_one_event(read):
+            return False
+        passed_on.append(event)
+        return True
+
+    async with answering() as port, connected(port) as connection:
+        connection.request(HEAD, b"{}")
+        connection.data_received(OK + b"transfer-encoding: chunked\r\n\r\n" + chunk)
+        received = asyncio.create_task(connection.receive(passed_on.append, take))
+        await asyncio.sleep(0)
+        stream = chunk * 9 + b"3\r\n: \n\r\n" + chunk + b"0\r\n\r\n"
+        for start in range(0, len(stream), size):
+            connection.data_received(stream[start : start + size])
+        await received
+        assert connection.end_request()
+    assert b"".join(passed_on) == event * 10 + b": \n" + event
 
 
 @pytest.mark.parametrize("more", [b"", b"x" * 2**20], ids=["at once", "in pieces"])
