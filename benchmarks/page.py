@@ -25,7 +25,8 @@ from benchmarks.page_measures import MeasuredPage, prose_text, store_long_chats
 from benchmarks.page_server import page_server
 from benchmarks.page_texts import RICH
 from tests.web import page_build
-from tests.web.conftest import CHROMIUM, FLAGS
+from tests.web.conftest import FLAGS
+from toolchain.setup.browsers import CHROMIUM, program
 
 PHONE = 4
 """How many times slower Lighthouse makes the processor for a phone."""
@@ -187,7 +188,9 @@ async def _measure(options: argparse.Namespace) -> None:
     print("| what | figure | goal | met |\n|---|---|---|---|", flush=True)
     with page_server(options.dist or page_build.build()) as url:
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            browser = await playwright.chromium.launch(
+                executable_path=program(CHROMIUM), args=FLAGS
+            )
             for name in options.only or GROUPS:
                 async for row in GROUPS[name](Setting(playwright, browser, url, options)):
                     print(row, flush=True)

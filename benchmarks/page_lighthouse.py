@@ -13,8 +13,9 @@ from typing import Any
 from playwright.async_api import BrowserContext, Playwright
 
 from tests.web.chat_page import ChatPage
-from tests.web.conftest import CHROMIUM, FLAGS
+from tests.web.conftest import FLAGS
 from tests.web.stored_chats import conversation, import_conversations
+from toolchain.setup.browsers import CHROMIUM, program
 
 CATEGORIES = ("performance", "accessibility", "best-practices")
 AUDITS = (
@@ -53,7 +54,7 @@ async def scores(
     with tempfile.TemporaryDirectory() as folder:
         context = await playwright.chromium.launch_persistent_context(
             folder,
-            executable_path=CHROMIUM,
+            executable_path=program(CHROMIUM),
             args=[*FLAGS, f"--remote-debugging-port={port}"],
         )
         page = context.pages[0]
