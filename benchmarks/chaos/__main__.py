@@ -101,7 +101,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="words of the faults to measure")
     parser.add_argument("--interval", type=int, default=30, help="of the monitor, in seconds")
     parser.add_argument("--faketime", type=Path, help="libfaketime.so.1")
+    parser.add_argument("--live-restore", action="store_true", help="run the engine with it")
     options = parser.parse_args()
+    engine = ("--live-restore",) if options.live_restore else ()
     names = [
         name
         for name in FAULTS
@@ -111,7 +113,7 @@ def main() -> None:
     observer, rows = Observer(), []
     with (
         tempfile.TemporaryDirectory(prefix="llm-stack-chaos-") as folder,
-        running_stack(Path(folder), options.interval, options.faketime) as stack,
+        running_stack(Path(folder), options.interval, options.faketime, engine) as stack,
         observer.running(),
     ):
         for name in names:

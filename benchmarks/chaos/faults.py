@@ -33,6 +33,7 @@ OWN_REPAIR = "the stack"
 BY_HAND = "a person"
 BY_UPDATE = "`pulumi up`"
 USAGE_PATH = "/var/lib/chat"
+SELF_REPAIR_SECONDS = 120.0
 DISK = "size=1m"
 FULL_SECONDS = 45.0
 """More than one interval of the monitor."""
@@ -213,12 +214,21 @@ def clock(offset: str) -> Callable[[Scene], None]:
 
 
 def engine_ended(number: signal.Signals) -> Callable[[Scene], None]:
+    """What starts the engine again is the rig, as systemd does."""
+
     def fault(scene: Scene) -> None:
         pid = scene.stack.engine_process()
         scene.begin()
         os.kill(pid, number)
         wait_for(lambda: processes.name(pid) != "dockerd" or None, "the end of the engine")
-        scene.observer.wait_until_quiet()
+        wait_for(scene.stack.engine_answers, "the engine")
+        scene.notes.append(f"the engine answers after {time.time() - scene.began:.0f} s")
+        try:
+            scene.observer.wait_until_quiet(within=SELF_REPAIR_SECONDS)
+        except TimeoutError:
+            states = {one.status for one in scene.stack.containers().values()}
+            scene.notes.append(f"containers: {', '.join(sorted(states))}")
+            update(scene, "was stopped outside of Pulumi")
 
     return fault
 

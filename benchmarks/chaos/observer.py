@@ -14,7 +14,14 @@ from typing import Any
 
 import httpx
 
-from benchmarks.chaos.stack import CHAT_PORT, PAGE_PORT, RESTARTER, SINK_PORT, wait_for
+from benchmarks.chaos.stack import (
+    CHAT_PORT,
+    PAGE_PORT,
+    RESTARTER,
+    SINK_PORT,
+    WAIT_SECONDS,
+    wait_for,
+)
 
 REQUEST_PAUSE = 0.2
 REQUEST_SECONDS = 15.0
@@ -86,7 +93,7 @@ class Observer:
 
         wait_for(look, f"alert of {service}: {event}")
 
-    def wait_until_quiet(self, seconds: float = 6.0) -> None:
+    def wait_until_quiet(self, seconds: float = 6.0, within: float = WAIT_SECONDS) -> None:
         """Wait until everything works, no request has failed for some seconds, and the monitor has
         checked each service again: else it takes the next fault for one of a service that starts.
         """
@@ -101,7 +108,7 @@ class Observer:
             served = len(recent) > seconds and not any(one.problem for one in recent)
             return (works and served) or None
 
-        wait_for(look, "a stack that works")
+        wait_for(look, "a stack that works", within)
 
     def usage_is_written(self) -> bool | None:
         """The gateway's own metric of its usage store; None while it does not answer."""

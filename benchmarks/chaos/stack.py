@@ -8,7 +8,7 @@ import ctypes
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -171,6 +171,11 @@ class ChaosStack(StackUnderTest):
 
         return wait_for(look, "the engine's process")
 
+    def engine_answers(self) -> bool | None:
+        with contextlib.suppress(docker.errors.DockerException, requests.RequestException):
+            return bool(self.engine.ping()) or None
+        return None
+
     def limit_of_processes(self, service: str) -> Path:
         """The file with the limit of the processes of a container."""
         identifier = str(self.container(service).id)
@@ -184,10 +189,18 @@ class ChaosStack(StackUnderTest):
 
 
 @contextlib.contextmanager
-def running_stack(folder: Path, interval: int, faketime: Path | None) -> Iterator[ChaosStack]:
-    """Run a stack on an engine of its own until the end of the block."""
+def running_stack(
+    folder: Path, interval: int, faketime: Path | None, options: Sequence[str] = ()
+) -> Iterator[ChaosStack]:
+    """Run a stack on an engine of its own until the end of the block.
+
+    :param options: of the engine.
+    """
     engine = docker.from_env()
-    with running_engines(1, supervised=True) as (node,), running_registry(folder) as registry:
+    with (
+        running_engines(1, supervised=True, options=options) as (node,),
+        running_registry(folder) as registry,
+    ):
         node.spawn("docker-registry", "serve", folder / "registry.yml", log="registry.log")
         try:
             digests = pushed(Images(engine, registry, buildkit_build()), folder, faketime)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -66,6 +66,8 @@ class Node:
     bridge: str
     supervised: bool = False
     """Start the engine again when it ends."""
+    options: Sequence[str] = ()
+    """More options of the engine."""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -98,7 +100,7 @@ class Node:
             *("--host", self.socket, "--data-root", f"{self.folder}/data"),
             *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/docker.pid"),
             # No server listens there, so that unknown names fail at once.
-            *("--cgroup-parent", f"/{self.name}", "--dns", gateway, *HARDENING),
+            *("--cgroup-parent", f"/{self.name}", "--dns", gateway, *HARDENING, *self.options),
             log="dockerd.log",
         )
 
@@ -187,7 +189,9 @@ def running_swarm(size: int) -> Iterator[Swarm]:
 
 
 @contextlib.contextmanager
-def running_engines(size: int, *, supervised: bool = False) -> Iterator[list[Node]]:
+def running_engines(
+    size: int, *, supervised: bool = False, options: Sequence[str] = ()
+) -> Iterator[list[Node]]:
     """Run engines, which are not in a Swarm, until the end of the block."""
     mark = secrets.token_hex(2)
     third = secrets.randbelow(250)
@@ -196,7 +200,12 @@ def running_engines(size: int, *, supervised: bool = False) -> Iterator[list[Nod
     folder = Path(tempfile.mkdtemp(prefix=f"swarm-{mark}-"))
     nodes = [
         Node(
-            f"sw{mark}n{at}", NETWORK.format(third, 10 + at), folder / f"n{at}", bridge, supervised
+            f"sw{mark}n{at}",
+            NETWORK.format(third, 10 + at),
+            folder / f"n{at}",
+            bridge,
+            supervised,
+            options,
         )
         for at in range(1, size + 1)
     ]
