@@ -238,6 +238,7 @@ def connector_killed(scene: Scene) -> None:
     scene.begin(TUNNEL)
     scene.stack.signal(TUNNEL, signal.SIGKILL)
     started_again(scene, TUNNEL, before)
+    scene.repaired = time.time()
 
 
 def container_removed(scene: Scene) -> None:
