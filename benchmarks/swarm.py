@@ -177,7 +177,10 @@ def processor_times(swarm: Swarm, stack: str) -> dict[str, float]:
             if processes.name(pid) in ENGINE_PROGRAMS:
                 found["engines"] += processes.cpu_seconds(pid)
     for part, container in tasks(swarm, stack):
-        total = container.stats(stream=False)["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
+        total = (
+            container.stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"]["total_usage"]
+            / 1e9
+        )
         found[part] = found.get(part, 0.0) + total
     return found
 

@@ -228,7 +228,7 @@ def engine_ended(number: signal.Signals) -> Callable[[Scene], None]:
         except TimeoutError:
             states = {one.status for one in scene.stack.containers().values()}
             scene.notes.append(f"containers: {', '.join(sorted(states))}")
-            update(scene, "was stopped outside of Pulumi")
+            update(scene, "stopped outside of Pulumi")
 
     return fault
 
@@ -246,7 +246,7 @@ def container_removed(scene: Scene) -> None:
     scene.stack.container(MODEL).remove(force=True)
     scene.observer.wait_for_alert(MODEL, "failed", scene.began)
     wait_for(lambda: scene.observer.first(MODEL, scene.began, lambda one: bool(one.held)), "held")
-    update(scene, "was removed outside of Pulumi")
+    update(scene, "removed outside of Pulumi")
     scene.failed_then_works()
 
 
