@@ -100,6 +100,8 @@ async def test_blocked_cookies_leave_the_chats_in_memory(
         await chat.dialog("kept.txt").get_by_role("button", name="Close").click()
         await chat.button("Dark theme").click()
         await expect(page.locator("html")).to_have_css("background-color", "rgb(23, 22, 20)")
+        bars = "rgb(125, 118, 107) rgba(0, 0, 0, 0)"
+        await expect(page.locator(".thread")).to_have_css("scrollbar-color", bars)
 
 
 async def test_two_tabs_on_one_chat_keep_the_messages_of_both(
