@@ -44,6 +44,8 @@ async def test_everything_fits_the_width_of_a_phone(
 
     await chat.button("Show chats").tap()
     await expect(chat.listed("A question with")).to_be_in_viewport()
+    # The heads of code blocks stay below the veil.
+    await expect(chat.page.locator("main")).to_have_css("isolation", "isolate")
     await _fits(chat.page)
     await chat.page.keyboard.press("Escape")
     await expect(chat.listed("A question with")).not_to_be_in_viewport()
