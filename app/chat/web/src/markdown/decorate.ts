@@ -21,7 +21,7 @@ export async function loadKatex(): Promise<Katex> {
   return (katex = module.default);
 }
 
-export async function loadHighlighter(): Promise<Highlighter> {
+async function loadHighlighter(): Promise<Highlighter> {
   return (highlighter = (await import("./highlighter")).default);
 }
 

@@ -22,7 +22,6 @@ async function load(): Promise<void> {
 }
 
 const MATH = /\$|\\[([]/;
-const CODE = /^ *(?:```|~~~)/m;
 /** Later, texts appear as they are, and change when what they need is loaded. */
 const PATIENCE_MS = 2000;
 
@@ -30,11 +29,12 @@ const PATIENCE_MS = 2000;
 export async function prepareFor(texts: string[]): Promise<void> {
   const load = async (): Promise<void> => {
     await loadRenderer();
-    const loaded = renderer.peek();
-    await Promise.allSettled([
-      texts.some((text) => MATH.test(text)) && loaded?.loadKatex(),
-      texts.some((text) => CODE.test(text)) && loaded?.loadHighlighter(),
-    ]);
+    // The colours of code come later: they move nothing.
+    if (texts.some((text) => MATH.test(text)))
+      await renderer
+        .peek()
+        ?.loadKatex()
+        .catch(() => undefined);
   };
   await Promise.race([load(), new Promise((goOn) => setTimeout(goOn, PATIENCE_MS))]);
 }

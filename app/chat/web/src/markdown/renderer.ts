@@ -1,4 +1,4 @@
 // The part of the page that renders Markdown: a file of its own, which a page without an answer does not need.
-export { loadHighlighter, loadKatex } from "./decorate";
+export { loadKatex } from "./decorate";
 export { followTheme } from "./diagrams";
 export { MarkdownView } from "./view";
