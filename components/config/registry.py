@@ -56,6 +56,10 @@ class RegistrySettings(CamelModel):
         host = self.server.partition(":")[0]
         return host == "localhost" or host.startswith("127.")
 
+    def has(self, reference: str) -> bool:
+        """Whether an image is in this registry, whoever published it."""
+        return reference.startswith(f"{self.server}/")
+
 
 def registry_problems(
     registry: RegistrySettings | None,

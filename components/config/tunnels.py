@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from components.config.compose.image_reference import ImageReference
 from components.config.field_types import Name
 from components.config.schema import CamelModel, refusal
 
@@ -96,7 +97,7 @@ class TunnelSettings(CamelModel):
     account_id: CloudflareId | None = None
     zone_id: CloudflareId | None = None
     replicas: Replicas = 1
-    image: str | None = Field(
+    image: ImageReference | None = Field(
         default=None, description="runs instead of docker/cloudflared.Dockerfile's"
     )
     services: dict[Name, ServiceTunnelSettings] = Field(default_factory=dict)

@@ -87,7 +87,13 @@ class Plan:
     @property
     def published_images(self) -> set[str]:
         """References of the images that others publish and the stack runs."""
-        return {one.image for one in self.workloads.values() if one.published}
+        images = {one.image for one in self.workloads.values() if one.published}
+        return images | ({self.connector_image} if self.connector_image else set())
+
+    @property
+    def connector_image(self) -> str | None:
+        """The published image of the tunnels' connectors; None where the stack builds one."""
+        return self.settings.tunnel.image if self.tunnels else None
 
     @property
     def generated_secrets(self) -> Mapping[str, GeneratedSecretSettings]:

@@ -56,13 +56,18 @@ class Deployment:
 def begin(plan: Plan, engine: Engine) -> Deployment:
     """Declare what the services of a stack share: images, network, volumes and secrets."""
     limit_operations(plan.settings.operation_timeout)
-    registry = in_registry(plan.settings.registry, plan.secrets.registry_password)
+    settings = plan.settings.registry
+    registry = in_registry(settings, plan.secrets.registry_password)
     images = {
         name: ServiceImage(name, image_args(name, plan.stack, plan.settings), registry).reference
         for name in sorted(plan.images)
     }
     published = {
-        reference: PublishedImage(reference, PublishedImageArgs(image, plan.on_swarm)).reference
+        reference: PublishedImage(
+            reference,
+            PublishedImageArgs(image, plan.on_swarm),
+            registry if settings and settings.has(reference) else None,
+        ).reference
         for reference, image in sorted(engine.published_images.items())
     }
     orchestrator = _orchestrator(plan, engine, images, registry)

@@ -45,7 +45,9 @@ def _tunnel_args(plan: TunnelPlan, deployment: Deployment) -> TunnelArgs:
         stack=stack.stack,
         plan=plan,
         origin=f"http://{plan.service}:{port}",
-        image=stack.settings.tunnel.image or deployment.images[CONNECTOR],
+        image=deployment.published_images[stack.connector_image]
+        if stack.connector_image
+        else deployment.images[CONNECTOR],
         network=deployment.network.reference,
         protect=stack.protect,
         orchestrator=deployment.orchestrator,

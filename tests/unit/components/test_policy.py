@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from components.config.compose.machine import CAPABILITIES
+from components.images.published_image import FoundImage
 from components.runtime import labels
 from policy.rules import DANGEROUS_CAPABILITIES, LOOSENED_LABEL, RULES, Resource, Rule
 from tests.doubles.recording_engine import Registration, StackRunner
@@ -81,19 +82,27 @@ def test_a_host_port_in_production_is_a_violation(run_program: StackRunner) -> N
     assert set(violations_of(resources, "prod")) == {"chat-interface", "monitor"}
 
 
+def found_by_tag(references: set[str], docker_host: str | None) -> dict[str, FoundImage]:
+    return {reference: FoundImage(reference) for reference in references}
+
+
 def test_a_connector_image_with_a_tag_in_production_is_a_violation(
-    run_program: StackRunner,
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Without an answer of the engine no digest is known.
+    monkeypatch.setattr("components.preflight.published_images.find_images", found_by_tag)
     config = {
         **PROD,
         "tunnel": {"mode": "quick", "access": "public", "image": "cloudflare/cloudflared:2026.8.2"},
     }
     resources = run_program(config, stack="prod").resources
+    expected = [
+        "image-by-digest: runs cloudflare/cloudflared:2026.8.2, whose tag can move; use "
+        "cloudflare/cloudflared:2026.8.2@sha256:…"
+    ]
     assert violations_of(resources, "prod") == {
-        "chat-interface-tunnel-1": [
-            "image-by-digest: runs cloudflare/cloudflared:2026.8.2, whose tag can move; use "
-            "cloudflare/cloudflared:2026.8.2@sha256:…"
-        ]
+        "chat-interface-tunnel-1": expected,
+        "cloudflare/cloudflared:2026.8.2-pull": expected,
     }
 
 

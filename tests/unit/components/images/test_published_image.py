@@ -196,6 +196,19 @@ def test_the_use_of_an_old_copy_is_a_warning(
     assert warnings == ["redis:7: the engine's copy is used, its registry did not answer: timeout"]
 
 
+def test_an_image_in_the_stacks_registry_is_pulled_with_its_password(
+    project: Project, engine: Engine
+) -> None:
+    own = "registry.example.com/tools/redis:7"
+    engine.published |= {"redis:7": DIGEST, own: OTHER}
+    registry = {"server": "registry.example.com", "repository": "team", "username": "robot"}
+    text = CATALOGUE.replace('"redis:7"', f'"{own}"', 1)
+    graph = project.run(text, {"registryPassword": "not-a-password"}, registry=registry)
+    pulled = graph.of("RemoteImage")
+    assert "::registry::" in pulled[f"{own}-pull"].provider
+    assert "::registry::" not in pulled["redis:7-pull"].provider
+
+
 def test_a_missing_image_is_a_problem_of_each_service_with_its_line(
     project: Project, engine: Engine
 ) -> None:

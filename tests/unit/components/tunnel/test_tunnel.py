@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from components.config.tunnels import is_tunnel_token
+from components.images.published_image import MissingImage
 from components.tunnel.tunnel import quick_url
 from tests.doubles.recording_engine import TUNNEL_TOKEN, Graph, RecordingMocks, StackRunner
 from tests.unit.components.conftest import PROJECT_ROOT
@@ -254,10 +255,29 @@ def test_the_connector_image_is_built_unless_one_is_set(
     )
     build = with_named_tunnel.of("RemoteImage")["cloudflared-build"].inputs["build"]
     assert build["buildArgs"]["BASE_IMAGE"] == "ubuntu:24.04"
-    image = "cloudflare/cloudflared:2026.8.2@sha256:" + "0" * 64
+    digest = "@sha256:" + "0" * 64
+    image = f"cloudflare/cloudflared:2026.8.2{digest}"
     graph = run_program(stack(image=image), CLOUDFLARE, stack="prod")
-    assert connectors(graph)["chat-interface-tunnel-1"]["image"] == image
+    run = connectors(graph)["chat-interface-tunnel-1"]["image"]
+    assert run == f"cloudflare/cloudflared{digest}"
+    assert run in [one.inputs["name"] for one in graph.of("RemoteImage").values()]
     assert "cloudflared" not in graph.of("ServiceImage")
+
+
+def test_a_missing_connector_image_is_a_problem_of_its_setting(
+    run_program: StackRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "components.preflight.published_images.find_images",
+        lambda references, docker_host: dict.fromkeys(references, MissingImage("no such image")),
+    )
+    with pytest.raises(pulumi.RunError) as refusal:
+        run_program(stack(image="cloudflared:1"), CLOUDFLARE, stack="prod")
+    assert str(refusal.value) == (
+        "Pulumi.prod.yaml: llm-stack:tunnel.image: the engine cannot find the image: no such image; "
+        "found 'cloudflared:1'; allowed: an image of a registry that the engine reaches, or one "
+        "that it has; run: docker pull cloudflared:1"
+    )
 
 
 def test_the_prod_stack_needs_only_the_users_values(run_program: StackRunner) -> None:
