@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from app.restarter.engine import Engine
+from app.restarter.engine import Engine, StaleSocket
 from app.restarter.server import Restarter, Server, log
 from app.restarter.settings import Settings, SettingsError, load, read_token
 
@@ -22,11 +22,17 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         log("error", str(error))
         return 2
+    except StaleSocket:
+        log("error", "Docker has left its socket: exiting, to be started again with the new one")
+        return 1
     return 0
 
 
 def run(settings: Settings, token: bytes) -> None:
-    """Serve until SIGTERM or SIGINT; a restart in progress is finished first."""
+    """Serve until SIGTERM or SIGINT; a restart in progress is finished first.
+
+    Raises StaleSocket.
+    """
     restarter = Restarter(settings, token, Engine(settings.docker_socket))
     with Server((settings.host, settings.port), restarter) as server:
 

@@ -10,8 +10,9 @@ import http.client
 import json
 import re
 import socket
+import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,11 +27,21 @@ PING_SECONDS = 3.0
 REQUEST_SECONDS = 10.0
 # Docker waits for the container's own stop timeout, which may be minutes.
 RESTART_SECONDS = 600.0
+STALE_SECONDS = 60.0
+"""How long the socket refuses connections before a new one is needed: an engine starts sooner."""
 LARGEST_RESPONSE_BYTES = 8 * 1024 * 1024
 
 
 class EngineError(Exception):
     """Docker cannot be reached, or returned an error."""
+
+
+class StaleSocket(Exception):
+    """The socket belongs to an engine that has ended.
+
+    With `live-restore` containers outlive the engine. The next one listens on a new socket, which
+    a container has only after a start: its mount is of the file, not of the path.
+    """
 
 
 class _SocketConnection(http.client.HTTPConnection):
@@ -50,8 +61,18 @@ class _SocketConnection(http.client.HTTPConnection):
 class Engine:
     """The Docker engine behind a socket; each request opens a new connection."""
 
-    def __init__(self, docker_socket: str) -> None:
+    def __init__(
+        self, docker_socket: str, steady_clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._socket = docker_socket
+        self._clock = steady_clock
+        self._refused_since: float | None = None
+
+    def check_socket(self) -> None:
+        """Raise StaleSocket if nothing has listened on the socket for a while."""
+        since = self._refused_since
+        if since is not None and self._clock() - since > STALE_SECONDS:
+            raise StaleSocket
 
     def ping(self) -> None:
         """Check that Docker answers; raises EngineError."""
@@ -90,9 +111,15 @@ class Engine:
     def _request(self, method: str, path: str, timeout: float = REQUEST_SECONDS) -> bytes:
         connection = _SocketConnection(self._socket, timeout)
         try:
+            connection.connect()
+            self._refused_since = None
             connection.request(method, path)
             response = connection.getresponse()
             body = response.read(LARGEST_RESPONSE_BYTES)
+        except ConnectionRefusedError as error:
+            if self._refused_since is None:
+                self._refused_since = self._clock()
+            raise EngineError(f"cannot reach Docker: {error}") from None
         except (OSError, http.client.HTTPException) as error:
             raise EngineError(f"cannot reach Docker: {error}") from None
         finally:

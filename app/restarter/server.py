@@ -71,6 +71,10 @@ class Restarter:
             return 503, {"status": "failing", "reason": str(error)}
         return 200, {"status": "ok"}
 
+    def check_socket(self) -> None:
+        """Raise StaleSocket where Docker can be reached only after a new start."""
+        self._engine.check_socket()
+
     def restart(self, body: bytes) -> dict[str, object]:
         """Handle the body of an authenticated request and return the response; raises Refused."""
         request = read_request(body)
@@ -188,6 +192,10 @@ class Server(ThreadingHTTPServer):
         self.restarter = restarter
         self.refusals = RefusalLog()
         self._free_connections = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def service_actions(self) -> None:
+        """Between requests: raises StaleSocket where only a new start helps."""
+        self.restarter.check_socket()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for a connection, unless the limit is reached."""

@@ -22,7 +22,7 @@ from app.restarter.authentication import (
     RestartLimit,
     sign,
 )
-from app.restarter.engine import Engine
+from app.restarter.engine import STALE_SECONDS, Engine, EngineError, StaleSocket
 from app.restarter.server import HUNG_STOP_SECONDS, MAX_CONNECTIONS, Restarter, Server
 from app.restarter.settings import Settings
 from tests.doubles.docker_api import FakeDocker, container, docker_at
@@ -393,6 +393,38 @@ def test_without_docker_health_is_503_and_a_restart_fails(tmp_path: Path) -> Non
     answer = restarter.restart(json.dumps(GOOD).encode())
     assert answer["outcome"] == "engine_failed"
     assert "cannot reach Docker" in str(answer["detail"])
+
+
+def test_it_ends_where_only_a_new_start_reaches_docker(tmp_path: Path) -> None:
+    seconds = [0.0]
+    path = str(tmp_path / "docker.sock")
+    engine = Engine(path, steady_clock=lambda: seconds[0])
+    restarter = Restarter(Settings("dev", ("phi-inference",)), TOKEN, engine)
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(path)
+        with Server(("127.0.0.1", 0), restarter) as server:
+            assert restarter.health()[0] == 503
+            seconds[0] = STALE_SECONDS
+            server.service_actions()
+            assert restarter.health()[0] == 503
+            seconds[0] += 1
+            with pytest.raises(StaleSocket):
+                server.serve_forever(0.02)
+
+
+def test_an_engine_that_answers_again_needs_no_new_start(tmp_path: Path) -> None:
+    seconds = [0.0]
+    path = tmp_path / "docker.sock"
+    engine = Engine(str(path), steady_clock=lambda: seconds[0])
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+        with pytest.raises(EngineError):
+            engine.ping()
+    path.unlink()
+    with docker_at(path):
+        engine.ping()
+        seconds[0] = STALE_SECONDS + 1
+        engine.check_socket()
 
 
 def test_health_needs_no_signature_and_has_no_details(rig: Rig) -> None:
