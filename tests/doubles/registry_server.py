@@ -40,17 +40,6 @@ class RegistryServer:
             names: list[str] = client.get("/_catalog").raise_for_status().json()["repositories"]
         return sorted(names)
 
-    def architecture(self, repository: str, digest: str) -> str:
-        """The architecture of a pushed image."""
-        with self.client as client:
-            accept = {"Accept": MANIFEST}
-            manifest = client.get(f"/{repository}/manifests/{digest}", headers=accept).json()
-            blob = client.get(
-                f"/{repository}/blobs/{manifest['config']['digest']}", follow_redirects=True
-            )
-        architecture: str = blob.json()["architecture"]
-        return architecture
-
 
 @contextlib.contextmanager
 def running_registry(directory: Path, *, public: bool = False) -> Iterator[RegistryServer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import docker
@@ -39,7 +39,6 @@ def pushed(
 def configure(
     stack: StackUnderTest,
     registry: RegistryServer,
-    platforms: Sequence[str] = ("linux/amd64",),
     image_digests: Mapping[str, str] | None = None,
 ) -> None:
     """Enable only the chat, with its images in the registry."""
@@ -50,7 +49,6 @@ def configure(
             "server": registry.address,
             "repository": f"team/{stack.name}",
             "username": USER,
-            "platforms": [*platforms],
         },
         imageDigests={**(image_digests or {})},
         keepVersions=1,
@@ -146,15 +144,3 @@ def test_a_host_without_the_images_pulls_them_by_digest_and_builds_nothing(
     assert runs["chat-interface"].endswith(f"/chat@{given['chat']}")
     pushed.pulumi("preview", "--expect-no-changes")
     pushed.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
-
-
-def test_an_image_can_be_built_for_another_platform(
-    pushed: StackUnderTest, registry: RegistryServer
-) -> None:
-    """Only the carrier: its build runs no program, so no emulation is needed."""
-    pushed.pulumi("destroy", "--yes", "--skip-preview")
-    configure(pushed, registry, platforms=["linux/arm64"])
-    carrier = ["--target", "**::registry", "--target", "**::carrier*"]
-    pushed.pulumi("up", "--yes", "--skip-preview", *carrier)
-    built_for = registry.architecture(f"team/{pushed.name}/carrier", digests(pushed)["carrier"])
-    assert built_for == "arm64"
