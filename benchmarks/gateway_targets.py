@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.child import running_module
+
 LITELLM = "litellm[proxy]==1.106.2"
 ROOT = Path(__file__).resolve().parent.parent
 _START_SECONDS = 180.0
@@ -34,16 +36,8 @@ class Target:
 @contextlib.contextmanager
 def fake_server(interval: float) -> Iterator[int]:
     """The port of a model server that streams a token each `interval` seconds."""
-    command = [sys.executable, "-m", "benchmarks.gateway_upstream", str(interval)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.stdin.close()
+    with running_module("benchmarks.gateway_upstream", str(interval)) as port:
+        yield int(port)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,27 +15,19 @@ from pathlib import Path
 from aiohttp import web
 
 from app.chat.settings import GatewaySettings
+from benchmarks.child import running_module
 from benchmarks.page_texts import pieces
 from tests.doubles.model_server import ModelServer, ReceivedRequest, chunk
 from tests.doubles.running_gateway import running
 
-ROOT = Path(__file__).resolve().parent.parent
 MODEL = "alpha"
 
 
 @contextlib.contextmanager
 def page_server(dist: Path) -> Iterator[str]:
     """The URL of the gateway, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.page_server", str(dist)]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
+    with running_module("benchmarks.page_server", str(dist)) as url:
+        yield url
 
 
 async def _stream(received: ReceivedRequest) -> web.StreamResponse:
