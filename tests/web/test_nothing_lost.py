@@ -140,6 +140,7 @@ async def test_the_browser_is_asked_to_keep_the_chats_and_a_refusal_is_shown(
     await chat.ask("Hi")
     note = page.get_by_text("it may delete them when it needs space")
     await expect(note).to_be_visible()
+    await expect(chat.button("Send")).to_be_visible()
     await chat.ask("Hi again")
     await expect(chat.answers).to_have_count(2)
     assert await page.evaluate("window.asked") == 1

@@ -112,7 +112,7 @@ async def test_services_come_and_go_and_the_others_keep_their_history(
         assert await one.until(lambda found: [*found] == ["qwen"]) < 5
         assert 'service="phi"' not in await one.text("/metrics")
         assert "phi" not in await one.text("/")
-        assert "service not found" in await one.text("/service/phi")
+        assert "No such service" in await one.text("/service/phi")
 
 
 async def test_a_monitor_without_services_is_healthy_and_gets_one_later(

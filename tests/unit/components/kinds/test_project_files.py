@@ -86,7 +86,7 @@ def test_a_changed_content_changes_the_files_and_nothing_else(project: Project) 
         "labels"
     ], "another id is another volume"
     container = after["docker:index/container:Container", "app"]
-    assert {"label": "llm-stack.files", "value": "app-files-carrier-id"} in container.inputs[
+    assert {"label": "llm-stack.files", "value": "app-files-contents-id"} in container.inputs[
         "labels"
     ], "and another container"
 
