@@ -53,6 +53,8 @@ async def test_an_answer_streams_and_a_draft_survives_a_reload(
     await chat.message.fill("Half a thought")
     await answer.finish("two.")
     await expect(chat.answers).to_contain_text("One, two.")
+    await expect(chat.button("Send")).to_be_visible()
+    await until_stored(chat.page, "One, two.")
     await chat.page.reload()
     await expect(chat.message).to_have_value("Half a thought")
     await expect(chat.answers).to_contain_text("One, two.")
