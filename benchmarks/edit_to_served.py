@@ -14,7 +14,6 @@ import contextlib
 import itertools
 import os
 import secrets
-import socket
 import tempfile
 import threading
 import time
@@ -35,6 +34,7 @@ from benchmarks.deployment import (
     stack_containers,
     write_catalogue,
 )
+from tests.ports import free_port
 
 CHAT = "chat-interface"
 SOURCE = Path("app/chat/api/routes.py")
@@ -130,13 +130,6 @@ def measure(name: str, program: Path, urls: Urls, update: Callable[[], object]) 
         print(f"    {name}, {number} of {EDITS}: {edits[-1]}", flush=True)
     figures = zip(*((one.served, one.done, one.silent) for one in edits), strict=True)
     return f"| {name} | {' | '.join(f'{median(of):.1f}' for of in figures)} |"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def chat_urls(engine: docker.DockerClient, stack: str) -> list[str]:

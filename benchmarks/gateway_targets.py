@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.child import running_module
+from tests.ports import free_port
 
 LITELLM = "litellm[proxy]==1.106.2"
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +47,7 @@ def gateway(url: str, slots: int = 1024, secrets: Path | None = None) -> Iterato
     :param secrets: the folder of its API keys; without it, it requires none.
     """
     config = {"models": [{"id": "bench", "slots": slots, "replicas": [url]}]}
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "gateway.json")
         path.write_text(json.dumps(config))
@@ -62,7 +62,7 @@ def gateway(url: str, slots: int = 1024, secrets: Path | None = None) -> Iterato
 @contextlib.contextmanager
 def nginx(server: int, command: Path) -> Iterator[Target]:
     """nginx as a reverse proxy that passes each chunk on at once; one worker process."""
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "nginx.conf")
         config.write_text(
@@ -90,7 +90,7 @@ http {{
 
 @contextlib.contextmanager
 def litellm(server: int, installed: Path | None) -> Iterator[Target]:
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = installed or _install_litellm(Path(folder))
         parameters = {
@@ -170,9 +170,3 @@ def _answers(url: str) -> bool:
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

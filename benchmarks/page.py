@@ -40,7 +40,7 @@ class Row:
     figure: str
     goal: str
     met: bool | None = None
-    """None: there is no goal."""
+    """None for a figure without a goal."""
 
     def __str__(self) -> str:
         mark = {True: "yes", False: "**no**", None: ""}[self.met]

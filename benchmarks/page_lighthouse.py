@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from playwright.async_api import BrowserContext, Playwright
 
+from tests.ports import free_port
 from tests.web.chat_page import ChatPage
 from tests.web.conftest import FLAGS
 from tests.web.stored_chats import conversation, import_conversations
@@ -48,9 +48,9 @@ async def scores(
     """Scores of several runs, the lowest performance first.
 
     :param command: starts the command line of Lighthouse.
-    :param exchanges: of the chat that is open; without it, there is no chat.
+    :param exchanges: in the chat that is open; the page opens without a chat if there are none.
     """
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         context = await playwright.chromium.launch_persistent_context(
             folder,
@@ -106,9 +106,3 @@ async def _run(command: Sequence[str], url: str, port: int, desktop: bool, *, ke
         {name: round(100 * (report["categories"][name]["score"] or 0)) for name in CATEGORIES},
         {name: report["audits"][name]["numericValue"] for name in AUDITS},
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -171,12 +171,17 @@ def monitor_killed(scene: Scene) -> None:
     scene.notes.append("Docker starts it again")
 
 
-def restarter_killed(scene: Scene) -> None:
-    before = scene.stack.container(RESTARTER).attrs["State"]["StartedAt"]
-    scene.begin(RESTARTER)
-    scene.stack.signal(RESTARTER, signal.SIGKILL)
-    started_again(scene, RESTARTER, before)
-    scene.repaired = time.time()
+def part_killed(service: str) -> Callable[[Scene], None]:
+    """Of a service that the monitor does not check."""
+
+    def fault(scene: Scene) -> None:
+        before = scene.stack.container(service).attrs["State"]["StartedAt"]
+        scene.begin(service)
+        scene.stack.signal(service, signal.SIGKILL)
+        started_again(scene, service, before)
+        scene.repaired = time.time()
+
+    return fault
 
 
 def restarter_without_threads(scene: Scene) -> None:
@@ -231,14 +236,6 @@ def engine_ended(number: signal.Signals) -> Callable[[Scene], None]:
             update(scene, "stopped outside of Pulumi")
 
     return fault
-
-
-def connector_killed(scene: Scene) -> None:
-    before = scene.stack.container(TUNNEL).attrs["State"]["StartedAt"]
-    scene.begin(TUNNEL)
-    scene.stack.signal(TUNNEL, signal.SIGKILL)
-    started_again(scene, TUNNEL, before)
-    scene.repaired = time.time()
 
 
 def container_removed(scene: Scene) -> None:
@@ -313,9 +310,9 @@ FAULTS: dict[str, Callable[[Scene], None]] = {
     "network cut": network_cut,
     "disk of the usage store full": disk_full,
     "monitor killed": monitor_killed,
-    "restarter killed": restarter_killed,
+    "restarter killed": part_killed(RESTARTER),
     "restarter cannot start threads, model server hung": restarter_without_threads,
-    "tunnel connector killed": connector_killed,
+    "tunnel connector killed": part_killed(TUNNEL),
     "clock 2 h forward, model server hung": clock("+7200"),
     "clock back to now, model server hung": clock("+0"),
     "clock 2 h back, model server hung": clock("-7200"),

@@ -187,7 +187,7 @@ class Observer:
                     self._note(
                         Seen(now, one["name"], one["state"], one["reason"], one["held"] or "")
                     )
-                # None: a monitor that has just started has not asked it yet.
+                # None until a monitor that was just started has sent its first check.
                 if (works := found["restarter_works"]) is not None:
                     self._note(Seen(now, RESTARTER, "ok" if works else "down", "does not work", ""))
 

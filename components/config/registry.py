@@ -57,7 +57,7 @@ class RegistrySettings(CamelModel):
         return host == "localhost" or host.startswith("127.")
 
     def has(self, reference: str) -> bool:
-        """Whether an image is in this registry, whoever published it."""
+        """Whether a reference names this registry, also outside of the stack's repository."""
         return reference.startswith(f"{self.server}/")
 
 

@@ -14,7 +14,7 @@ from components.engine.client import query, shell_host
 from components.engine.unix_socket import get
 
 _AT_ONCE = 8
-# The architecture of what is no image, such as the provenance of one.
+# The architecture of entries that are not images, such as an attestation of provenance.
 UNKNOWN = "unknown"
 # As an engine names its machine's processor, and as images are named for it.
 _NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm"}

@@ -8,24 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.unit.toolchain.setup.conftest import program
 from toolchain.project import Project
 from toolchain.setup import debian
 from toolchain.setup.browsers import Browsers
 from toolchain.terminal.progress import Step
-
-
-@pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder of PATH, empty."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
-
-
-def program(folder: Path, name: str) -> None:
-    (folder / name).write_text("#!/bin/sh\n")
-    (folder / name).chmod(0o755)
 
 
 def test_browsers_of_other_systems_are_used(project: Project, path: Path) -> None:

@@ -8,26 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.unit.toolchain.setup.conftest import program
 from toolchain.project import Project
 from toolchain.setup import checking_programs, debian
 from toolchain.setup.checking_programs import INSTALLED, PROGRAMS, CheckingPrograms
 from toolchain.terminal.errors import SetupError
 from toolchain.terminal.progress import Step
-
-
-def program(folder: Path, name: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text("#!/bin/sh\n")
-    (folder / name).chmod(0o755)
-
-
-@pytest.fixture
-def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder of PATH, empty."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    return folder
 
 
 def test_programs_on_path_are_used(project: Project, path: Path) -> None:
