@@ -26,7 +26,6 @@ from benchmarks.gateway_targets import ROOT, Target, fake_server, gateway, litel
 
 RESULTS = ROOT / "benchmarks" / "results"
 STREAMS = (1, 8, 64, 256)
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -126,12 +125,12 @@ def _family(process: int) -> list[int]:
 def _cpu_seconds(process: int | None) -> float:
     if process is None:
         return float("nan")
-    ticks = 0
+    nanoseconds = 0
     for member in _family(process):
-        # Fields 14 and 15 of proc(5)'s stat, counted after the name, which may contain spaces.
-        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / _TICKS_PER_SECOND
+        for thread in Path(f"/proc/{member}/task").iterdir():
+            # The first field of schedstat: the time on a processor, more exact than that of stat.
+            nanoseconds += int(thread.joinpath("schedstat").read_text().split()[0])
+    return nanoseconds / 1e9
 
 
 def _memory_mib(process: int | None) -> float:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
+# Clients send few different headers.
+_MOST_KEPT = 64
 ANY = "*"
 # Names that no public DNS server can resolve. A name without a dot is one of the stack's network
 # or of the local one.
@@ -38,11 +41,13 @@ class HostNames:
         self._any = ANY in hosts
         self._exact = frozenset(host for host in hosts if not host.startswith("*"))
         self._suffixes = tuple(host[1:] for host in hosts if host.startswith("*."))
+        self._is_own = lru_cache(maxsize=_MOST_KEPT)(self._find_own)
 
     def allow(self, header: str) -> bool:
         """Whether a Host header is of this server. Browsers send one with every request."""
-        if self._any or not header:
-            return True
+        return self._any or not header or self._is_own(header)
+
+    def _find_own(self, header: str) -> bool:
         host = host_name(header)
         if host is None:
             return False

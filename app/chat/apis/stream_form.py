@@ -17,6 +17,28 @@ def named(event: str) -> tuple[bytes, ...]:
     return tuple(b"event:" + space + name + end for space in (b" ", b"") for end in (b"\n", b"\r"))
 
 
+# An event with JSON in one line, as one chunk of HTTP.
+_EVENT_START = b"data: {"
+_END = b"\n\n\r\n"
+_LINES = 4
+# Begins no chunk: some sizes are impossible.
+_NO_CHUNK = b"\0"
+_STARTS_SIZE = 1024
+
+
+def _start(size: int) -> bytes:
+    """The beginning of a chunk that has this size with its own length and its end."""
+    for digits in range(1, 9):
+        data = size - digits - len(b"\r\n\r\n")
+        if data > 0 and len(b"%x" % data) == digits:
+            return b"%x\r\n%b" % (data, _EVENT_START)
+    return _NO_CHUNK
+
+
+# Those of most tokens: making one needs as much time as the other checks together.
+_STARTS = tuple(_start(size) for size in range(_STARTS_SIZE))
+
+
 @dataclass(frozen=True)
 class StreamForm:
     """How one API streams.
@@ -42,13 +64,15 @@ class StreamForm:
         False if that cannot be seen at once. Nearly all reads of OpenAI's streams are such chunks,
         and need neither a parser nor the search for all marks.
         """
-        start = chunk.find(b"\r\n") + 2
+        if not self.one_line:
+            return False
+        size = len(chunk)
+        start = _STARTS[size] if size < _STARTS_SIZE else _start(size)
         return (
-            self.one_line
-            and chunk.count(b"\n") == 4
-            and chunk.endswith(b"\n\n\r\n")
-            and chunk.startswith(b"%x\r\ndata: {" % (len(chunk) - start - 2))
-            and not chunk.startswith(self.errors, start)
+            chunk.startswith(start)
+            and chunk.endswith(_END)
+            and chunk.count(b"\n") == _LINES
+            and not chunk.startswith(self.errors, len(start) - len(_EVENT_START))
         )
 
     def is_done(self, events: bytes) -> bool:

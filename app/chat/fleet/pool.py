@@ -288,12 +288,10 @@ class ModelPool:
         return next(number for number, other in enumerate(self.queue, 1) if other is ticket)
 
     def _choose(self, ticket: Ticket) -> Replica | None:
-        staying = [replica for replica in self.replicas if not replica.server.draining]
-        candidates = staying if any(replica.available for replica in staying) else self.replicas
+        available = [replica for replica in self.replicas if replica.available]
+        staying = [replica for replica in available if not replica.server.draining] or available
         # A replica that failed this request gets it again only if no other one is available.
-        others = [replica for replica in candidates if replica not in ticket.tried]
-        if any(replica.available for replica in others):
-            candidates = others
+        candidates = [replica for replica in staying if replica not in ticket.tried] or staying
         now = self.clock()
         free = [replica for replica in candidates if replica.has_free_slot(now)]
         if not free:
