@@ -80,12 +80,13 @@ async def test_a_vote_moves_no_card_and_can_be_undone_and_is_counted(
 
 async def test_a_long_question_is_folded(chat: ChatPage, alpha: ScriptedModel) -> None:
     alpha.always_say("Read.")
-    await chat.ask("\n".join(f"Line {number}" for number in range(2000)))
+    # Chromium needs seconds to insert thousands of lines into any text area.
+    await chat.ask("\n".join(f"Line {number}" for number in range(300)))
     await expect(chat.answers).to_contain_text("Read.")
     bubble = chat.page.locator(".bubble")
     assert (await _box(bubble))["height"] < 400
     await chat.button("Show all").click()
-    assert (await _box(bubble))["height"] > 10_000
+    assert (await _box(bubble))["height"] > 5_000
     await chat.button("Show less").click()
     assert (await _box(bubble))["height"] < 400
 
