@@ -25,6 +25,7 @@ from docker.models.containers import Container
 
 from components.config.stack_settings import BaseImages, EngineSource
 from components.images.image_sources import LlamaEngine, image_sources
+from components.runtime.docker.health import EarlyCheck, check_command
 from tests.doubles.running_gateway import running, settings
 from tests.integration.inference import address, inference
 from toolchain.stack import reachability
@@ -212,7 +213,25 @@ class StackUnderTest:
         }
 
     def wait_until_healthy(self) -> dict[str, Container]:
-        """Wait until the engine's health checks have passed; return the running containers."""
+        """Wait until each container's health check has passed; return the running containers.
+
+        Runs the checks as `pulumi up` does: the engine waits 30 s before its first one.
+        """
+        containers = self.containers()
+        deadline = time.monotonic() + 120
+        for name, container in containers.items():
+            # A job, or a program without a health check, has none.
+            if check_command(container.attrs) is None or container.status == "exited":
+                continue
+            check = EarlyCheck(self.engine, container)
+            while not check.passes():
+                assert time.monotonic() < deadline, name
+                time.sleep(0.1)
+                container.reload()
+        return containers
+
+    def wait_for_the_engines_checks(self) -> dict[str, Container]:
+        """Wait until the engine's own runs of the health checks have passed."""
         deadline = time.monotonic() + 120
         while True:
             containers = self.containers()
@@ -228,12 +247,15 @@ class StackUnderTest:
             time.sleep(0.5)
 
     def remove(self) -> None:
-        """Destroy what is left, also of a partly deployed stack."""
-        self.pulumi("cancel", "--yes", check=False)
-        self.pulumi("destroy", "--yes", "--skip-preview", check=False)
+        """Remove what is left of the stack on the engine, also of one that is partly deployed.
+
+        By label: `pulumi destroy` waits until each service has drained.
+        """
         label: dict[str, Any] = {"label": f"llm-stack.stack={self.name}"}
-        for container in self.engine.containers.list(all=True, filters=label):
-            container.remove(force=True, v=True)
+        for container in self.engine.containers.list(all=True, filters=label, ignore_removed=True):
+            # A temporary container may remove itself at the same time.
+            with contextlib.suppress(docker.errors.NotFound):
+                container.remove(force=True, v=True)
         for volume in self.engine.volumes.list(filters=label):
             volume.remove(force=True)
         for network in self.engine.networks.list(filters=label):

@@ -80,7 +80,7 @@ def test_the_page_is_served(chat: httpx.Client) -> None:
 
 
 def test_every_running_container_is_hardened_and_healthy(dev: StackUnderTest) -> None:
-    containers = dev.wait_until_healthy()
+    containers = dev.wait_for_the_engines_checks()
     assert set(containers) == {"chat-interface", "phi-inference", "monitor", "restarter"}
     for name, container in containers.items():
         config, host = container.attrs["Config"], container.attrs["HostConfig"]

@@ -215,9 +215,6 @@ def prod(
         )
         yield stack
     finally:
-        api.faults.clear()
-        stack.change(protect=False)
-        stack.pulumi("state", "unprotect", "--all", "--yes", check=False)
         stack.remove()
 
 
