@@ -19,9 +19,6 @@ LINTERS = (
 UNIT_TESTS = "tests/unit"
 # The longest files first, so that the processes end together.
 TEST_FOLDERS = ("tests/integration", "tests/web", UNIT_TESTS)
-# The threshold is in pyproject.toml. `./dev check` does without: it doubles the time of the tests.
-# An option has to follow: --cov takes the next word for its value.
-COVERAGE = "--cov"
 # Three processes, whatever the number of cores: the tests share one engine, and mostly wait for
 # containers. The tests of a file stay together: they share a stack.
 IN_PARALLEL = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
@@ -48,7 +45,7 @@ class Checks:
         if selects_tests(pytest_args, self.project.root):
             return self._run([*EVERY_MARKER, *pytest_args])
         present = [folder for folder in TEST_FOLDERS if (self.project.root / folder).is_dir()]
-        return self._run([COVERAGE, *IN_PARALLEL, *EVERY_MARKER, *present, *pytest_args])
+        return self._run([*IN_PARALLEL, *EVERY_MARKER, *present, *pytest_args])
 
     def _run(self, pytest_args: Sequence[str]) -> int:
         """Return pytest's exit code, or 1 if only a linter failed; pytest runs last."""

@@ -292,18 +292,15 @@ def test_check_runs_the_linters_and_the_unit_tests(checks: Checks) -> None:
 def test_test_runs_every_folder_with_every_marker(checks: Checks) -> None:
     assert checks.full(["-x"]) == 0
     assert calls(checks)[-1] == (
-        "pytest --cov -n 3 --dist loadfile --no-loadscope-reorder -m  "
+        "pytest -n 3 --dist loadfile --no-loadscope-reorder -m  "
         "tests/integration tests/web tests/unit -x"
     )
 
 
 @pytest.mark.parametrize("command", [Checks.quick, Checks.full])
-def test_given_tests_run_alone_and_without_coverage(
-    checks: Checks, command: Callable[[Checks, list[str]], int]
-) -> None:
+def test_given_tests_run_alone(checks: Checks, command: Callable[[Checks, list[str]], int]) -> None:
     assert command(checks, ["tests/unit::test_one", "-x"]) == 0
     assert calls(checks)[-1].endswith("tests/unit::test_one -x")
-    assert "--cov" not in calls(checks)[-1]
 
 
 def test_value_of_an_option_does_not_select_tests(checks: Checks) -> None:
