@@ -42,8 +42,8 @@ export class EventParser {
   }
 }
 
-/** Reads and redraws cost more than a token: with 50 tokens per second, one read has two or three of them. */
-const READ_EVERY_MS = 48;
+/** Reads and redraws cost more than a token: with 50 tokens per second, one read has three of them. */
+const READ_EVERY_MS = 60;
 
 /** In a hidden page nothing is drawn, and the browser lets a timer wait for up to a minute. */
 const isSeen = (): boolean => typeof document !== "undefined" && !document.hidden;
