@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.web.chat_page import ChatPage
 from tests.web.stored_chats import conversation, import_conversations
@@ -14,6 +16,19 @@ RICH = (
     "A formula $x^2$ and\n\n\\[ \\int_0^1 x\\,dx \\]\n\n```python\ndef f():\n    return 1\n```\n\n"
     + "Words that fill several lines of this answer. " * 40
 )
+# What the page has when its frame appears.
+_FIRST_FRAME = """
+new MutationObserver((_, observer) => {
+  const main = document.querySelector("main");
+  if (!main) return;
+  observer.disconnect();
+  window.first = {
+    inert: main.inert,
+    composer: main.querySelector("textarea") !== null,
+    greeting: main.textContent.includes("What can I help with?"),
+  };
+}).observe(document, { childList: true, subtree: true });
+"""
 GAP = "view => view.scrollHeight - view.clientHeight - view.scrollTop"
 
 
@@ -35,6 +50,28 @@ async def test_a_stored_conversation_opens_at_its_end(chat: ChatPage) -> None:
         assert await thread.evaluate(GAP) < 2
         await chat.listed("A short one").click()
         await expect(chat.page.get_by_text("Hello")).to_be_in_viewport()
+
+
+async def test_the_frame_of_the_page_comes_before_the_chat_of_the_url(chat: ChatPage) -> None:
+    await import_conversations(chat, conversation("one", "One", ("Hi", "A *formula*: $x^2$")))
+    page, loaded = chat.page, asyncio.Event()
+
+    async def delay(route: Route) -> None:
+        await loaded.wait()
+        await route.continue_()
+
+    await page.route("**/assets/renderer-*.js", delay)
+    await page.add_init_script(_FIRST_FRAME)
+    await page.goto("about:blank")
+    await page.goto(f"{chat.url}/#/c/one")
+    await expect(chat.listed("One")).to_be_visible()
+    first = await page.evaluate("window.first")
+    # Nobody can write into a chat that is not there yet.
+    assert first == {"inert": True, "composer": True, "greeting": False}
+    loaded.set()
+    await expect(chat.answers.locator("em")).to_have_text("formula")
+    await expect(chat.answers.locator(".katex")).to_be_visible()
+    await chat.ask("And now?")
 
 
 async def _settled(page: Page) -> None:

@@ -20,8 +20,10 @@ watchModels();
 if (idInHash() !== null) void loadRenderer();
 void openPrompts();
 await openArchive();
-await watchUrl();
+const opened = watchUrl();
+// The frame of the page comes before the chat that the URL names.
 render(<App />, document.getElementById("app")!);
+await opened;
 handleShortcuts();
 followJumps();
 keepDrafts();

@@ -1,5 +1,6 @@
 // Decorates rendered Markdown: typeset math, highlighted code, copy buttons.
 import { toFragment } from "./sanitize";
+import { type Katex, katex, loadKatex } from "./typesetter";
 
 const MAX_TEX = 4000;
 const MAX_HIGHLIGHTED = 60_000;
@@ -10,16 +11,9 @@ export const found = (root: HTMLElement, selector: string): HTMLElement[] => [
   ...root.querySelectorAll<HTMLElement>(selector),
 ];
 
-type Katex = typeof import("katex").default;
 type Highlighter = typeof import("./highlighter").default;
 
-let katex: Katex | null = null;
 let highlighter: Highlighter | null = null;
-
-export async function loadKatex(): Promise<Katex> {
-  const [module] = await Promise.all([import("katex"), import("katex/dist/katex.min.css")]);
-  return (katex = module.default);
-}
 
 async function loadHighlighter(): Promise<Highlighter> {
   return (highlighter = (await import("./highlighter")).default);
@@ -36,7 +30,8 @@ export function decorateMath(root: HTMLElement): void {
     if (sources.has(element)) continue;
     const tex = element.textContent;
     sources.set(element, tex);
-    if (katex) typeset(katex, element, tex);
+    const ready = katex();
+    if (ready) typeset(ready, element, tex);
     else void loadKatex().then((loaded) => typeset(loaded, element, tex));
   }
 }

@@ -1,5 +1,6 @@
 // Loads the Markdown renderer when a text first needs it.
 import { signal } from "@preact/signals";
+import { loadKatex } from "./typesetter";
 
 type Renderer = typeof import("./renderer");
 
@@ -27,16 +28,10 @@ const PATIENCE_MS = 2000;
 
 /** Loads what stored texts need, so that they do not change their height after they have appeared. */
 export async function prepareFor(texts: string[]): Promise<void> {
-  const load = async (): Promise<void> => {
-    await loadRenderer();
-    // The colours of code come later: they move nothing.
-    if (texts.some((text) => MATH.test(text)))
-      await renderer
-        .peek()
-        ?.loadKatex()
-        .catch(() => undefined);
-  };
-  await Promise.race([load(), new Promise((goOn) => setTimeout(goOn, PATIENCE_MS))]);
+  // The colours of code come later: they move nothing.
+  const math = texts.some((text) => MATH.test(text)) ? loadKatex().catch(() => undefined) : undefined;
+  const load = Promise.all([loadRenderer(), math]);
+  await Promise.race([load, new Promise((goOn) => setTimeout(goOn, PATIENCE_MS))]);
 }
 
 /** Before the user can have sent or opened anything. */

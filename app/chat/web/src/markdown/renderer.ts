@@ -1,4 +1,3 @@
 // The part of the page that renders Markdown: a file of its own, which a page without an answer does not need.
-export { loadKatex } from "./decorate";
 export { followTheme } from "./diagrams";
 export { MarkdownView } from "./view";

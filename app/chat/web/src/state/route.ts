@@ -1,5 +1,5 @@
 // The page's URL: the displayed conversation (`#/c/ID`), and the models to compare (`?models=a,b`).
-import { effect } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { MAX_MODELS } from "../domain/conversation";
 import { current, currentId, show, startNew } from "./chats";
 import { openPanel } from "./layout";
@@ -7,6 +7,9 @@ import { notify } from "./notices";
 import { lastModels } from "./preferences";
 
 export const idInHash = (): string | null => /^#\/c\/([\w-]+)$/.exec(location.hash)?.[1] ?? null;
+
+/** Until the chat that the URL names at the start is read, and all that its texts need is loaded. */
+export const opening = signal(idInHash() !== null);
 
 export const hrefOf = (id: string): string => `#/c/${id}`;
 
@@ -40,6 +43,7 @@ async function follow(): Promise<void> {
 export async function watchUrl(): Promise<void> {
   addEventListener("hashchange", () => void follow());
   await follow();
+  opening.value = false;
   const models = modelsInUrl();
   if (models && idInHash() === null) {
     lastModels.value = models;
