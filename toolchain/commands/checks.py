@@ -22,6 +22,7 @@ TEST_FOLDERS = ("tests/integration", "tests/web", UNIT_TESTS)
 # Three processes, whatever the number of cores: the tests share one engine, and mostly wait for
 # containers. The tests of a file stay together: they share a stack.
 IN_PARALLEL = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 # Replaces the expression in pyproject.toml that deselects all but the unit tests.
 EVERY_MARKER = ("-m", "")
 
@@ -58,8 +59,10 @@ class Checks:
     def _command(self, command: Sequence[str]) -> int:
         self.progress.print(f"$ {' '.join(command)}")
         program = self.project.venv / "bin" / command[0]
+        # The tests start thousands of Python processes: each would compile its packages again.
+        environment = {k: v for k, v in self.environment.items() if k != NO_BYTECODE}
         return subprocess.run(
-            [program, *command[1:]], env=self.environment, cwd=self.project.root
+            [program, *command[1:]], env=environment, cwd=self.project.root
         ).returncode
 
 

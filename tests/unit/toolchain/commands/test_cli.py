@@ -303,6 +303,15 @@ def test_given_tests_run_alone(checks: Checks, command: Callable[[Checks, list[s
     assert calls(checks)[-1].endswith("tests/unit::test_one -x")
 
 
+def test_the_tests_keep_the_bytecode_of_python(checks: Checks) -> None:
+    script = checks.project.venv / "bin" / "pytest"
+    script.write_text('#!/bin/sh\nprintenv >>"$LOG"\n')
+    environment = {**checks.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+    assert Checks(checks.project, checks.progress, environment).full([]) == 0
+    assert "FAIL=none" in calls(checks)
+    assert "PYTHONDONTWRITEBYTECODE=1" not in calls(checks)
+
+
 def test_value_of_an_option_does_not_select_tests(checks: Checks) -> None:
     assert checks.full(["-k", "chat"]) == 0
     assert "tests/integration tests/web tests/unit -k chat" in calls(checks)[-1]
