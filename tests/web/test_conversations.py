@@ -43,7 +43,7 @@ async def test_a_reload_during_an_answer_keeps_the_text_received_so_far(
     await until_stored(chat.page, "Once upon")
     await chat.page.reload()
     await expect(chat.answer_of("alpha")).to_contain_text("Once upon")
-    await expect(chat.answer_of("alpha")).to_contain_text("This answer was interrupted.")
+    await expect(chat.answer_of("alpha")).to_contain_text("The page was closed before")
     await expect(chat.button("Continue")).to_be_visible()
 
 

@@ -315,7 +315,7 @@ export function configure(
 export function closeInterrupted(conversation: Conversation): Conversation {
   const failure: Failure = {
     kind: "lost",
-    message: "This answer was interrupted.",
+    message: "The page was closed before the answer was complete.",
     retryAfter: null,
   };
   const running = allAnswers(conversation).filter(isRunning);
