@@ -200,6 +200,32 @@ async def test_the_rows_of_a_growing_table_are_not_rebuilt(
     assert kept == [True, True, True, False, False]
 
 
+async def test_code_is_wrapped_and_saved_and_a_table_is_copied(
+    chat: ChatPage, alpha: ScriptedModel
+) -> None:
+    line = f"print({' + '.join(map(str, range(100)))})\n"
+    table = "| a | b |\n|---|---|\n| $x^2$ | one<br>two |\n| **3** | 4 |\n"
+    alpha.always_say(f"```python\n{line}```\n\n{table}")
+    await chat.ask("Code and a table")
+    shown = chat.answer_of("alpha")
+    await expect(shown.locator(".katex")).to_have_count(1)
+    code = shown.locator("pre")
+    assert await code.evaluate("one => one.scrollWidth > one.clientWidth")
+    await chat.button("Wrap lines").click()
+    assert await code.evaluate("one => one.scrollWidth === one.clientWidth")
+    await expect(chat.button("Wrap lines")).to_have_attribute("aria-pressed", "true")
+    async with chat.page.expect_download() as download:
+        await chat.button("Download code").click()
+    saved = await download.value
+    assert saved.suggested_filename == "code.py"
+    assert (await saved.path()).read_text() == line
+    await chat.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await chat.button("Copy table").click()
+    await expect(shown.get_by_text("Copied")).to_be_visible()
+    copied = await chat.page.evaluate("navigator.clipboard.readText()")
+    assert copied == "a\tb\nx^2\tone two\n3\t4"
+
+
 async def test_what_is_selected_and_opened_stays_so_while_the_answer_grows(
     chat: ChatPage, alpha: ScriptedModel
 ) -> None:

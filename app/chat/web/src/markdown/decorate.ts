@@ -1,4 +1,4 @@
-// Decorates rendered Markdown: typeset math, highlighted code, copy buttons.
+// Decorates rendered Markdown: typeset math, highlighted code, buttons.
 import { toFragment } from "./sanitize";
 import { type Katex, katex, loadKatex } from "./typesetter";
 
@@ -72,14 +72,22 @@ function colour(library: Highlighter, code: HTMLElement, language: string): void
   code.replaceChildren(toFragment(value));
 }
 
-/** Adds a copy button to the header of each code block. */
-export function addCopyButtons(root: ParentNode): void {
+/** Adds buttons to each code block and table. */
+export function addButtons(root: ParentNode): void {
   for (const head of root.querySelectorAll<HTMLElement>(".code-head")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "copy";
-    button.textContent = "Copy";
-    button.ariaLabel = "Copy code";
-    head.append(button);
+    const wrap = button("wrap", "Wrap", "Wrap lines");
+    wrap.ariaPressed = "false";
+    head.append(wrap, button("download", "Download", "Download code"), button("copy", "Copy", "Copy code"));
   }
+  for (const frame of root.querySelectorAll<HTMLElement>(".table-frame"))
+    frame.append(button("copy-table", "Copy table", "Copy table"));
+}
+
+function button(name: string, text: string, label: string): HTMLButtonElement {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.className = `tool ${name}`;
+  element.textContent = text;
+  element.ariaLabel = label;
+  return element;
 }

@@ -22,7 +22,7 @@ async function decorate(block: HTMLElement): Promise<void> {
   figure.append(image);
   const toggle = document.createElement("button");
   toggle.type = "button";
-  toggle.className = "toggle";
+  toggle.className = "tool toggle";
   const show = (asCode: boolean): void => {
     block.classList.toggle("drawn", !asCode);
     toggle.textContent = asCode ? "Show diagram" : "Show code";

@@ -43,8 +43,8 @@ function createParser(): MarkdownIt {
   }
   rules.fence = (tokens, at) => codeBlock(tokens[at]!, escapeHtml);
   rules.code_block = rules.fence;
-  rules.table_open = () => '<div class="table" tabindex="0"><table>';
-  rules.table_close = () => "</table></div>\n";
+  rules.table_open = () => '<div class="table-frame"><div class="table" tabindex="0"><table>';
+  rules.table_close = () => "</table></div></div>\n";
   // The page uses h1 to h3, so headings in an answer start at h4; the class has the level for the size.
   for (const rule of ["heading_open", "heading_close"] as const) {
     rules[rule] = (tokens, at, options, _env, self) => {

@@ -1,5 +1,5 @@
 // The last block of a streaming text, which changes in place.
-import { addCopyButtons, decorateCode, decorateMath } from "./decorate";
+import { addButtons, decorateCode, decorateMath } from "./decorate";
 import { decorateDiagrams } from "./diagrams";
 import { type ListMarkup, listOf, sameItems } from "./list";
 import { type Block, type Env, render } from "./parser";
@@ -85,6 +85,6 @@ function markupOf(block: Block, env: Env): string {
 
 function build(markup: string): DocumentFragment {
   const fragment = toFragment(markup);
-  addCopyButtons(fragment);
+  addButtons(fragment);
   return fragment;
 }

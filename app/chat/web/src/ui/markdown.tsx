@@ -3,6 +3,7 @@ import type { ReadonlySignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { loadRenderer, renderer } from "../markdown/loading";
 import type { MarkdownView } from "../markdown/view";
+import { saveFile } from "../state/files";
 import { copyText } from "./clipboard";
 
 /** The pause after a redraw, as a multiple of the redraw's duration. */
@@ -15,13 +16,24 @@ interface Props {
   text: string;
 }
 
-async function copyCode(event: MouseEvent): Promise<void> {
-  const button = (event.target as HTMLElement).closest<HTMLButtonElement>("button.copy");
-  const code = button?.closest(".code")?.querySelector("code");
-  if (!button || !code) return;
-  if (!(await copyText(code.textContent))) return;
+/** Runs the button of a code block or table that was clicked. */
+function onClick(event: MouseEvent): void {
+  const button = (event.target as HTMLElement).closest<HTMLButtonElement>("button.tool");
+  if (!button) return;
+  const block = button.closest<HTMLElement>(".code, .table-frame")!;
+  const code = block.querySelector("code")?.textContent ?? "";
+  const { codeFileName, tableAsText } = renderer.peek()!;
+  if (button.matches(".copy")) void copy(button, code);
+  else if (button.matches(".copy-table")) void copy(button, tableAsText(block.querySelector("table")!));
+  else if (button.matches(".download")) saveFile(codeFileName(block.dataset["language"] ?? ""), code, "text/plain");
+  else if (button.matches(".wrap")) button.ariaPressed = String(block.classList.toggle("wrapped"));
+}
+
+async function copy(button: HTMLButtonElement, text: string): Promise<void> {
+  if (!(await copyText(text))) return;
+  const label = button.matches(".copy") ? "Copy" : "Copy table";
   button.textContent = "Copied";
-  setTimeout(() => (button.textContent = "Copy"), 1500);
+  setTimeout(() => (button.textContent = label), 1500);
 }
 
 export function Markdown(props: Props) {
@@ -72,5 +84,5 @@ function Rendered({ View, source, text }: Props & { View: typeof MarkdownView })
     };
   }, [source, text]);
 
-  return <div ref={container} class="markdown" onClick={(event) => void copyCode(event)} />;
+  return <div ref={container} class="markdown" onClick={onClick} />;
 }
