@@ -42,6 +42,8 @@ async def test_a_whole_conversation_by_keyboard(
     await edited.finish("Done.")
     await expect(chat.answer_of("alpha")).to_contain_text("Done.")
     await expect(chat.message).to_be_focused()
+    # The search finds what is stored: the complete answer.
+    await expect(chat.stop).to_have_count(0)
 
     await keyboard.press("Control+Shift+O")
     await expect(chat.answers).to_have_count(0)

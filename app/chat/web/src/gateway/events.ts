@@ -61,8 +61,12 @@ export async function* serverEvents(body: ReadableStream<Uint8Array>, silenceMs:
     for (;;) {
       const { done, value } = await within(silenceMs, reader.read());
       if (done) return;
-      yield* parser.push(decoder.decode(value, { stream: true }));
-      if (isSeen()) await new Promise((goOn) => setTimeout(goOn, READ_EVERY_MS));
+      let complete = false;
+      for (const event of parser.push(decoder.decode(value, { stream: true }))) {
+        complete ||= event.type === "data" && event.data === "[DONE]";
+        yield event;
+      }
+      if (isSeen() && !complete) await new Promise((goOn) => setTimeout(goOn, READ_EVERY_MS));
     }
   } finally {
     // Cancel the request, so that the server stops generating.
