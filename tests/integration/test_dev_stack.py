@@ -33,7 +33,7 @@ def dev(stack: StackUnderTest) -> StackUnderTest:
 
 def wait_for_model(chat: httpx.Client, model: str) -> None:
     """Wait until the gateway, which checks every second, reports the model as ready."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while chat.get(f"/v1/models/{model}").json().get("state") != "ready":
         assert time.monotonic() < deadline, model
         time.sleep(0.1)

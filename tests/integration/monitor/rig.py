@@ -243,7 +243,7 @@ class Rig:
         address = self.ip_address(self.containers[name], self.network.name)
         body = json.dumps({"mode": mode}).encode()
         now = time.time()
-        urllib.request.urlopen(f"http://{address}:8000/behave", body, timeout=5).close()
+        urllib.request.urlopen(f"http://{address}:8000/behave", body, timeout=30).close()
         return now
 
     def kill_process(self, name: str) -> float:
@@ -271,7 +271,7 @@ class Rig:
     def get(self, path: str) -> bytes:
         """GET a path of the monitor."""
         address = self.ip_address(self.monitor, self.network.name)
-        with urllib.request.urlopen(f"http://{address}:8090{path}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://{address}:8090{path}", timeout=30) as response:
             body: bytes = response.read()
             return body
 
@@ -327,7 +327,7 @@ class Rig:
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts that the webhook has received."""
         address = self.ip_address(self.containers["sink"], self.network.name)
-        with urllib.request.urlopen(f"http://{address}:8000/messages", timeout=5) as response:
+        with urllib.request.urlopen(f"http://{address}:8000/messages", timeout=30) as response:
             return [alert for message in json.load(response) for alert in message["alerts"]]
 
 

@@ -150,7 +150,7 @@ def test_a_real_prometheus_scrapes_the_monitor_and_has_data_for_the_dashboard(
         assert up["value"][1] == "1"
         (restarts,) = query(url, 'monitor_restarts_total{service="phi"}')
         assert restarts["value"][1] == "1"
-        with urllib.request.urlopen(f"{url}/api/v1/rules", timeout=5) as response:
+        with urllib.request.urlopen(f"{url}/api/v1/rules", timeout=30) as response:
             groups = json.load(response)["data"]["groups"]
         assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}
         wait_for(
