@@ -24,7 +24,7 @@ from app.chat.apis.table import API_OF_PATH
 from tests.doubles.model_server import HELLO, ReceivedRequest, model_server
 from tests.unit.chat.test_process import memory_mib, process
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "600"))
 MOST_GROWTH_MIB = 64
 PATHS = sorted(API_OF_PATH)
 _CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
