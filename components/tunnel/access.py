@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pulumi
+import pulumi_cloudflare as cloudflare
 
 from components.config.tunnels import People
-
-if TYPE_CHECKING:
-    import pulumi_cloudflare as cloudflare
-else:
-    from components.tunnel import cloudflare_resources as cloudflare
 
 SESSION = "24h"
 # A year, the longest without a reminder; `clientSecretVersion` renews it sooner.
@@ -100,9 +95,19 @@ class ServiceAccess(pulumi.ComponentResource):
         self.register_outputs({"machine_token": self.machine_token})
 
 
-def _rules(people: People) -> list[cloudflare.ZeroTrustAccessPolicyIncludeArgsDict]:
+def _rules(people: People) -> list[cloudflare.ZeroTrustAccessPolicyIncludeArgs]:
     """One selector in each, as the provider demands."""
-    rules: list[cloudflare.ZeroTrustAccessPolicyIncludeArgsDict] = []
-    rules += [{"email": {"email": address}} for address in people.emails]
-    rules += [{"email_domain": {"domain": domain}} for domain in people.domains]
-    return rules
+    return [
+        *(
+            cloudflare.ZeroTrustAccessPolicyIncludeArgs(
+                email=cloudflare.ZeroTrustAccessPolicyIncludeEmailArgs(email=address)
+            )
+            for address in people.emails
+        ),
+        *(
+            cloudflare.ZeroTrustAccessPolicyIncludeArgs(
+                email_domain=cloudflare.ZeroTrustAccessPolicyIncludeEmailDomainArgs(domain=domain)
+            )
+            for domain in people.domains
+        ),
+    ]

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib.metadata import version
 
 import pulumi
+import pulumi_cloudflare as cloudflare
 
 from components.plan.tunnels import NamedTunnel
 from components.tunnel.access import ServiceAccess, ServiceAccessArgs
-from components.tunnel.cloudflare_resources import SDK_VERSION
-
-if TYPE_CHECKING:
-    import pulumi_cloudflare as cloudflare
-else:
-    from components.tunnel import cloudflare_resources as cloudflare
 
 
 @dataclass(frozen=True)
@@ -108,8 +103,8 @@ async def _token(label: str, account_id: str, tunnel_id: str) -> str:
         answer: dict[str, str] = await pulumi.runtime.invoke_async(
             "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken",
             {"accountId": account_id, "tunnelId": tunnel_id},
-            # As the resources, so that the same default provider is used.
-            pulumi.InvokeOptions(version=SDK_VERSION),
+            # With the SDK's version, so that the same default provider is used.
+            pulumi.InvokeOptions(version=version("pulumi-cloudflare")),
         )
     except Exception as error:
         message = f"{label}: the tunnel's token could not be read: {error}"
@@ -117,26 +112,25 @@ async def _token(label: str, account_id: str, tunnel_id: str) -> str:
     return answer["token"]
 
 
-def ingress(
-    hostname: str, origin: str
-) -> cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgsDict:
+def ingress(hostname: str, origin: str) -> cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgs:
     """Cloudflare's rules: the name leads to the service, everything else nowhere.
 
     cloudflared flushes `text/event-stream` by itself. Set here are how soon a dead service is
     noticed, and connections for as many answers as run at the same time. Times are seconds.
     """
-    return {
-        "ingresses": [
-            {
-                "hostname": hostname,
-                "service": origin,
-                "origin_request": {
-                    "connect_timeout": 10,
-                    "tcp_keep_alive": 30,
-                    "keep_alive_connections": 256,
-                    "keep_alive_timeout": 90,
-                },
-            },
-            {"service": "http_status:404"},
+    rule = cloudflare.ZeroTrustTunnelCloudflaredConfigConfigIngressArgs
+    return cloudflare.ZeroTrustTunnelCloudflaredConfigConfigArgs(
+        ingresses=[
+            rule(
+                hostname=hostname,
+                service=origin,
+                origin_request=cloudflare.ZeroTrustTunnelCloudflaredConfigConfigIngressOriginRequestArgs(
+                    connect_timeout=10,
+                    tcp_keep_alive=30,
+                    keep_alive_connections=256,
+                    keep_alive_timeout=90,
+                ),
+            ),
+            rule(service="http_status:404"),
         ]
-    }
+    )
