@@ -156,7 +156,7 @@ async def _phone(browser: Browser, url: str, width: int, height: int) -> ChatPag
 async def test_buttons_are_large_enough_for_a_finger(
     browser: Browser, gateway: str, alpha: ScriptedModel
 ) -> None:
-    alpha.always_say("Some `code`:\n\n```python\nx\n```\n")
+    alpha.always_say("Some `code`:\n\n```python\nx\n```\n\n| a |\n|---|\n| 1 |\n")
     chat = await _phone(browser, gateway, 390, 844)
     await chat.message.fill("Hello")
     await chat.button("Send").tap()
