@@ -15,7 +15,9 @@ type Highlighter = typeof import("./highlighter").default;
 
 let highlighter: Highlighter | null = null;
 
+/** After the text is painted: colours move nothing, and their file would delay what is read. */
 async function loadHighlighter(): Promise<Highlighter> {
+  await new Promise((goOn) => requestAnimationFrame(() => setTimeout(goOn)));
   return (highlighter = (await import("./highlighter")).default);
 }
 
