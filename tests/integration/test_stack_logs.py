@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -19,9 +20,10 @@ from tests.integration.conftest import PROJECT_ROOT
 IMAGE = "python:3.11-slim"
 STACK = f"logs-{os.getpid()}"
 FOLLOW = f"""
-import os
+import contextlib, os
 from toolchain.commands.logs import StackLogs
-StackLogs({STACK!r}, [], os.environ).show(tail="20", since=None, follow=True)
+with contextlib.suppress(KeyboardInterrupt):
+    StackLogs({STACK!r}, [], os.environ).show(tail="20", since=None, follow=True)
 """
 # A line at the start, and one for each line of a file that a test appends to.
 PRINTS = "echo {line}; true > /tmp/more; exec tail -f /tmp/more"
@@ -61,7 +63,8 @@ def lines(start: Start) -> Iterator[Callable[[], str]]:
         copy = threading.Thread(target=lambda: deque(map(printed.put, output), 0), daemon=True)
         copy.start()
         yield lambda: printed.get(timeout=30)
-        process.terminate()
+        # As Ctrl-C does: it ends the processes of Docker that print the lines.
+        process.send_signal(signal.SIGINT)
         copy.join()
 
 
