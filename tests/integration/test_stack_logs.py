@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
@@ -20,8 +19,10 @@ from tests.integration.conftest import PROJECT_ROOT
 IMAGE = "python:3.11-slim"
 STACK = f"logs-{os.getpid()}"
 FOLLOW = f"""
-import contextlib, os
+import contextlib, os, signal
 from toolchain.commands.logs import StackLogs
+# As ./dev does.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 with contextlib.suppress(KeyboardInterrupt):
     StackLogs({STACK!r}, [], os.environ).show(tail="20", since=None, follow=True)
 """
@@ -63,8 +64,7 @@ def lines(start: Start) -> Iterator[Callable[[], str]]:
         copy = threading.Thread(target=lambda: deque(map(printed.put, output), 0), daemon=True)
         copy.start()
         yield lambda: printed.get(timeout=30)
-        # As Ctrl-C does: it ends the processes of Docker that print the lines.
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         copy.join()
 
 
