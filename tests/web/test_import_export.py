@@ -96,6 +96,7 @@ async def test_an_import_adds_messages_and_replaces_nothing(
     first = conversation("one", "Old title", ("Hi", "Hello"))
     await import_conversations(chat, {**first, "title": "My title"})
     await chat.listed("My title").click()
+    await expect(chat.answers).to_contain_text("Hello")
     await chat.ask("More")
     await expect(chat.answers.last).to_contain_text("Newer words.")
     longer = conversation("one", "Old title", ("Hi", "Changed"), ("Another way", "Old words"))

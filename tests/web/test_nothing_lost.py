@@ -56,6 +56,7 @@ async def test_two_tabs_on_one_chat_keep_the_messages_of_both(
         await expect(tab.answers).to_have_count(2)
         await expect(tab.answers.first).to_contain_text("A slow answer.")
         await expect(tab.answers.last).to_contain_text("A quick answer.")
+        await expect(tab.button("Send")).to_be_visible()
         await tab.page.reload()
         await expect(tab.answers.first).to_contain_text("A slow answer.")
         await expect(tab.answers.last).to_contain_text("A quick answer.")

@@ -40,8 +40,8 @@ async def test_a_slash_finds_a_prompt_by_keyboard(chat: ChatPage) -> None:
     assert await violations(chat.page) == []
     await chat.message.press_sequentially("resu")
     await expect(_options(chat)).to_have_count(1)
-    active = await chat.message.get_attribute("aria-activedescendant")
-    await expect(_options(chat)).to_have_id(active or "")
+    option = await _options(chat).get_attribute("id")
+    await expect(chat.message).to_have_attribute("aria-activedescendant", option or "")
     await chat.page.keyboard.press("Enter")
     await expect(chat.message).to_have_value("Check this résumé.")
     await expect(chat.message).to_be_focused()
@@ -64,12 +64,14 @@ async def test_a_message_with_a_slash_can_be_sent(chat: ChatPage, alpha: Scripte
     await chat.page.keyboard.press("Enter")
     await expect(chat.answers).to_contain_text("A file.")
     assert alpha.requests[0]["messages"][-1]["content"] == "/etc/hosts"
+    await expect(chat.button("Send")).to_be_visible()
     await chat.message.press_sequentially("/e")
     await expect(_options(chat)).to_have_count(1)
     await chat.page.keyboard.press("Escape")
     await expect(_options(chat)).to_have_count(0)
     await chat.page.keyboard.press("Enter")
     await expect(chat.answers).to_have_count(2)
+    await expect(chat.answers.last).to_contain_text("A file.")
     assert alpha.requests[1]["messages"][-1]["content"] == "/e"
 
 

@@ -224,6 +224,8 @@ async def test_a_full_queue_is_shown(
         await expect(alert).to_contain_text("This model is busy.")
         await expect(alert).to_contain_text("Try again in")
         await taken.finish("Now.")
+        # The slot is free when the page has the end.
+        await expect(full.page.get_by_role("img", name="Answering:")).to_have_count(0)
         await alert.get_by_role("button", name="Retry").click()
         await (await alpha.next_answer()).finish("Now you.")
         await expect(full.answer_of("alpha")).to_contain_text("Now you.")

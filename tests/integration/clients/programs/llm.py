@@ -69,6 +69,8 @@ async def usage(asked: Asked) -> Any:
 async def cancel(asked: Asked) -> Any:
     """As its users do it: Ctrl-C at the command."""
     configure(asked)
+    # Shells have programs in the background ignore it, and what these start as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = ["-o", "temperature", "0", "-o", "max_tokens", str(asked.most_tokens)]
     words = ["-m", "llm", "prompt", asked.text, "-m", "gateway", "--key", "x", "--no-log", *options]
     process = await asyncio.create_subprocess_exec(
