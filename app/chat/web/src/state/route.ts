@@ -1,5 +1,5 @@
 // The page's URL: the displayed conversation (`#/c/ID`), and the models to compare (`?models=a,b`).
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { MAX_MODELS } from "../domain/conversation";
 import { current, currentId, show, startNew } from "./chats";
 import { openPanel } from "./layout";
@@ -10,6 +10,9 @@ export const idInHash = (): string | null => /^#\/c\/([\w-]+)$/.exec(location.ha
 
 /** Until the chat that the URL names at the start is read, and all that its texts need is loaded. */
 export const opening = signal(idInHash() !== null);
+
+/** Whether a chat without a question is shown. */
+export const fresh = computed(() => current.value.turns.length === 0 && !opening.value);
 
 export const hrefOf = (id: string): string => `#/c/${id}`;
 

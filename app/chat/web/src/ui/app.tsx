@@ -4,7 +4,7 @@ import { configure } from "../domain/conversation";
 import { change, current } from "../state/chats";
 import { drawerOpen, narrow, openPanel, panel } from "../state/layout";
 import { bestModel, keyRequired, models, siteName, status } from "../state/models";
-import { opening } from "../state/route";
+import { fresh, opening } from "../state/route";
 import { FilePanel } from "./attachments";
 import { ChatsPanel } from "./chats";
 import { Composer } from "./composer";
@@ -32,20 +32,19 @@ export function App() {
   });
   useSignalEffect(chooseSomeModel);
   const covered = narrow.value && drawerOpen.value;
-  const fresh = current.value.turns.length === 0 && !opening.value;
   return (
     <div class="page">
       <Sidebar />
       {covered && <div class="veil" onClick={() => (drawerOpen.value = false)} />}
       {/* Nothing is written into a new chat while another one opens. */}
-      <main class={fresh ? "main fresh" : "main"} inert={covered || opening.value}>
+      <main class={fresh.value ? "main fresh" : "main"} inert={covered || opening.value}>
         <h1 class="unseen">{siteName.value}</h1>
         <Header />
         <Thread />
         {!covered && <Notices />}
         <Composer />
         <DropTarget />
-        {fresh && <Starts />}
+        {fresh.value && <Starts />}
       </main>
       <ModelsPanel />
       <SettingsPanel />

@@ -6,7 +6,7 @@ import { summarizedTurns } from "../domain/summary";
 import { current, currentId } from "../state/chats";
 import { omittedTurns } from "../state/context";
 import { arriving, following } from "../state/layout";
-import { opening } from "../state/route";
+import { fresh } from "../state/route";
 import { Greeting } from "./empty";
 import { Icon } from "./icon";
 import { OmittedNote, SummaryNote } from "./summary";
@@ -43,17 +43,19 @@ export function Thread() {
     <div class="thread-frame">
       <div ref={scroller} class={following.value ? "thread following" : "thread"} tabIndex={-1}>
         <div ref={content} class="thread-content">
-          {turns.length === 0
-            ? !opening.value && <Greeting />
-            : turns.slice(first).map((turn, index) => (
-                <Fragment key={turn.id}>
-                  {summarized > 0 && summarized === first + index && <SummaryNote key={currentId.value} />}
-                  {omitted > summarized && omitted === first + index && (
-                    <OmittedNote count={omitted} summarized={summarized} />
-                  )}
-                  <TurnView turn={turn} last={first + index === turns.length - 1} />
-                </Fragment>
-              ))}
+          {fresh.value ? (
+            <Greeting />
+          ) : (
+            turns.slice(first).map((turn, index) => (
+              <Fragment key={turn.id}>
+                {summarized > 0 && summarized === first + index && <SummaryNote key={currentId.value} />}
+                {omitted > summarized && omitted === first + index && (
+                  <OmittedNote count={omitted} summarized={summarized} />
+                )}
+                <TurnView turn={turn} last={first + index === turns.length - 1} />
+              </Fragment>
+            ))
+          )}
           {summarized > 0 && summarized === turns.length && <SummaryNote key={currentId.value} />}
         </div>
       </div>
