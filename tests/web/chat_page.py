@@ -58,7 +58,7 @@ class ChatPage:
         return self.page.get_by_role("navigation", name="Chats").get_by_role("link", name=title)
 
     async def ask(self, text: str) -> None:
-        # Its place has the button to stop until the answer before is complete.
-        await expect(self.button("Send")).to_be_visible()
         await self.message.fill(text)
+        # Not before the answer before is complete, and the page has taken the text.
+        await expect(self.button("Send")).to_be_enabled()
         await self.message.press("Enter")

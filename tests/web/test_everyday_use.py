@@ -164,6 +164,10 @@ async def test_buttons_are_large_enough_for_a_finger(
     await expect(chat.button("Regenerate")).to_be_visible()
     await chat.button("Show chats").tap()
     await expect(chat.listed("Hello")).to_be_in_viewport()
+    # While the drawer moves, sizes are fractions.
+    await chat.page.locator(".sidebar").evaluate(
+        "one => Promise.all(one.getAnimations().map(({ finished }) => finished)).then(() => null)"
+    )
     small = """() => [...document.querySelectorAll("button, .entry a")]
       .filter((element) => element.checkVisibility() && !element.closest(".storage"))
       .map((element) => [element.ariaLabel ?? element.textContent, element.getBoundingClientRect()])
